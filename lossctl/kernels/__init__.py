@@ -1,0 +1,1 @@
+"""What a loss is, and every loss: NumPy and the standard library only."""

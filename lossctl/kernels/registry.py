@@ -1,0 +1,135 @@
+"""Names to losses: every ``Loss`` in the family modules beside this file, and a user's own."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from lossctl import kernels
+from lossctl.errors import UsageError, nearest, printable
+from lossctl.kernels.spec import Loss, from_function
+
+
+@cache
+def registered() -> dict[str, Loss]:
+    """Every loss of the package by name, in the order of families and of their files."""
+    found: dict[str, Loss] = {}
+    for module in pkgutil.iter_modules(kernels.__path__):
+        for value in vars(importlib.import_module(f"{kernels.__name__}.{module.name}")).values():
+            if isinstance(value, Loss):
+                found[value.name] = value
+    return found
+
+
+@cache
+def _by_any_name() -> dict[str, Loss]:
+    names: dict[str, Loss] = {}
+    for entry in registered().values():
+        for name in (entry.name, *entry.aliases):
+            if name in names:
+                raise ValueError(f"two losses are called {name}: {names[name].name} and {entry.name}")
+            names[name] = entry
+    return names
+
+
+def get_loss(spec: str) -> Loss:
+    """The loss that ``name[:param=value]…`` or ``file.py:function[:param=value]…`` writes.
+
+    Raises:
+        UsageError: an unknown name or parameter, a value outside its domain, a file without the function.
+
+    >>> get_loss("huber:delta=0.5").params
+    {'delta': 0.5}
+    >>> get_loss("l2").name
+    'mse'
+    """
+    path, name, rest = _split(spec)
+    found = _from_file(Path(path), name) if path else _named(name)
+    params: dict[str, object] = {}
+    for part in rest:
+        key, equals, value = part.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise UsageError(f"loss {printable(spec)!r}: {printable(part)!r} is not param=value")
+        if key in params:
+            raise UsageError(f"loss {printable(spec)!r}: parameter '{printable(key)}' is given twice")
+        params[key] = value.strip()
+    return found.bind(**params)
+
+
+def _split(spec: str) -> tuple[str, str, list[str]]:
+    """The file (or ''), the name and the rest of a spec."""
+    path = ""
+    head, dot_py, tail = spec.partition(".py:")
+    if dot_py:
+        path, spec = head + ".py", tail
+    elif spec.endswith(".py"):
+        raise UsageError(f"loss {printable(spec)!r}: name the function in it: {printable(spec)}:FUNCTION")
+    name, *rest = spec.split(":")
+    if not name.strip():
+        raise UsageError(f"loss {printable(spec)!r}: there is no name; see: lossctl list")
+    return path, name.strip(), rest
+
+
+def _named(name: str) -> Loss:
+    names = _by_any_name()
+    found = names.get(name.replace("-", "_").lower())
+    if found is None:
+        raise UsageError(f"unknown loss {printable(name)!r}{nearest(name, names) or '; see: lossctl list'}")
+    return found
+
+
+def _from_file(path: Path, name: str) -> Loss:
+    where = printable(str(path))
+    value = getattr(_import(path, where), name.replace("-", "_"), None)
+    if isinstance(value, Loss):
+        return replace(value, source=where)
+    if not callable(value) or isinstance(value, type):
+        offered = list(_functions(sys.modules[_module_name(path)]))
+        listed = f"; it has {', '.join(offered)}" if offered else ""
+        raise UsageError(f"{where} has no function {printable(name)!r}{listed}{nearest(name, offered)}")
+    try:
+        return replace(from_function(value), source=where)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _functions(module: ModuleType) -> Iterator[str]:
+    for name, value in vars(module).items():
+        if isinstance(value, Loss) or (callable(value) and getattr(value, "__module__", None) == module.__name__):
+            yield name
+
+
+def _module_name(path: Path) -> str:
+    # The name under which the user's module stands in sys.modules: nobody else's, one a file.
+    return f"lossctl_user_{path.resolve()}".replace(".", "_")
+
+
+def _import(path: Path, where: str) -> ModuleType:
+    name = _module_name(path)
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None  # a path that ends in .py has a loader
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except FileNotFoundError:
+        del sys.modules[name]
+        raise UsageError(f"{where}: no such file") from None
+    except SyntaxError as error:
+        del sys.modules[name]
+        raise UsageError(f"{where}:{error.lineno}: {error.msg}") from None
+    except Exception as error:  # noqa: BLE001 - whatever the user's file raises
+        del sys.modules[name]
+        raise UsageError(f"{where}: cannot be imported: {type(error).__name__}: {printable(str(error))}") from None
+    return module

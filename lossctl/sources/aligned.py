@@ -1,0 +1,134 @@
+"""Several sources side by side: row i of each belongs to sample i, or it is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lossctl.errors import DataError
+from lossctl.sources.source import ArraySource, Rows, Source
+
+
+@dataclass(frozen=True)
+class Slab:
+    """A range of rows, and for each source where to read them: in memory, or from its file."""
+
+    start: int
+    stop: int
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an input's values are: which source, and which of its fields."""
+
+    source: int
+    field: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The inputs of a run by role: ``pred``, ``target``, ``weight``, and what a loss names besides."""
+
+    sources: tuple[Source, ...]
+    places: Mapping[str, Place]
+
+    @property
+    def names(self) -> list[str]:
+        """What the sources are called, each once."""
+        return list(dict.fromkeys(source.where for source in self.sources))
+
+    def tail(self, role: str) -> tuple[int, ...]:
+        """The shape of one row of an input: (n, 1) is the same thing as (n,)."""
+        place = self.places[role]
+        tail = self.sources[place.source].tails[place.field]
+        return () if tail == (1,) else tail
+
+    def locate(self, role: str, row: int, place: int | None = None) -> str:
+        """Where a person finds a value."""
+        at = self.places[role]
+        return self.sources[at.source].locate(row, at.field, place)
+
+    def line(self, row: int) -> str | None:
+        """Where a sample stands: in the file of its prediction."""
+        return self.sources[self.places["pred"].source].line(row)
+
+    def slabs(self, rows: int) -> Iterator[Slab]:
+        """All rows in order, ``rows`` at a time.
+
+        Raises:
+            DataError: sources of different lengths; both are told.
+        """
+        known = [s for s in self.sources if s.rows is not None]
+        for other in known[1:]:
+            if other.rows != known[0].rows:
+                raise _lengths(known[0], known[0].rows or 0, other, other.rows or 0)
+        queues = {i: _Queue(s.chunks()) for i, s in enumerate(self.sources) if s.rows is None}
+        start = 0
+        while True:
+            ends = [q.available(rows) for q in queues.values()] + [min(rows, (s.rows or 0) - start) for s in known]
+            count = min(ends)
+            if count < max(ends):
+                raise self._unequal(queues, start)
+            if not count:
+                return
+            taken = tuple(
+                ArraySource(s.where, queues[i].take(count), offset=start) if i in queues else s
+                for i, s in enumerate(self.sources)
+            )
+            yield Slab(start, start + count, taken)
+            start += count
+
+    def _unequal(self, queues: dict[int, _Queue], start: int) -> DataError:
+        """The error that tells both lengths: whatever is left is counted."""
+        totals = [start + queues[i].drain() if i in queues else s.rows or 0 for i, s in enumerate(self.sources)]
+        short = totals.index(min(totals))
+        long = totals.index(max(totals))
+        return _lengths(self.sources[short], totals[short], self.sources[long], totals[long])
+
+
+def _lengths(a: Source, rows: int, b: Source, others: int) -> DataError:
+    counts = [f"{n:,} row{'s' * (n != 1)}" for n in (rows, others)]
+    cure = "every row is one sample, and both must have the same"
+    if abs(rows - others) == 1:
+        cure += "; is a header taken for data, or data for a header? --header and --no-header say it"
+    return DataError(f"{a.where} has {counts[0]}, {b.where} has {counts[1]}: {cure}")
+
+
+@dataclass
+class _Queue:
+    """Chunks of any size in, ranges of a wanted size out."""
+
+    chunks: Iterator[Rows]
+    held: list[Rows] = field(default_factory=list)
+
+    def available(self, rows: int) -> int:
+        """How many rows can be taken, up to ``rows``; fewer only at the end."""
+        while (count := self._held()) < rows:
+            chunk = next(self.chunks, None)
+            if chunk is None:
+                return count
+            self.held.append(chunk)
+        return rows
+
+    def _held(self) -> int:
+        return sum(len(chunk[0]) for chunk in self.held)
+
+    def take(self, rows: int) -> Rows:
+        """The next rows, as many as were said to be available."""
+        joined = self.held[0] if len(self.held) == 1 else _join(self.held)
+        rest = tuple(a[rows:] for a in joined)
+        self.held = [rest] if len(rest[0]) else []
+        return tuple(a[:rows] for a in joined)
+
+    def drain(self) -> int:
+        """How many rows there still are."""
+        count = self._held()
+        self.held = []
+        return count + sum(len(chunk[0]) for chunk in self.chunks)
+
+
+def _join(chunks: Sequence[Rows]) -> Rows:
+    return tuple(np.concatenate(arrays) for arrays in zip(*chunks, strict=True))

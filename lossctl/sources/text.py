@@ -1,0 +1,214 @@
+"""Text files: .csv, .tsv, .txt, read as a stream by the strict grammar."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+
+from lossctl.errors import DataError, UsageError, printable
+from lossctl.sources import columns, stream
+from lossctl.sources.grammar import CellError, Dialect, RecordError, is_counting, shown
+from lossctl.sources.source import Field, Options, Read, Rows, Source
+
+# What separates cells unless --delimiter says so. `.txt` is what np.savetxt writes: runs of blanks.
+DELIMITERS: dict[str, str | None] = {".csv": ",", ".tsv": "\t", ".txt": None}
+_NAMED = {"tab": "\t", "\\t": "\t", "blank": None, "space": None, " ": None, "comma": ",", "semicolon": ";"}
+
+
+@dataclass
+class _Piece:
+    """The records of one piece of text, and where they stand in the file."""
+
+    records: list[list[str]]
+    lines: list[int] | None
+    first_line: int
+
+    def line(self, record: int) -> int:
+        return self.first_line + (record if self.lines is None else self.lines[record])
+
+
+@dataclass
+class _Lines:
+    """From rows to lines: one entry for each place where the two stop moving in step."""
+
+    rows: list[int] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+
+    def note(self, row: int, line: int) -> None:
+        if not self.rows or line - self.lines[-1] != row - self.rows[-1]:
+            self.rows.append(row)
+            self.lines.append(line)
+
+    def of(self, row: int) -> int:
+        i = bisect.bisect_right(self.rows, row) - 1
+        return self.lines[i] + row - self.rows[i]
+
+
+class TextFile:
+    """An opened text file, its first record read: the header, or the first row."""
+
+    def __init__(self, path: str, delimiter: str | None, options: Options, labels: tuple[str, ...]) -> None:
+        self.where = stream.where(path)
+        self.dialect = _dialect(delimiter, options)
+        self.labels = labels
+        pieces = self._parsed(path, options.encoding)
+        first = next(pieces, None)
+        if first is None:
+            raise DataError(f"{self.where}: empty file")
+        self.names: tuple[str, ...] | None = None
+        head = first.records[0]
+        self.width = len(head)
+        if self._is_header(head, options.header):
+            self._take_header(head, first)
+        self.stream = chain([first], pieces)
+
+    def bind(self, fields: tuple[Field, ...]) -> Source:
+        """The source of these fields: which columns, and how each cell is read."""
+        chosen = [columns.select(f.columns, self.names, self.width, self.where) for f in fields]
+        return TextSource(self, fields, chosen)
+
+    def _parsed(self, path: str, encoding: str | None) -> Iterator[_Piece]:
+        line = 1
+        for data in stream.pieces(path, encoding):
+            try:
+                text = data.decode()
+            except UnicodeDecodeError as error:
+                bad = line + data.count(b"\n", 0, error.start)
+                byte = f"byte 0x{data[error.start]:02x}"
+                raise DataError(
+                    f"{self.where}:{bad}: {byte} is not UTF-8; say --encoding, for example latin-1 or cp1252"
+                ) from None
+            if "\0" in text:
+                bad = line + text.count("\n", 0, text.index("\0"))
+                raise DataError(f"{self.where}:{bad}: a NUL byte: this is not text, or wants --encoding utf-16")
+            try:
+                records, lines = self.dialect.records(text)
+            except RecordError as error:
+                raise DataError(f"{self.where}:{line + error.line}: {error.cause}") from None
+            if len(records) == 1 and len(data) > stream.RECORD_LIMIT:
+                raise DataError(f"{self.where}:{line}: a record of over 1 MiB: not a table of text?")
+            yield _Piece(records, lines, line)
+            last = records[-1]
+            line += lines[-1] + 1 + sum(c.count("\n") for c in last) if lines is not None else len(records)
+
+    def _is_header(self, head: list[str], said: bool | None) -> bool:
+        if said is not None:
+            return said
+        hint = "say --header or --no-header"
+        if is_counting(head, self.dialect.number):
+            counting = f"0, 1, … {len(head) - 1}"
+            raise DataError(f"{self.where}:1: the first row is {counting}: column names or numbers? {hint}")
+        written = [c for c in head if self.dialect.number(c) is not None or c.strip(" \t") in self.labels]
+        if len(written) == len(head):
+            return False
+        blank = [c for c in head if not c.strip(" \t")]
+        if not written and not blank:
+            return True
+        if blank and not written:
+            raise DataError(f"{self.where}:1: the first row has an empty cell: a header of names, or data? {hint}")
+        text = next(c for c in head if c not in written)
+        raise DataError(
+            f"{self.where}:1: the first row mixes a number, {shown(written[0])}, and text, {shown(text)}: {hint}"
+        )
+
+    def _take_header(self, head: list[str], first: _Piece) -> None:
+        if self.dialect.delimiter is None and head[0].startswith("#"):  # as np.savetxt(header=…) writes it
+            head = [head[0][1:], *head[1:]] if len(head[0]) > 1 else head[1:]
+        self.names = tuple(name.strip(" \t") for name in head)
+        self.width = len(head)
+        second = first.line(1) if len(first.records) > 1 else first.first_line + 1
+        first.lines = None if first.lines is None else [n - (second - first.first_line) for n in first.lines[1:]]
+        first.first_line = second
+        del first.records[0]
+
+
+class TextSource:
+    """Rows of the chosen columns, as a stream: a pipe can be read only once."""
+
+    rows: int | None = None
+    tails: tuple[tuple[int, ...], ...]
+
+    def __init__(self, file: TextFile, fields: tuple[Field, ...], chosen: list[list[int]]) -> None:
+        self.where = file.where
+        self._file, self._fields, self._chosen = file, fields, chosen
+        self._lines = _Lines()
+        self.tails = tuple((len(c),) for c in chosen)
+
+    def reader(self) -> Read:
+        """Not seekable: text has no row numbers to seek by."""
+        raise NotImplementedError
+
+    def chunks(self) -> Iterator[Rows]:
+        """The numbers of each piece of text."""
+        row = 0
+        for piece in self._file.stream:
+            if not piece.records:
+                continue
+            self._check_width(piece)
+            for i in range(len(piece.records) if piece.lines is not None else 1):
+                self._lines.note(row + i, piece.line(i))
+            yield tuple(self._numbers(piece, i) for i in range(len(self._fields)))
+            row += len(piece.records)
+        if row == 0:
+            raise DataError(f"{self.where}: no rows, only a header; if that row is data, say --no-header")
+
+    def locate(self, row: int, field: int, place: int | None) -> str:
+        """``preds.csv:7: column 'pred'``."""
+        at, chosen = self.line(row), self._chosen[field]
+        if place is None and len(chosen) > 1:
+            return at
+        return f"{at}: column {columns.describe(chosen[place or 0], self._file.names)}"
+
+    def line(self, row: int) -> str:
+        """``preds.csv:7``."""
+        return f"{self.where}:{self._lines.of(row)}"
+
+    def _check_width(self, piece: _Piece) -> None:
+        width = self._file.width
+        for i, record in enumerate(piece.records):
+            if len(record) != width:
+                at = f"{self.where}:{piece.line(i)}:"
+                if record in ([""], []):
+                    raise DataError(f"{at} blank line; every line is one sample: remove it")
+                first = "the header" if self._file.names is not None else "the first row"
+                cells = "1 cell" if len(record) == 1 else f"{len(record)} cells"
+                raise DataError(f"{at} {cells} where {first} has {width}{self._comma_hint(record)}")
+
+    def _comma_hint(self, record: list[str]) -> str:
+        if any(";" in cell or "\t" in cell for cell in record):
+            return "; another delimiter? say --delimiter"
+        return ""
+
+    def _numbers(self, piece: _Piece, index: int) -> np.ndarray:
+        chosen, field, records = self._chosen[index], self._fields[index], piece.records
+        cells = [record[c] for record in records for c in chosen]
+        try:
+            if field.labels:
+                values = self._file.dialect.codes(cells, field.labels)
+            else:
+                values = self._file.dialect.numbers(cells)
+        except CellError as error:
+            record, place = divmod(error.index, len(chosen))
+            cause = error.cause
+            if len(cells[error.index].strip(" \t")) == 0 and self._file.width == 1:
+                cause = "blank line; every line is one sample: remove it"
+            column = columns.describe(chosen[place], self._file.names)
+            raise DataError(f"{self.where}:{piece.line(record)}: column {column}: {cause}") from None
+        return values.reshape(len(records), len(chosen))
+
+
+def _dialect(delimiter: str | None, options: Options) -> Dialect:
+    if options.delimiter is not None:
+        said = options.delimiter
+        delimiter = _NAMED.get(said, said)
+        if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n' or delimiter.isalnum()):
+            raise UsageError(f"--delimiter {printable(said)!r}: one character, or tab, or space for runs of blanks")
+    if len(options.decimal) != 1 or options.decimal not in ".,":
+        raise UsageError(f"--decimal {printable(options.decimal)!r}: '.' or ','")
+    if options.decimal == delimiter:
+        raise UsageError("--decimal and the delimiter are both ',': say --delimiter ';' or another one")
+    return Dialect(delimiter, options.decimal, frozenset(v.strip(" \t") for v in options.na_values))

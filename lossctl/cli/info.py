@@ -1,0 +1,35 @@
+"""``lossctl info``: everything about one loss."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lossctl.cli.options import Output, flat
+from lossctl.report import Report
+
+HELP = """Formula, inputs, parameters, accuracy and pitfalls of a loss.
+
+Examples:
+
+  lossctl info huber
+
+  lossctl info cross_entropy
+
+  lossctl info samples/my_losses.py:asym
+"""
+
+
+@flat
+def info(
+    loss: Annotated[str, typer.Argument(metavar="LOSS", help="NAME, or FILE.py:FUNCTION")],
+    *,
+    output: Output,
+) -> tuple[Report, Output]:
+    """Describe a loss."""
+    from lossctl.kernels.registry import get_loss
+    from lossctl.report import described
+
+    entry = get_loss(loss)
+    return described(entry, f"lossctl compute {loss} preds.csv targets.csv"), output

@@ -1,0 +1,39 @@
+"""``lossctl list``: the catalogue."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lossctl.cli.options import Output, flat
+from lossctl.report import Report
+
+HELP = """The catalogue of losses.
+
+Examples:
+
+  lossctl list
+
+  lossctl list --family binary
+
+  lossctl list --format json
+"""
+
+
+@flat
+def listing(
+    family: Annotated[str | None, typer.Option("--family", metavar="NAME", help="only this family")] = None,
+    *,
+    output: Output,
+) -> tuple[Report, Output]:
+    """List losses."""
+    from lossctl.errors import UsageError, nearest, printable
+    from lossctl.kernels.registry import registered
+    from lossctl.report import catalogue
+
+    losses = list(registered().values())
+    families = list(dict.fromkeys(loss.family for loss in losses))
+    if family is not None and family not in families:
+        raise UsageError(f"--family {printable(family)!r}: one of {', '.join(families)}{nearest(family, families)}")
+    return catalogue([loss for loss in losses if family in (None, loss.family)]), output

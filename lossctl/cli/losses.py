@@ -1,0 +1,34 @@
+"""From what the command line writes to losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lossctl.errors import UsageError, printable
+from lossctl.kernels.registry import get_loss
+from lossctl.kernels.spec import Loss
+
+
+def bind(text: str, params: Sequence[str] = ()) -> list[Loss]:
+    """The losses of ``LOSS[,LOSS…]``, with ``-P`` for a single one.
+
+    Raises:
+        UsageError: an unknown loss or parameter, or one loss twice.
+    """
+    specs = [spec.strip() for spec in text.split(",")]
+    bound = [get_loss(spec) for spec in specs]
+    if params:
+        if len(bound) > 1:
+            raise UsageError(f"-P belongs to a single loss: write {specs[0]}:{printable(params[0])}")
+        given: dict[str, object] = {}
+        for param in params:
+            name, equals, value = param.partition("=")
+            if not equals:
+                raise UsageError(f"-P {printable(param)!r}: NAME=VALUE")
+            given[name.strip().replace("-", "_")] = value.strip()
+        bound = [bound[0].bind(**given)]
+    names = [loss.spec for loss in bound]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"loss {name} is given twice")
+    return bound

@@ -1,0 +1,126 @@
+"""The entry point: arguments in, exit code out, every error one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from lossctl.errors import LossctlError, nearest, printable
+
+HELP = """Loss values, per-sample losses and gradient checks, exact and fast.
+
+Examples:
+
+  lossctl compute mse samples/diabetes_preds.csv samples/diabetes_targets.csv
+
+  lossctl list
+
+  lossctl info huber
+"""
+
+# Exit codes: see the README. 128 + SIGINT.
+BAD_INPUT, BUG, INTERRUPTED = 2, 3, 130
+
+
+def build() -> typer.Typer:
+    """The application; what a command needs is imported when it runs."""
+    from lossctl.cli import compute, info, listing
+
+    app = typer.Typer(
+        name="lossctl",
+        help=HELP,
+        rich_markup_mode=None,  # brackets in help stay what they are
+        pretty_exceptions_enable=False,
+        no_args_is_help=False,
+        add_completion=True,
+    )
+    app.callback(invoke_without_command=True)(_root)
+    app.command("compute", help=compute.HELP)(compute.compute)
+    app.command("list", help=listing.HELP)(listing.listing)
+    app.command("info", help=info.HELP)(info.info)
+    return app
+
+
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
+) -> None:
+    if version:
+        from lossctl import __version__
+
+        print(f"lossctl {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise LossctlError("a command is needed, for example compute; see: lossctl --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    # NumPy's BLAS would start a thread a core at import, for which nothing here has a use, and
+    # sums that depend on how many there are.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        outcome = build()(args=list(sys.argv[1:] if argv is None else argv), standalone_mode=False)
+        if isinstance(outcome, int):
+            return outcome
+        if outcome is not None:
+            from lossctl.cli.output import emit
+
+            emit(*outcome)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        from lossctl.cli.output import broken_pipe
+
+        return broken_pipe()
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except LossctlError as error:
+        return _fail(str(error))
+    except typer.TyperException as error:
+        return _fail(_usage(error))
+    except MemoryError:
+        return _fail("out of memory")
+    except Exception as error:
+        if os.environ.get("LOSSCTL_DEBUG"):
+            raise
+        kind = type(error).__name__
+        _fail(f"a bug in lossctl: {kind}: {error}; please report it with the output of LOSSCTL_DEBUG=1 lossctl …")
+        return BUG
+    return 0
+
+
+def _fail(message: str) -> int:
+    from lossctl.cli.output import say
+
+    say("lossctl: " + " ".join(printable(message.replace("\n", " ")).split()))
+    return BAD_INPUT
+
+
+def _usage(error: typer.TyperException) -> str:
+    """Typer's usage errors in one line, with the nearest name."""
+    context: Any = getattr(error, "ctx", None)
+    option = getattr(error, "option_name", None)
+    if option is None or "No such option" not in error.format_message():
+        message = error.format_message().rstrip(".")
+        command = f"; see: {context.command_path} --help" if context is not None else ""
+        return message[:1].lower() + message[1:] + command
+    name = option.lstrip("-").replace("-", "_")
+    options = [o for p in context.command.params for o in p.opts if o.startswith("--")] if context else []
+    near = nearest(option, options)
+    if not near:
+        from lossctl.kernels.registry import registered
+
+        owners = [loss for loss in registered().values() if any(p.name == name for p in loss.parameters)]
+        if owners:
+            return f"no option {option}: it is a parameter of the loss: write {owners[0].name}:{name}=VALUE"
+    return f"no option {printable(option)}{near or f'; see: {context.command_path} --help' if context else ''}"
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())

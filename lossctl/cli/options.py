@@ -1,0 +1,124 @@
+"""The options that commands share, each declared once.
+
+A command takes a dataclass of these as one argument; :func:`flat` spreads its fields into the
+signature that typer reads, and gathers them again when the command is called.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+Option = typer.Option
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the inputs are and how they are read."""
+
+    pred: Annotated[
+        list[str], Option("-p", "--pred", metavar="COLUMN", help="prediction columns: a name, @3, @1-10 or 'logit_*'")
+    ] = field(default_factory=list)
+    target: Annotated[list[str], Option("-t", "--target", metavar="COLUMN", help="target columns")] = field(
+        default_factory=list
+    )
+    weight: Annotated[
+        str | None, Option("-w", "--weight", metavar="COLUMN|FILE", help="weights, finite and at least 0")
+    ] = None
+    inputs: Annotated[list[str], Option("--input", metavar="NAME=COLUMN|FILE", help="a further input of the loss")] = (
+        field(default_factory=list)
+    )
+    labels: Annotated[
+        str | None, Option("--labels", metavar="NEG,POS|A,B,C", help="names of the classes, in their order")
+    ] = None
+    delimiter: Annotated[
+        str | None,
+        Option(
+            "-d",
+            "--delimiter",
+            metavar="CHAR",
+            help="what separates cells: a character, tab, or space for runs of blanks",
+        ),
+    ] = None
+    header: Annotated[bool | None, Option("--header/--no-header", help="whether the first row is names")] = None
+    encoding: Annotated[str | None, Option("--encoding", metavar="NAME", help="of text, if it is not UTF-8")] = None
+    decimal: Annotated[str, Option("--decimal", metavar="CHAR", help="the decimal mark")] = "."
+    na_values: Annotated[list[str], Option("--na-values", metavar="TEXT", help="cells that mean a missing number")] = (
+        field(default_factory=list)
+    )
+    input_format: Annotated[
+        str | None, Option("--input-format", metavar="FORMAT", help="csv, tsv, txt or npy, whatever the name says")
+    ] = None
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What is done with the inputs."""
+
+    param: Annotated[
+        list[str],
+        Option("-P", "--param", metavar="NAME=VALUE", help="a parameter of the one loss, as in LOSS:NAME=VALUE"),
+    ] = field(default_factory=list)
+    reduction: Annotated[
+        str, Option("--reduction", metavar="mean|sum", help="mean divides by the sum of the weights")
+    ] = "mean"
+    nan: Annotated[str, Option("--nan", metavar="error|skip|propagate", help="what a NaN in the input does")] = "error"
+    sum_tolerance: Annotated[
+        float | None,
+        Option("--sum-tolerance", metavar="X", help="how far rows of probabilities may sum from 1 (0.001)"),
+    ] = None
+    normalize: Annotated[bool, Option("--normalize", help="divide rows of probabilities by their sum")] = False
+    class_axis: Annotated[
+        int | None, Option("--class-axis", metavar="N", help="the axis of the classes, above two dimensions")
+    ] = None
+    threads: Annotated[
+        int | None, Option("--threads", metavar="N", help="as many as there are cores; the digits do not depend on it")
+    ] = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written, and where."""
+
+    format: Annotated[
+        str | None,
+        Option("-f", "--format", metavar="FORMAT", envvar="LOSSCTL_FORMAT", help="table, value, csv or json"),
+    ] = None
+    quiet: Annotated[bool, Option("-q", "--quiet", help="bare numbers, one a line, and no notes")] = False
+    output: Annotated[
+        str | None,
+        Option("-o", "--output", metavar="FILE", help="a file instead of stdout; its suffix tells the format"),
+    ] = None
+    precision: Annotated[int | None, Option("--precision", metavar="N", help="significant digits in tables (6)")] = None
+    color: Annotated[str, Option("--color", metavar="auto|always|never", help="colour in tables")] = "auto"
+
+
+def flat(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same command with the fields of its dataclass arguments as arguments of its own."""
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    parameters: list[inspect.Parameter] = []
+    for name in inspect.signature(function).parameters:
+        if name not in groups:
+            parameters.append(inspect.signature(function).parameters[name].replace(annotation=hints[name]))
+            continue
+        extras = get_type_hints(groups[name], include_extras=True)
+        for f in fields(groups[name]):
+            default = f.default if f.default is not MISSING else []
+            parameters.append(
+                inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=extras[f.name])
+            )
+
+    @wraps(function)
+    def command(**given: Any) -> Any:
+        gathered = {name: group(**{f.name: given.pop(f.name) for f in fields(group)}) for name, group in groups.items()}
+        return function(**given, **gathered)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command

@@ -1,0 +1,38 @@
+"""A report to text: ``FORMATS`` names the renderers, each one function in a file of its family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TypeAlias
+
+from lossctl.errors import UsageError, nearest, printable
+from lossctl.report import Report
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a person wants to see it: ``width`` None means no limit (not a terminal)."""
+
+    width: int | None = None
+    color: bool = False
+    precision: int = 6
+
+
+Renderer: TypeAlias = Callable[[Report, Style], Iterator[str]]
+
+# name: module; the function in it has the same name. Imported when asked for: rich costs 40 ms.
+FORMATS = {"table": "table", "value": "plain", "csv": "plain", "json": "json_"}
+
+
+def renderer(name: str) -> Renderer:
+    """The renderer of a format.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"unknown format {printable(name)!r}: one of {', '.join(FORMATS)}{nearest(name, FORMATS)}")
+    found: Renderer = getattr(import_module(f"lossctl.render.{FORMATS[name]}"), name)
+    return found

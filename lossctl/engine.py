@@ -27,9 +27,10 @@ from lossctl.sources.aligned import Dataset, Slab
 from lossctl.sources.source import BadValueError
 from lossctl.summary import Extreme, Spread, Summary, exact, exact_sum
 
-# Numbers in a block: its temporaries (128 KiB each) stay in a 1 MiB L2 cache. Measured on 20M pairs
-# (tests/bench/blocks.py): 8k 1.0, 16k 0.9, 32k 0.9, 128k 1.3 of the time.
-BLOCK = 16_384
+# Numbers in a block: its temporaries (256 KiB each) stay in a 1 MiB L2 cache, and the 40 µs of Python
+# a block are a fraction of its work. Time of mse on 20M pairs (tests/bench/run.py blocks), 8k = 1:
+# 16k 0.63, 32k 0.44, 64k 0.36, 256k 0.60.
+BLOCK = 32_768
 # Blocks in a task: long enough that handing it out (50 µs) is nothing, short enough that the last
 # one does not leave the other threads idle on a few million rows.
 TASK_BLOCKS = 16
@@ -84,6 +85,10 @@ class Task:
 
     def __call__(self) -> list[tuple[Summary, ...]]:
         """For each block, the summary of each job."""
+        with np.errstate(all="ignore"):  # what overflows is told in the result
+            return self._blocks()
+
+    def _blocks(self) -> list[tuple[Summary, ...]]:
         readers = [source.reader() for source in self.slab.sources]
         results = []
         for start in range(self.slab.start, self.slab.stop, self.block_rows):
@@ -283,19 +288,20 @@ class _Rows:
 def _with_detail(kept: Summary, parts: Array, weights: Array | None, scale: Array | None, rows: _Rows) -> Summary:
     """Standard error and extremes, of samples: what the elements of a row add up to."""
     ones = np.ones(len(parts))
-    with np.errstate(all="ignore"):  # an infinite loss makes the spread NaN, which is told as unknown
-        lost = rows.sums(parts)
-        means = (
-            lost if weights is None and rows.per_row == 1 else lost / rows.sums(ones if weights is None else weights)
-        )
-        share = rows.sums(ones if scale is None else scale)
-        total, weight = float(np.add.reduce(lost)), float(np.add.reduce(share))
-        off = lost - (total / weight) * share
-        cross = 0.0 if scale is None and rows.per_row == 1 else float(np.add.reduce(off * share))
-        spread = Spread(
-            len(lost), total, weight, float(np.add.reduce(off * off)), cross, float(np.add.reduce(share * share))
-        )
-        size = np.abs(lost)
+    lost, share = rows.sums(parts), rows.sums(ones if scale is None else scale)
+    plain = weights is None and rows.per_row == 1
+    means = lost if plain else lost / rows.sums(ones if weights is None else weights)
+    total, weight = float(np.add.reduce(lost)), float(np.add.reduce(share))
+    off = lost - (total / weight if weight else 0.0) * share
+    spread = Spread(
+        len(lost),
+        total,
+        weight,
+        float(np.add.reduce(off * off)),  # NaN where a loss is infinite, which is told as unknown
+        0.0 if scale is None and rows.per_row == 1 else float(np.add.reduce(off * share)),
+        float(np.add.reduce(share * share)),
+    )
+    size = np.abs(lost)
     if kept.nans:  # told by their number; the extremes are those of the others
         means, size = np.where(np.isnan(means), means[~np.isnan(means)][:1].sum(), means), np.nan_to_num(size, nan=0.0)
     low, high, top = (int(i) for i in (means.argmin(), means.argmax(), size.argmax()))
@@ -420,16 +426,20 @@ def run(data: Dataset, jobs: Sequence[Job], policy: Policy, executor: Executor, 
         for i in range(len(jobs)):
             totals[i] = reduce(add, (block[i] for block in blocks), totals[i])
 
-    try:
-        for task in tasks(data, jobs, policy):
-            pending.append(executor.submit(task))
-            if len(pending) >= window:
+    work = tasks(data, jobs, policy)
+    while True:
+        try:
+            task = next(work, None)
+        except DataError:
+            # Rows that were handed out before the bad one come first, and so do their errors.
+            while pending:
                 settle()
-    except DataError:
-        # Rows that were handed out before the bad one come first, and so do their errors.
-        while pending:
+            raise
+        if task is None:
+            break
+        pending.append(executor.submit(task))
+        if len(pending) >= window:
             settle()
-        raise
     while pending:
         settle()
     return totals

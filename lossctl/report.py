@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lossctl.kernels.spec import Loss, show
-from lossctl.result import Result
+if TYPE_CHECKING:  # `lossctl --help` names reports and needs no NumPy
+    from lossctl.kernels.spec import Loss
+    from lossctl.result import Result
 
 Cell: TypeAlias = float | int | str | bool | Sequence[Any] | Mapping[str, Any] | None
 
@@ -136,7 +137,7 @@ def catalogue(losses: Sequence[Loss]) -> Report:
             entry.name,
             entry.family,
             ", ".join(i.kind.name for i in entry.inputs),
-            " ".join(f"{p.name}={show(p.default)}" for p in entry.parameters),
+            " ".join(f"{p.name}={p.show(p.default)}" for p in entry.parameters),
             _plain(entry.summary),
             ", ".join(entry.aliases),
         )
@@ -148,7 +149,7 @@ def catalogue(losses: Sequence[Loss]) -> Report:
 def described(entry: Loss, example: str) -> Report:
     """What ``info`` prints."""
     inputs = [f"{i.name}: {i.kind.words}{_row(i.kind.core)}" for i in entry.inputs]
-    parameters = [f"{p.name}={show(entry.params[p.name])}: {p.help}; {p.expects}" for p in entry.parameters]
+    parameters = [f"{p.name}={p.show(entry.params[p.name])}: {p.help}; {p.expects}" for p in entry.parameters]
     sections = {
         "formula": [entry.formula],
         "inputs": inputs,

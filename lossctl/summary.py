@@ -35,7 +35,7 @@ def ratio(total: int, weight: int) -> float:
     try:
         return total / weight
     except OverflowError:
-        return math.copysign(math.inf, total)
+        return math.inf if total > 0 else -math.inf
 
 
 def rounded(total: int) -> float:
@@ -48,7 +48,8 @@ def exact_sum(values: Array) -> int:
 
     Where that overflows it is done in integers.
     """
-    quick = float(np.add.reduce(values))
+    with np.errstate(over="ignore"):
+        quick = float(np.add.reduce(values))
     if math.isfinite(quick):
         return exact(quick)
     return sum(map(exact, values.tolist()))

@@ -119,8 +119,9 @@ class LabelKind(Kind):
         if value != np.floor(value):
             return fault
         cause = f"label {number(value)} is not a class: {classes} columns are classes 0 to {classes - 1}"
-        one_based = value == classes and x.min() >= 1
-        return Fault(fault.element, None, cause + ("; labels that start at 1 want --labels 1,2,…" * one_based))
+        if value == classes and x.min() >= 1:
+            cause += "; labels that start at 1 want --labels 1,2,…"
+        return Fault(fault.element, None, cause)
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         return rng.integers(0, dims["classes"], n).astype(np.float64)

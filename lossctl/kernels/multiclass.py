@@ -15,9 +15,9 @@ Smoothing = Annotated[float, Param("moves targets this far towards uniform: t(1 
 
 # s − 1 has lost a factor s/(s − 1) of its digits: below this (a factor 20, 2e-15) it is summed anew.
 _CERTAIN = 0.05
-# exp(d) has the absolute error of d as its relative error, up to 1e-16·|d|: from |d| = 57 on that
-# would be more than half of the 1e-14 promised, and is compensated.
-_VERY_CERTAIN = 1e-25
+# exp(−gap) takes half an ulp of the gap as its relative error, 1.1e-16·gap: from 45 on that is half
+# of the 1e-14 promised, and what rounding took from the gap is put back.
+_FAR = 45.0
 
 
 @loss(
@@ -94,26 +94,40 @@ def _softmax(z: Array) -> tuple[Array, Array, Array]:
     certain = np.flatnonzero(rest < _CERTAIN)
     if certain.size:
         # C order: each row is then summed alone, whatever other rows are certain.
-        others = np.ascontiguousarray(e[certain])
-        others[np.arange(certain.size), others.argmax(axis=-1)] = 0.0
-        rest[certain] = others.sum(axis=-1)
-        very = np.flatnonzero(rest[certain] < _VERY_CERTAIN)
-        if very.size:
-            rows = certain[very]
-            lost = np.nan_to_num(_difference_error(top[rows], z[rows], gap[rows]))
-            rest[rows] = (others[very] * (1.0 - lost)).sum(axis=-1)
+        others = np.ascontiguousarray(_restored(e[certain], top[certain], z[certain], gap[certain]))
+        rest[certain] = _without(others, others.argmax(axis=-1)).sum(axis=-1)
     return gap, e, rest
 
 
-def _difference_error(a: Array, b: Array, difference: Array) -> Array:
-    """What rounding took from ``difference = a − b``, exactly (Knuth's two-sum)."""
-    b_seen = a - difference
-    return np.ascontiguousarray((a - (difference + b_seen)) + (b_seen - b))
+def _restored(e: Array, top: Array, z: Array, gap: Array) -> Array:
+    """``exp(z − m)`` with what rounding took from the gap put back (Knuth's two-sum)."""
+    far = (gap > _FAR) & (e > 0)
+    if not far.any():
+        return e
+    seen = top - gap
+    lost = (top - (gap + seen)) + (seen - z)
+    return np.where(far, e * (1.0 - lost), e)
+
+
+def _without(x: Array, place: np.ndarray) -> Array:
+    """``x`` with one element of each row set to 0."""
+    others = x.copy()
+    others[np.arange(len(x)), place] = 0.0
+    return others
 
 
 def _complement(e: Array, p: Array, rest: Array) -> Array:
     """``1 − p`` of a softmax, where the largest p would cancel."""
     return np.where(e == 1.0, rest / (1.0 + rest), 1.0 - p)
+
+
+def _others(t: Array) -> Array:
+    """For each element of a row, the sum of the others: total − t cancels for the largest."""
+    total = t.sum(axis=-1, keepdims=True)
+    top = t.argmax(axis=-1)
+    others = np.asarray(total - t)
+    others[np.arange(len(t)), top] = _without(t, top).sum(axis=-1)
+    return others
 
 
 @loss(
@@ -138,8 +152,9 @@ def softmax_cross_entropy(
     value = np.where(t == 0, 0.0, t * gap).sum(axis=-1) + total * np.log1p(rest)
 
     def gradient() -> Array:
-        p = e / (1.0 + rest)[:, None]
-        return np.asarray(p * (total[:, None] - t) - t * _complement(e, p, rest[:, None]))
+        exact = _restored(e, pred.max(axis=-1, keepdims=True), pred, gap)
+        p = exact / (1.0 + rest)[:, None]
+        return np.asarray(p * _others(t) - t * _complement(e, p, rest[:, None]))
 
     return value, gradient
 
@@ -162,7 +177,7 @@ def sparse_softmax_cross_entropy(
     missed = gap[at] if not s else (1.0 - s) * gap[at] + s * gap.mean(axis=-1)
 
     def gradient() -> Array:
-        g = e / (1.0 + rest)[:, None]
+        g = _restored(e, pred.max(axis=-1, keepdims=True), pred, gap) / (1.0 + rest)[:, None]
         # p[y] − 1 would cancel: it is minus the sum of the others.
         own = -_complement(e[at], g[at], rest)
         if s:

@@ -110,6 +110,13 @@ class Parameter:
         near = nearest(value, self.choices) if isinstance(value, str) and self.choices else ""
         raise UsageError(f"parameter '{self.name}': {shown!r} is not {self.expects}{near}")
 
+    @staticmethod
+    def show(value: Value) -> str:
+        """A value as the command line writes it."""
+        if value is None or isinstance(value, bool):
+            return str(value).lower()
+        return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
     @property
     def expects(self) -> str:
         """What values it takes, in words: ``a number above 0``."""
@@ -166,7 +173,7 @@ class Loss:
     def spec(self) -> str:
         """The loss as the command line writes it, with the parameters that are not at their default."""
         changed = [p for p in self.parameters if self.params[p.name] != p.default]
-        return ":".join([self.name, *(f"{p.name}={show(self.params[p.name])}" for p in changed)])
+        return ":".join([self.name, *(f"{p.name}={p.show(self.params[p.name])}" for p in changed)])
 
     def bind(self, **params: object) -> Loss:
         """The same loss with other parameter values.
@@ -303,13 +310,6 @@ def _layout(array: Array) -> Array:
     block = block.view()
     block.flags.writeable = False
     return block
-
-
-def show(value: Value) -> str:
-    """A parameter value as the command line writes it."""
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def loss(

@@ -1,0 +1,455 @@
+"""What each loss is, in 50 digits: formulas written from the catalogue, never from the kernels.
+
+A formula handles ONE sample and returns the terms whose sum is its loss::
+
+    @oracle("huber", relative_value=always, relative_gradient=always)
+    def huber(pred: Number, target: Number, *, delta: Number) -> list[Number]:
+        \"\"\"r²/2 where |r| ≤ delta, else delta·(|r| − delta/2).\"\"\"
+
+Inputs are the loss's own, in its order; the annotation says how they are converted from doubles,
+exactly: ``Number`` (or ``Row``, lists of them, however nested) to mpf, ``Label`` to int. All
+parameters are keyword-only and must be given: numbers as mpf, the rest (bool, None, str) as it is.
+
+The terms carry the notion of accuracy. An error is judged against Σ|term|, and one of a gradient
+against Σ|term's derivative|, so terms are split where the catalogue's formula subtracts and written
+so that a term does not itself cancel. ``relative_value`` and ``relative_gradient`` say where the
+catalogue promises full relative accuracy: there the magnitude is that of the result.
+
+Derivatives are differences, not formulas, so that a formula is all that can be wrong. The working
+precision grows with the range of the inputs (``_digits``), the step shrinks with it (``_step``).
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mpmath import mp, mpc, mpf  # type: ignore[import-untyped]
+
+Number = Any  # mpf: mpmath's own types do not know that mpf + mpf is an mpf
+Row = list[Any]  # of Number
+Label = int
+Inputs = Sequence[Any]
+Params = Mapping[str, Any]
+Predicate = Callable[[Inputs, Params], bool]
+
+INF = mpf("inf")
+ZERO = mpf(0)
+SUBNORMAL = mpf(2) ** -1074  # the spacing of doubles below their normal range
+Quotients = Callable[[Number], "list[Number] | None"]
+
+
+class EdgeError(ValueError):
+    """The loss has no single finite derivative here: it is infinite, jumps, or has a kink."""
+
+
+def never(_inputs: Inputs, _params: Params) -> bool:
+    """No promise of relative accuracy."""
+    return False
+
+
+def always(_inputs: Inputs, _params: Params) -> bool:
+    """Relative accuracy everywhere."""
+    return True
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """A loss's independent formula, and where relative accuracy is promised of it."""
+
+    name: str
+    terms: Callable[..., list[Number]]
+    relative_value: Predicate = never
+    relative_gradient: Predicate = never
+    digits: int = 0  # more than _digits gives: a formula that loses exp(-big²), say
+
+
+ORACLE: dict[str, Oracle] = {}
+
+
+def oracle(
+    name: str, *, relative_value: Predicate = never, relative_gradient: Predicate = never, digits: int = 0
+) -> Callable[[Callable[..., list[Number]]], Callable[..., list[Number]]]:
+    """Register the decorated function as the formula of the loss ``name``."""
+
+    def register(terms: Callable[..., list[Number]]) -> Callable[..., list[Number]]:
+        if name in ORACLE:
+            raise ValueError(f"two formulas for {name!r}")
+        ORACLE[name] = Oracle(name, terms, relative_value, relative_gradient, digits)
+        return terms
+
+    return register
+
+
+# --- values and derivatives -------------------------------------------------------------------
+
+
+def value(name: str, inputs: Inputs, params: Params) -> tuple[Number, Number]:
+    """The loss of one sample, and the magnitude that its error is judged against.
+
+    >>> [float(x) for x in value("huber", (2.0, 0.0), {"delta": 1.0})]
+    [1.5, 1.5]
+    """
+    entry = ORACLE[name]
+    with mp.workdps(_digits(entry, inputs, params)):
+        exact, given = _convert(entry, inputs, params)
+        terms = entry.terms(*exact, **given)
+        total = mp.fsum(terms)
+        magnitude = abs(total) if entry.relative_value(exact, given) else mp.fsum(abs(t) for t in terms)
+        return _rounded(total), _rounded(magnitude)
+
+
+def gradient(name: str, inputs: Inputs, params: Params) -> list[tuple[Number, Number]]:
+    """The derivative by each coordinate of the first input (flattened), and its magnitude.
+
+    Raises :class:`EdgeError` when any coordinate has none: the loss is infinite (probability 0
+    for what happened), its slope is, or it has a kink (mae at r = 0, hinge at its margin); for
+    one-sided slopes ask :func:`slopes`. At the edge of the formula's domain (p·√p at 0) the
+    one-sided derivative counts, if it is finite. A logit of −inf has derivative 0.
+
+    >>> [[float(x) for x in pair] for pair in gradient("mse", (3.0, 1.0), {})]
+    [[4.0, 4.0]]
+    """
+    pairs = []
+    for j, slope in enumerate(slopes(name, inputs, params)):
+        if slope.left != slope.right:
+            raise EdgeError(f"{name}: coordinate {j}: slopes {mp.nstr(slope.left)} and {mp.nstr(slope.right)}")
+        if mp.isinf(slope.left):
+            raise EdgeError(f"{name}: coordinate {j}: infinite slope")
+        pairs.append((slope.left, slope.magnitude))
+    return pairs
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """One-sided derivatives by one coordinate; equal, to the bit, unless there is a kink."""
+
+    left: Number
+    right: Number
+    magnitude: Number
+
+
+def slopes(name: str, inputs: Inputs, params: Params) -> list[Slopes]:
+    """The derivatives from both sides by each coordinate of the first input (flattened).
+
+    A slope that does not converge (√x at 0, a jump) is ±inf. Raises :class:`EdgeError` where the
+    loss itself is infinite.
+    """
+    entry = ORACLE[name]
+    digits = _digits(entry, inputs, params)
+    with mp.workdps(digits):
+        exact, given = _convert(entry, inputs, params)
+        first, rest = exact[0], exact[1:]
+        base = entry.terms(*exact, **given)
+        if not all(mp.isfinite(t) for t in base):
+            raise EdgeError(f"{name}: the loss is infinite")
+
+        def by(j: int) -> Quotients:
+            """Move coordinate j by h: (terms(x + h) − terms(x)) / h, None outside the formula's domain."""
+
+            def quotients(h: Number) -> list[Number] | None:
+                try:
+                    terms = entry.terms(_moved(first, j, h), *rest, **given)
+                except (ValueError, ZeroDivisionError):
+                    return None
+                return None if any(map(_outside, terms)) else [(t - b) / h for t, b in zip(terms, base, strict=True)]
+
+            return quotients
+
+        step = _step(inputs, params)
+        noise = mp.fsum(abs(t) for t in base) * mpf(10) ** (10 - digits)
+        relative = entry.relative_gradient(exact, given)
+        found = []
+        for j, x in enumerate(_leaves(first)):
+            left, right, magnitude = (ZERO,) * 3 if mp.isinf(x) else _both_sides(by(j), step, noise)
+            if relative:
+                magnitude = max(abs(left), abs(right))
+            found.append(Slopes(_rounded(left), _rounded(right), _rounded(magnitude)))
+        return found
+
+
+def error(got: float, want: Number, magnitude: Number) -> float:
+    """|got − want| / magnitude, as a double; 0 where both are the same infinity.
+
+    What no double can hold is forgiven: an infinity of the right sign beyond the largest one, and
+    everywhere one spacing of the subnormals.
+
+    >>> error(1.25, mpf(1), mpf(2)), error(0.0, mpf("1e-400"), mpf("1e-400")), error(math.inf, mpf("1e400"), INF)
+    (0.125, 0.0, 0.0)
+    """
+    if math.isnan(got) or mp.isnan(want):
+        return math.inf
+    if math.isinf(got) or mp.isinf(want):
+        return 0.0 if float(want) == got else math.inf
+    off = abs(mpf(got) - want) - SUBNORMAL
+    if off <= 0:
+        return 0.0
+    return float(off / magnitude) if magnitude else math.inf
+
+
+# Difference quotients are wrong by step/scale, which _step keeps below 1e-43: two of a smooth loss
+# agree to far more than this, and what differs by more is a finding.
+AGREE = mpf(10) ** -20
+
+
+def _both_sides(quotients: Quotients, step: Number, noise: Number) -> tuple[Number, Number, Number]:
+    """The derivative from the left, from the right, and Σ|term's derivative|.
+
+    ``noise`` is the rounding error of the terms.
+    """
+    sides = {sign: terms for sign in (-1, 1) if (terms := quotients(sign * step)) is not None}
+    if not sides:
+        raise EdgeError("an isolated point of the formula's domain")
+    magnitude = max(mp.fsum(abs(t) for t in terms) for terms in sides.values())
+    near = {sign: mp.fsum(terms) for sign, terms in sides.items()}
+    if len(near) == 2 and abs(near[1] - near[-1]) <= max(AGREE * magnitude, noise / step):
+        mean = (near[-1] + near[1]) / 2  # the central difference: wrong by (step/scale)²
+        return mean, mean, magnitude
+    # A kink, an edge of the domain, an infinite slope, or a minimum, where slopes fall with the step.
+    limits = [_limit(quotients, sign * step, noise) for sign in sides]
+    left, right = limits[0], limits[-1]
+    if abs(right - left) <= max(AGREE * magnitude, noise / step):
+        right = left
+    return left, right, magnitude
+
+
+def _limit(quotients: Quotients, step: Number, noise: Number) -> Number:
+    """What the slope tends to as the step falls, which may be 0 or ±inf."""
+    slow, mid, fast = (mp.fsum(quotients(step * mpf(10) ** -k) or [mp.nan]) for k in (0, 10, 20))
+    if fast != 0 and abs(fast) <= abs(mid) / 100 <= abs(slow) / 10_000:
+        return ZERO
+    # The quotients' rounding error has grown by the 20 digits that the step has lost.
+    settled = max(AGREE * abs(fast), noise / abs(step) * mpf(10) ** 20, abs(mid - slow) / 100)
+    return fast if abs(fast - mid) <= settled else mp.sign(fast) * INF
+
+
+def _rounded(x: Number) -> Number:
+    """The 50 digits that are good of a result."""
+    with mp.workdps(50):
+        return +x
+
+
+def _digits(entry: Oracle, inputs: Inputs, params: Params) -> int:
+    """Working precision: 50 digits of the result after everything that a formula may lose."""
+    big, small = _range(inputs, params)
+    decades = math.log10(big) - math.log10(small)
+    # 60 for the result and 60 + 17 for the step (below); a step changes a term t by as little as
+    # t·small/big, and √(1 + (r/δ)²) − 1 loses as much twice more. Where terms of e^big and 1 meet
+    # (far logits), all down to the smallest double, 1e-324, must show. The rest is margin.
+    return 180 + math.ceil(3 * decades) + math.ceil(min(0.87 * big, 350)) + entry.digits
+
+
+def _step(inputs: Inputs, params: Params) -> Number:
+    """A step that is tiny beside the smallest scale a loss of doubles can have.
+
+    That is a difference of two inputs, 1e-17 of the smallest of them: 1e-60 leaves 43 digits.
+    """
+    return mpf(_range(inputs, params)[1]) * mpf(10) ** -60
+
+
+def _range(inputs: Inputs, params: Params) -> tuple[float, float]:
+    """The largest and the smallest magnitude among all numbers; 1 is always one of them."""
+    sizes = [abs(float(x)) for x in (*_leaves(list(inputs)), *_numbers(params.values()))]
+    finite = [x for x in sizes if 0 < x < math.inf]
+    return max(1.0, *finite, 1.0), min(1.0, *finite, 1.0)
+
+
+def _convert(entry: Oracle, inputs: Inputs, params: Params) -> tuple[list[Any], dict[str, Any]]:
+    """Doubles (or arrays of them) to mpf, labels to int, as the formula's annotations say."""
+    kinds = [p.annotation for p in inspect.signature(entry.terms).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    exact = [_mapped(x, int if "Label" in str(kind) else mpf) for x, kind in zip(inputs, kinds, strict=True)]
+    return exact, {k: mpf(v) if _is_number(v) else v for k, v in params.items()}
+
+
+def _is_number(x: Any) -> bool:
+    """Whether a parameter is a number (a flag is not)."""
+    return isinstance(x, (int, float, mpf)) and not isinstance(x, bool)
+
+
+def _numbers(values: Iterable[Any]) -> Iterator[Any]:
+    """The numbers among some parameters."""
+    return filter(_is_number, values)
+
+
+def _outside(term: Number) -> bool:
+    """Whether a term has left the formula's domain: complex, NaN or infinite."""
+    return isinstance(term, mpc) or not mp.isfinite(term)
+
+
+# Inputs are numbers or lists of numbers, however nested. Arrays become lists.
+
+
+def _mapped(x: Any, leaf: Callable[[Any], Any]) -> Any:
+    """``x`` with ``leaf`` applied to every number."""
+    x = x.tolist() if hasattr(x, "tolist") else x
+    return [_mapped(item, leaf) for item in x] if isinstance(x, (list, tuple)) else leaf(x)
+
+
+def _leaves(x: Any) -> Iterator[Any]:
+    """Every number of ``x`` in order."""
+    x = x.tolist() if hasattr(x, "tolist") else x
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            yield from _leaves(item)
+    else:
+        yield x
+
+
+def _moved(x: Any, j: int, h: Number) -> Any:
+    """``x`` with ``h`` added to its ``j``-th number."""
+    count = itertools.count()
+    return _mapped(x, lambda number: number + h if next(count) == j else number)
+
+
+# --- helpers for formulas ---------------------------------------------------------------------
+
+
+def wlog(weight: Number, p: Number) -> Number:
+    """``weight``·log p; 0 where the weight is 0, whatever p."""
+    if weight == 0:
+        return ZERO
+    return weight * (mp.log(p) if p != 0 else -INF)
+
+
+def softplus(x: Number) -> Number:
+    """log(1 + e^x)."""
+    return mp.log1p(mp.exp(x))
+
+
+def surprise(logits: Row, j: int) -> Number:
+    """−log softmax(logits)[j] = log Σᵢ e^(zᵢ − zⱼ), with the term i = j, which is 1, apart."""
+    if mp.isinf(logits[j]):
+        return INF
+    return mp.log1p(mp.fsum(mp.exp(z - logits[j]) for i, z in enumerate(logits) if i != j))
+
+
+def weighted(weight: Number, loss: Callable[[], Number]) -> Number:
+    """``weight``·loss(); 0 where the weight is 0, the loss (which may be infinite) not being asked for."""
+    return weight * loss() if weight != 0 else ZERO
+
+
+def smoothed(targets: Row, amount: Number) -> Row:
+    """Label smoothing: the targets with ``amount`` of their mass spread evenly over the k classes."""
+    return [t * (1 - amount) + amount / len(targets) for t in targets]
+
+
+def one_hot(label: Label, k: int) -> Row:
+    """The row of k with a 1 at ``label``."""
+    return [mpf(j == label) for j in range(k)]
+
+
+def hard_targets(inputs: Inputs, params: Params) -> bool:
+    """The target is 0 or 1 (a label, a one-hot row) and no label smoothing softens it."""
+    target = inputs[1]
+    hard = isinstance(target, Label) or all(t in (0, 1) for t in _leaves(target))
+    return hard and not params.get("label_smoothing", 0)
+
+
+# --- regression -------------------------------------------------------------------------------
+
+
+@oracle("mse", relative_value=always, relative_gradient=always)
+def mse(pred: Number, target: Number) -> list[Number]:
+    """r²."""
+    return [(pred - target) ** 2]
+
+
+@oracle("rmse", relative_value=always, relative_gradient=always)
+def rmse(pred: Number, target: Number) -> list[Number]:
+    """r² per sample; √(mean r²) is the whole's."""
+    return [(pred - target) ** 2]
+
+
+@oracle("mae", relative_value=always, relative_gradient=always)
+def mae(pred: Number, target: Number) -> list[Number]:
+    """|r|."""
+    return [abs(pred - target)]
+
+
+@oracle("huber", relative_value=always, relative_gradient=always)
+def huber(pred: Number, target: Number, *, delta: Number) -> list[Number]:
+    """r²/2 where |r| ≤ delta, else delta·(|r| − delta/2)."""
+    a = abs(pred - target)
+    return [a**2 / 2 if a <= delta else delta * (a - delta / 2)]
+
+
+@oracle("pseudo_huber", relative_value=always, relative_gradient=always)
+def pseudo_huber(pred: Number, target: Number, *, delta: Number) -> list[Number]:
+    """delta²·(√(1 + (r/delta)²) − 1)."""
+    return [delta**2 * (mp.sqrt(1 + ((pred - target) / delta) ** 2) - 1)]
+
+
+# --- binary -----------------------------------------------------------------------------------
+
+
+@oracle("bce", relative_value=always, relative_gradient=hard_targets)
+def bce(pred: Number, target: Number, *, label_smoothing: Number) -> list[Number]:
+    """−t·log p − (1 − t)·log(1 − p), with t and 1 − t smoothed over the two classes."""
+    yes, no = smoothed([target, 1 - target], label_smoothing)
+    return [-wlog(yes, pred), -wlog(no, 1 - pred)]
+
+
+@oracle("bce_with_logits", relative_value=always, relative_gradient=hard_targets)
+def bce_with_logits(pred: Number, target: Number, *, pos_weight: Number, label_smoothing: Number) -> list[Number]:
+    """−pos_weight·t·log σ(x) − (1 − t)·log σ(−x), with t and 1 − t smoothed over the two classes."""
+    yes, no = smoothed([target, 1 - target], label_smoothing)
+    return [pos_weight * yes * softplus(-pred), no * softplus(pred)]
+
+
+@oracle("hinge", relative_value=always, relative_gradient=always)
+def hinge(pred: Number, target: Number, *, margin: Number) -> list[Number]:
+    """max(0, margin − t·x)."""
+    return [max(ZERO, margin - target * pred)]
+
+
+@oracle("squared_hinge", relative_value=always, relative_gradient=always)
+def squared_hinge(pred: Number, target: Number, *, margin: Number) -> list[Number]:
+    """max(0, margin − t·x)²."""
+    return [max(ZERO, margin - target * pred) ** 2]
+
+
+# --- multiclass -------------------------------------------------------------------------------
+
+
+@oracle("categorical_cross_entropy", relative_value=always, relative_gradient=always)
+def categorical_cross_entropy(pred: Row, target: Row) -> list[Number]:
+    """−Σ t·log p."""
+    return [-wlog(t, p) for p, t in zip(pred, target, strict=True)]
+
+
+@oracle("sparse_categorical_cross_entropy", relative_value=always, relative_gradient=always)
+def sparse_categorical_cross_entropy(pred: Row, target: Label) -> list[Number]:
+    """−log p[y]."""
+    return [-wlog(mpf(1), pred[target])]
+
+
+@oracle("softmax_cross_entropy", relative_value=always, relative_gradient=hard_targets)
+def softmax_cross_entropy(pred: Row, target: Row, *, label_smoothing: Number) -> list[Number]:
+    """−Σ t·log softmax(z), with t smoothed over the classes."""
+    return [weighted(t, partial(surprise, pred, j)) for j, t in enumerate(smoothed(target, label_smoothing))]
+
+
+@oracle("sparse_softmax_cross_entropy", relative_value=always, relative_gradient=hard_targets)
+def sparse_softmax_cross_entropy(pred: Row, target: Label, *, label_smoothing: Number) -> list[Number]:
+    """logsumexp(z) − z[y] = −log softmax(z)[y], with the one-hot y smoothed over the classes."""
+    return softmax_cross_entropy(pred, one_hot(target, len(pred)), label_smoothing=label_smoothing)
+
+
+@oracle("nll", relative_value=always, relative_gradient=always)
+def nll(pred: Row, target: Label) -> list[Number]:
+    """−z[y] of log-probabilities z."""
+    return [-pred[target]]
+
+
+# --- distributions ----------------------------------------------------------------------------
+
+
+@oracle("kl_divergence", relative_gradient=always)
+def kl_divergence(pred: Row, target: Row) -> list[Number]:
+    """Σ p·log(p/q), q the first input and p the second; 0 where p = 0."""
+    return [-wlog(p, q / p if p != 0 else ZERO) for q, p in zip(pred, target, strict=True)]

@@ -1,0 +1,88 @@
+"""What other libraries give for the same inputs: tests/golden.json, written by tests/make_golden.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lossctl
+
+GOLDEN: list[dict[str, Any]] = json.loads(Path(__file__).with_name("golden.json").read_text(encoding="utf-8"))
+CORE = (
+    "mse",
+    "rmse",
+    "mae",
+    "huber",
+    "pseudo_huber",
+    "bce",
+    "bce_with_logits",
+    "hinge",
+    "squared_hinge",
+    "categorical_cross_entropy",
+    "sparse_categorical_cross_entropy",
+    "softmax_cross_entropy",
+    "sparse_softmax_cross_entropy",
+    "nll",
+    "kl_divergence",
+)
+
+
+def name_of(record: dict[str, Any]) -> str:
+    """The loss of a record, without its parameters."""
+    return str(record["loss"].partition(":")[0])
+
+
+def records_with(key: str) -> Any:
+    """Parametrise over the records that have a figure for ``key``."""
+    chosen = [r for r in GOLDEN if r.get(key) is not None]
+    ids = [f"{GOLDEN.index(r)}-{r['loss']}-{r['library']}" for r in chosen]
+    return pytest.mark.parametrize("record", chosen, ids=ids)
+
+
+def arrays(record: dict[str, Any]) -> list[np.ndarray]:
+    """The inputs: float64, but integers where they are labels."""
+    return [np.asarray(x) for x in record["inputs"]]
+
+
+@records_with("value")
+def test_value(record: dict[str, Any]) -> None:
+    """``compute`` gives the library's mean, weighted where it was."""
+    weight = np.asarray(record["weight"]) if "weight" in record else None
+    got = float(lossctl.compute(record["loss"], *arrays(record), weight=weight))
+    np.testing.assert_allclose(got, record["value"], rtol=record["rtol"], err_msg=record["call"])
+
+
+@records_with("per_sample")
+def test_per_sample(record: dict[str, Any]) -> None:
+    """The kernel gives the library's loss of every sample."""
+    got = lossctl.get_loss(record["loss"]).value(*arrays(record))
+    np.testing.assert_allclose(got, record["per_sample"], rtol=record["rtol"], err_msg=record["each"])
+
+
+@records_with("gradient")
+def test_gradient(record: dict[str, Any]) -> None:
+    """The kernel gives the library's derivative of every sample's loss."""
+    got = lossctl.get_loss(record["loss"]).gradient(*arrays(record))
+    np.testing.assert_allclose(got, record["gradient"], rtol=record["rtol"], err_msg=record["each"])
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_every_core_loss_has_a_figure(name: str) -> None:
+    """Every loss of the catalogue's core has one, and every one that has parameters has one away from its defaults."""
+    specs = [r["loss"] for r in GOLDEN if name_of(r) == name]
+    assert specs, f"no record in golden.json: add one to {Path(__file__).with_name('make_golden.py')}"
+    if any(r["params"] for r in GOLDEN if name_of(r) == name):
+        assert any(":" in spec for spec in specs)
+
+
+def test_every_record_names_its_source() -> None:
+    """A figure is worth what its source is: a library, its version, the call."""
+    for record in GOLDEN:
+        assert record["library"]
+        assert record["version"]
+        assert "pred" in record["call"]
+        assert np.isfinite(record["value"])

@@ -1,0 +1,219 @@
+"""Every registered loss: right to the last digits, the same in any block, and kind to its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import oracle
+import pytest
+from draws import CLASSES, hurtful, settings
+
+from lossctl.errors import DataError
+from lossctl.kernels import kinds
+from lossctl.kernels.registry import get_loss, registered
+from lossctl.kernels.spec import Loss
+
+BOUND = 1e-14  # LOSSES.md: of the sum of the magnitudes of the formula's terms
+SAMPLES = 60
+LOSSES = list(registered().values())
+CASES = [(loss, params) for loss in LOSSES for params in settings(loss)]
+
+
+def names(loss: Loss, params: dict[str, object] | None = None) -> str:
+    return loss.bind(**(params or {})).spec
+
+
+every_loss = pytest.mark.parametrize("loss", LOSSES, ids=names)
+every_case = pytest.mark.parametrize(("loss", "params"), CASES, ids=[names(*case) for case in CASES])
+
+
+def errors(loss: Loss, rng: np.random.Generator) -> Iterator[tuple[str, float, str]]:
+    """(what, error in units of its magnitude, where) of every value and derivative at hurtful points."""
+    arrays = hurtful(loss, rng, SAMPLES)
+    values, gradient = loss.value(*arrays), loss.gradient(*arrays).reshape(SAMPLES, -1)
+    for i in range(SAMPLES):
+        sample = [a[i] for a in arrays]
+        where = f"{loss.spec} at {[s.tolist() for s in sample]}"
+        want, magnitude = oracle.value(loss.name, sample, loss.params)
+        yield "value", oracle.error(float(values[i]), want, magnitude), where
+        try:
+            slopes = oracle.slopes(loss.name, sample, loss.params)
+        except oracle.EdgeError:  # the loss is infinite: it has no derivative
+            continue
+        for j, slope in enumerate(slopes):
+            if slope.left == slope.right:
+                yield "gradient", oracle.error(float(gradient[i, j]), slope.left, slope.magnitude), where
+            else:  # a kink: any value between the slopes is a subgradient
+                low, high = sorted((slope.left, slope.right))
+                slack = BOUND * slope.magnitude
+                yield "kink", 0.0 if low - slack <= gradient[i, j] <= high + slack else 1.0, where
+
+
+@every_case
+def test_value_and_gradient_agree_with_fifty_digits(loss: Loss, params: dict[str, object]) -> None:
+    worst = max(errors(loss.bind(**params), np.random.default_rng(7)), key=lambda e: e[1])
+    assert worst[1] <= BOUND, worst
+
+
+@pytest.mark.parametrize("factor", [1 + 1e-13, -1.0, 0.5, 0.0])
+def test_a_wrong_value_or_gradient_is_seen(factor: float) -> None:
+    """The comparison above can fail: a kernel off by 1e-13 is found, and so is its gradient."""
+
+    def off(which: int) -> Loss:
+        def kernel(pred, target):
+            value, thunk = get_loss("mse").kernel(pred, target)
+            return (value * factor, thunk) if which == 0 else (value, lambda: thunk() * factor)
+
+        return replace(get_loss("mse"), kernel=kernel)
+
+    for which, what in enumerate(("value", "gradient")):
+        bad = [e for e in errors(off(which), np.random.default_rng(7)) if e[1] > BOUND]
+        assert bad
+        assert {e[0] for e in bad} == {what}
+
+
+@every_loss
+def test_every_loss_has_an_independent_formula(loss: Loss) -> None:
+    assert loss.name in oracle.ORACLE, f"write the formula of {loss.name} into tests/oracle.py, from its definition"
+
+
+@every_case
+def test_a_sample_has_the_same_digits_in_any_block(loss: Loss, params: dict[str, object]) -> None:
+    """Alone, in any part, in any order: not a bit changes, of the value or of the gradient."""
+    rng = np.random.default_rng(3)
+    bound = loss.bind(**params)
+    arrays = hurtful(bound, rng, 97)
+    values, gradient = bound.value(*arrays), bound.gradient(*arrays)
+    order = rng.permutation(97)
+    np.testing.assert_array_equal(bound.value(*(a[order] for a in arrays)), values[order])
+    np.testing.assert_array_equal(bound.gradient(*(a[order] for a in arrays)), gradient[order])
+    for start, stop in ((0, 1), (5, 7), (11, 96), (96, 97)):
+        part = [a[start:stop] for a in arrays]
+        np.testing.assert_array_equal(bound.value(*part), values[start:stop])
+        np.testing.assert_array_equal(bound.gradient(*part), gradient[start:stop])
+
+
+@pytest.mark.parametrize("classes", [2, 3, 9, 100, 128, 129, 700])
+@pytest.mark.parametrize("loss", [entry for entry in LOSSES if entry.row_wise], ids=names)
+def test_any_number_of_classes(loss: Loss, classes: int) -> None:
+    """Rows have the same digits alone and together, in either memory order, whatever k is."""
+    rng = np.random.default_rng(5)
+    dims = {"classes": classes}
+    arrays = [i.kind.draw(rng, 9, dims) for i in loss.inputs]
+    values = loss.value(*arrays)
+    for i in range(9):
+        np.testing.assert_array_equal(loss.value(*(a[i : i + 1] for a in arrays)), values[i : i + 1])
+    np.testing.assert_array_equal(loss.value(*(np.asarray(a, order="F") for a in arrays)), values)
+
+
+@every_loss
+def test_inputs_are_not_written_and_the_thunk_answers_twice_the_same(loss: Loss) -> None:
+    arrays = hurtful(loss, np.random.default_rng(1), 50)
+    before = [a.copy() for a in arrays]
+    for a in arrays:
+        a.flags.writeable = False
+    _, thunk = loss.evaluate(*arrays)
+    assert thunk is not None
+    np.testing.assert_array_equal(thunk(), thunk())
+    for a, b in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_loss
+def test_no_value_is_nan_and_none_is_negative_where_the_loss_cannot_be(loss: Loss) -> None:
+    arrays = hurtful(loss, np.random.default_rng(11), 500)
+    values = loss.value(*arrays)
+    assert not np.isnan(values).any()
+    assert not np.isnan(loss.gradient(*arrays)).any()
+    # Kullback-Leibler is of rows whose sums differ in the last digits: it can fall below 0 by as much.
+    assert (values >= (-1e-15 if loss.name == "kl_divergence" else 0.0)).all()
+
+
+@every_loss
+def test_drawn_samples_are_members_and_crowd_the_edges(loss: Loss) -> None:
+    rng = np.random.default_rng(2)
+    dims = {"classes": CLASSES}
+    arrays = [i.kind.draw(rng, 2000, dims) for i in loss.inputs]
+    for spec, array in zip(loss.inputs, arrays, strict=True):
+        assert spec.kind.find_fault(array, dims) is None
+    loss.value(*arrays)  # which checks once more, with the shapes
+
+
+def test_probabilities_are_drawn_down_to_a_trillionth_and_at_the_edges() -> None:
+    kind = get_loss("bce").inputs[0].kind
+    p = kind.draw(np.random.default_rng(0), 5000, {})
+    assert {0.0, 1.0} <= set(p)
+    assert p[p > 0].min() < 1e-11
+    assert (1 - p[p < 1]).min() < 1e-11
+
+
+OUTSIDE = {
+    "Real": (np.nan, np.inf, -np.inf),
+    "Positive": (0.0, -1.0, np.nan, np.inf),
+    "Probability": (-1e-300, 1 + 2.3e-16, np.nan, np.inf),
+    "Sign": (0.0, 2.0, -0.5, np.nan),
+    "Label": (-1.0, 4.0, 0.5, np.nan, np.inf),
+    "Logits": (np.nan, np.inf),
+    "Probabilities": (-0.1, 1.1, np.nan),
+    "LogProbabilities": (1e-9, np.nan, np.inf),
+}
+
+
+def _kind_of(name: str) -> kinds.Kind:
+    found: kinds.Kind = next(m for m in getattr(kinds, name).__metadata__)
+    return found
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in OUTSIDE.items() for v in values])
+def test_a_value_outside_the_domain_is_found_where_it_is(name: str, value: float) -> None:
+    kind, dims = _kind_of(name), {"classes": CLASSES}
+    array = kind.draw(np.random.default_rng(4), 30, dims)
+    assert kind.find_fault(array, dims) is None
+    array.reshape(30, -1)[17, -1] = value
+    fault = kind.find_fault(array, dims)
+    assert fault is not None
+    assert fault.element == 17
+    assert fault.place == (CLASSES - 1 if kind.core else None)
+    assert fault.cause
+
+
+def test_every_kind_is_tried() -> None:
+    """A new kind needs a line in OUTSIDE and in draws.DRAWS."""
+    declared = {m.name for v in vars(kinds).values() for m in getattr(v, "__metadata__", ())}
+    assert declared == set(OUTSIDE)
+
+
+@pytest.mark.parametrize("total", [0.99, 1.01, 0.0])
+def test_rows_that_do_not_sum_to_one_name_both_cures(total: float) -> None:
+    rows = np.full((3, CLASSES), 1 / CLASSES)
+    rows[1] *= total
+    fault = _kind_of("Probabilities").find_fault(rows, {})
+    assert fault is not None
+    assert (fault.element, fault.place) == (1, None)
+    assert "--normalize" in fault.cause
+    assert "--sum-tolerance" in fault.cause
+
+
+def test_rows_within_the_tolerance_pass_and_normalising_makes_them_sum_to_one() -> None:
+    kind = _kind_of("Probabilities")
+    rows = np.round(kind.draw(np.random.default_rng(0), 50, {"classes": 3}), 4)
+    assert kind.find_fault(rows, {}) is None
+    assert np.abs(kind.normalize(rows).sum(axis=1) - 1).max() < 1e-15
+    assert kind.find_fault(rows * 0.5, {}, tolerance=0.51) is None
+
+
+def test_log_probabilities_are_normalised_in_logarithms() -> None:
+    kind = _kind_of("LogProbabilities")
+    rows = kind.draw(np.random.default_rng(0), 50, {"classes": 3}) - 800.0  # exp of it is 0
+    assert np.abs(np.exp(kind.normalize(rows)).sum(axis=1) - 1).max() < 1e-12
+
+
+@pytest.mark.parametrize("bad", [(3,), (3, 1), (4,), ()])
+def test_shapes_that_differ_are_refused_and_nothing_is_broadcast(bad: tuple[int, ...]) -> None:
+    if bad == (3,):
+        get_loss("mse").value(np.zeros(3), np.zeros(bad))
+        return
+    with pytest.raises(DataError, match=r"shapes differ|wants|broadcast"):
+        get_loss("mse").value(np.zeros(3), np.zeros(bad))

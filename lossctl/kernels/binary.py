@@ -26,7 +26,8 @@ def _smoothed(target: Array, s: float) -> tuple[Array, Array]:
     see="Good 1952, doi:10.1111/j.2517-6161.1952.tb00104.x; https://en.wikipedia.org/wiki/Cross-entropy",
     aliases=("binary_cross_entropy", "log_loss"),
     differs=(
-        "at p = 0, t = 1 (inf here): torch 100, keras 16.118, scikit-learn 36.04: they clip p",
+        "at p = 0, t = 1 (inf here): torch 100, keras 16.118, scikit-learn 36.04: they clip",
+        "torch clamps log p at −100: p = 1e-50 costs 100 where 115.13 is right; its gradient at (0, 0) is 0",
         "scikit-learn log_loss takes targets first",
     ),
     pitfalls=(
@@ -93,7 +94,10 @@ Margin = Annotated[float, Param("the score on the right side from which nothing 
 @loss(
     formula="max(0, margin − t·x);  x = pred, t = target in {−1, +1}",
     see="Rosasco et al. 2004, doi:10.1162/089976604773135104",
-    differs=("keras turns targets into −1/+1 when all of them are 0 or 1",),
+    differs=(
+        "keras turns targets into −1/+1 when every one is 0 or 1",
+        "scikit-learn hinge_loss takes targets that are all +1 for −1",
+    ),
     pitfalls=(
         "targets are −1 and +1: pass --labels 0,1 for 0 and 1",
         "at the kink t·x = margin the gradient is taken to be 0",
@@ -101,7 +105,7 @@ Margin = Annotated[float, Param("the score on the right side from which nothing 
     relative="everywhere",
 )
 def hinge(pred: Real, target: Sign, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
-    """What a score lacks to the margin on its right side, as in a support vector machine."""
+    """What a score lacks to the margin on its right side: support vector machines."""
     short = _shortfall(pred, target, margin)
     return short, lambda: np.where(short > 0, -target, 0.0)
 

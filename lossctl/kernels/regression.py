@@ -19,7 +19,7 @@ def _squares(pred: Array, target: Array) -> tuple[Array, Thunk]:
     formula="r²;  r = pred − target",
     see="Gauss 1809, Theoria motus corporum coelestium; every library",
     aliases=("l2", "squared_error", "mean_squared_error"),
-    differs=("optax squared_error is r², its l2_loss r²/2",),
+    differs=("optax l2_loss is r²/2", "torch mse_loss broadcasts (3,) against (3, 1), and only warns"),
     pitfalls=("one outlier can carry most of it: a residual ten times as large weighs a hundred times as much",),
     relative="everywhere",
 )

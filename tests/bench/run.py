@@ -1,0 +1,170 @@
+"""Every figure that the README and the comments quote: ``python tests/bench/run.py [NAME …]``.
+
+Times are ratios within one run: the commands take turns, and the medians are compared. Run it with
+the interpreter of an environment in which lossctl is installed (not in editable mode: a wheel has
+its byte code compiled).
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as lossctl sets it
+
+import numpy as np
+
+LOSSCTL = [sys.executable, "-m", "lossctl"]
+ROWS = 20_000_000
+
+
+def take_turns(commands: dict[str, Sequence[str]], rounds: int) -> dict[str, float]:
+    """The median wall time in seconds of each command."""
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for argv in commands.values():  # once unmeasured: files into the page cache
+        subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
+    for _ in range(rounds):
+        for name, argv in commands.items():
+            start = time.perf_counter()
+            subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(t) for name, t in times.items()}
+
+
+def peak(argv: Sequence[str]) -> tuple[float, float]:
+    """(peak resident MiB, wall seconds) of a process."""
+    start = time.perf_counter()
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{argv} failed")
+    return usage.ru_maxrss / 1024, time.perf_counter() - start
+
+
+def startup(folder: Path) -> None:
+    """Small runs against ``import numpy``."""
+    rng = np.random.default_rng(0)
+    for name in ("p", "t"):
+        values = rng.normal(size=1000)
+        np.save(folder / f"{name}.npy", values)
+        np.savetxt(folder / f"{name}.csv", values, fmt="%.17g")
+    npy, csv = ([str(folder / f"{n}.{suffix}") for n in "pt"] for suffix in ("npy", "csv"))
+    script = str(Path(sys.executable).with_name("lossctl"))
+    times = take_turns(
+        {
+            "python -c 'import numpy'": [sys.executable, "-c", "import numpy"],
+            "lossctl --help": [script, "--help"],
+            "compute -q, 1000-row NPY": [script, "compute", "mse", *npy, "-q"],
+            "compute, 1000-row NPY": [script, "compute", "mse", *npy],
+            "compute -q, 1000-row CSV": [script, "compute", "mse", *csv, "-q"],
+            "compute, 1000-row CSV": [script, "compute", "mse", *csv],
+        },
+        rounds=25,
+    )
+    base = times["python -c 'import numpy'"]
+    print(f"\nstart-up, median of 25, as a multiple of importing NumPy ({base * 1e3:.0f} ms)\n")
+    for name, seconds in times.items():
+        print(f"  {name:28} {seconds / base:5.2f} ×")
+
+
+def _write(path: str, rows: int, rng: np.random.Generator) -> None:
+    """An NPY file, made in parts: a child's peak memory starts at what its parent has."""
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (rows,)})
+        file.writelines(rng.normal(size=500_000).tobytes() for _ in range(rows // 500_000))
+
+
+def memory(folder: Path) -> None:
+    """Peak memory of NPY and of text, which must not grow with the file."""
+    rng = np.random.default_rng(0)
+    print("\npeak memory and time of compute (with the table)\n")
+    for rows in (ROWS // 40, ROWS // 4, ROWS):
+        paths = [str(folder / f"{name}{rows}.npy") for name in "pt"]
+        for path in paths:
+            _write(path, rows, rng)
+        for loss in ("mse", "huber", "mse,mae,huber,pseudo_huber"):
+            mib, seconds = peak([*LOSSCTL, "compute", loss, *paths])
+            print(f"  NPY {rows:>10,} pairs  {loss:28} {mib:6.0f} MiB {seconds:6.2f} s")
+        for path in paths:
+            os.unlink(path)
+    for rows in (100_000, 1_000_000, 4_000_000):
+        path = folder / "scored.csv"
+        with path.open("w") as file:
+            file.write("pred,target\n")
+            for _ in range(rows // 100_000):
+                np.savetxt(file, rng.normal(size=(100_000, 2)), delimiter=",", fmt="%.17g")
+        mib, seconds = peak([*LOSSCTL, "compute", "mse", str(path), "-p", "pred", "-t", "target"])
+        print(f"  CSV {rows:>10,} pairs  {'mse':28} {mib:6.0f} MiB {seconds:6.2f} s")
+        path.unlink()
+
+
+def blocks(folder: Path) -> None:
+    """Time of a loss over arrays in memory against the number of elements in a block."""
+    import lossctl
+    from lossctl import engine
+
+    rng = np.random.default_rng(0)
+    pred, target = rng.normal(size=(2, ROWS // 4))
+    print("\ntime against the size of a block (whole-array NumPy = 1)\n")
+    for name, whole in (("mse", partial(_mse, pred, target)), ("huber", partial(_huber, pred, target))):
+        base = min(_timed(whole) for _ in range(7))
+        blocked = partial(lossctl.compute, name, pred, target, threads=1)
+        line = []
+        for size in (1 << 13, 1 << 14, 1 << 15, 1 << 16, 1 << 18):
+            engine.BLOCK = size
+            line.append(f"{size >> 10}k {min(_timed(blocked) for _ in range(5)) / base:.2f}")
+        print(f"  {name:8} " + "   ".join(line))
+
+
+def _mse(pred: np.ndarray, target: np.ndarray) -> float:
+    return float(((pred - target) ** 2).mean())
+
+
+def _huber(pred: np.ndarray, target: np.ndarray) -> float:
+    r = pred - target
+    a = np.abs(r)
+    return float(np.where(a <= 1, 0.5 * r * r, a - 0.5).mean())
+
+
+def _timed(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def order(folder: Path) -> None:
+    """log-sum-exp of 16k numbers in row-major and column-major order, by the number of classes."""
+    rng = np.random.default_rng(0)
+    print("\ncolumn-major against row-major blocks: how many times as fast a log-sum-exp is\n")
+    for k in (2, 10, 100, 128, 256, 500, 1000):
+        z = rng.normal(size=(16_384 // k, k))
+        f = np.asfortranarray(z)
+        times = [min(_timed(partial(_lse, a)) for _ in range(200)) for a in (z, f)]
+        print(f"  {k:5} classes {times[0] / times[1]:5.2f} ×")
+
+
+def _lse(z: np.ndarray) -> np.ndarray:
+    return np.exp(z - z.max(axis=-1, keepdims=True)).sum(axis=-1)
+
+
+FIGURES = {"startup": startup, "memory": memory, "blocks": blocks, "order": order}
+
+
+def main(names: Sequence[str]) -> None:
+    """Print the figures asked for, or all."""
+    print(f"Python {sys.version.split()[0]}, NumPy {np.__version__}, {len(os.sched_getaffinity(0))} cores")
+    for name in names or FIGURES:
+        with tempfile.TemporaryDirectory() as folder:
+            FIGURES[name](Path(folder))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -13,8 +13,8 @@ if TYPE_CHECKING:  # `lossctl --help` names reports and needs no NumPy
 Cell: TypeAlias = float | int | str | bool | Sequence[Any] | Mapping[str, Any] | None
 
 # A sample that carries more than this share of a loss is worth a note: without it the value would
-# be less than half.
-_MOST = 0.5
+# be less than half. Among fewer samples than this it is no surprise.
+_MOST, _FEW = 0.5, 5
 
 
 @dataclass(frozen=True)
@@ -108,17 +108,19 @@ def _notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
 
     notes = []
     if r.per_sample:
-        notes.append(f"{r.name}: min and max are of {r.per_sample}, its per-sample value")
+        notes.append(f"{r.loss}: min and max are of {r.per_sample}, its per-sample value")
     if r.infinite:
         notes.append(
-            f"{_many(r.infinite, 'element')} cost inf in {r.name}, first {sample(r.argmax)}; nothing is clipped"
+            f"{_many(r.infinite, 'element')} cost inf in {r.loss}, first {sample(r.argmax)}; nothing is clipped"
         )
     if r.nans:
-        notes.append(f"{r.name} is NaN in {_many(r.nans, 'element')} whose inputs are not")
-    if r.missing and r.value == r.value:
-        notes.append(f"{_many(r.missing, 'element')} with NaN left out of {r.name}")
-    if r.top_share is not None and r.top_share > _MOST and r.count > 2:
-        notes.append(f"{sample(r.top)} carries {100 * r.top_share:.0f} % of {r.name}")
+        notes.append(f"{r.loss} is NaN in {_many(r.nans, 'element')} whose inputs are not")
+    if r.missing and r.value != r.value:
+        notes.append(f"NaN in {_many(r.missing, 'element')} makes {r.loss} NaN")
+    elif r.missing:
+        notes.append(f"{_many(r.missing, 'element')} with NaN left out of {r.loss}")
+    if r.top_share is not None and r.top_share > _MOST and r.count >= _FEW:
+        notes.append(f"{sample(r.top)} carries {100 * r.top_share:.0f} % of {r.loss}")
     return notes
 
 

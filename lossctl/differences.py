@@ -1,0 +1,138 @@
+"""Finite differences that know their own error.
+
+Each coordinate of each sample is perturbed by itself: samples do not depend on each other, so one
+call of the loss moves coordinate j of every sample at once. A step of size h uses three values of
+the loss, at x and two other points (x ± h, or x + h and x + 2h where the domain ends), and gives
+
+- a derivative of second order, from the two slopes s₁ = Δf/u and s₂ = Δf/v of the points at u and v:
+  D = (s₁·v − s₂·u)/(v − u), with the steps that were really taken, (x + h) − x;
+- the disagreement of these slopes, s₁ − s₂, which shrinks with h where the loss is smooth and does
+  not at a kink.
+
+Two steps, h and h/4, tell whether D can be believed: see :mod:`lossctl.verdicts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.kernels.kinds import Array
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Indices: TypeAlias = npt.NDArray[np.intp]
+# The loss of some samples (their indices; None: all) at other predictions (samples, coordinates).
+Function: TypeAlias = Callable[[Indices | None, Array], Array]
+
+EPS = float(np.finfo(np.float64).eps)
+_TINY = float(np.finfo(np.float64).smallest_subnormal)
+RATIO = 4.0  # of consecutive steps: a power of two, so that steps stay exact
+# The first step, as a fraction of S: rounding, a few eps·2²² of |f|/S, is 4e-9 of the scale, and
+# structure of the loss down to a millionth of S is seen at once. (With 2⁻¹⁰ a dip of width 1 at
+# x = 3e5 is flat to the first step, and a gradient of 0 passed.)
+_FIRST = 2.0**-22
+# Beside the edge of a domain the loss may be singular there (log p), and its scale is the distance
+# to it: steps of that distance over 2⁸ bend −log p by 5e-6.
+_BESIDE = 2.0**-8
+# Kernels are good to a few ulp of the loss: what the difference of two of them loses, over h.
+ULPS = 4.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A gradient to be checked.
+
+    Attributes:
+        f: the loss.
+        x: predictions (samples, coordinates).
+        given: the gradient, of the shape of x.
+        size: S (samples,): the magnitude of a sample's numbers, at least 1.
+        low, high: the domain of a coordinate, both ends included; infinite if it has none.
+        rtol: what may differ, relative to the scale.
+        slack: what may differ besides: the rounding of a gradient given in few digits.
+    """
+
+    f: Function
+    x: Array
+    given: Array
+    size: Array
+    low: float
+    high: float
+    rtol: float
+    slack: Array | float = 0.0
+
+    def part(self, rows: Indices) -> Problem:
+        """The same problem for some of the samples."""
+        return replace(
+            self,
+            f=lambda of, x: self.f(rows if of is None else rows[of], x),
+            x=self.x[rows],
+            given=self.given[rows],
+            size=self.size[rows],
+            slack=np.broadcast_to(self.slack, self.x.shape)[rows],
+        )
+
+    def first_step(self, j: int) -> Array:
+        """Where to begin with coordinate j, for each sample."""
+        x = self.x[:, j]
+        room = np.minimum(x - self.low, self.high - x)
+        start = np.minimum(self.size * _FIRST, np.where(room > 0, room * _BESIDE, np.inf))
+        # A power of two, so that x + h and h/4 are exact wherever the digits of x allow it.
+        return np.exp2(np.floor(np.log2(start)))
+
+    def step(self, j: int, rows: Indices | None, value: Array, h: Array) -> Step:
+        """One step of coordinate j of some samples, whose loss is ``value``."""
+        whole = self.x if rows is None else self.x[rows]
+        x = whole[:, j]
+        up, down = x + h <= self.high, x - h >= self.low
+        u = np.where(up, h, -h)
+        v = np.where(up & down, -h, 2.0 * u)
+        points = []
+        for offset in (u, v):
+            moved = np.array(whole, order="F")
+            moved[:, j] = x + offset
+            points.append((moved[:, j] - x, self.f(rows, moved)))
+        (u, at_u), (v, at_v) = points
+        first, second = (at_u - value) / u, (at_v - value) / v
+        top = np.maximum(np.maximum(np.abs(at_u), np.abs(at_v)), np.abs(value))
+        beside = u * v > 0
+        # One-sided, the derivative weighs the slopes 2 and −1: three times the rounding.
+        lost = EPS * top + np.where(top > 0, _TINY, 0.0)  # a loss of 0 at all three points is exact
+        noise = ULPS * lost / np.abs(u) * np.where(beside, 3.0, 1.0)
+        derivative = (first * v - second * u) / (v - u)
+        # Rounding within the loss, of a·x say, is eps·|x·f'| however exact the rest.
+        inner = noise + EPS * np.abs(x * derivative) / np.abs(u)
+        return Step(derivative, first, second, noise, inner, beside)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of some samples: the derivative, the two slopes and how far rounding may be off.
+
+    ``noise`` is the rounding of the loss's value, ``inner`` that and the rounding of its argument,
+    which losses of pred − target do not have. ``beside``: both points lie on one side of x.
+    """
+
+    derivative: Array
+    first: Array
+    second: Array
+    noise: Array
+    inner: Array
+    beside: Bools
+
+    @property
+    def slope(self) -> Array:
+        """The steeper of the two slopes."""
+        return np.maximum(np.abs(self.first), np.abs(self.second))
+
+    @property
+    def bend(self) -> Array:
+        """How far the two slopes are apart."""
+        return self.first - self.second
+
+    def __getitem__(self, chosen: Bools | Indices) -> Step:
+        return Step(*(array[chosen] for array in vars(self).values()))

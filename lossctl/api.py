@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.engine import Job, Policy, make_job, run
+from lossctl.engine import run
 from lossctl.errors import DataError, UsageError
 from lossctl.executor import Threads
+from lossctl.jobs import Job, Policy, make_job
 from lossctl.kernels.kinds import SUM_TOLERANCE
 from lossctl.kernels.registry import get_loss, registered
 from lossctl.kernels.spec import Loss, from_function
@@ -96,7 +97,7 @@ def compute_on(
     """The results of several losses in one pass over the data."""
     jobs: list[Job] = [make_job(loss, roles_of(loss, data), data, policy.class_axis) for loss in bound]
     with Threads(threads) as executor:
-        summaries = run(data, jobs, policy, executor, executor.window)
+        summaries = run(data, jobs, policy, executor)
     return [make_result(loss, summary, reduction) for loss, summary in zip(bound, summaries, strict=True)]
 
 

@@ -19,7 +19,11 @@ class Future(Protocol[Held_co]):
 
 
 class Executor(Protocol):
-    """The part of ``concurrent.futures.Executor`` that the engine uses; dask's has it too."""
+    """The part of ``concurrent.futures.Executor`` that the engine uses, and how much to give it."""
+
+    @property
+    def window(self) -> int:
+        """How many tasks to hand out at once: it keeps workers busy, and bounds memory."""
 
     def submit(self, fn: Callable[[], T], /) -> Future[T]:
         """Hand a task out."""
@@ -56,7 +60,7 @@ class Threads:
 
     @property
     def window(self) -> int:
-        """How many tasks to hand out at once: every thread busy, and its next task waiting."""
+        """Every thread busy, and its next task waiting."""
         return 2 * self.count
 
     def submit(self, fn: Callable[[], T], /) -> Future[T]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lossctl.errors import DataError as DataError
     from lossctl.errors import LossctlError as LossctlError
     from lossctl.errors import UsageError as UsageError
+    from lossctl.gradients import GradCheck as GradCheck
+    from lossctl.gradients import gradcheck as gradcheck
     from lossctl.kernels.domain import NON_NEGATIVE as NON_NEGATIVE
     from lossctl.kernels.domain import OPEN_UNIT as OPEN_UNIT
     from lossctl.kernels.domain import POSITIVE as POSITIVE
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 # Where each public name is: imported on first use, so that `lossctl --help` needs no NumPy.
 _HOME = {
     **dict.fromkeys(("compute", "losses"), "lossctl.api"),
+    **dict.fromkeys(("GradCheck", "gradcheck"), "lossctl.gradients"),
     **dict.fromkeys(("DataError", "LossctlError", "UsageError"), "lossctl.errors"),
     **dict.fromkeys(("NON_NEGATIVE", "OPEN_UNIT", "POSITIVE", "REAL", "UNIT", "Interval"), "lossctl.kernels.domain"),
     **dict.fromkeys(

@@ -81,14 +81,22 @@ def compute(
     bound = as_loss(loss)
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("nan", nan, NAN)
-    named = {"pred": pred, "target": target, "weight": weight, **(inputs or {})}
+    data = from_arrays({"pred": pred, "target": target, "weight": weight, **(inputs or {})})
+    policy = Policy(nan, sum_tolerance, normalize, class_axis)
+    return compute_on(data, [bound], policy, reduction, threads)[0]
+
+
+def from_arrays(named: Mapping[str, npt.ArrayLike | None]) -> Dataset:
+    """Arrays by role as a data set; those that are None are not there.
+
+    Raises:
+        DataError: something that is no array of real numbers.
+    """
     arrays = {role: _array(role, value) for role, value in named.items() if value is not None}
-    data = Dataset(
+    return Dataset(
         tuple(ArraySource(role, (array,), (role,)) for role, array in arrays.items()),
         {role: Place(i, 0) for i, role in enumerate(arrays)},
     )
-    policy = Policy(nan, sum_tolerance, normalize, class_axis)
-    return compute_on(data, [bound], policy, reduction, threads)[0]
 
 
 def compute_on(

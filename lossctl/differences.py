@@ -106,7 +106,7 @@ class Problem:
         derivative = (first * v - second * u) / (v - u)
         # Rounding within the loss, of a·x say, is eps·|x·f'| however exact the rest.
         inner = noise + EPS * np.abs(x * derivative) / np.abs(u)
-        return Step(derivative, first, second, noise, inner, beside)
+        return Step(derivative, first, second, noise, inner, np.abs(u), beside)
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ class Step:
     second: Array
     noise: Array
     inner: Array
+    size: Array
     beside: Bools
 
     @property

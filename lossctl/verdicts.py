@@ -210,7 +210,10 @@ class _Coordinate:
             self.streak[rows[settled]] += 1
             keep = right | (settled & (error < self.error[rows]))
         at = rows[keep]
-        self.numeric[at], self.error[at], self.slope[at] = numeric[keep], error[keep], fine.slope[keep]
+        self.numeric[at], self.error[at] = numeric[keep], error[keep]
+        # What the slope is over the first step, if the loss goes on as it does here: at a minimum
+        # slopes shrink with the step for ever, and nothing would be small beside them.
+        self.slope[at] = (fine.slope + np.abs(fine.bend) / fine.size * self.start[rows])[keep]
         self.verdict[rows[right]] = Verdict.OK
         return right
 

@@ -35,6 +35,7 @@ def _smoothed(target: Array, s: float) -> tuple[Array, Array]:
         "a probability of exactly 0 for an event that happened costs inf: nothing is clipped",
     ),
     relative="the value everywhere, the gradient with targets 0 and 1",
+    from_logits="bce_with_logits",
 )
 def bce(pred: Probability, target: Probability, *, label_smoothing: Smoothing = 0.0) -> tuple[Array, Thunk]:
     """Cross-entropy of an event and its predicted probability, in nats."""

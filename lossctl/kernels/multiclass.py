@@ -30,6 +30,7 @@ _FAR = 45.0
         "target is a row of probabilities or one-hot; for class indices use sparse_categorical_cross_entropy",
     ),
     relative="everywhere",
+    from_logits="softmax_cross_entropy",
 )
 def categorical_cross_entropy(pred: Probabilities, target: Probabilities) -> tuple[Array, Thunk]:
     """Cross-entropy of two distributions over classes, in nats."""
@@ -48,6 +49,7 @@ def _at(label: Array) -> tuple[np.ndarray, np.ndarray]:
     differs=("keras divides rows by their sum and clips them at 1e-7",),
     pitfalls=("pred is probabilities; for logits use sparse_softmax_cross_entropy",),
     relative="everywhere",
+    from_logits="sparse_softmax_cross_entropy",
 )
 def sparse_categorical_cross_entropy(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
     """Cross-entropy from probabilities, the target a class index."""

@@ -157,6 +157,7 @@ class Loss:
     differs: tuple[str, ...] = ()
     pitfalls: tuple[str, ...] = ()
     relative: str = ""
+    from_logits: str = ""
     finish: Finish | None = None
     denominator: Callable[..., Array] | None = None
     coupled: bool = False
@@ -318,6 +319,7 @@ def loss(
     differs: Sequence[str] = (),
     pitfalls: Sequence[str] = (),
     relative: str = "",
+    from_logits: str = "",
     finish: Finish | None = None,
     denominator: Callable[..., Array] | None = None,
     coupled: bool = False,
@@ -335,6 +337,7 @@ def loss(
         differs: who defines it otherwise, one line each.
         pitfalls: what people get wrong, one line each.
         relative: where value and gradient are accurate relative to themselves.
+        from_logits: the name of the same loss with logits for predictions.
         finish: what is done to the mean (rmse: the square root).
         denominator: per-sample amounts, of the inputs, that the sum is divided by instead of n.
         coupled: samples of a batch depend on each other, so that it cannot be computed in blocks.
@@ -360,6 +363,7 @@ def loss(
             differs=tuple(differs),
             pitfalls=tuple(pitfalls),
             relative=relative,
+            from_logits=from_logits,
             finish=finish,
             denominator=denominator,
             coupled=coupled,

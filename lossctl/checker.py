@@ -1,0 +1,193 @@
+"""The gradient check as a measure of blocks: points and a gradient in, verdicts out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lossctl.blocks import Block
+from lossctl.cases import Tally, tally
+from lossctl.differences import Problem
+from lossctl.errors import UsageError
+from lossctl.jobs import Job
+from lossctl.kernels.kinds import Array
+from lossctl.kernels.spec import Loss
+from lossctl.points import Gradient, depends_on_others, magnitude
+from lossctl.verdicts import Checked, check
+
+# What may differ, relative to the scale of a sample: a hundredth of what one would want to know of,
+# and a thousand times what differences of a smooth loss are uncertain by.
+RTOL = 1e-6
+# A gradient given in float32 is good to some ulps of the terms it was made of.
+_PRECISION_ULPS = 8.0
+# Up to so many coordinates of a batch whose samples depend on each other are moved one by one;
+# beyond, it takes so many random directions.
+_JACOBIAN, _DIRECTIONS = 512, 24
+
+
+@dataclass(frozen=True)
+class Checker:
+    """The measure of a block that the engine takes: ``checker(block, job)``.
+
+    Attributes:
+        gradient: where the gradient comes from; None: the loss's own, or the data's role ``grad``.
+        factor: what the given gradient is multiplied by to be that of each sample's loss (n for the
+            gradient of a mean).
+        weighted: whether the given gradient is of w·loss.
+        rtol: what may differ, relative to the scale of a sample.
+        whole: whether all verdicts are kept.
+    """
+
+    gradient: Gradient | None = None
+    factor: float = 1.0
+    weighted: bool = False
+    rtol: float = RTOL
+    whole: bool = False
+
+    def __call__(self, block: Block, job: Job) -> tuple[Tally, ...]:
+        """The tallies of the gradient, and of the second derivative where there is one."""
+        elements = block.elements(job)
+        index = elements.rows.index
+        arrays = elements.arrays
+        rows = block.start + (np.arange(len(arrays[0])) if index is None else index) // job.per_row
+        core = len(job.loss.inputs[0].kind.core)
+        slack: Array | float = 0.0
+        second = None
+        if "grad" in block.places:
+            raw = block.rows[block.places["grad"].source][block.places["grad"].field]
+            given = _kept(block.input("grad", core), index) * self.factor
+            slack = _rounding(raw.dtype, given)
+            if "grad_quantum" in block.places:  # half a unit of the last digit that text writes
+                slack = slack + np.abs(_kept(block.input("grad_quantum", core), index) * self.factor)
+            if self.weighted and elements.weights is not None:
+                given = given / elements.weights.reshape(-1, *(1,) * core)
+        elif self.gradient is not None:
+            given, second = self.gradient(arrays)
+            slack = _rounding(given.dtype, given)
+            given = given * self.factor
+        else:
+            thunk = job.loss.evaluate(*arrays)[1]
+            if thunk is None:
+                raise UsageError(f"{job.loss.name} gives no gradient to check: return (loss, gradient), or give --grad")
+            given = thunk()
+        if job.loss.coupled:
+            return (self._batch(job.loss, arrays, given, rows),)
+        if block.start == 0 and job.loss.source and depends_on_others(job.loss, arrays):
+            raise CoupledError
+        tallies = [self._each(job.loss, arrays, given, slack, rows)]
+        if second is not None:
+            tallies.append(self._second(job.loss, arrays, second, rows))
+        return tuple(tallies)
+
+    def _each(self, loss: Loss, arrays: list[Array], given: Array, slack: Array | float, rows: np.ndarray) -> Tally:
+        """Every coordinate of every sample by itself."""
+        pred = arrays[0]
+
+        def f(chosen: np.ndarray | None, x: Array) -> Array:
+            others = arrays[1:] if chosen is None else [a[chosen] for a in arrays[1:]]
+            return np.asarray(loss.evaluate(x.reshape(-1, *pred.shape[1:]), *others)[0])
+
+        x = pred.reshape(len(pred), -1)
+        flat = given.reshape(x.shape)
+        domain = loss.inputs[0].kind.domain
+        problem = Problem(
+            f,
+            x,
+            flat,
+            magnitude(loss, arrays),
+            domain.low,
+            domain.high,
+            self.rtol,
+            slack if isinstance(slack, float) else slack.reshape(x.shape),
+        )
+        return self._told(check(problem), arrays, flat, rows)
+
+    def _told(self, found: Checked, arrays: Sequence[Array], given: Array, rows: np.ndarray, how: str = "") -> Tally:
+        return tally(found, arrays, given, rows, how=how, whole=self.whole)
+
+    def _second(self, loss: Loss, arrays: list[Array], second: Array, rows: np.ndarray) -> Tally:
+        """The second array of an objective: the differences of the first, coordinate by coordinate."""
+        assert self.gradient is not None
+        gradient, pred = self.gradient, arrays[0]
+        x = pred.reshape(len(pred), -1)
+        parts = []
+        for j in range(x.shape[1]):
+
+            def f(chosen: np.ndarray | None, moved: Array, j: int = j) -> Array:
+                whole = np.array(x if chosen is None else x[chosen])
+                whole[:, j] = moved[:, 0]
+                others = arrays[1:] if chosen is None else [a[chosen] for a in arrays[1:]]
+                return gradient([whole.reshape(-1, *pred.shape[1:]), *others])[0].reshape(len(whole), -1)[:, j]
+
+            one = second.reshape(x.shape)[:, j : j + 1]
+            problem = Problem(
+                f,
+                x[:, j : j + 1],
+                one,
+                magnitude(loss, arrays),
+                -np.inf,
+                np.inf,
+                self.rtol,
+                _rounding(second.dtype, one),
+            )
+            parts.append(check(problem))
+        verdict, numeric, error = (
+            np.concatenate([getattr(p, name) for p in parts], axis=1) for name in ("verdict", "numeric", "error")
+        )
+        found = Checked(verdict, numeric, error, np.max([p.scale for p in parts], axis=0))
+        return self._told(found, arrays, second.reshape(x.shape), rows)
+
+    def _batch(self, loss: Loss, arrays: list[Array], given: Array, rows: np.ndarray) -> Tally:
+        """A batch whose samples depend on each other: the gradient is that of the sum of its losses."""
+        pred = arrays[0]
+        total = pred.size
+        if total <= _JACOBIAN:
+            directions, how = np.eye(total), "every coordinate of the batch, one by one"
+        else:
+            rng = np.random.default_rng(0)
+            directions = rng.normal(size=(_DIRECTIONS, total))
+            how = f"{_DIRECTIONS} random directions"
+
+        def f(chosen: np.ndarray | None, t: Array) -> Array:
+            of = directions if chosen is None else directions[chosen]
+            moved = [pred + (step * u).reshape(pred.shape) for step, u in zip(t[:, 0], of, strict=True)]
+            return np.array([loss.evaluate(x, *arrays[1:])[0].sum() for x in moved])
+
+        slopes = (directions @ given.ravel())[:, None]
+        size = np.full(len(directions), magnitude(loss, arrays).max())
+        found = check(Problem(f, np.zeros((len(directions), 1)), slopes, size, -np.inf, np.inf, self.rtol))
+        if total <= _JACOBIAN:
+            shape = (len(pred), -1)
+            scale = np.full((len(pred), 1), found.scale.max())
+            whole = Checked(
+                found.verdict.reshape(shape), found.numeric.reshape(shape), found.error.reshape(shape), scale
+            )
+            return self._told(whole, arrays, given.reshape(shape), rows, how)
+        nothing = tuple(np.empty((len(directions), 0)) for _ in arrays)
+        return replace(self._told(found, nothing, slopes, np.arange(len(directions)), how), samples=len(pred))
+
+
+class CoupledError(Exception):
+    """Samples of a loss that was not declared coupled depend on each other."""
+
+
+def _kept(array: Array, index: np.ndarray | None) -> Array:
+    return array if index is None else array[index]
+
+
+def _rounding(dtype: np.dtype[Any], given: Array) -> Array | float:
+    """What the precision of the numbers explains: some ulps of the terms they were made of.
+
+    The terms (of p − t, say) are not known: they are taken to be as large as the gradient is in
+    this row, or commonly is.
+    """
+    if dtype.kind != "f" or dtype.itemsize >= 8:
+        return 0.0
+    flat = np.abs(given.reshape(len(given), -1).astype(np.float64))
+    common = np.sqrt(np.mean(np.square(flat[np.isfinite(flat)]))) if flat.size else 0.0
+    row = np.where(np.isfinite(flat), flat, 0.0).max(axis=1, keepdims=True)
+    size = np.broadcast_to(np.maximum(row, common), flat.shape)
+    return np.asarray(_PRECISION_ULPS * float(np.finfo(dtype).eps) * size).reshape(given.shape)

@@ -1,0 +1,306 @@
+"""Gradient checks of whole data sets and of sampled points, and their results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.api import as_loss, check_choice, from_arrays, roles_of
+from lossctl.cases import Cases, Tally
+from lossctl.checker import RTOL, Checker, CoupledError
+from lossctl.diagnosis import diagnose
+from lossctl.differences import Problem
+from lossctl.engine import run, stream
+from lossctl.errors import UsageError
+from lossctl.executor import Threads
+from lossctl.jobs import Policy, make_job
+from lossctl.kernels.kinds import Array
+from lossctl.kernels.registry import get_loss
+from lossctl.kernels.spec import Loss, Value
+from lossctl.points import SIGNATURES, Gradient, objective, sampled
+from lossctl.sources.aligned import Dataset, Place
+from lossctl.sources.source import ArraySource
+from lossctl.verdicts import Verdict, check
+
+REDUCTIONS = ("none", "mean", "sum")
+# How many of the worst coordinates a person is shown.
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class GradCheck:
+    """What finite differences say of a gradient; true if it passed.
+
+    Attributes:
+        loss: the loss with its parameters.
+        what: ``gradient``, or ``second derivative`` of an objective that returned one.
+        samples: samples looked at.
+        counts: coordinates by verdict: ok, kink, wrong, unresolved, undefined.
+        passed: nothing is wrong and at most 1 % unresolved.
+        worst: the largest error relative to the scale of its sample, and its row.
+        hint: how the gradient is wrong, where a simple explanation fits.
+        how: what was moved, where it was not each coordinate by itself.
+        verdict, numeric, error, given: arrays of the shape (samples, coordinates), if they were kept.
+        bad: the samples with something wrong, the first and the worst.
+    """
+
+    loss: str
+    name: str
+    params: Mapping[str, Value]
+    what: str
+    samples: int
+    counts: Mapping[str, int]
+    passed: bool
+    worst: float
+    worst_row: int | None
+    hint: str | None
+    how: str
+    bad: Cases
+    verdict: np.ndarray | None
+    numeric: Array | None
+    error: Array | None
+    given: Array | None
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    @property
+    def checked(self) -> int:
+        """Coordinates looked at."""
+        return sum(self.counts.values())
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{n:,} {name}" for name, n in self.counts.items() if n)
+        verdict = "ok" if self.passed else "FAIL"
+        lines = [f"gradient check of {self.loss}: {verdict} ({counts} of {self.checked:,} coordinates)"]
+        lines += [f"  {line}" for line in self.worst_lines()]
+        lines += [f"  hint: {self.hint}"] if self.hint else []
+        return "\n".join(lines)
+
+    def worst_lines(self) -> list[str]:
+        """The worst wrong coordinates, one line each."""
+        return [
+            f"sample {w.row}{f' [{w.place}]' if w.place is not None else ''}: given {w.given:.6g}, "
+            f"numeric {w.numeric:.6g} ± {w.error:.1g}"
+            for w in self.worst_coordinates(_SHOWN)
+        ]
+
+    def worst_coordinates(self, most: int) -> list[Coordinate]:
+        """The wrong coordinates that are furthest off."""
+        bad = self.bad
+        off = np.where(bad.wrong, bad.off, -1.0)
+        found = []
+        for flat in np.argsort(-off, axis=None, kind="stable")[:most]:
+            i, j = np.unravel_index(int(flat), off.shape)
+            if off[i, j] < 0:
+                break
+            several = bad.given.shape[1] > 1
+            found.append(
+                Coordinate(
+                    int(bad.row[i]),
+                    int(j) if several else None,
+                    [np.asarray(a[i]).ravel()[j if a.ndim > 1 else 0].item() for a in bad.inputs if a[i].size],
+                    float(bad.given[i, j]),
+                    float(bad.numeric[i, j]),
+                    float(bad.error[i, j]),
+                    float(off[i, j]),
+                )
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """One coordinate that is wrong."""
+
+    row: int
+    place: int | None
+    inputs: list[float]
+    given: float
+    numeric: float
+    error: float
+    off: float
+
+
+def gradcheck(
+    loss: str | Loss | Callable[..., Any],
+    pred: npt.ArrayLike | None = None,
+    target: npt.ArrayLike | None = None,
+    grad: npt.ArrayLike | Callable[..., Any] | None = None,
+    *,
+    inputs: Mapping[str, npt.ArrayLike] | None = None,
+    weight: npt.ArrayLike | None = None,
+    reduction: str = "none",
+    signature: str = "pred,target",
+    wrt: str = "pred",
+    rtol: float = RTOL,
+    samples: int = 2000,
+    seed: int = 0,
+    threads: int | None = None,
+) -> GradCheck:
+    """Check a gradient against finite differences.
+
+    Args:
+        loss: ``"huber:delta=0.5"``, a :class:`Loss`, or a function ``(pred, target) -> (loss, gradient)``.
+        pred, target: where; without them ``samples`` points of the loss's domain are drawn.
+        grad: the gradient to check instead of the loss's own: an array of the shape of ``pred``, or a
+            function that returns it, or ``(grad, hess)``.
+        inputs: what the loss takes besides, by name.
+        weight: sample weights, which ``reduction`` mean and sum take into the gradient.
+        reduction: what an array ``grad`` is the gradient of: each sample's loss (``"none"``), their
+            ``"mean"`` or their ``"sum"``.
+        signature: the arguments of a function ``grad``: ``"pred,target"``, ``"target,pred"`` or
+            ``"pred,dataset"``.
+        wrt: ``"logits"`` where ``pred`` of a probability loss holds logits, and ``grad`` is by them.
+        rtol: what may differ, relative to the scale of a sample.
+        samples, seed: how many points are drawn, and which.
+
+    Returns:
+        The verdicts, true where the gradient passed.
+
+    Raises:
+        UsageError: there is no gradient, or an option does not fit.
+        DataError: shapes that differ, or a value that cannot be used.
+
+    >>> import lossctl
+    >>> assert lossctl.gradcheck("huber")
+    >>> found = lossctl.gradcheck("mse", [1.0, 2.0, 4.0], [0.0, 0.0, 0.0], grad=[1.0, 2.0, 4.0])
+    >>> found.passed, found.hint
+    (False, 'given ÷ numeric is 0.5 at every sample: a factor of 2 is missing')
+    """
+    bound = as_loss(loss)
+    check_choice("reduction", reduction, REDUCTIONS)
+    check_choice("signature", signature, SIGNATURES)
+    check_choice("wrt", wrt, ("pred", "logits"))
+    if wrt == "logits":
+        bound = from_logits(bound)
+    gradient = objective(grad, signature, getattr(grad, "__name__", "grad")) if callable(grad) else None
+    if pred is None:
+        if grad is not None and gradient is None:
+            raise UsageError("an array of gradients needs the predictions that it was computed at")
+        return check_points(bound, samples=samples, seed=seed, gradient=gradient, rtol=rtol, whole=True)[0]
+    given = None if grad is None or gradient is not None else np.asarray(grad)
+    data = from_arrays({"pred": pred, "target": target, "weight": weight, "grad": given, **(inputs or {})})
+    return check_on(
+        lambda: data, bound, gradient=gradient, reduction=reduction, rtol=rtol, whole=True, threads=threads
+    )[0]
+
+
+def from_logits(loss: Loss) -> Loss:
+    """The same loss with logits for predictions.
+
+    Raises:
+        UsageError: it has no such twin.
+    """
+    if not loss.from_logits:
+        raise UsageError(f"--wrt logits: {loss.name} is not a loss of probabilities with a twin from logits")
+    twin = get_loss(loss.from_logits)
+    return twin.bind(**{name: value for name, value in loss.params.items() if name in twin.params})
+
+
+def check_points(
+    loss: Loss, *, samples: int, seed: int, gradient: Gradient | None = None, rtol: float = RTOL, whole: bool = False
+) -> list[GradCheck]:
+    """Check a gradient at points drawn from the domain of the loss."""
+    arrays = sampled(loss, samples, seed)
+    roles = [("pred", "target")[i] if i < 2 else spec.name for i, spec in enumerate(loss.inputs)]
+    sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(roles, arrays, strict=True))
+    data = Dataset(sources, {role: Place(i, 0) for i, role in enumerate(roles)})
+    found = check_on(lambda: data, loss, gradient=gradient, rtol=rtol, whole=whole)
+    if loss.finish is not None:
+        found[0] = _with_finish(found[0], loss, rtol, seed)
+    return found
+
+
+def check_on(
+    data: Callable[[], Dataset],
+    loss: Loss,
+    *,
+    gradient: Gradient | None = None,
+    reduction: str = "none",
+    policy: Policy | None = None,
+    rtol: float = RTOL,
+    whole: bool = False,
+    threads: int | None = None,
+) -> list[GradCheck]:
+    """Check a gradient at the data; a second result is that of a second derivative.
+
+    Args:
+        data: opens the data: more than once where the gradient is of the mean.
+        loss: what is checked.
+        gradient: where the gradient comes from; None: the data's role ``grad``, else the loss's own.
+        reduction: what the gradient is of.
+        policy: what the engine does.
+        rtol: what may differ, relative to the scale of a sample.
+        whole: whether every verdict is kept.
+        threads: how many.
+    """
+    policy = policy or Policy()
+    opened = data()
+    roles = roles_of(loss, opened)
+    factor = 1.0
+    if reduction == "mean":
+        job = make_job(loss, roles, opened, policy.class_axis)
+        with Threads(threads) as executor:
+            summary = run(opened, [job], replace(policy, detail=False), executor)[0]
+        slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
+        factor = summary.weight / 2**1074 / slope if slope else 1.0
+        opened = data()
+    checker = Checker(gradient, factor, reduction != "none", rtol, whole)
+
+    def tallies(opened: Dataset, loss: Loss) -> list[Tally]:
+        job = make_job(loss, roles, opened, policy.class_axis)
+        with Threads(threads) as executor:
+            blocks = [block[0] for block in stream(opened, [job], policy, checker, executor)]
+        return [reduce(add, parts) for parts in zip(*blocks, strict=True)]
+
+    try:
+        found = tallies(opened, loss)
+    except CoupledError:
+        loss = replace(loss, coupled=True)
+        found = tallies(data(), loss)
+    return [_result(loss, t, what) for t, what in zip(found, ("gradient", "second derivative"), strict=False)]
+
+
+def _result(loss: Loss, tally: Tally, what: str) -> GradCheck:
+    whole = tally.whole
+    return GradCheck(
+        loss=loss.spec,
+        name=loss.name,
+        params=loss.params,
+        what=what,
+        samples=tally.samples,
+        counts={v.name.lower(): n for v, n in zip(Verdict, tally.counts, strict=True)},
+        passed=tally.passed,
+        worst=tally.worst,
+        worst_row=tally.worst_row,
+        hint=None if tally.passed or what != "gradient" else diagnose(loss, tally, tally.samples),
+        how=tally.how,
+        bad=tally.bad,
+        verdict=whole.verdict if whole else None,
+        numeric=whole.numeric if whole else None,
+        error=whole.error if whole else None,
+        given=tally.given,
+    )
+
+
+def _with_finish(found: GradCheck, loss: Loss, rtol: float, seed: int) -> GradCheck:
+    """The check of what is done to the mean, as a function of one number, added to the counts."""
+    finish = loss.finish
+    assert finish is not None
+    means = 10.0 ** np.random.default_rng(seed).uniform(-12, 12, 200)
+
+    def f(_rows: np.ndarray | None, x: Array) -> Array:
+        return np.array([finish.value(float(v)) for v in x[:, 0]])
+
+    given = np.array([[finish.derivative(float(v))] for v in means])
+    checked = check(Problem(f, means[:, None], given, np.maximum(means, 1.0), 0.0, np.inf, rtol))
+    more = np.bincount(checked.verdict.ravel(), minlength=len(Verdict))
+    counts = {name: n + int(m) for (name, n), m in zip(found.counts.items(), more, strict=True)}
+    return replace(found, counts=counts, passed=found.passed and not more[Verdict.WRONG])

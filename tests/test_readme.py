@@ -1,0 +1,157 @@
+"""What the READMEs say is what lossctl does: their commands are run, their tables made again."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import update_readme as readme
+
+from lossctl.cli import main
+from lossctl.kernels.registry import registered
+from lossctl.render import FORMATS
+from lossctl.sources import formats
+
+TEXT = readme.README.read_text(encoding="utf-8")
+SAMPLES = (readme.ROOT / "samples" / "README.md").read_text(encoding="utf-8")
+COMMANDS: dict[str, Any] = typer.main.get_command(main.build()).commands  # type: ignore[attr-defined]
+EXIT_CODES = (0, 1, main.BAD_INPUT, main.BUG, main.INTERRUPTED, 128 + signal.SIGPIPE)
+TO_TRY = [line for block in readme.blocks(SAMPLES, "sh") for line in block.splitlines() if line.startswith("lossctl ")]
+
+
+def needed(command: str) -> None:
+    """Skip where the command needs a tool that this machine lacks."""
+    if tool := readme.missing_tool(command):
+        pytest.skip(f"{tool} is not installed")
+
+
+# --- what is shown is what happens ---
+
+
+@pytest.mark.parametrize(("command", "output"), readme.steps(TEXT))
+def test_the_output_shown_is_the_output(command: str, output: str) -> None:
+    needed(command)
+    now = readme.run(command).output
+    assert readme.same(output, now), f"stale: python tests/update_readme.py\n{now}"
+
+
+def test_every_line_of_a_console_block_belongs_to_a_command() -> None:
+    assert all(block.startswith("$ ") for block in readme.blocks(TEXT, "console"))
+
+
+@pytest.mark.parametrize("name", readme.GENERATED)
+def test_generated_blocks_are_current(name: str) -> None:
+    assert f"<!-- {name} -->\n{readme.GENERATED[name]()}<!-- /{name} -->" in TEXT, (
+        "stale: python tests/update_readme.py"
+    )
+
+
+def test_python_blocks_run_as_doctests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(readme.ROOT)
+    said: list[str] = []
+    session = "\n".join(block for block in readme.blocks(TEXT, "python") if block.startswith(">>> "))
+    test = doctest.DocTestParser().get_doctest(session, {}, "README.md", None, None)
+    result = doctest.DocTestRunner(verbose=False).run(test, out=said.append)
+    assert result.attempted > 5
+    assert not result.failed, "".join(said)
+
+
+@pytest.mark.parametrize("command", TO_TRY)
+def test_the_commands_that_the_samples_suggest_work(command: str) -> None:
+    ran = readme.run(command)
+    assert ran.code == 0, ran.output
+
+
+# --- these tests can fail ---
+
+
+def test_a_stale_output_is_noticed() -> None:
+    """One changed digit, one line too many, a table row too few: each is noticed, and mended by the script."""
+    command = "lossctl compute mse samples/diabetes_preds.csv samples/diabetes_targets.csv"
+    true = readme.run(command).output
+    assert "3106.35" in true
+    generated = "".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in readme.GENERATED)
+    for stale in (true.replace("3106.35", "3106.36"), true + "note: none\n", "", true.replace("148", "147", 1)):
+        text = f"```console\n$ {command}\n{stale}\n$ true\n```\n{generated}"
+        step, silent = readme.steps(text)
+        assert step == (command, stale)
+        assert silent == ("true", "")
+        assert not readme.same(step.output, true)
+        assert f"```console\n$ {command}\n{true}\n$ true\n```\n" in readme.fresh(text)
+
+
+def test_a_stale_catalogue_is_noticed() -> None:
+    stale = TEXT.replace("`delta=1`", "`delta=2`")
+    assert stale != TEXT
+    assert readme.filled(stale, "catalogue", readme.catalogue()) == TEXT
+    with pytest.raises(ValueError, match="wants one block"):
+        readme.filled(TEXT.replace("<!-- /catalogue -->", ""), "catalogue", "")
+
+
+def test_only_the_last_digits_of_full_numbers_may_differ() -> None:
+    assert readme.same("mse 3106.345132808906\n", "mse 3106.345132808911\n")
+    assert not readme.same("mse 3106.345132808906\n", "mse 3106.345132818906\n")
+    assert not readme.same("mse 3106.35\n", "mse 3106.36\n")
+    assert not readme.same("1.054e-12\n", "1.055e-12\n")
+
+
+# --- nothing is left out, and nothing is made up ---
+
+
+@pytest.mark.parametrize("name", registered())
+def test_every_loss_is_named(name: str) -> None:
+    assert f"| `{name}` |" in TEXT
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_named(name: str) -> None:
+    assert f"lossctl {name} " in TEXT or f"lossctl {name}`" in TEXT
+
+
+@pytest.mark.parametrize("code", EXIT_CODES)
+def test_every_exit_code_is_explained(code: int) -> None:
+    assert f"| `{code}` |" in TEXT
+
+
+def test_every_format_is_named() -> None:
+    for suffix in formats.FORMATS:
+        assert f"| `{suffix}` |" in TEXT
+    for name in FORMATS:
+        assert f"`{name}`" in TEXT
+
+
+def test_commands_and_options_exist() -> None:
+    options = {"--help"} | {
+        option for command in COMMANDS.values() for p in command.params for option in p.opts + p.secondary_opts
+    }
+    for text in (TEXT, SAMPLES):
+        spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
+        code = "\n".join([*(step.command for step in readme.steps(text)), *readme.blocks(text, "sh"), *spans])
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)) <= options
+        assert set(re.findall(r"\blossctl (\w+)", code)) <= set(COMMANDS)
+
+
+def test_files_and_links_exist() -> None:
+    named = {Path(path) for text in (TEXT, SAMPLES) for path in re.findall(r"\b(?:samples|tests)/[\w/]+\.\w+", text)}
+    named |= {Path(link) for link in re.findall(r"\]\(([^)#:]+)\)", TEXT)}
+    assert named
+    assert [str(path) for path in named if not (readme.ROOT / path).exists()] == []
+
+
+def test_the_two_lines_to_paste_are_there() -> None:
+    """Each alone in a block. CI runs the second, found by the expression in .ci/run."""
+    install = (
+        "python3 -m venv .venv && . .venv/bin/activate && pip install . && "
+        "lossctl compute mse samples/diabetes_preds.csv samples/diabetes_targets.csv\n"
+    )
+    assert install in readme.blocks(TEXT, "sh")
+    assert ". .venv/bin/activate && pip install '.[test]' && pytest\n" in readme.blocks(TEXT, "sh")
+    assert re.findall(r"^\. \.venv/bin/activate && (.*pytest)$", TEXT, re.MULTILINE) == [
+        "pip install '.[test]' && pytest"
+    ]
+    assert readme.run(install.rpartition(" && ")[2].strip()).code == 0

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lossctl.cli.options import Data
-from lossctl.errors import DataError, UsageError, printable
+from lossctl.errors import DataError, UsageError, nearest, printable
 from lossctl.kernels.spec import Loss
 from lossctl.sources import columns, stream
 from lossctl.sources.aligned import Dataset, Place
 from lossctl.sources.formats import open_source, suffix_of
+from lossctl.sources.grammar import NUMBER
 from lossctl.sources.source import Field, Options, Unbound
 
 
@@ -22,7 +23,9 @@ class _File:
     fields: list[Field] = field(default_factory=list)
 
 
-def open_data(losses: Sequence[Loss], preds: str, targets: str | None, data: Data) -> Dataset:
+def open_data(
+    losses: Sequence[Loss], preds: str, targets: str | None, data: Data, *, grad: str | None = None
+) -> Dataset:
     """The inputs that the losses need, from the files and columns that the options name.
 
     Raises:
@@ -45,29 +48,52 @@ def open_data(losses: Sequence[Loss], preds: str, targets: str | None, data: Dat
     if one_file and wants_target and not (data.pred and data.target):
         _refuse_one_file(file(preds).opened, data)
     file(preds).fields.append(Field("pred", tuple(data.pred)))
-    if wants_target or targets is not None or data.target:
+    if wants_target:
         file(targets or preds).fields.append(Field("target", tuple(data.target), labels))
-    further = {"weight": data.weight} if data.weight is not None else {}
-    for text in data.inputs:
-        name, equals, value = text.partition("=")
-        if not equals or not name or not value:
-            raise UsageError(f"--input {printable(text)!r}: NAME=COLUMN or NAME=FILE")
-        further[name.replace("-", "_")] = value
+    elif targets is not None or data.target:
+        raise UsageError(f"{losses[0].name} takes no target: leave out TARGETS and --target")
+    further = _further(losses, data.inputs)
+    if data.weight is not None:
+        further["weight"] = data.weight
+    if grad is not None:
+        further["grad"] = grad
     for role, wanted in further.items():
         if suffix_of(wanted) or "/" in wanted:
-            file(wanted).fields.append(Field(role))
+            holder, chosen = file(wanted), Field(role)
         else:
-            _holder(role, wanted, files).fields.append(Field(role, (wanted,)))
+            holder, chosen = _holder(role, wanted, files), Field(role, (wanted,))
+        holder.fields.append(chosen)
+        if role == "grad" and holder.opened.is_text:  # how many digits were written is part of what it says
+            holder.fields.append(Field("grad_quantum", chosen.columns, digits=True))
     sources = tuple(f.opened.bind(tuple(f.fields)) for f in files.values())
     places = {wanted.role: Place(i, j) for i, f in enumerate(files.values()) for j, wanted in enumerate(f.fields)}
     return Dataset(sources, places)
+
+
+def _further(losses: Sequence[Loss], texts: Sequence[str]) -> dict[str, str]:
+    """The columns or files of the inputs besides pred and target."""
+    known = {i.name: None for loss in losses for i in loss.inputs[2:]}
+    further: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name or not value:
+            raise UsageError(f"--input {printable(text)!r}: NAME=COLUMN or NAME=FILE")
+        if name not in known:
+            takes = f"; it takes {', '.join(known)}" if known else "; it takes none besides pred and target"
+            raise UsageError(f"--input: {losses[0].name} has no input {printable(name)!r}{takes}{nearest(name, known)}")
+        if name in further:
+            raise UsageError(f"--input {printable(name)} is given twice")
+        further[name] = value
+    return further
 
 
 def _labels(losses: Sequence[Loss], text: str | None) -> tuple[str, ...]:
     if text is None:
         return ()
     labels = tuple(part.strip() for part in text.split(","))
-    if len(labels) < 2 or "" in labels or len(set(labels)) < len(labels):
+    different = {float(label) if NUMBER.fullmatch(label) else label for label in labels}  # 1 and 1.0 are one number
+    if len(labels) < 2 or "" in labels or len(different) < len(labels):
         raise UsageError(f"--labels {printable(text)!r}: two or more different names, separated by commas")
     for loss in losses:
         takes = loss.inputs[1].kind.labels if len(loss.inputs) > 1 else 0
@@ -92,7 +118,8 @@ def _holder(role: str, column: str, files: dict[str, _File]) -> _File:
     if len(having) != 1:
         where = " and ".join(f.opened.where for f in files.values())
         which = "is in both" if having else "is in neither"
-        raise UsageError(f"{role} column {printable(column)!r} {which} of {where}: name a file of its own")
+        near = nearest(column, [name for f in files.values() for name in f.opened.names or ()])
+        raise UsageError(f"{role} column {printable(column)!r} {which} of {where}: name a file of its own{near}")
     return having[0]
 
 

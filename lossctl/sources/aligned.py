@@ -92,7 +92,7 @@ class Dataset:
 def _lengths(a: Source, rows: int, b: Source, others: int) -> DataError:
     counts = [f"{n:,} row{'s' * (n != 1)}" for n in (rows, others)]
     cure = "every row is one sample, and both must have the same"
-    if abs(rows - others) == 1:
+    if abs(rows - others) == 1 and None in (a.rows, b.rows):  # one of them is text
         cure += "; is a header taken for data, or data for a header? --header and --no-header say it"
     return DataError(f"{a.where} has {counts[0]}, {b.where} has {counts[1]}: {cure}")
 

@@ -14,12 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import printable
+from lossctl.sources import stream
 
 NUMBER = re.compile(r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan)", re.IGNORECASE | re.ASCII)
 # With nothing but these characters, float() takes just what the grammar takes: what it takes
 # besides has an underscore, a digit of another script or a control character in it.
-_PLAIN = re.compile(r"[-+0-9.eEinftyaINFTYA \t\n]*")
+_PLAIN = re.compile(r"[-+0-9.eEinftyaINFTYA \t;]*")
+_QUOTED = '"([^"]*(?:""[^"]*)*)"'  # not (?:[^"]|"")*, for which re keeps 100 bytes a character
 _BLANKS = " \t"
+_DIGITS = re.compile(r"[+-]?(?P<whole>\d*)(?P<point>\.)?(?P<fraction>\d*)(?:[eE](?P<exponent>[+-]?\d+))?", re.ASCII)
+# What so many digits leave out is less than what doubles do to a gradient.
+_ENOUGH_DIGITS = 15
 # How much of a bad cell an error message shows.
 _SHOWN = 40
 
@@ -65,21 +70,21 @@ class Dialect:
         """
         values = self._fast(cells)
         if values is None:
-            values = np.empty(len(cells))
-            for i, cell in enumerate(cells):
-                value = self.number(cell)
-                if value is None:
-                    raise CellError(i, self._cause(cell))
-                values[i] = value
-        infinite = np.isinf(values)
-        if infinite.any():
-            for i in np.flatnonzero(infinite).tolist():
-                if any(c.isdigit() for c in cells[i]):
-                    raise CellError(i, f"{shown(cells[i])} is too large for a double (about 1.8e308)")
+            return np.array([self._checked(i, cell) for i, cell in enumerate(cells)])
+        for i in np.flatnonzero(np.isinf(values)).tolist():
+            self._checked(i, cells[i])
         return values
 
+    def _checked(self, index: int, cell: str) -> float:
+        value = self.number(cell)
+        if value is None:
+            raise CellError(index, self._cause(cell))
+        if math.isinf(value) and any(c.isdigit() for c in cell):
+            raise CellError(index, f"{shown(cell)} is too large for a double (about 1.8e308)")
+        return value
+
     def _fast(self, cells: Sequence[str]) -> npt.NDArray[np.float64] | None:
-        if self.decimal != "." or self.na_values or not _PLAIN.fullmatch("\n".join(cells)):
+        if self.decimal != "." or self.na_values or not _PLAIN.fullmatch(";".join(cells)):
             return None
         try:
             return np.array([float(cell) for cell in cells])
@@ -96,6 +101,28 @@ class Dialect:
         if text.casefold() in {"na", "n/a", "null", "none", "#n/a", "?", "-", "missing"}:
             return cause + f"; if it means missing, say --na-values {printable(text)!r}"
         return cause
+
+    def quanta(self, cells: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Half a unit of the last digit that was written, 0 for whole numbers and for 15 digits or more.
+
+        With a fixed number of decimals that is one amount; otherwise (%.6g cuts trailing zeros) the
+        longest number tells how many digits there were.
+        """
+        found = [_DIGITS.fullmatch(cell.strip(_BLANKS).replace(self.decimal, ".")) for cell in cells]
+        written = [m for m in found if m and (m["point"] or m["exponent"])]
+        quanta = np.zeros(len(cells))
+        if not written:
+            return quanta
+        decimals = {len(m["fraction"] or "") for m in written}
+        if len(decimals) == 1 and not any(m["exponent"] for m in written):
+            places = decimals.pop()
+            return quanta if places >= _ENOUGH_DIGITS else np.full(len(cells), 0.5 * 10.0**-places)
+        digits = max(len((m["whole"] + (m["fraction"] or "")).lstrip("0")) for m in written)
+        if digits < _ENOUGH_DIGITS:
+            sizes = np.abs(self.numbers(cells))
+            usable = (sizes > 0) & np.isfinite(sizes)
+            quanta[usable] = 0.5 * 10.0 ** (np.floor(np.log10(sizes[usable])) - digits + 1)
+        return quanta
 
     def codes(self, cells: Sequence[str], labels: Sequence[str]) -> npt.NDArray[np.float64]:
         """The place of each cell among the labels: equal as numbers, or as text.
@@ -133,6 +160,8 @@ class Dialect:
         lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         if lines[-1] == "":
             lines.pop()
+        if len(text) > stream.RECORD_LIMIT and max(map(len, lines)) > stream.RECORD_LIMIT:
+            raise RecordError(next(i for i, line in enumerate(lines) if len(line) > stream.RECORD_LIMIT), _TOO_LONG)
         if self.delimiter is None:
             return [re.split(r"[ \t]+", line.strip(_BLANKS)) for line in lines], None
         return [line.split(self.delimiter) for line in lines], None
@@ -141,20 +170,24 @@ class Dialect:
         between = r"[ \t]+" if self.delimiter is None else re.escape(self.delimiter)
         blank = r"[ \t]*" if self.delimiter is None else ""
         stop = r" \t" if self.delimiter is None else re.escape(self.delimiter)
-        token = re.compile(rf'{blank}(?:"((?:[^"]|"")*)"|([^"\r\n{stop}]*))(?:({blank}(?:\r\n|\n|\r|\Z))|{between})')
+        token = re.compile(rf'{blank}(?:{_QUOTED}|([^"\r\n{stop}]*))(?:({blank}(?:\r\n|\n|\r|\Z))|{between})')
         records: list[list[str]] = []
         lines: list[int] = []
         record: list[str] = []
-        at = line = started = 0
+        at = line = started = begun = 0
         while at < len(text) or record:
             found = token.match(text, at)
             if found is None:
-                raise RecordError(line, _quote_cause(text, at))
+                rest = text[at:] if self.delimiter is not None else text[at:].lstrip(_BLANKS)
+                raise RecordError(line, _quote_cause(rest))
             quoted, plain, end_of_record = found.groups()
             record.append(plain if quoted is None else quoted.replace('""', '"'))
-            line += _newlines(quoted) if quoted else 0
+            line += newlines(quoted) if quoted else 0
             at = found.end()
             if end_of_record is not None:
+                if found.start(3) - begun > stream.RECORD_LIMIT:
+                    raise RecordError(started, _TOO_LONG)
+                begun = at
                 records.append(record)
                 lines.append(started)
                 record = []
@@ -163,16 +196,20 @@ class Dialect:
         return records, lines
 
 
-def _newlines(text: str) -> int:
+_TOO_LONG = "a record of over 1 MiB: not a table of text?"
+
+
+def newlines(text: str) -> int:
+    r"""How many lines end in the text, with \n, \r\n or \r."""
     return text.count("\n") + text.count("\r") - text.count("\r\n")
 
 
-def _quote_cause(text: str, at: int) -> str:
-    rest = text[at:].lstrip(_BLANKS)
+def _quote_cause(rest: str) -> str:
     if not rest.startswith('"'):
         return 'a quote inside an unquoted cell; write the whole cell in quotes, and " as ""'
-    closed = re.match(r'"(?:[^"]|"")*"', rest)
-    return "text after a closing quote" if closed else "a quote is opened and never closed"
+    if re.match(_QUOTED, rest):
+        return "text after a closing quote"
+    return "a quote is opened and never closed" + " within 1 MiB" * (len(rest) > stream.RECORD_LIMIT)
 
 
 def shown(cell: str) -> str:

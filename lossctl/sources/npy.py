@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from lossctl.errors import DataError, number, printable
 from lossctl.sources import columns, stream
+from lossctl.sources.grammar import shown
 from lossctl.sources.source import BadValueError, Field, Read, Rows, Source, label_codes
 
 # A header is a line of Python literals; NumPy's own limit, above which it may take long to parse.
@@ -21,12 +23,14 @@ _HEADER_LIMIT = 10_000
 # Rows of Fortran order lie apart, one read a column: strips of this many bytes in all cost 11 ms
 # on 20M rows where reads of one block cost 133.
 _STRIP = 1 << 22
+_DIMENSIONS = 64  # NumPy 2's limit: arrays of more cannot be made
 
 
 class NpyFile:
     """An opened NPY file or pipe, its header read and proved to describe the bytes that follow."""
 
     names: tuple[str, ...] | None = None
+    is_text = False
 
     def __init__(self, path: str) -> None:
         self.where = stream.where(path)
@@ -59,29 +63,45 @@ class NpyFile:
         return columns.select(field.columns, None, self.shape[1] if len(self.shape) == 2 else 1, self.where)
 
     def _header(self, size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-        head = BytesIO(os.pread(self.fd, min(size, _HEADER_LIMIT + 12), 0))
+        start = os.pread(self.fd, _HEADER_LIMIT + 12, 0)
+        if not start.startswith(np.lib.format.MAGIC_PREFIX):
+            raise self._unreadable("it does not start as an NPY file does; --input-format says what it is")
+        major, minor = start[6:8].ljust(2, b"\0")
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(
+            (major, minor)
+        )
+        if read is None:  # (3, 0) is for structured arrays with names that are not Latin-1
+            raise self._unreadable(f"version {major}.{minor}; 1.0 and 2.0 are what np.save writes of plain arrays")
+        first = 8 + 2 * major  # after magic, version and a length of 2 or 4 bytes
+        length = int.from_bytes(start[8:first], "little")
+        if first + length > size:
+            raise self._unreadable("it ends within its header")
+        if length > _HEADER_LIMIT:
+            raise self._unreadable(f"a header of {length:,} bytes, and at most {_HEADER_LIMIT:,} are safe to parse")
+        head = BytesIO(start)
+        head.seek(8)
         try:
-            version = np.lib.format.read_magic(head)
-            if version == (1, 0):
-                shape, fortran, dtype = np.lib.format.read_array_header_1_0(head, _HEADER_LIMIT)
-            elif version == (2, 0):
-                shape, fortran, dtype = np.lib.format.read_array_header_2_0(head, _HEADER_LIMIT)
-            else:  # (3, 0) is for structured arrays with names that are not Latin-1
-                raise DataError(f"{self.where}: NPY version {version[0]}.{version[1]}, a structured array: {_PLAIN}")
-        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-            cause = " ".join(str(error).split()).split("EOF:")[0][:100]
-            if not head.getvalue().startswith(b"\x93NUMPY"):
-                cause = "it does not start as an NPY file does; --input-format says what it is"
-            raise DataError(f"{self.where}: not a readable NPY file: {cause}") from None
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of Python 2's integers, say: stderr is not NumPy's to write on
+                shape, fortran, dtype = read(head, _HEADER_LIMIT)
+        except Exception:  # noqa: BLE001 - whatever NumPy's, ast's and tokenize's parsers raise
+            text = shown(start[first : first + length].decode("latin-1"))
+            raise self._unreadable(f"its header does not describe an array: {text}") from None
         return shape, fortran, dtype, head.tell()
 
+    def _unreadable(self, cause: str) -> DataError:
+        return DataError(f"{self.where}: not a readable NPY file: {cause}")
+
     def _check(self, size: int) -> None:
-        if refused := _REFUSED.get(self.dtype.kind):
-            raise DataError(f"{self.where}: {refused} ({self.dtype}): {_PLAIN}")
-        if self.dtype.names or self.dtype.subdtype:
-            raise DataError(f"{self.where}: a structured array: {_PLAIN}")
+        if self.dtype.kind not in "fiub":
+            refused = _REFUSED.get(self.dtype.kind, "not numbers")
+            raise DataError(f"{self.where}: {refused} ({self.dtype!s:.40}): {_PLAIN}")
+        if len(self.shape) > _DIMENSIONS:
+            raise self._unreadable(f"{len(self.shape)} dimensions, and NumPy has at most {_DIMENSIONS}")
+        if not all(abs(n) < 1 << 63 for n in self.shape):  # not shown: Python writes out no 5000 digits
+            raise self._unreadable("its header declares a dimension of 2**63 or more")
         if any(n < 0 for n in self.shape):
-            raise DataError(f"{self.where}: the header declares the shape {self.shape}")
+            raise self._unreadable(f"its header declares the shape {self.shape}")
         if not self.shape:
             raise DataError(f"{self.where}: a single number (shape ()): at least one dimension of samples is needed")
         declared, follow = math.prod(self.shape) * self.dtype.itemsize, size - self.offset
@@ -122,13 +142,11 @@ class NpySource:
         if not labels:
             return block
         codes = label_codes(block, labels)
-        if (codes < 0).any():
-            place = np.unravel_index(int(np.argmin(codes)), codes.shape)
-            bad = float(block[place])
-            if not math.isnan(bad):
-                cause = f"{number(bad)} is not one of --labels {printable(','.join(labels))}"
-                raise BadValueError(index, int(place[0]), int(place[1]) if len(place) > 1 else None, cause)
-            codes[np.isnan(block)] = np.nan
+        codes[np.isnan(block)] = np.nan
+        if (bad := codes < 0).any():
+            place = np.unravel_index(int(np.argmax(bad)), codes.shape)
+            cause = f"{number(block[place])} is not one of --labels {printable(','.join(labels))}"
+            raise BadValueError(index, int(place[0]), int(place[1]) if len(place) > 1 else None, cause)
         return codes
 
     def chunks(self) -> Iterator[Rows]:
@@ -212,7 +230,10 @@ def _fill(file: NpyFile, block: npt.NDArray[Any], at: int) -> None:
 def _spooled(file: Any) -> int:
     """A pipe's bytes in an unlinked temporary file, so that they can be read at any position."""
     with tempfile.TemporaryFile() as spool:
-        while data := file.read(stream.PIECE):
+        start = data = file.read(stream.PIECE)
+        while data:
             spool.write(data)
+            # What is no NPY file, and may be without end, is refused for its start.
+            data = file.read(stream.PIECE) if start.startswith(np.lib.format.MAGIC_PREFIX) else b""
         spool.flush()
         return os.dup(spool.fileno())

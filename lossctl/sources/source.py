@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from lossctl.sources.grammar import NUMBER
+
 Rows: TypeAlias = tuple[npt.NDArray[Any], ...]  # one array (rows, *tail) for each field
 Read: TypeAlias = Callable[[int, int], Rows]  # rows start to stop; valid until the next call
 
@@ -37,12 +39,14 @@ class Options:
 class Field:
     """What one input wants of a source: which columns (none named: all), and how cells are read.
 
-    ``labels`` maps cells to the codes 0, 1, 2 … in the order given.
+    ``labels`` maps cells to the codes 0, 1, 2 … in the order given. With ``digits`` the numbers are not
+    the cells' own but half a unit of the last digit that text writes.
     """
 
     role: str
     columns: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    digits: bool = False
 
 
 class Source(Protocol):
@@ -83,6 +87,10 @@ class Unbound(Protocol):
     @property
     def names(self) -> tuple[str, ...] | None:
         """The columns' names, if they have any."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether numbers are written in digits."""
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
         """The source of these fields."""
@@ -132,8 +140,6 @@ def label_codes(values: npt.NDArray[Any], labels: tuple[str, ...]) -> npt.NDArra
     """
     codes = np.full(values.shape, -1.0)
     for code, label in enumerate(labels):
-        try:
+        if NUMBER.fullmatch(label):  # no number is equal to a name
             codes[values == float(label)] = code
-        except ValueError:
-            continue  # a name: no number is equal to it
     return codes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -11,7 +12,7 @@ import numpy as np
 
 from lossctl.errors import DataError, UsageError, printable
 from lossctl.sources import columns, stream
-from lossctl.sources.grammar import CellError, Dialect, RecordError, is_counting, shown
+from lossctl.sources.grammar import CellError, Dialect, RecordError, is_counting, newlines, shown
 from lossctl.sources.source import Field, Options, Read, Rows, Source
 
 # What separates cells unless --delimiter says so. `.txt` is what np.savetxt writes: runs of blanks.
@@ -59,9 +60,12 @@ class TextFile:
         first = next(pieces, None)
         if first is None:
             raise DataError(f"{self.where}: empty file")
+        self.is_text = True
         self.names: tuple[str, ...] | None = None
         head = first.records[0]
         self.width = len(head)
+        if _is_blank(head) and self.dialect.number(head[0]) is None:
+            raise DataError(f"{self.where}:1: {_BLANK_LINE}")
         if self._is_header(head, options.header):
             self._take_header(head, first)
         self.stream = chain([first], pieces)
@@ -75,25 +79,23 @@ class TextFile:
         line = 1
         for data in stream.pieces(path, encoding):
             try:
-                text = data.decode()
+                # What is too long for a record may have been cut inside a character: that is not the fault to tell.
+                text = codecs.utf_8_decode(data, "strict", not stream.overlong(data))[0]
             except UnicodeDecodeError as error:
-                bad = line + data.count(b"\n", 0, error.start)
+                bad = line + newlines(data[: error.start].decode())
                 byte = f"byte 0x{data[error.start]:02x}"
                 raise DataError(
                     f"{self.where}:{bad}: {byte} is not UTF-8; say --encoding, for example latin-1 or cp1252"
                 ) from None
             if "\0" in text:
-                bad = line + text.count("\n", 0, text.index("\0"))
+                bad = line + newlines(text[: text.index("\0")])
                 raise DataError(f"{self.where}:{bad}: a NUL byte: this is not text, or wants --encoding utf-16")
             try:
                 records, lines = self.dialect.records(text)
             except RecordError as error:
                 raise DataError(f"{self.where}:{line + error.line}: {error.cause}") from None
-            if len(records) == 1 and len(data) > stream.RECORD_LIMIT:
-                raise DataError(f"{self.where}:{line}: a record of over 1 MiB: not a table of text?")
             yield _Piece(records, lines, line)
-            last = records[-1]
-            line += lines[-1] + 1 + sum(c.count("\n") for c in last) if lines is not None else len(records)
+            line += newlines(text)
 
     def _is_header(self, head: list[str], said: bool | None) -> bool:
         if said is not None:
@@ -105,12 +107,17 @@ class TextFile:
         written = [c for c in head if self.dialect.number(c) is not None or c.strip(" \t") in self.labels]
         if len(written) == len(head):
             return False
-        blank = [c for c in head if not c.strip(" \t")]
-        if not written and not blank:
-            return True
-        if blank and not written:
-            raise DataError(f"{self.where}:1: the first row has an empty cell: a header of names, or data? {hint}")
         text = next(c for c in head if c not in written)
+        blank = [not c.strip(" \t") for c in head if c not in written]
+        if not written and not any(blank):
+            return True
+        if not written and blank == [True] + [False] * (len(head) - 1):
+            raise DataError(
+                f"{self.where}:1: the first name is empty, as pandas writes an index: say --header, and choose columns "
+                "with --pred and --target (or --no-header, if this row is data)"
+            )
+        if any(blank):
+            raise DataError(f"{self.where}:1: the first row has an empty cell: a header of names, or data? {hint}")
         raise DataError(
             f"{self.where}:1: the first row mixes a number, {shown(written[0])}, and text, {shown(text)}: {hint}"
         )
@@ -118,6 +125,8 @@ class TextFile:
     def _take_header(self, head: list[str], first: _Piece) -> None:
         if self.dialect.delimiter is None and head[0].startswith("#"):  # as np.savetxt(header=…) writes it
             head = [head[0][1:], *head[1:]] if len(head[0]) > 1 else head[1:]
+            if not head:
+                raise DataError(f"{self.where}:1: a header without a name; if '#' marks a comment, remove that line")
         self.names = tuple(name.strip(" \t") for name in head)
         self.width = len(head)
         second = first.line(1) if len(first.records) > 1 else first.first_line + 1
@@ -172,13 +181,13 @@ class TextSource:
         for i, record in enumerate(piece.records):
             if len(record) != width:
                 at = f"{self.where}:{piece.line(i)}:"
-                if record in ([""], []):
-                    raise DataError(f"{at} blank line; every line is one sample: remove it")
+                if _is_blank(record):
+                    raise DataError(f"{at} {_BLANK_LINE}")
                 first = "the header" if self._file.names is not None else "the first row"
                 cells = "1 cell" if len(record) == 1 else f"{len(record)} cells"
-                raise DataError(f"{at} {cells} where {first} has {width}{self._comma_hint(record)}")
+                raise DataError(f"{at} {cells} where {first} has {width}{self._delimiter_hint(record)}")
 
-    def _comma_hint(self, record: list[str]) -> str:
+    def _delimiter_hint(self, record: list[str]) -> str:
         if any(";" in cell or "\t" in cell for cell in record):
             return "; another delimiter? say --delimiter"
         return ""
@@ -187,18 +196,28 @@ class TextSource:
         chosen, field, records = self._chosen[index], self._fields[index], piece.records
         cells = [record[c] for record in records for c in chosen]
         try:
-            if field.labels:
+            if field.digits:
+                values = self._file.dialect.quanta(cells)
+            elif field.labels:
                 values = self._file.dialect.codes(cells, field.labels)
             else:
                 values = self._file.dialect.numbers(cells)
         except CellError as error:
             record, place = divmod(error.index, len(chosen))
-            cause = error.cause
-            if len(cells[error.index].strip(" \t")) == 0 and self._file.width == 1:
-                cause = "blank line; every line is one sample: remove it"
+            at = f"{self.where}:{piece.line(record)}:"
+            if _is_blank(records[record]):
+                raise DataError(f"{at} {_BLANK_LINE}, or say --na-values '' if it means missing") from None
             column = columns.describe(chosen[place], self._file.names)
-            raise DataError(f"{self.where}:{piece.line(record)}: column {column}: {cause}") from None
+            hint = self._delimiter_hint(records[record]) if self._file.width == 1 else ""
+            raise DataError(f"{at} column {column}: {error.cause}{hint}") from None
         return values.reshape(len(records), len(chosen))
+
+
+_BLANK_LINE = "blank line; every line is one sample: remove it"
+
+
+def _is_blank(record: list[str]) -> bool:
+    return len(record) == 1 and not record[0].strip(" \t")
 
 
 def _dialect(delimiter: str | None, options: Options) -> Dialect:
@@ -210,5 +229,5 @@ def _dialect(delimiter: str | None, options: Options) -> Dialect:
     if len(options.decimal) != 1 or options.decimal not in ".,":
         raise UsageError(f"--decimal {printable(options.decimal)!r}: '.' or ','")
     if options.decimal == delimiter:
-        raise UsageError("--decimal and the delimiter are both ',': say --delimiter ';' or another one")
+        raise UsageError(f"--decimal and the delimiter are both {delimiter!r}: say --delimiter ';' or another one")
     return Dialect(delimiter, options.decimal, frozenset(v.strip(" \t") for v in options.na_values))

@@ -23,7 +23,7 @@ from lossctl.jobs import Policy, make_job
 from lossctl.kernels.kinds import Array
 from lossctl.kernels.registry import get_loss
 from lossctl.kernels.spec import Loss, Value
-from lossctl.points import SIGNATURES, Gradient, objective, sampled
+from lossctl.points import SIGNATURES, Gradient, magnitude, objective, sampled
 from lossctl.sources.aligned import Dataset, Place
 from lossctl.sources.source import ArraySource
 from lossctl.verdicts import Verdict, check
@@ -47,7 +47,7 @@ class GradCheck:
         hint: how the gradient is wrong, where a simple explanation fits.
         how: what was moved, where it was not each coordinate by itself.
         verdict, numeric, error, given: arrays of the shape (samples, coordinates), if they were kept.
-        bad: the samples with something wrong, the first and the worst.
+        bad, good: samples with something wrong, the first and the worst; samples without.
     """
 
     loss: str
@@ -62,6 +62,7 @@ class GradCheck:
     hint: str | None
     how: str
     bad: Cases
+    good: Cases
     verdict: np.ndarray | None
     numeric: Array | None
     error: Array | None
@@ -283,11 +284,44 @@ def _result(loss: Loss, tally: Tally, what: str) -> GradCheck:
         hint=None if tally.passed or what != "gradient" else diagnose(loss, tally, tally.samples),
         how=tally.how,
         bad=tally.bad,
+        good=tally.good,
         verdict=whole.verdict if whole else None,
         numeric=whole.numeric if whole else None,
         error=whole.error if whole else None,
         given=tally.given,
     )
+
+
+@dataclass(frozen=True)
+class Swept:
+    """Differences of one coordinate at every step size: (step, derivative, error relative to the scale)."""
+
+    steps: list[tuple[float, float, float]]
+
+
+def swept(loss: Loss, found: GradCheck) -> Swept:
+    """How the difference depends on the step, at the worst coordinate, or the first."""
+    cases = found.bad if len(found.bad) else found.good
+    off = np.where(cases.wrong, cases.off, 0.0)
+    i, j = np.unravel_index(int(off.argmax()), off.shape)
+    pred = cases.inputs[0][i : i + 1]
+    others = [a[i : i + 1] for a in cases.inputs[1:]]
+    x = float(pred.ravel()[j])
+
+    def f(at: float) -> float:
+        moved = pred.copy()
+        moved.reshape(1, -1)[0, j] = at
+        return float(loss.evaluate(moved, *others)[0][0])
+
+    given, scale = float(cases.given[i, j]), float(cases.scale[i, 0]) or 1.0
+    size = float(magnitude(loss, cases.inputs)[i])
+    steps = []
+    for exponent in range(0, 52, 3):  # a factor of 8 each: from S to its last bit
+        h = size * 2.0**-exponent
+        taken = (x + h) - (x - h)
+        derivative = (f(x + h) - f(x - h)) / taken if taken else np.nan
+        steps.append((h, derivative, abs(derivative - given) / scale))
+    return Swept(steps)
 
 
 def _with_finish(found: GradCheck, loss: Loss, rtol: float, seed: int) -> GradCheck:

@@ -13,10 +13,9 @@ HELP = """Formula, inputs, parameters, accuracy and pitfalls of a loss.
 
 Examples:
 
+\b
   lossctl info huber
-
   lossctl info cross_entropy
-
   lossctl info samples/my_losses.py:asym
 """
 
@@ -29,7 +28,7 @@ def info(
 ) -> tuple[Report, Output]:
     """Describe a loss."""
     from lossctl.kernels.registry import get_loss
-    from lossctl.report import described
+    from lossctl.report.catalogue import described
 
     entry = get_loss(loss)
     return described(entry, f"lossctl compute {loss} preds.csv targets.csv"), output

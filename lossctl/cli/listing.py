@@ -13,10 +13,9 @@ HELP = """The catalogue of losses.
 
 Examples:
 
+\b
   lossctl list
-
   lossctl list --family binary
-
   lossctl list --format json
 """
 
@@ -30,7 +29,7 @@ def listing(
     """List losses."""
     from lossctl.errors import UsageError, nearest, printable
     from lossctl.kernels.registry import registered
-    from lossctl.report import catalogue
+    from lossctl.report.catalogue import catalogue
 
     losses = list(registered().values())
     families = list(dict.fromkeys(loss.family for loss in losses))

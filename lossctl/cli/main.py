@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import Annotated, Any
 
 import typer
@@ -15,20 +17,19 @@ HELP = """Loss values, per-sample losses and gradient checks, exact and fast.
 
 Examples:
 
+\b
   lossctl compute mse samples/diabetes_preds.csv samples/diabetes_targets.csv
-
-  lossctl list
-
+  lossctl gradcheck huber:delta=0.5
   lossctl info huber
 """
 
 # Exit codes: see the README. 128 + SIGINT.
-BAD_INPUT, BUG, INTERRUPTED = 2, 3, 130
+FAILED, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 3, 130
 
 
 def build() -> typer.Typer:
     """The application; what a command needs is imported when it runs."""
-    from lossctl.cli import compute, info, listing
+    from lossctl.cli import compute, grad, gradcheck, info, listing
 
     app = typer.Typer(
         name="lossctl",
@@ -40,6 +41,8 @@ def build() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_root)
     app.command("compute", help=compute.HELP)(compute.compute)
+    app.command("gradcheck", help=gradcheck.HELP)(gradcheck.gradcheck)
+    app.command("grad", help=grad.HELP)(grad.grad)
     app.command("list", help=listing.HELP)(listing.listing)
     app.command("info", help=info.HELP)(info.info)
     return app
@@ -63,16 +66,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     # NumPy's BLAS would start a thread a core at import, for which nothing here has a use, and
     # sums that depend on how many there are.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    words = list(sys.argv[1:] if argv is None else argv)
+    said = io.StringIO()  # help and version: typer has answers of its own to a full disk and a closed pipe
     try:
-        outcome = build()(args=list(sys.argv[1:] if argv is None else argv), standalone_mode=False)
-        if isinstance(outcome, int):
-            return outcome
-        if outcome is not None:
-            from lossctl.cli.output import emit
+        try:
+            with redirect_stdout(said):
+                outcome = build()(args=words, prog_name="lossctl", standalone_mode=False)
+        except SystemExit:  # completion has answered
+            sys.stdout.write(said.getvalue())
+            raise
+        from lossctl.cli.output import emit, to_stdout
 
-            emit(*outcome)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        if isinstance(outcome, int):
+            to_stdout(said.getvalue())
+            return outcome
+        emit(*outcome)
+        return FAILED if outcome[0].failed else 0
     except BrokenPipeError:
         from lossctl.cli.output import broken_pipe
 
@@ -82,16 +91,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LossctlError as error:
         return _fail(str(error))
     except typer.TyperException as error:
-        return _fail(_usage(error))
+        return _fail(_usage(error, words))
     except MemoryError:
         return _fail("out of memory")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a bug may raise anything, and is told in one line
         if os.environ.get("LOSSCTL_DEBUG"):
-            raise
+            import traceback
+
+            traceback.print_exc()
         kind = type(error).__name__
         _fail(f"a bug in lossctl: {kind}: {error}; please report it with the output of LOSSCTL_DEBUG=1 lossctl …")
         return BUG
-    return 0
 
 
 def _fail(message: str) -> int:
@@ -101,24 +111,24 @@ def _fail(message: str) -> int:
     return BAD_INPUT
 
 
-def _usage(error: typer.TyperException) -> str:
+def _usage(error: typer.TyperException, words: Sequence[str]) -> str:
     """Typer's usage errors in one line, with the nearest name."""
     context: Any = getattr(error, "ctx", None)
     option = getattr(error, "option_name", None)
+    see = f"; see: {context.command_path} --help" if context is not None else ""
     if option is None or "No such option" not in error.format_message():
-        message = error.format_message().rstrip(".")
-        command = f"; see: {context.command_path} --help" if context is not None else ""
-        return message[:1].lower() + message[1:] + command
-    name = option.lstrip("-").replace("-", "_")
-    options = [o for p in context.command.params for o in p.opts if o.startswith("--")] if context else []
-    near = nearest(option, options)
-    if not near:
-        from lossctl.kernels.registry import registered
+        message = error.format_message().rstrip(".").replace(". Did you mean", "; did you mean")
+        return message[:1].lower() + message[1:] + (see if not message.endswith("?") else "")
+    from lossctl.kernels.registry import registered
 
-        owners = [loss for loss in registered().values() if any(p.name == name for p in loss.parameters)]
-        if owners:
-            return f"no option {option}: it is a parameter of the loss: write {owners[0].name}:{name}=VALUE"
-    return f"no option {printable(option)}{near or f'; see: {context.command_path} --help' if context else ''}"
+    name = option.lstrip("-").replace("-", "_")
+    owners = [loss.name for loss in registered().values() if any(p.name == name for p in loss.parameters)]
+    if owners:
+        named = [word.partition(":")[0].replace("-", "_") for word in words]
+        owner = next((owner for owner in owners if owner in named), owners[0])
+        return f"no option {option}: it is a parameter of the loss: write {owner}:{name}=VALUE or -P {name}=VALUE"
+    options = [o for p in context.command.params for o in p.opts if o.startswith("--")] if context else []
+    return f"no option {printable(option)}{nearest(option, options) or see}"
 
 
 def run() -> None:

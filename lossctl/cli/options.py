@@ -7,7 +7,9 @@ signature that typer reads, and gathers them again when the command is called.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import wraps
 from typing import Annotated, Any, get_type_hints
@@ -64,9 +66,6 @@ class Compute:
         list[str],
         Option("-P", "--param", metavar="NAME=VALUE", help="a parameter of the one loss, as in LOSS:NAME=VALUE"),
     ] = field(default_factory=list)
-    reduction: Annotated[
-        str, Option("--reduction", metavar="mean|sum", help="mean divides by the sum of the weights")
-    ] = "mean"
     nan: Annotated[str, Option("--nan", metavar="error|skip|propagate", help="what a NaN in the input does")] = "error"
     sum_tolerance: Annotated[
         float | None,
@@ -87,7 +86,7 @@ class Output:
 
     format: Annotated[
         str | None,
-        Option("-f", "--format", metavar="FORMAT", envvar="LOSSCTL_FORMAT", help="table, value, csv or json"),
+        Option("-f", "--format", metavar="FORMAT", help="table, value, csv or json; LOSSCTL_FORMAT sets the default"),
     ] = None
     quiet: Annotated[bool, Option("-q", "--quiet", help="bare numbers, one a line, and no notes")] = False
     output: Annotated[
@@ -117,7 +116,8 @@ def flat(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def command(**given: Any) -> Any:
         gathered = {name: group(**{f.name: given.pop(f.name) for f in fields(group)}) for name, group in groups.items()}
-        return function(**given, **gathered)
+        with redirect_stdout(sys.stderr):  # what a user's own loss prints is no result
+            return function(**given, **gathered)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}

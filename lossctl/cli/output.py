@@ -7,45 +7,51 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from typing import TextIO
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from lossctl.cli.options import Output
 from lossctl.errors import UsageError, nearest, printable
-from lossctl.render import FORMATS, Style, renderer
+from lossctl.render import FORMATS, SUFFIXES, Style, renderer
 from lossctl.report import Report
 from lossctl.sources.stream import reason
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # What a terminal that has no such character gets instead.
 _ASCII = str.maketrans(
     {
-        "─": "-", "–": "-", "−": "-", "·": "|", "…": "...", "²": "^2", "³": "^3", "√": "sqrt", "Σ": "sum ",
+        "─": "-", "–": "-", "−": "-", "·": "*", "…": "...", "²": "^2", "³": "^3", "√": "sqrt", "Σ": "sum",
         "δ": "delta", "σ": "sigma", "≤": "<=", "≥": ">=", "×": "x", "÷": "/", "±": "+-", "‖": "||", "→": "->",
         "∞": "inf", "’": "'",
     }
 )  # fmt: skip
 
 
-def format_of(output: Output) -> str:
-    """The format asked for.
+def format_of(output: Output, default: str = "table", *, binary: bool = False) -> str:
+    """The format asked for; ``binary``: -o FILE.npy can be one.
 
     Raises:
         UsageError: none of that name.
     """
     if output.quiet:
         return "value"
-    if output.format is not None:
-        renderer(output.format)
-        return output.format
-    if output.output is not None:
-        suffix = os.path.splitext(output.output)[1].lower().removeprefix(".")
-        if suffix in ("", "txt"):
-            return "table"
-        if suffix not in FORMATS:
-            known = ", ".join(f".{name}" for name in FORMATS if name not in ("table", "value"))
-            raise UsageError(f"-o {printable(output.output)}: its suffix is none of .txt, {known}; say --format")
-        return suffix
-    return "table"
+    path = output.output or ""
+    suffix = os.path.splitext(path)[1].lower().removeprefix(".")
+    if suffix and output.format is None:
+        if binary and suffix == "npy":
+            return suffix
+        name = SUFFIXES.get(suffix, suffix)
+        if name not in FORMATS or suffix in ("table", "value"):
+            known = ", ".join(
+                f".{name}" for name in (*SUFFIXES, *FORMATS) if name not in ("table", "value", "markdown")
+            )
+            raise UsageError(f"-o {printable(path)}: its suffix is none of {known}; say --format")
+        return name
+    name = output.format if output.format is not None else os.environ.get("LOSSCTL_FORMAT") or default
+    renderer(name)
+    return name
 
 
 def style_of(output: Output) -> Style:
@@ -68,11 +74,15 @@ def style_of(output: Output) -> Style:
 
 def emit(report: Report, output: Output) -> None:
     """Write the report, then its notes."""
-    text = renderer(format_of(output))(report, style_of(output))
-    if output.output is not None:
-        _to_file(text, output.output)
+    if report.npy is not None and output.format == "npy":
+        assert output.output is not None
+        _to_file(output.output, report.npy)
     else:
-        _to_stdout(text)
+        text = renderer(format_of(output))(report, style_of(output))
+        if output.output is not None:
+            _to_file(output.output, lambda file: file.writelines(line.encode() for line in text))
+        else:
+            to_stdout(text)
     if not output.quiet:
         for note in report.notes:
             say(f"note: {printable(note)}")
@@ -87,13 +97,18 @@ def say(line: str) -> None:
         sys.stderr.flush()
 
 
-def _to_stdout(text: Iterator[str]) -> None:
+def to_stdout(text: Iterable[str]) -> None:
+    """All of it, in characters that stdout has: a string or pieces of one.
+
+    Raises:
+        UsageError: stdout is closed, or its disk is full.
+    """
     stdout = sys.stdout
     if stdout is None or stdout.closed:
         raise UsageError("stdout is closed: there is nowhere to write the result")
-    lines = "".join(text)
     try:
-        stdout.write(_encodable(lines, stdout))
+        for piece in (text,) if isinstance(text, str) else text:
+            stdout.write(_encodable(piece, stdout))
         stdout.flush()
     except BrokenPipeError:
         raise
@@ -103,27 +118,45 @@ def _to_stdout(text: Iterator[str]) -> None:
         raise UsageError(f"stdout: {reason(error)}") from None
 
 
-def _to_file(text: Iterator[str], path: str) -> None:
+def save_array(array: np.ndarray, path: str) -> None:
+    """An array to .npy, or to .csv with numbers that read back the same.
+
+    Raises:
+        UsageError: another suffix, or a file that cannot be written.
+    """
+    import numpy as np
+
+    if path.endswith(".npy"):
+        _to_file(path, lambda file: np.save(file, array))
+    elif path.endswith(".csv"):
+        lines = (",".join(map(repr, row)) + "\n" for row in array.tolist())
+        _to_file(path, lambda file: file.writelines(line.encode() for line in lines))
+    else:
+        raise UsageError(f"{printable(path)}: .npy or .csv")
+
+
+def _to_file(path: str, write: Callable[[BinaryIO], None]) -> None:
     """Under another name first: a file that is there is whole."""
-    folder, name = os.path.split(path)
-    if not os.path.isdir(folder or "."):
-        raise UsageError(f"-o {printable(path)}: there is no folder {printable(folder)!r}")
-    if os.path.exists(path) and not os.path.isfile(path):  # /dev/stdout, a named pipe: no rename there
+    # A link stays a link, and /dev/stdout (which may lead to a regular file) a device: no rename there, nor of a pipe.
+    folder, name = os.path.split(os.path.realpath(path))
+    if path.startswith(("/dev/", "/proc/")) or (os.path.exists(path) and not os.path.isfile(path)):
         try:
-            with open(path, "w", encoding="utf-8") as file:
-                file.writelines(text)
+            with open(path, "ab") as file:
+                write(file)
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise UsageError(f"-o {printable(path)}: {reason(error)}") from None
         return
+    if not os.path.isdir(folder):
+        raise UsageError(f"-o {printable(path)}: there is no folder {printable(os.path.dirname(path))!r}")
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=folder or ".", prefix=f".{name}.", encoding="utf-8", delete=False
-        ) as file:
-            temporary = file.name
-            file.writelines(text)
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
+        with open(handle, "wb") as file:
+            write(file)
         os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        os.replace(temporary, os.path.join(folder, name))
     except OSError as error:
         raise UsageError(f"-o {printable(path)}: {reason(error)}") from None
     finally:
@@ -141,11 +174,12 @@ def _encodable(text: str, stream: TextIO) -> str:
     """The text with stand-ins for what the stream, or the user's locale, cannot show."""
     encoding = stream.encoding or "ascii"
     # Python reads the C locale as UTF-8 (PEP 538, 540); who says LANG=C wants ASCII all the same.
-    plain = any(os.environ.get(name) in ("C", "POSIX") for name in ("LC_ALL", "LANG"))
+    plain = (os.environ.get("LC_ALL") or os.environ.get("LANG")) in ("C", "POSIX")
     try:
         text.encode("ascii" if plain else encoding)
     except UnicodeEncodeError:
-        text = text.translate(_ASCII).encode("ascii" if plain else encoding, "backslashreplace").decode(encoding)
+        text = text.replace(" · ", " | ").translate(_ASCII)  # a dot between words is no product
+        text = text.encode("ascii" if plain else encoding, "backslashreplace").decode(encoding)
     return text
 
 

@@ -16,7 +16,7 @@ def xlogy(x: Array, y: Array) -> Array:
     """``x·log y``, and 0 where x is 0, whatever y is.
 
     >>> import numpy as np
-    >>> with np.errstate(divide="ignore"):
+    >>> with np.errstate(all="ignore"):
     ...     xlogy(np.array([0.0, 1.0]), np.array([0.0, 1.0])).tolist()
     [0.0, 0.0]
     """

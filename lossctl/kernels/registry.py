@@ -6,11 +6,12 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from lossctl import kernels
 from lossctl.errors import UsageError, nearest, printable
@@ -99,6 +100,21 @@ def _from_file(path: Path, name: str) -> Loss:
         return replace(from_function(value), source=where)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
+
+
+def load_function(spec: str) -> Callable[..., Any]:
+    """The function that ``file.py:function`` names, as it is.
+
+    Raises:
+        UsageError: there is none.
+    """
+    path, name, rest = _split(spec)
+    where = printable(path)
+    value = getattr(_import(Path(path), where), name.replace("-", "_"), None)
+    if rest or not callable(value):
+        raise UsageError(f"{where} has no function {printable(':'.join([name, *rest]))!r}")
+    function: Callable[..., Any] = value
+    return function
 
 
 def _functions(module: ModuleType) -> Iterator[str]:

@@ -23,7 +23,17 @@ class Style:
 Renderer: TypeAlias = Callable[[Report, Style], Iterator[str]]
 
 # name: module; the function in it has the same name. Imported when asked for: rich costs 40 ms.
-FORMATS = {"table": "table", "value": "plain", "csv": "plain", "json": "json_"}
+FORMATS = {
+    "table": "table",
+    "value": "plain",
+    "csv": "plain",
+    "tsv": "plain",
+    "json": "json_",
+    "jsonl": "plain",
+    "markdown": "markdown",
+}
+# Suffixes of -o FILE that are not themselves the name of a format.
+SUFFIXES = {"txt": "table", "md": "markdown", "ndjson": "jsonl"}
 
 
 def renderer(name: str) -> Renderer:

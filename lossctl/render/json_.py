@@ -14,9 +14,9 @@ from lossctl.report import Report
 def json(report: Report, style: Style) -> Iterator[str]:
     """The facts and the rows under a ``schema``; NaN and infinities are strings, since JSON has none."""
     document: dict[str, Any] = {"schema": report.schema, **report.facts}
-    if report.table is not None:
-        names = [column.name for column in report.table.columns]
-        document[report.table.name] = [dict(zip(names, row, strict=True)) for row in report.table.rows]
+    for table in report.tables:
+        names = [column.name for column in table.columns]
+        document[table.name] = [dict(zip(names, row, strict=True)) for row in table.rows]
     yield _json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

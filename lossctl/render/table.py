@@ -20,6 +20,8 @@ _LIGHT = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
 # Off a terminal nothing is wrapped, however long: wider than any table.
 _UNLIMITED = 1_000_000
 _INDENT = 13  # the longest heading of `info`, "parameters", with some air
+_GAP = 3  # blanks between columns, one of them the box's
+_NARROWEST = 8  # what folding leaves of a column of text: less would stand letters under each other
 
 
 def table(report: Report, style: Style) -> Iterator[str]:
@@ -38,10 +40,17 @@ def table(report: Report, style: Style) -> Iterator[str]:
             console.print(Text(printable(report.title), style="bold" if report.sections else ""), soft_wrap=False)
         for heading, lines in report.sections.items():
             _paragraph(console, heading, lines)
-        if report.table is not None:
-            if report.title:
+        for i, one in enumerate(report.tables):
+            if report.title or i:
                 console.print()
-            console.print(_rich(report.table, style))
+            drawn = _rich(one, style)
+            # rich would cut numbers that do not fit; this leaves the line to the terminal to wrap.
+            least = sum((column.min_width or 0) + _GAP for column in drawn.columns)
+            console.width = max(console.width, least)
+            console.print(drawn)
+        for line in report.closing:
+            console.print()
+            console.print(Text(printable(line)))
     for line in capture.get().splitlines():
         yield line.rstrip() + "\n"
 
@@ -57,18 +66,22 @@ def _paragraph(console: Console, heading: str, lines: object) -> None:
 
 def _rich(table: Table, style: Style) -> RichTable:
     shown = [i for i, column in enumerate(table.columns) if not column.detail]
-    drawn = RichTable(box=_LIGHT, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for i in shown:
-        column = table.columns[i]
-        text = column.kind == "text"
+    drawn = RichTable(box=_LIGHT, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0), header_style="bold")
+    columns = [table.columns[i] for i in shown]
+    rows = [[_cell(row[i], column, style) for i, column in zip(shown, columns, strict=True)] for row in table.rows]
+    for place, column in enumerate(columns):
+        heading = Text(column.name if column.label is None else column.label)
+        widest = max(text.cell_len for text in (heading, *(row[place] for row in rows)))
+        whole = column.kind != "text" or place == 0
         drawn.add_column(
-            Text(column.label or column.name),
-            justify="left" if text else "right",
-            no_wrap=not text or i == 0,
+            heading,
+            justify="left" if column.kind == "text" else "right",
+            no_wrap=whole,
             overflow="fold",
+            min_width=widest if whole else min(widest, _NARROWEST),
         )
-    for row in table.rows:
-        drawn.add_row(*(_cell(row[i], table.columns[i], style) for i in shown))
+    for row in rows:
+        drawn.add_row(*row)
     return drawn
 
 

@@ -1,0 +1,44 @@
+"""Tables for pull requests and notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lossctl.errors import printable
+from lossctl.render import Style
+from lossctl.report import Cell, Column, Report
+
+
+def markdown(report: Report, style: Style) -> Iterator[str]:
+    """GitHub's tables; numbers to the precision of tables for people."""
+    if report.title:
+        yield f"{_escaped(report.title)}\n"
+    for heading, lines in report.sections.items():
+        yield f"\n**{heading}**\n\n" + "".join(f"- {_escaped(line)}\n" for line in lines)
+    for i, table in enumerate(report.tables):
+        shown = [j for j, column in enumerate(table.columns) if not column.detail]
+        columns = [table.columns[j] for j in shown]
+        yield "\n" if i or report.title else ""
+        yield _line(column.name if column.label is None else column.label for column in columns)
+        yield _line("---" if column.kind == "text" else "---:" for column in columns)
+        for row in table.rows:
+            yield _line(_cell(row[j], column, style) for j, column in zip(shown, columns, strict=True))
+    for line in report.closing:
+        yield f"\n{_escaped(line)}\n"
+
+
+def _line(cells: Iterator[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _cell(cell: Cell, column: Column, style: Style) -> str:
+    if cell is None:
+        return ""
+    if column.kind == "number" and isinstance(cell, (int, float)):
+        return f"{float(cell):.{style.precision}g}"
+    return _escaped(str(cell))
+
+
+def _escaped(text: str) -> str:
+    """Text as data: no markup of Markdown or HTML."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]<>|#" else c for c in printable(text))

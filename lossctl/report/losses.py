@@ -1,0 +1,80 @@
+"""What ``compute`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from lossctl.report import Cell, Column, Report, Table
+from lossctl.result import Result
+
+# A sample that carries more than this share of a loss is worth a note: without it the value would
+# be less than half. Among fewer samples than this it is no surprise.
+_MOST, _FEW = 0.5, 5
+
+
+def computed(results: Sequence[Result], sources: Sequence[str], line: Callable[[int], str | None]) -> Report:
+    """What ``compute`` prints; ``line`` tells where a sample stands in a text file."""
+    first = results[0]
+    columns = [
+        Column("loss", "text"),
+        Column("name", "text", detail=True),
+        Column("params", "object", detail=True),
+        Column("value"),
+        Column("std_error", label="std err"),
+        Column("min"),
+        Column("max"),
+        Column("argmin", "count", detail=True),
+        Column("argmax", "count", label="at sample"),
+        Column("count", "count", detail=True),
+        Column("elements", "count", detail=True),
+        Column("denominator", detail=True),
+        Column("infinite", "count", detail=not any(r.infinite for r in results)),
+        Column("missing", "count", detail=not any(r.missing for r in results)),
+    ]
+    rows: list[Sequence[Cell]] = [
+        (
+            *(r.loss, r.name, dict(r.params), r.value, r.std_error, r.min, r.max, r.argmin, r.argmax),
+            *(r.count, r.elements, r.denominator, r.infinite, r.missing),
+        )
+        for r in results
+    ]
+    samples = _many(first.count, "sample")
+    if first.elements != first.count:
+        samples += f" of {first.elements:,} elements"
+    weighted = first.denominator is not None and first.denominator != first.elements and len(results) == 1
+    denominator = f" · denominator {first.denominator:.6g}" if weighted else ""
+    return Report(
+        schema="lossctl.compute/1",
+        tables=[Table("losses", columns, rows)],
+        title=f"{samples} · {', '.join(sources)} · {first.reduction}{denominator}",
+        facts={"sources": list(sources), "reduction": first.reduction},
+        values=[r.value for r in results],
+        notes=[note for r in results for note in _notes(r, line)],
+    )
+
+
+def _many(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def _notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
+    def sample(row: int | None) -> str:
+        place = None if row is None else line(row)
+        return f"sample {row}" + (f" ({place})" if place else "")
+
+    notes = []
+    if r.per_sample:
+        notes.append(f"{r.loss}: min and max are of {r.per_sample}, its per-sample value")
+    if r.infinite:
+        notes.append(
+            f"{_many(r.infinite, 'element')} cost inf in {r.loss}, first {sample(r.argmax)}; nothing is clipped"
+        )
+    if r.nans:
+        notes.append(f"{r.loss} is NaN in {_many(r.nans, 'element')} whose inputs are not")
+    if r.missing and r.value != r.value:
+        notes.append(f"NaN in {_many(r.missing, 'element')} makes {r.loss} NaN")
+    elif r.missing:
+        notes.append(f"{_many(r.missing, 'element')} with NaN left out of {r.loss}")
+    if r.top_share is not None and r.top_share > _MOST and r.count >= _FEW:
+        notes.append(f"{sample(r.top)} carries {100 * r.top_share:.0f} % of {r.loss}")
+    return notes

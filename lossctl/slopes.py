@@ -1,0 +1,125 @@
+"""The gradient of a loss over a data set, spooled to disk: a row a sample, of any number of rows."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+import numpy as np
+
+from lossctl.api import roles_of
+from lossctl.blocks import Block
+from lossctl.differences import Problem
+from lossctl.engine import stream
+from lossctl.errors import UsageError
+from lossctl.executor import Threads
+from lossctl.jobs import Job, Policy, make_job
+from lossctl.kernels.kinds import Array
+from lossctl.kernels.spec import Loss
+from lossctl.measures import summarise
+from lossctl.points import magnitude
+from lossctl.sources.aligned import Dataset
+from lossctl.summary import Summary, rounded
+from lossctl.verdicts import check
+
+# Rows that are read back at once: 8 MiB of one number each.
+_ROWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Spool:
+    """A gradient on disk: ``rows`` of ``shape``, each to be multiplied by ``factor``."""
+
+    file: BinaryIO
+    rows: int
+    shape: tuple[int, ...]
+    factor: float
+
+    def chunks(self) -> Iterator[Array]:
+        """All rows in order."""
+        self.file.seek(0)
+        width = int(np.prod(self.shape, dtype=int))
+        step = max(1, _ROWS // width)
+        for start in range(0, self.rows, step):
+            count = min(step, self.rows - start)
+            data = self.file.read(count * width * 8)
+            yield np.frombuffer(data).reshape(count, *self.shape) * self.factor + 0.0  # + 0.0: no -0.0
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """The measure of a block: its gradient, row by row, and what a mean divides by."""
+
+    numeric: bool
+    weighted: bool
+
+    def __call__(self, block: Block, job: Job) -> tuple[Array, Summary]:
+        elements = block.elements(job)
+        loss, arrays, index = job.loss, elements.arrays, elements.rows.index
+        core = job.loss.inputs[0].kind.core
+        summary = summarise(block, job)
+        whole = np.zeros((block.count * job.per_row, *(job.dims[name] for name in core)))
+        if len(elements):
+            found = _by_differences(loss, arrays) if self.numeric else _own(loss, arrays)
+            if self.weighted and elements.weights is not None:
+                found = found * elements.weights.reshape(-1, *(1,) * len(core))
+            whole[slice(None) if index is None else index] = found
+        if elements.missing and block.policy.nan == "propagate":
+            whole[:] = np.where(np.isnan(block.input("pred", len(core))), np.nan, whole)
+        return whole.reshape(block.count, *job.loop, *whole.shape[1:]), summary
+
+
+def _own(loss: Loss, arrays: list[Array]) -> Array:
+    thunk = loss.evaluate(*arrays)[1]
+    if thunk is None:
+        raise UsageError(f"{loss.name} gives no gradient: return (loss, gradient) from it, or say --numeric")
+    return thunk()
+
+
+def _by_differences(loss: Loss, arrays: list[Array]) -> Array:
+    pred = arrays[0]
+
+    def f(chosen: np.ndarray | None, x: Array) -> Array:
+        others = arrays[1:] if chosen is None else [a[chosen] for a in arrays[1:]]
+        return np.asarray(loss.evaluate(x.reshape(-1, *pred.shape[1:]), *others)[0])
+
+    x = pred.reshape(len(pred), -1)
+    domain = loss.inputs[0].kind.domain
+    # Nothing is given to agree with: NaN lets the differences settle where they are surest.
+    nothing = np.full(x.shape, np.nan)
+    found = check(Problem(f, x, nothing, magnitude(loss, arrays), domain.low, domain.high, 1e-6))
+    return found.numeric.reshape(pred.shape)
+
+
+def spooled(
+    data: Dataset, loss: Loss, policy: Policy, reduction: str, *, numeric: bool = False, threads: int | None = None
+) -> Spool:
+    """The gradient of every row, in a file without a name.
+
+    Args:
+        data: the inputs, read once.
+        loss: whose gradient.
+        policy: what the engine does; its detail is not needed.
+        reduction: ``none``: of each sample's loss; ``mean``, ``sum``: of these, weights included.
+        numeric: by finite differences.
+        threads: how many.
+    """
+    if reduction == "sum" and (loss.finish or loss.denominator):
+        raise UsageError(f"{loss.name} is no plain mean: it has no sum")
+    if loss.denominator:
+        raise UsageError(f"{loss.name} divides by what depends on the data: its gradient is not written")
+    job = make_job(loss, roles_of(loss, data), data, policy.class_axis)
+    file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - read back by whoever writes the rows out
+    rows, shape, total = 0, (), Summary()
+    with Threads(threads) as executor:
+        measure = _Slopes(numeric, reduction != "none")
+        for ((part, summary),) in stream(data, [job], replace(policy, detail=False), measure, executor):
+            file.write(np.ascontiguousarray(part).data)
+            rows, shape, total = rows + len(part), part.shape[1:], total + summary
+    factor = 1.0
+    if reduction == "mean":
+        slope = loss.finish.derivative(total.mean) if loss.finish else 1.0
+        factor = slope / rounded(total.weight)
+    return Spool(file, rows, shape, factor)

@@ -5,7 +5,7 @@
 
 Data flows one way, and nothing on the right is known to anything on its left::
 
-    errors ← kernels ← summary, sources ← engine ← result, api ← report ← render ← cli
+    errors ← kernels ← summary, sources ← engine ← result, api ← checker ← report ← render ← cli
 
 >>> import lossctl
 >>> float(lossctl.compute("huber:delta=0.5", [0.0, 3.0], [0.25, 1.0]))

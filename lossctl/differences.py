@@ -76,10 +76,14 @@ class Problem:
             slack=np.broadcast_to(self.slack, self.x.shape)[rows],
         )
 
+    def room(self, j: int, rows: Indices | None) -> Array:
+        """How far coordinate j of some samples is from the nearest edge of the domain."""
+        x = self.x[:, j] if rows is None else self.x[rows, j]
+        return np.minimum(x - self.low, self.high - x)
+
     def first_step(self, j: int) -> Array:
         """Where to begin with coordinate j, for each sample."""
-        x = self.x[:, j]
-        room = np.minimum(x - self.low, self.high - x)
+        room = self.room(j, None)
         start = np.minimum(self.size * _FIRST, np.where(room > 0, room * _BESIDE, np.inf))
         # A power of two, so that x + h and h/4 are exact wherever the digits of x allow it.
         return np.exp2(np.floor(np.log2(start)))

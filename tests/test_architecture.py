@@ -28,7 +28,7 @@ KERNELS_MAY = {*sys.stdlib_module_names, "numpy", "lossctl"}
 # Parts of more than one module.
 BESIDE = {
     "engine": ("executor", "jobs", "blocks", "measures"),
-    "checker": ("differences", "points", "verdicts", "cases", "diagnosis"),
+    "checker": ("differences", "points", "verdicts", "cases", "diagnosis", "slopes", "gradients"),
 }
 # Functions whose answer is worth nothing until somebody looks at it.
 COMPARISONS = {"allclose", "array_equal", "array_equiv", "isclose"}

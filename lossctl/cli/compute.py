@@ -33,6 +33,13 @@ def compute(
     reduction: Annotated[
         str, typer.Option("--reduction", metavar="mean|sum", help="mean divides by the sum of the weights")
     ] = "mean",
+    fail_above: Annotated[
+        list[str],
+        typer.Option("--fail-above", metavar="X|LOSS=X", help="exit 1 if the value is greater (or NaN)"),
+    ] = [],  # noqa: B006 - typer copies it
+    fail_below: Annotated[
+        list[str], typer.Option("--fail-below", metavar="X|LOSS=X", help="exit 1 if the value is less (or NaN)")
+    ] = [],  # noqa: B006 - as above
     how: Compute,
     output: Output,
 ) -> tuple[Report, Output]:
@@ -40,6 +47,7 @@ def compute(
     from dataclasses import replace
 
     from lossctl.api import REDUCTIONS, check_choice, compute_on
+    from lossctl.cli.gates import failures, limits
     from lossctl.cli.inputs import check_stdin, open_data
     from lossctl.cli.losses import bind
     from lossctl.cli.output import format_of, style_of
@@ -50,10 +58,13 @@ def compute(
     check_choice("--reduction", reduction, REDUCTIONS)
     policy = replace(policy_of(how, data), detail=not quick)
     bound = bind(losses, how.param)
+    above, below = limits("--fail-above", fail_above, bound), limits("--fail-below", fail_below, bound)
     check_stdin([preds, targets])
     opened = open_data(bound, preds, targets, data)
     results = compute_on(opened, bound, policy, reduction, how.threads)
-    return computed(results, opened.names, opened.line), output
+    report = computed(results, opened.names, opened.line)
+    beyond = failures(results, above, below)
+    return replace(report, failures=beyond, failed=bool(beyond)), output
 
 
 def policy_of(how: Compute, data: Data) -> Policy:

@@ -86,6 +86,8 @@ def emit(report: Report, output: Output) -> None:
     if not output.quiet:
         for note in report.notes:
             say(f"note: {printable(note)}")
+    for failure in report.failures:
+        say(f"lossctl: {printable(failure)}")
 
 
 def say(line: str) -> None:

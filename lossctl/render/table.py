@@ -21,7 +21,7 @@ _LIGHT = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
 _UNLIMITED = 1_000_000
 _INDENT = 13  # the longest heading of `info`, "parameters", with some air
 _GAP = 3  # blanks between columns, one of them the box's
-_NARROWEST = 8  # what folding leaves of a column of text: less would stand letters under each other
+_NARROWEST = 10  # what folding leaves of a column of text: a heading, and most words
 
 
 def table(report: Report, style: Style) -> Iterator[str]:

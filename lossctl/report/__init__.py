@@ -42,6 +42,7 @@ class Report:
         facts: for programs, beside the tables.
         values: the bare numbers of ``--format value``.
         notes: what goes to stderr.
+        failures: lines on stderr, even with -q.
         failed: whether the exit code is 1.
         stream: rows without end, for csv, jsonl and value, if they are not those of the first table.
         npy: writes the array of ``-o FILE.npy``.
@@ -55,6 +56,7 @@ class Report:
     facts: Mapping[str, Cell] = field(default_factory=dict)
     values: Sequence[float] = ()
     notes: Sequence[str] = ()
+    failures: Sequence[str] = ()
     failed: bool = False
     stream: Table | None = None
     npy: Callable[[BinaryIO], None] | None = None

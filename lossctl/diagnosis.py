@@ -32,7 +32,7 @@ def diagnose(loss: Loss, tally: Tally, samples: int) -> str | None:
     wrong = bad.wrong
     if np.count_nonzero(wrong) < _ENOUGH:
         return None
-    for explain in (_same_everywhere, _ratio, _transposed, _logit, _swapped, _along_rows, _one_side, _kinks):
+    for explain in (_same_everywhere, _ratio, _transposed, _logit, _swapped, _offset, _along_rows, _one_side, _kinks):
         if hint := explain(loss, tally, samples):
             return hint
     return None
@@ -158,6 +158,20 @@ def _swapped(loss: Loss, tally: Tally, samples: int) -> str | None:
     if thunk is not None and _fits(bad, thunk().reshape(bad.given.shape)):
         return "given is the gradient with prediction and target swapped"
     return None
+
+
+def _offset(loss: Loss, tally: Tally, samples: int) -> str | None:
+    """One amount too much or too little at every wrong coordinate, as where a one-hot target was forgotten."""
+    bad, wrong = tally.bad, tally.bad.wrong
+    amount = float(np.median((bad.given - bad.numeric)[wrong]))
+    if not np.isfinite(amount) or not np.ptp(bad.numeric[wrong]) or not _fits(bad, bad.numeric + amount):
+        return None
+    where = "every wrong coordinate"
+    if len(bad.inputs) > 1 and bad.inputs[1].ndim == 1 and bad.given.shape[1] > 1:
+        own = np.arange(bad.given.shape[1]) == bad.inputs[1][:, None]
+        if (own == wrong).all():
+            where = "the target's own class, and right at the others"
+    return f"given − numeric is {number(_short(amount))} at {where}"
 
 
 def _along_rows(loss: Loss, tally: Tally, samples: int) -> str | None:

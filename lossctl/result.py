@@ -10,7 +10,7 @@ from lossctl.kernels.spec import Loss, Value
 from lossctl.summary import Extreme, Summary, rounded
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """A loss value; ``float(result)`` is the number.
 
@@ -51,6 +51,10 @@ class Result:
     top: int | None
     top_share: float | None
     per_sample: str | None
+
+    def __repr__(self) -> str:
+        error = "" if self.std_error is None else f" ± {self.std_error:.3g}"
+        return f"<{self.loss} {self.reduction}: {self.value:.9g}{error}, {self.count:,} samples>"
 
     def __float__(self) -> float:
         return self.value

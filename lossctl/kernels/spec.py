@@ -129,7 +129,7 @@ class Parameter:
         return " or ".join(words)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Loss:
     """A loss with values bound to its parameters.
 
@@ -162,6 +162,9 @@ class Loss:
     denominator: Callable[..., Array] | None = None
     coupled: bool = False
     source: str = field(default="", repr=False)
+
+    def __repr__(self) -> str:
+        return f"<loss {self.spec}>"
 
     @property
     def row_wise(self) -> bool:

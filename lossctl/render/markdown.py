@@ -35,7 +35,7 @@ def _cell(cell: Cell, column: Column, style: Style) -> str:
     if cell is None:
         return ""
     if column.kind == "number" and isinstance(cell, (int, float)):
-        return f"{float(cell):.{style.precision}g}"
+        return f"{float(cell):.{column.digits or style.precision}g}"
     return _escaped(str(cell))
 
 

@@ -89,5 +89,5 @@ def _cell(cell: Cell, column: Column, style: Style) -> Text:
     if cell is None:
         return Text("–", style="dim")
     if column.kind == "number" and isinstance(cell, (int, float)):
-        return Text(f"{float(cell):.{style.precision}g}")
+        return Text(f"{float(cell):.{column.digits or style.precision}g}")
     return Text(printable(str(cell)))

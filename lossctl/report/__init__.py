@@ -20,6 +20,7 @@ class Column:
     kind: str = "number"
     detail: bool = False
     label: str | None = None  # the heading where it is not the name
+    digits: int | None = None  # for people, of a number that is itself uncertain; None: as --precision says
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def checked(results: Sequence[GradCheck], data: Dataset | None, *, top: int, swe
             Column("samples", "count", detail=True),
             Column("checked", "count"),
             *(Column(name, "count") for name in results[0].counts),
-            Column("worst", label="worst rel err"),
+            Column("worst", label="worst rel err", digits=2),
             Column("worst_row", "count", label="at sample"),
             Column("verdict", "text"),
             Column("hint", "text", detail=True),
@@ -80,9 +80,9 @@ def _worst(r: GradCheck, data: Dataset | None, top: int) -> Table:
         *(Column(name) for name in inputs),
         Column("given"),
         Column("numeric"),
-        Column("error", label="± error"),
-        Column("rel_err", label="rel err"),
-        Column("ratio"),
+        Column("error", label="± error", digits=1),
+        Column("rel_err", label="rel err", digits=3),
+        Column("ratio", digits=4),
     ]
     rows: list[Sequence[Cell]] = [
         (
@@ -131,7 +131,7 @@ def _swept(sweep: Swept) -> Table:
         decades = 16.0 + float(np.log10(max(off, 1e-16))) if np.isfinite(off) else 16.0
         rows.append((h, derivative, off, "#" * round(_BAR * min(max(decades, 0.0), 16.0) / 16.0)))
     columns = [
-        Column("step"),
+        Column("step", digits=3),
         Column("derivative"),
         Column("rel_err", label="rel err"),
         Column("bar", "text", label=""),

@@ -27,12 +27,15 @@ def listing(
     output: Output,
 ) -> tuple[Report, Output]:
     """List losses."""
+    from dataclasses import replace
+
     from lossctl.errors import UsageError, nearest, printable
-    from lossctl.kernels.registry import registered
+    from lossctl.kernels.registry import catalogued
     from lossctl.report.catalogue import catalogue
 
-    losses = list(registered().values())
+    losses, notes = catalogued()
     families = list(dict.fromkeys(loss.family for loss in losses))
     if family is not None and family not in families:
         raise UsageError(f"--family {printable(family)!r}: one of {', '.join(families)}{nearest(family, families)}")
-    return catalogue([loss for loss in losses if family in (None, loss.family)]), output
+    report = catalogue([loss for loss in losses if family in (None, loss.family)])
+    return replace(report, notes=notes), output

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 from lossctl import kernels
 from lossctl.errors import UsageError, nearest, printable
+from lossctl.kernels import plugins
 from lossctl.kernels.spec import Loss, from_function
 
 
@@ -80,24 +80,36 @@ def _split(spec: str) -> tuple[str, str, list[str]]:
 
 
 def _named(name: str) -> Loss:
-    names = _by_any_name()
-    found = names.get(name.replace("-", "_").lower())
-    if found is None:
-        raise UsageError(f"unknown loss {printable(name)!r}{nearest(name, names) or '; see: lossctl list'}")
-    return found
+    names, wanted = _by_any_name(), name.replace("-", "_").lower()
+    if wanted in names:
+        return names[wanted]
+    offers = plugins.offers()
+    if wanted in offers:
+        return plugins.the_only(offers[wanted]).load()
+    if Path(f"{name}.py").is_file():
+        hint = f"; a function of {printable(name)}.py is written {printable(name)}.py:FUNCTION"
+    else:
+        hint = nearest(name, [*names, *offers]) or "; see: lossctl list"
+    raise UsageError(f"unknown loss {printable(name)!r}{hint}")
+
+
+def catalogued() -> tuple[list[Loss], list[str]]:
+    """Every loss, the packages' own after the built-in ones; and a line on each that cannot be used."""
+    losses, notes = plugins.packaged(_by_any_name())
+    return [*registered().values(), *losses], notes
 
 
 def _from_file(path: Path, name: str) -> Loss:
     where = printable(str(path))
     value = getattr(_import(path, where), name.replace("-", "_"), None)
     if isinstance(value, Loss):
-        return replace(value, source=where)
+        return replace(value, source=where, family=where)
     if not callable(value) or isinstance(value, type):
         offered = list(_functions(sys.modules[_module_name(path)]))
         listed = f"; it has {', '.join(offered)}" if offered else ""
         raise UsageError(f"{where} has no function {printable(name)!r}{listed}{nearest(name, offered)}")
     try:
-        return replace(from_function(value), source=where)
+        return replace(from_function(value), source=where, family=where)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
 
@@ -132,19 +144,20 @@ def _import(path: Path, where: str) -> ModuleType:
     name = _module_name(path)
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None  # a path that ends in .py has a loader
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    module = ModuleType(name)
+    module.__file__ = str(path)
     try:
-        spec.loader.exec_module(module)
-    except FileNotFoundError:
-        del sys.modules[name]
-        raise UsageError(f"{where}: no such file") from None
+        # Not through an import loader: it would leave a __pycache__ beside the user's file.
+        code = compile(path.read_bytes(), path, "exec", dont_inherit=True)
+    except OSError as error:
+        raise UsageError(f"{where}: {str(error.strerror).lower()}") from None
     except SyntaxError as error:
-        del sys.modules[name]
         raise UsageError(f"{where}:{error.lineno}: {error.msg}") from None
+    except ValueError as error:  # a NUL byte
+        raise UsageError(f"{where}: {error}") from None
+    sys.modules[name] = module  # while it runs, as an import has it
+    try:
+        exec(code, module.__dict__)  # noqa: S102 - the user named it to be run
     except Exception as error:  # noqa: BLE001 - whatever the user's file raises
         del sys.modules[name]
         raise UsageError(f"{where}: cannot be imported: {type(error).__name__}: {printable(str(error))}") from None

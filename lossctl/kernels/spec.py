@@ -177,6 +177,11 @@ class Loss:
         changed = [p for p in self.parameters if self.params[p.name] != p.default]
         return ":".join([self.name, *(f"{p.name}={p.show(self.params[p.name])}" for p in changed)])
 
+    @property
+    def _who(self) -> str:
+        """Its name in errors; a user's own with the file or the package that it is from."""
+        return f"{self.source}: {self.name}" if self.source else self.name
+
     def bind(self, **params: object) -> Loss:
         """The same loss with other parameter values.
 
@@ -224,16 +229,16 @@ class Loss:
                 return function()
             except Exception as error:  # whatever the user's own function raises
                 cause = f"{type(error).__name__}: {printable(str(error))}"
-                raise UsageError(f"{self.source}: {self.name}: {cause}") from error
+                raise UsageError(f"{self._who}: {cause}") from error
 
     def _shaped(self, what: str, value: object, shape: tuple[int, ...]) -> Array:
         try:
             array = np.asarray(value, dtype=np.float64)
         except (TypeError, ValueError):
-            raise DataError(f"{self.name}: {what}: {type(value).__name__} instead of an array of numbers") from None
+            raise DataError(f"{self._who}: {what}: {type(value).__name__} instead of an array of numbers") from None
         if array.shape != shape:
             mean = "; a loss gives one number a sample, without a mean or sum" if array.ndim == 0 else ""
-            raise DataError(f"{self.name}: {what} shape {array.shape} where {shape} is right{mean}")
+            raise DataError(f"{self._who}: {what} shape {array.shape} where {shape} is right{mean}")
         return array
 
     def dims(self, *arrays: npt.NDArray[Any]) -> Dims:

@@ -35,9 +35,13 @@ def catalogue(losses: Sequence[Loss]) -> Report:
 def described(entry: Loss, example: str) -> Report:
     """What ``info`` prints."""
     inputs = [f"{i.name}: {i.kind.words}{_row(i.kind.core)}" for i in entry.inputs]
-    parameters = [f"{p.name}={p.show(entry.params[p.name])}: {p.help}; {p.expects}" for p in entry.parameters]
+    parameters = [
+        f"{p.name}={p.show(entry.params[p.name])}: {'; '.join(filter(None, (p.help, p.expects)))}"
+        for p in entry.parameters
+    ]
     sections = {
         "formula": [entry.formula],
+        "from": [entry.source] if entry.source else [],
         "inputs": inputs,
         "parameters": parameters,
         "per sample": [entry.finish.per_sample] if entry.finish else [],
@@ -66,7 +70,7 @@ def described(entry: Loss, example: str) -> Report:
     }
     return Report(
         schema="lossctl.info/1",
-        title=f"{entry.spec} · {_plain(entry.summary)}",
+        title=" · ".join(filter(None, (entry.spec, _plain(entry.summary)))),
         sections={heading: lines for heading, lines in sections.items() if any(lines)},
         facts=facts,
     )

@@ -13,6 +13,7 @@ from lossctl.errors import number
 from lossctl.jobs import Job, Policy
 from lossctl.kernels.kinds import Array
 from lossctl.sources.aligned import Place, Slab
+from lossctl.sources.grammar import shown
 from lossctl.sources.source import BadValueError, Read, Rows
 
 # The largest integer below which every integer is a double.
@@ -29,12 +30,21 @@ class RowError(Exception):
         self.role, self.row, self.place, self.cause = role, row, place, cause
 
 
+class KeysDifferError(Exception):
+    """A row that is of one sample here and of another there: the roles of the keys, the row, both values."""
+
+    def __init__(self, roles: tuple[str, str], row: int, values: tuple[str, str]) -> None:
+        super().__init__(roles, row, values)
+        self.roles, self.row, self.values = roles, row, values
+
+
 @dataclass(frozen=True)
 class Task(Generic[T]):
     """A range of rows and what is to be measured of each block of it, for each job."""
 
     slab: Slab
     places: Mapping[str, Place]
+    keys: tuple[tuple[str, str], ...]
     jobs: tuple[Job, ...]
     policy: Policy
     block_rows: int
@@ -51,6 +61,8 @@ class Task(Generic[T]):
         for start in range(self.slab.start, self.slab.stop, self.block_rows):
             stop = min(start + self.block_rows, self.slab.stop)
             block = Block(self, start, [self._read(i, r, start, stop) for i, r in enumerate(readers)])
+            for roles in self.keys:
+                _agree(block, roles)
             results.append(tuple(self.measure(block, job) for job in self.jobs))
         return results
 
@@ -187,6 +199,32 @@ class Block:
             if index is None:
                 self._checked.add(key)
         return proved
+
+
+def _agree(block: Block, roles: tuple[str, str]) -> None:
+    """Prove that two keys are equal: as text where both files are text, else as numbers."""
+    left, right = (_key(block, role) for role in roles)
+    differ = left != right
+    if differ.any():
+        row = int(np.argmax(differ))
+        values = [shown(v) if isinstance(v, str) else number(v) for v in (left[row], right[row])]
+        raise KeysDifferError(roles, block.start + row, (values[0], values[1]))
+
+
+def _key(block: Block, role: str) -> npt.NDArray[Any]:
+    place = block.places[role]
+    raw = block.rows[place.source][place.field]
+    if raw.dtype == object:
+        return raw.reshape(-1)
+    key = block.input(role, 0)
+    beyond = np.abs(key) > _EXACT_INTEGERS
+    if beyond.any():
+        row = int(np.argmax(beyond))
+        cause = (
+            f"{number(key[row])} is beyond 2**53, where different keys can be the same double: use text in both files"
+        )
+        raise RowError(role, block.start + row, None, cause)
+    return key
 
 
 def as_float64(raw: npt.NDArray[Any]) -> Array:

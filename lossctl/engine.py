@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from lossctl.blocks import Block, RowError, Task
+from lossctl.blocks import Block, KeysDifferError, RowError, Task
 from lossctl.errors import DataError, UsageError
 from lossctl.executor import Executor, Future
 from lossctl.jobs import Job, Policy
@@ -73,6 +73,12 @@ def stream(
         except RowError as fault:
             where = data.locate(fault.role, fault.row, fault.place)
             raise DataError(f"{where}: {fault.cause}") from None
+        except KeysDifferError as fault:
+            here, there = (data.locate(role, fault.row) for role in fault.roles)
+            told = f"{here}: {fault.values[0]} where {there} has {fault.values[1]}"
+            raise DataError(
+                f"{told}: not the same sample; sort both files by it, and leave out what one lacks"
+            ) from None
 
     rows = block_rows(data, jobs)
     slabs = data.slabs(rows * TASK_BLOCKS if rows < sys.maxsize else rows)
@@ -86,7 +92,7 @@ def stream(
             raise
         if slab is None:
             break
-        pending.append(executor.submit(Task(slab, data.places, tuple(jobs), policy, rows, measure)))
+        pending.append(executor.submit(Task(slab, data.places, data.keys, tuple(jobs), policy, rows, measure)))
         if len(pending) >= executor.window:
             yield from settled()
     while pending:

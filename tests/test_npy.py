@@ -262,6 +262,12 @@ def test_labels(dtype: str, order: str, tmp_path: Path) -> None:
     same(rows(opened(path, "@2", labels=("cat", "0", "1"))), np.array([[1.0], [1], [2]]))
 
 
+@pytest.mark.parametrize("labels", [("-1", "1"), ("-1.0", "+1e0"), ("-1", "cat", "1")])
+def test_labels_are_equal_as_numbers(labels: tuple[str, ...], tmp_path: Path) -> None:
+    path = put(tmp_path, saved(np.array([1, -1, 1], ">i2")))
+    same(rows(opened(path, labels=labels)), np.array([1.0, 0, 1]) * (len(labels) - 1))
+
+
 def test_missing_labels(tmp_path: Path) -> None:
     same(rows(opened(put(tmp_path, saved(np.array([np.nan, 2]))), labels=("1", "2"))), np.array([np.nan, 1]))
 
@@ -379,3 +385,29 @@ def test_text_and_arrays_line_up(
             end = slab.stop
         assert end == count
         assert data.line(count - 1) == f"{paths[0]}:{count + 1}"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    one=st.integers(1, 40),
+    more=st.integers(1, 40),
+    slab_rows=st.integers(1, 20),
+    piece=st.integers(4, 60),
+    text=st.booleans(),
+)
+def test_lengths_that_differ(
+    tmp_path_factory: pytest.TempPathFactory, *, one: int, more: int, slab_rows: int, piece: int, text: bool
+) -> None:
+    """Both lengths are told, however much of the longer has not been read when the shorter ends."""
+    folder = tmp_path_factory.getbasetemp()
+    short = put(folder, b"p\n" + b"1\n" * one, "short.csv")
+    rest = b"1 \n" * (one + more) if text else saved(np.ones(one + more))
+    long = put(folder, rest, "long.txt" if text else "long.npy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lossctl.sources.stream.PIECE", piece)
+        for paths in ((short, long), (long, short)):
+            data = Dataset(tuple(map(opened, paths)), {"pred": Place(0, 0)})
+            with pytest.raises(DataError) as told:
+                list(data.slabs(slab_rows))
+            assert f"short.csv has {one} row" in str(told.value)
+            assert f"{long} has {one + more} rows: every row is one sample" in str(told.value)

@@ -214,7 +214,7 @@ def values_of(records: list[list[str]], chosen: list[int]) -> np.ndarray:
     return np.array([[float(record[i].strip(" \t")) for i in chosen] for record in records])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(tables(), st.booleans(), st.integers(4, 40))
 def test_a_table_is_read_as_csv_reads_it(table: Table, mark: bool, piece: int) -> None:
     """Values, names and lines, whole and in pieces of a few bytes, with and without a byte-order mark."""
@@ -234,7 +234,7 @@ def test_a_table_is_read_as_csv_reads_it(table: Table, mark: bool, piece: int) -
 BAD = ["oops", "1_000", "0x1", "", "1e", "--1", "1e400", "٣", "1,5", "1 2"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(tables(), st.data(), st.integers(4, 40))
 def test_one_bad_cell_is_told_by_file_line_and_column(table: Table, data: st.DataObject, piece: int) -> None:
     row = data.draw(st.integers(1, len(table.records) - 1))
@@ -301,10 +301,10 @@ def test_runs_of_blanks(rows: list[list[str]], gaps: list[str], quote: bool, pie
 
 def test_old_line_ends_and_new_ones_inside_quotes() -> None:
     """Lone carriage returns end records, and a line feed in a cell ends none: nothing is lost behind it."""
-    text = 'p,q\r1,"a\nb"\r' + "2,c\r" * 50
+    text = 'p,q\r1,"a\nb"\r' + "2,c\r" * 500
     with cut(16, limit=64):
         found = read(text, "p")
-    assert len(found.values) == 51
+    assert len(found.values) == 501
     assert found.lines[:3] == ["2", "4", "5"]
 
 
@@ -546,10 +546,11 @@ def test_unselected_columns_may_hold_anything() -> None:
 
 
 def test_many_columns_take_no_time() -> None:
-    """A header of 50,000 names is checked for doubles in one go."""
+    """50,000 names are checked for doubles, and chosen, in one go."""
     names = ",".join(f"c{i}" for i in range(50_000))
     row = ",".join(["1"] * 50_000)
-    assert read(f"{names}\n{row}\n").values.shape == (1, 50_000)
+    for chosen in ((), ("c*",), ("@1-50000",)):
+        assert read(f"{names}\n{row}\n", *chosen).values.shape == (1, 50_000)
     with pytest.raises(DataError, match="2 columns are called 'c0'"):
         read(f"{names},c0\n{row},1\n")
 
@@ -561,8 +562,10 @@ def peak(rows: int, folder: Path) -> int:
     """KiB at most resident while so many rows are computed from text."""
     (folder / "big.csv").write_text("p,t\n" + "0.123456789,0.987654321\n" * rows)
     # VmHWM, since ru_maxrss counts the process that started this one.
+    # And small blocks: what waits for a free thread is soon as much as it ever is.
     code = (
-        "import sys, lossctl.cli.main as cli; cli.main(sys.argv[1:]);"
+        "import sys, lossctl.cli.main as cli, lossctl.engine as engine; assert engine.BLOCK; engine.BLOCK = 1024;"
+        "cli.main(sys.argv[1:]);"
         "print(next(line for line in open('/proc/self/status') if 'VmHWM' in line))"
     )
     argv = [sys.executable, "-c", code, "compute", "mse", "big.csv", "-p", "p", "-t", "t", "-q", "--threads", "1"]
@@ -571,6 +574,6 @@ def peak(rows: int, folder: Path) -> int:
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """21 MB more of text, whose numbers alone are 14 MB, when all that is ever held is held already."""
-    small, large = peak(900_000, tmp_path), peak(1_800_000, tmp_path)
-    assert large - small < 4 * 1024, (small, large)
+    """22 MB more of text, whose numbers alone are 14 MB."""
+    small, large = peak(150_000, tmp_path), peak(1_050_000, tmp_path)
+    assert large - small < 2 * 1024, (small, large)

@@ -10,7 +10,7 @@ from lossctl.errors import DataError, UsageError, nearest, printable
 from lossctl.kernels.spec import Loss
 from lossctl.sources import columns, stream
 from lossctl.sources.aligned import Dataset, Place
-from lossctl.sources.formats import open_source, suffix_of
+from lossctl.sources.formats import open_source, suffix_of, tells_format
 from lossctl.sources.grammar import NUMBER
 from lossctl.sources.source import Field, Options, Unbound
 
@@ -33,41 +33,95 @@ def open_data(
         DataError: a file that cannot be read.
     """
     labels = _labels(losses, data.labels)
-    options = Options(
-        data.delimiter, data.header, data.encoding, data.decimal, tuple(data.na_values), data.input_format
-    )
-    files: dict[str, _File] = {}
-
-    def file(path: str) -> _File:
-        if path not in files:
-            files[path] = _File(open_source(path, options, labels))
-        return files[path]
-
     wants_target = any(len(loss.inputs) > 1 for loss in losses)
-    one_file = targets is None or targets == preds
-    if one_file and wants_target and not (data.pred and data.target):
-        _refuse_one_file(file(preds).opened, data)
-    file(preds).fields.append(Field("pred", tuple(data.pred)))
-    if wants_target:
-        file(targets or preds).fields.append(Field("target", tuple(data.target), labels))
-    elif targets is not None or data.target:
+    if not wants_target and (targets is not None or data.target):
         raise UsageError(f"{losses[0].name} takes no target: leave out TARGETS and --target")
+    one_file = targets is None or targets == preds
+    if data.on and (one_file or not wants_target):
+        raise UsageError("--on compares the rows of two files, PREDS and TARGETS, and here is one")
     further = _further(losses, data.inputs)
     if data.weight is not None:
         further["weight"] = data.weight
     if grad is not None:
         further["grad"] = grad
+    columns_of = {role: wanted for role, wanted in further.items() if not _is_file(wanted)}
+    paths = [preds, *([targets] if targets else []), *(wanted for wanted in further.values() if _is_file(wanted))]
+    files: dict[str, _File] = {}
+
+    def file(path: str) -> _File:
+        if path not in files:
+            named = {*columns_of.values(), *data.on} if path in (preds, targets) else set()
+            named.update(data.pred if path == preds else (), data.target if path == (targets or preds) else ())
+            files[path] = _File(open_source(path, _options(data, path, paths, named), labels))
+        return files[path]
+
+    if one_file and wants_target and not (data.pred and data.target):
+        _refuse_one_file(file(preds).opened, data)
+    file(preds).fields.append(Field("pred", tuple(data.pred)))
+    if wants_target:
+        cure = "" if labels else _labels_cure(losses)
+        file(targets or preds).fields.append(Field("target", tuple(data.target), labels, cure=cure))
     for role, wanted in further.items():
-        if suffix_of(wanted) or "/" in wanted:
+        if role not in columns_of:
             holder, chosen = file(wanted), Field(role)
         else:
             holder, chosen = _holder(role, wanted, files), Field(role, (wanted,))
         holder.fields.append(chosen)
         if role == "grad" and holder.opened.is_text:  # how many digits were written is part of what it says
             holder.fields.append(Field("grad_quantum", chosen.columns, digits=True))
+    keys = _keys(data.on, file(preds), file(targets or preds))
     sources = tuple(f.opened.bind(tuple(f.fields)) for f in files.values())
     places = {wanted.role: Place(i, j) for i, f in enumerate(files.values()) for j, wanted in enumerate(f.fields)}
-    return Dataset(sources, places)
+    dataset = Dataset(sources, places, keys)
+    for column, roles in zip(data.on, keys, strict=True):
+        if any(dataset.tail(role) for role in roles):
+            raise UsageError(f"--on {printable(column)}: a key is one column of each file; --on can be repeated")
+    return dataset
+
+
+def _is_file(wanted: str) -> bool:
+    return suffix_of(wanted) is not None or "/" in wanted
+
+
+def _options(data: Data, path: str, paths: Sequence[str], named: set[str]) -> Options:
+    """How one of the paths is read.
+
+    --input-format is for stdin and names that do not tell their format where there are any, else for all. A column
+    named with a number is not taken for the name in a header: it may be meant as a position.
+    """
+    untold = [p for p in paths if not tells_format(p)]
+    names = frozenset(name for name in named if not name.startswith("@") and not NUMBER.fullmatch(name))
+    return Options(
+        delimiter=data.delimiter,
+        header=data.header,
+        encoding=data.encoding,
+        decimal=data.decimal,
+        na_values=tuple(data.na_values),
+        input_format=data.input_format if path in untold or not untold else None,
+        named=names,
+    )
+
+
+def _keys(on: Sequence[str], preds: _File, targets: _File) -> tuple[tuple[str, str], ...]:
+    """Ask both files for the columns of --on; the pairs of roles that must be equal."""
+    keys = []
+    text = preds.opened.is_text and targets.opened.is_text
+    for column in on:
+        roles = (f"--on {column} of PREDS", f"--on {column} of TARGETS")
+        if roles in keys:
+            raise UsageError(f"--on {printable(column)} is given twice")
+        for role, holder in zip(roles, (preds, targets), strict=True):
+            holder.fields.append(Field(role, (column,), key=True, text=text))
+        keys.append(roles)
+    return tuple(keys)
+
+
+def _labels_cure(losses: Sequence[Loss]) -> str:
+    """What to do about a name in the targets, if they are labels."""
+    takes = {loss.inputs[1].kind.labels for loss in losses if len(loss.inputs) > 1}
+    if 0 in takes:
+        return ""
+    return f"; names of classes want --labels {'NEG,POS' if 2 in takes else 'a,b,c'}"
 
 
 def _further(losses: Sequence[Loss], texts: Sequence[str]) -> dict[str, str]:
@@ -106,6 +160,9 @@ def _labels(losses: Sequence[Loss], text: str | None) -> tuple[str, ...]:
 
 def _refuse_one_file(opened: Unbound, data: Data) -> None:
     missing = [option for option, given in (("--pred", data.pred), ("--target", data.target)) if not given]
+    if opened.width == 1:
+        hint = columns.other_delimiter(opened.names or ()) or ": give TARGETS too, a second file"
+        raise UsageError(f"{opened.where}: one file of one column{hint}")
     has = f"; it has {columns.listed(opened.names)}" if opened.names is not None else "; @1 is its first column"
     raise UsageError(f"{opened.where}: one file: say which columns are which with {' and '.join(missing)}{has}")
 
@@ -115,6 +172,11 @@ def _holder(role: str, column: str, files: dict[str, _File]) -> _File:
     if len(files) == 1:
         return next(iter(files.values()))
     having = [f for f in files.values() if column in (f.opened.names or ())]
+    if len(having) != 1 and column.startswith("@"):
+        raise UsageError(
+            f"{role} column {printable(column)!r}: positions need one file, and here are {len(files)}: "
+            "name the column, or a file of its own"
+        )
     if len(having) != 1:
         where = " and ".join(f.opened.where for f in files.values())
         which = "is in both" if having else "is in neither"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lossctl.errors import DataError
-from lossctl.sources.source import ArraySource, Rows, Source
+from lossctl.sources.source import ArraySource, Rows, Source, lengths
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Dataset:
 
     sources: tuple[Source, ...]
     places: Mapping[str, Place]
+    keys: tuple[tuple[str, str], ...] = ()  # pairs of roles that must be equal, row by row
 
     @property
     def names(self) -> list[str]:
@@ -64,7 +65,7 @@ class Dataset:
         known = [s for s in self.sources if s.rows is not None]
         for other in known[1:]:
             if other.rows != known[0].rows:
-                raise _lengths(known[0], known[0].rows or 0, other, other.rows or 0)
+                raise lengths(known[0], known[0].rows or 0, other, other.rows or 0)
         queues = {i: _Queue(s.chunks()) for i, s in enumerate(self.sources) if s.rows is None}
         start = 0
         while True:
@@ -86,15 +87,7 @@ class Dataset:
         totals = [start + queues[i].drain() if i in queues else s.rows or 0 for i, s in enumerate(self.sources)]
         short = totals.index(min(totals))
         long = totals.index(max(totals))
-        return _lengths(self.sources[short], totals[short], self.sources[long], totals[long])
-
-
-def _lengths(a: Source, rows: int, b: Source, others: int) -> DataError:
-    counts = [f"{n:,} row{'s' * (n != 1)}" for n in (rows, others)]
-    cure = "every row is one sample, and both must have the same"
-    if abs(rows - others) == 1 and None in (a.rows, b.rows):  # one of them is text
-        cure += "; is a header taken for data, or data for a header? --header and --no-header say it"
-    return DataError(f"{a.where} has {counts[0]}, {b.where} has {counts[1]}: {cure}")
+        return lengths(self.sources[short], totals[short], self.sources[long], totals[long])
 
 
 @dataclass

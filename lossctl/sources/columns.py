@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import shlex
+from collections.abc import Collection, Sequence
 
 from lossctl.errors import DataError, UsageError, nearest
 from lossctl.sources.grammar import shown
@@ -11,6 +13,9 @@ from lossctl.sources.grammar import shown
 _POSITION = re.compile(r"@([0-9]{1,9})(?:-([0-9]{1,9}))?")
 # Enough names to recognise a file by; a line of error has no room for a thousand.
 _LISTED = 12
+# More names than these are told as a range of positions.
+_SPELLED = 3
+_DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'", ",": ","}  # as a shell takes them
 
 
 def select(selectors: tuple[str, ...], names: tuple[str, ...] | None, count: int, where: str) -> list[int]:
@@ -25,13 +30,24 @@ def select(selectors: tuple[str, ...], names: tuple[str, ...] | None, count: int
             for name in names:
                 _only(name, names, where)
         return list(range(count))
-    chosen: list[int] = []
+    chosen: dict[int, None] = {}  # in order, and quick to ask where there are 100,000
     for selector in selectors:
         for column in _one(selector, names, count, where):
             if column in chosen:
                 raise UsageError(f"{where}: column {describe(column, names)} is chosen twice")
-            chosen.append(column)
-    return chosen
+            chosen[column] = None
+    return list(chosen)
+
+
+def besides(keys: Collection[int], chosen: list[int], where: str) -> list[int]:
+    """All columns but the keys.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if rest := [column for column in chosen if column not in keys]:
+        return rest
+    raise UsageError(f"{where}: nothing but the columns of --on: there are no values in it")
 
 
 def _one(selector: str, names: tuple[str, ...] | None, count: int, where: str) -> list[int]:
@@ -42,7 +58,8 @@ def _one(selector: str, names: tuple[str, ...] | None, count: int, where: str) -
         first = int(position[1])
         last = int(position[2] or first)
         if not 1 <= first <= last <= count:
-            raise UsageError(f"{where}: there is no column {wanted}: it has {count}, @1 to @{count}")
+            hint = other_delimiter(names or ())
+            raise UsageError(f"{where}: there is no column {wanted}: it has {count}, @1 to @{count}{hint}")
         return list(range(first - 1, last))
     if names is None:
         raise UsageError(f"{where}: there is no column {wanted}: it has no header; @1 to @{count} name columns")
@@ -51,7 +68,8 @@ def _one(selector: str, names: tuple[str, ...] | None, count: int, where: str) -
         if found:
             _ascending([names[i] for i in found], wanted, where)
             return found
-    raise UsageError(f"{where}: there is no column {wanted}; it has {listed(names)}{nearest(selector, names)}")
+    hint = other_delimiter(names) if count == 1 else nearest(selector, names)
+    raise UsageError(f"{where}: there is no column {wanted}; it has {listed(names)}{hint}")
 
 
 def _only(name: str, names: tuple[str, ...], where: str) -> int:
@@ -72,6 +90,26 @@ def _ascending(found: list[str], wanted: str, where: str) -> None:
                 f"{where}: {wanted} matches {shown(before)} before {shown(after)}, "
                 "out of the order of their numbers: choose them by position, in the order of the classes"
             )
+
+
+def other_delimiter(texts: Sequence[str], among: str = ";\t|,") -> str:
+    """The end of an error about text that looks like several cells in one."""
+    said = next((_DELIMITERS[char] for char in among if any(char in text for text in texts)), None)
+    return f"; another delimiter? say --delimiter {said}" if said else ""
+
+
+def unnamed_index(names: tuple[str, ...] | None, chosen: list[int], role: str) -> str | None:
+    """What is wrong with choosing every column of a table that pandas wrote with its index, if it is one."""
+    if names is None or len(chosen) < 2 or names[chosen[0]] not in ("", "Unnamed: 0"):
+        return None
+    rest = [names[c] for c in chosen[1:]]
+    if role not in ("pred", "target"):
+        cure = "leave it out of the file (pandas: index=False)"
+    elif len(rest) <= _SPELLED and all(name and name.isprintable() for name in rest):
+        cure = "say " + " ".join(f"--{role} {shlex.quote(name)}" for name in rest)
+    else:
+        cure = f"say --{role} @{chosen[1] + 1}-{chosen[-1] + 1}"
+    return f"its first column, {shown(names[chosen[0]])}, is an index as pandas writes it, no {role}: {cure}"
 
 
 def listed(names: tuple[str, ...]) -> str:

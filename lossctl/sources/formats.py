@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from lossctl.errors import UsageError, nearest, printable
-from lossctl.sources import stream
+from lossctl.errors import DataError, UsageError, nearest, printable
+from lossctl.sources.compressed import SUFFIXES
 from lossctl.sources.source import Options, Unbound
+from lossctl.sources.stream import STDIN, Origin, reason, where
 
-Reader: TypeAlias = Callable[[str, str, Options, tuple[str, ...]], Unbound]
+Reader: TypeAlias = Callable[[Origin, str, Options, tuple[str, ...]], Unbound]
 
 FORMATS: dict[str, Reader] = {}
+_MEMBER = re.compile(r"(.+\.npz):(.+)", re.IGNORECASE | re.DOTALL)  # an array of an archive
 
 
 def reader(*suffixes: str) -> Callable[[Reader], Reader]:
-    """Register a function ``(path, suffix, options, labels) -> Unbound`` for these suffixes."""
+    """Register a function ``(origin, suffix, options, labels) -> Unbound`` for these suffixes."""
 
     def register(function: Reader) -> Reader:
         FORMATS.update(dict.fromkeys(suffixes, function))
@@ -25,23 +29,46 @@ def reader(*suffixes: str) -> Callable[[Reader], Reader]:
 
 
 @reader(".csv", ".tsv", ".txt")
-def _text(path: str, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+def _text(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
     from lossctl.sources.text import DELIMITERS, TextFile
 
-    return TextFile(path, DELIMITERS[suffix], options, labels)
+    return TextFile(origin, DELIMITERS[suffix], options, labels)
 
 
 @reader(".npy")
-def _npy(path: str, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+def _npy(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
     from lossctl.sources.npy import NpyFile
 
-    return NpyFile(path)
+    return NpyFile(origin)
+
+
+@reader(".npz")
+def _npz(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+    from lossctl.sources.npz import NpzFile
+
+    if found := _MEMBER.fullmatch(origin.path):
+        return NpzFile(found[1]).member(found[2])
+    return NpzFile(origin.path)
 
 
 def suffix_of(path: str) -> str | None:
-    """The suffix that names a format, or None."""
-    lower = path.lower()
-    return next((suffix for suffix in FORMATS if lower.endswith(suffix)), None)
+    """The suffix that names a format, with that of a compression after it (``.csv.gz``), or None."""
+    if _MEMBER.fullmatch(path):
+        return ".npz"
+    stem, compression = _split(path.lower())
+    found = next((suffix for suffix in FORMATS if stem.endswith(suffix)), None)
+    return None if found is None or (compression and found == ".npz") else found + compression
+
+
+def tells_format(path: str) -> bool:
+    """Whether a path says what is in it; stdin does not."""
+    return path != STDIN and suffix_of(path) is not None
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A name without the suffix of a compression, and that suffix."""
+    compression = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+    return name.removesuffix(compression), compression
 
 
 def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Unbound:
@@ -53,22 +80,34 @@ def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Un
         UsageError: a suffix that names no format.
         DataError: the file cannot be opened, or its start is wrong.
     """
-    known = ", ".join(suffix.removeprefix(".") for suffix in FORMATS)
+    known = [suffix.removeprefix(".") for suffix in FORMATS]
+    listed = f"{', '.join(known)} (and {', '.join(SUFFIXES)} after it, if it is compressed)"
     if options.input_format is not None:
-        suffix = "." + options.input_format.lower().removeprefix(".")
-        if suffix not in FORMATS:
+        suffix = suffix_of("." + options.input_format.lower().removeprefix("."))
+        if suffix is None or suffix != "." + options.input_format.lower().removeprefix("."):
             name = printable(options.input_format)
-            hint = nearest(suffix.removeprefix("."), [f.removeprefix(".") for f in FORMATS])
-            raise UsageError(f"--input-format {name!r} is none of {known}{hint}")
-    elif path == stream.STDIN:
+            raise UsageError(
+                f"--input-format {name!r} is none of {listed}{nearest(options.input_format.lower(), known)}"
+            )
+    elif path == STDIN:
         suffix = ".csv"
     else:
-        found = suffix_of(path)
-        if found is None:
-            # A path that is not there is better told so than asked for its format.
-            stream.open_binary(path).close()
-            raise UsageError(
-                f"{stream.where(path)}: its name does not tell its format: say --input-format, one of {known}"
-            )
-        suffix = found
-    return FORMATS[suffix](path, suffix, options, labels)
+        suffix = suffix_of(path)
+        if suffix is None:
+            _check_there(path)
+            raise UsageError(f"{where(path)}: its name does not tell its format: say --input-format, one of {listed}")
+    # `--input-format csv` for preds.gz is what its name leaves open; how it is compressed, it says.
+    form, compression = _split(suffix)
+    return FORMATS[form](Origin(path, compression or _split(path.lower())[1] or None), form, options, labels)
+
+
+def _check_there(path: str) -> None:
+    """A path that is not there is better told so than asked for its format; a pipe would wait for a writer."""
+    try:
+        if os.path.isdir(path):
+            raise DataError(f"{where(path)}: is a directory")
+        os.stat(path)
+    except OSError as error:
+        raise DataError(f"{where(path)}: {reason(error)}") from None
+    except ValueError:  # a NUL byte in the path
+        raise DataError(f"{where(path)}: not a path") from None

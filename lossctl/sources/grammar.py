@@ -17,6 +17,7 @@ from lossctl.errors import printable
 from lossctl.sources import stream
 
 NUMBER = re.compile(r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan)", re.IGNORECASE | re.ASCII)
+WORD = re.compile(r"[ \t]*[^\W\d_][\w .-]*")  # what a label looks like
 # With nothing but these characters, float() takes just what the grammar takes: what it takes
 # besides has an underscore, a digit of another script or a control character in it.
 _PLAIN = re.compile(r"[-+0-9.eEinftyaINFTYA \t;]*")

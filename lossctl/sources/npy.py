@@ -6,9 +6,10 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from io import BytesIO
-from typing import Any
+from itertools import chain
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,23 @@ from lossctl.sources.source import BadValueError, Field, Read, Rows, Source, lab
 
 # A header is a line of Python literals; NumPy's own limit, above which it may take long to parse.
 _HEADER_LIMIT = 10_000
+_MAGIC = np.lib.format.MAGIC_PREFIX
+_START = _HEADER_LIMIT + 12  # a header with magic, version and length
 # Rows of Fortran order lie apart, one read a column: strips of this many bytes in all cost 11 ms
 # on 20M rows where reads of one block cost 133.
 _STRIP = 1 << 22
 _DIMENSIONS = 64  # NumPy 2's limit: arrays of more cannot be made
+
+
+class Bytes(Protocol):
+    """Where the bytes of an array come from: a file, a pipe, or a member of an archive."""
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+
+    def blocks(self) -> Iterator[bytes]:
+        """All of them, a piece at a time."""
 
 
 class NpyFile:
@@ -31,20 +45,58 @@ class NpyFile:
 
     names: tuple[str, ...] | None = None
     is_text = False
+    state: stream.State | None = None  # of a file that others may write to
 
-    def __init__(self, path: str) -> None:
-        self.where = stream.where(path)
-        with stream.open_binary(path) as file:
-            regular = path != stream.STDIN and os.path.isfile(path)
-            try:
-                self.fd = os.dup(file.fileno()) if regular else _spooled(file)
-            except OSError as error:
-                raise DataError(f"{self.where}: {stream.reason(error)}") from None
-        size = os.fstat(self.fd).st_size
-        if size == 0:
+    def __init__(self, origin: Bytes) -> None:
+        self.where = origin.where
+        try:
+            if isinstance(origin, stream.Origin) and origin.seekable:
+                with stream.open_binary(origin.path) as file:
+                    self.fd = os.dup(file.fileno())
+                declared = self._open(os.pread(self.fd, _START, 0))
+                follow: float = os.fstat(self.fd).st_size - self.offset
+                self.state = stream.state(self.fd)
+            else:
+                declared, follow = self._spool(origin.blocks())
+        except OSError as error:
+            raise DataError(f"{self.where}: {stream.reason(error)}") from None
+        if declared != follow:
+            what = "truncated" if declared > follow else "more data than the header declares"
+            told = "more" if isinstance(follow, float) else follow
+            raise DataError(
+                f"{self.where}: {what}: shape {self.shape} of {self.dtype} is {declared} bytes, {told} follow"
+            )
+        if declared == 0:
+            raise DataError(f"{self.where}: no rows (shape {self.shape})")
+
+    def _open(self, start: bytes) -> int:
+        """Read the header; how many bytes of data it declares."""
+        if not start:
             raise DataError(f"{self.where}: empty file")
-        self.shape, self.fortran, self.dtype, self.offset = self._header(size)
-        self._check(size)
+        self.shape, self.fortran, self.dtype, self.offset = self._header(start)
+        self._check()
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def _spool(self, blocks: Iterator[bytes]) -> tuple[int, float]:
+        """Keep the bytes in an unlinked temporary file, so that they can be read at any position.
+
+        No more of them than the header declares: a pipe may be without end, and a few compressed
+        bytes become any number. What follows is then infinite.
+        """
+        start = next(blocks, b"")
+        while len(start) < _START and start.startswith(_MAGIC[: len(start)]) and (block := next(blocks, b"")):
+            start += block
+        declared = self._open(start)
+        left = self.offset + declared
+        with tempfile.TemporaryFile() as spool:
+            for block in chain([start], blocks):
+                spool.write(block[:left])
+                left -= len(block)
+                if left < 0:
+                    return declared, math.inf
+            spool.flush()
+            self.fd = os.dup(spool.fileno())
+        return declared, declared - left
 
     def __del__(self) -> None:
         if hasattr(self, "fd"):
@@ -52,19 +104,25 @@ class NpyFile:
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
         """The source of these fields; columns of a 2-d array are chosen by position, ``@3``."""
-        chosen = [self._columns(f) for f in fields]
+        keys = {c for f in fields if f.key for c in self._columns(f) or ()}
+        chosen = [self._columns(f, keys) for f in fields]
         return NpySource(self, fields, chosen)
 
-    def _columns(self, field: Field) -> list[int] | None:
-        if not field.columns:
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return self.shape[1] if len(self.shape) == 2 else 1
+
+    def _columns(self, field: Field, keys: Collection[int] = ()) -> list[int] | None:
+        if not field.columns and not keys:
             return None
         if len(self.shape) > 2:
             raise DataError(f"{self.where}: columns cannot be chosen of an array of shape {self.shape}")
-        return columns.select(field.columns, None, self.shape[1] if len(self.shape) == 2 else 1, self.where)
+        chosen = columns.select(field.columns, None, self.width, self.where)
+        return chosen if field.columns else columns.besides(keys, chosen, self.where)
 
-    def _header(self, size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-        start = os.pread(self.fd, _HEADER_LIMIT + 12, 0)
-        if not start.startswith(np.lib.format.MAGIC_PREFIX):
+    def _header(self, start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+        if not start.startswith(_MAGIC):
             raise self._unreadable("it does not start as an NPY file does; --input-format says what it is")
         major, minor = start[6:8].ljust(2, b"\0")
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(
@@ -74,7 +132,7 @@ class NpyFile:
             raise self._unreadable(f"version {major}.{minor}; 1.0 and 2.0 are what np.save writes of plain arrays")
         first = 8 + 2 * major  # after magic, version and a length of 2 or 4 bytes
         length = int.from_bytes(start[8:first], "little")
-        if first + length > size:
+        if first + length > len(start) < _START:
             raise self._unreadable("it ends within its header")
         if length > _HEADER_LIMIT:
             raise self._unreadable(f"a header of {length:,} bytes, and at most {_HEADER_LIMIT:,} are safe to parse")
@@ -92,7 +150,7 @@ class NpyFile:
     def _unreadable(self, cause: str) -> DataError:
         return DataError(f"{self.where}: not a readable NPY file: {cause}")
 
-    def _check(self, size: int) -> None:
+    def _check(self) -> None:
         if self.dtype.kind not in "fiub":
             refused = _REFUSED.get(self.dtype.kind, "not numbers")
             raise DataError(f"{self.where}: {refused} ({self.dtype!s:.40}): {_PLAIN}")
@@ -104,13 +162,6 @@ class NpyFile:
             raise self._unreadable(f"its header declares the shape {self.shape}")
         if not self.shape:
             raise DataError(f"{self.where}: a single number (shape ()): at least one dimension of samples is needed")
-        declared, follow = math.prod(self.shape) * self.dtype.itemsize, size - self.offset
-        if declared != follow:
-            what = "truncated" if declared > follow else "more data than the header declares"
-            shape = f"shape {self.shape} of {self.dtype} is {declared} bytes"
-            raise DataError(f"{self.where}: {what}: {shape}, {follow} follow")
-        if declared == 0:
-            raise DataError(f"{self.where}: no rows (shape {self.shape})")
 
 
 class NpySource:
@@ -225,15 +276,5 @@ def _fill(file: NpyFile, block: npt.NDArray[Any], at: int) -> None:
         if not got:
             raise DataError(f"{file.where}: truncated while it was read: is something still writing it?")
         done += got
-
-
-def _spooled(file: Any) -> int:
-    """A pipe's bytes in an unlinked temporary file, so that they can be read at any position."""
-    with tempfile.TemporaryFile() as spool:
-        start = data = file.read(stream.PIECE)
-        while data:
-            spool.write(data)
-            # What is no NPY file, and may be without end, is refused for its start.
-            data = file.read(stream.PIECE) if start.startswith(np.lib.format.MAGIC_PREFIX) else b""
-        spool.flush()
-        return os.dup(spool.fileno())
+    if file.state is not None and stream.state(file.fd) != file.state:
+        raise stream.changed(file.where)

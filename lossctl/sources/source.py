@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from lossctl.errors import DataError
 from lossctl.sources.grammar import NUMBER
 
 Rows: TypeAlias = tuple[npt.NDArray[Any], ...]  # one array (rows, *tail) for each field
@@ -33,6 +34,7 @@ class Options:
     decimal: str = "."
     na_values: tuple[str, ...] = ()
     input_format: str | None = None
+    named: frozenset[str] = frozenset()  # columns that the user named: a first row that holds one is a header
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,18 @@ class Field:
     """What one input wants of a source: which columns (none named: all), and how cells are read.
 
     ``labels`` maps cells to the codes 0, 1, 2 … in the order given. With ``digits`` the numbers are not
-    the cells' own but half a unit of the last digit that text writes.
+    the cells' own but half a unit of the last digit that text writes. A ``key`` is compared with that of
+    another source, as ``text`` where both are text; it is none of the columns where none is named.
+    ``cure`` ends the error about a cell that is a word.
     """
 
     role: str
     columns: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     digits: bool = False
+    key: bool = False
+    text: bool = False
+    cure: str = ""
 
 
 class Source(Protocol):
@@ -87,6 +94,10 @@ class Unbound(Protocol):
     @property
     def names(self) -> tuple[str, ...] | None:
         """The columns' names, if they have any."""
+
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
 
     @property
     def is_text(self) -> bool:
@@ -130,6 +141,15 @@ class ArraySource:
 
     def line(self, row: int) -> None:
         """Arrays have no lines."""
+
+
+def lengths(a: Source, rows: int, b: Source, others: int) -> DataError:
+    """The error of two sources that differ in how many rows they have."""
+    counts = [f"{n:,} row{'s' * (n != 1)}" for n in (rows, others)]
+    cure = "every row is one sample, and both must have the same"
+    if abs(rows - others) == 1 and None in (a.rows, b.rows):  # one of them is text
+        cure += "; is a header taken for data, or data for a header? --header and --no-header say it"
+    return DataError(f"{a.where} has {counts[0]}, {b.where} has {counts[1]}: {cure}")
 
 
 def label_codes(values: npt.NDArray[Any], labels: tuple[str, ...]) -> npt.NDArray[np.float64]:

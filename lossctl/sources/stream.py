@@ -5,12 +5,16 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import stat
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from lossctl.errors import DataError, UsageError, printable
+from lossctl.sources.compressed import decompressed
 
 # A piece of text is parsed into Python strings of some 60 bytes a cell, which are best kept in the cache.
 # Measured on 100 MB of two columns: 64 KiB 3.9 s and 62 MiB resident, 256 KiB 4.4 s and 73, 1 MiB 5.2 s and 106.
@@ -57,7 +61,78 @@ def reason(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
-def pieces(path: str, encoding: str | None) -> Iterator[bytes]:
+@dataclass(frozen=True)
+class Origin:
+    """Where bytes come from: a file, a pipe or stdin, compressed or not."""
+
+    path: str
+    compression: str | None = None
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return where(self.path)
+
+    @property
+    def seekable(self) -> bool:
+        """Whether its bytes can be read where they are, in any order."""
+        return self.compression is None and not read_once(self.path)
+
+    def blocks(self) -> Iterator[bytes]:
+        """The plain bytes, a piece at a time.
+
+        Raises:
+            DataError: the file cannot be read or decompressed, or it changed.
+        """
+        with open_binary(self.path) as file, unchanged(file, self.where):
+            if self.compression is not None:
+                yield from decompressed(file, self.compression, self.where, PIECE)
+            else:
+                while data := file.read(PIECE):
+                    yield data
+
+
+def read_once(path: str) -> bool:
+    """Whether it is stdin or a pipe, which gives its bytes a single time."""
+    return path == STDIN or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path))
+
+
+State: TypeAlias = tuple[int, int]
+
+
+def state(descriptor: int) -> State | None:
+    """What changes when a regular file is written to: its size, and when it was last written."""
+    status = os.fstat(descriptor)
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+def changed(where: str) -> DataError:
+    """The error of a file that grew, shrank or was written to: what was read may be half of each."""
+    return DataError(f"{where}: changed while it was read: is something still writing it?")
+
+
+@contextmanager
+def unchanged(file: BinaryIO, where: str) -> Iterator[None]:
+    """Prove that a file is the same at the end as at the start.
+
+    Raises:
+        DataError: it was written to, or the operating system refuses to read it.
+    """
+    try:
+        descriptor = file.fileno()
+    except OSError:  # a stdin that is no file
+        yield
+        return
+    try:
+        before = state(descriptor)
+        yield
+        if state(descriptor) != before:
+            raise changed(where)
+    except OSError as error:
+        raise DataError(f"{where}: {reason(error)}") from None
+
+
+def pieces(origin: Origin, encoding: str | None) -> Iterator[bytes]:
     """UTF-8 text without its byte-order mark, in pieces that end where a record ends.
 
     Raises:
@@ -65,16 +140,15 @@ def pieces(path: str, encoding: str | None) -> Iterator[bytes]:
         UsageError: an encoding that Python does not know.
     """
     rest = b""
-    with open_binary(path) as stream:
-        for data in _decoded(_read(stream, path), encoding, path):
-            rest += data
-            cut = _last_record_end(rest)
-            if cut:
-                yield rest[:cut]
-                rest = rest[cut:]
-            elif overlong(rest):
-                yield rest  # the grammar says what is wrong: a quote, or a record without end
-                return
+    for data in _decoded(origin.blocks(), encoding, origin.where):
+        rest += data
+        cut = _last_record_end(rest)
+        if cut:
+            yield rest[:cut]
+            rest = rest[cut:]
+        elif overlong(rest):
+            yield rest  # the grammar says what is wrong: a quote, or a record without end
+            return
     if rest:
         yield rest
 
@@ -84,25 +158,17 @@ def overlong(data: bytes) -> bool:
     return len(data) > 4 * RECORD_LIMIT
 
 
-def _read(stream: BinaryIO, path: str) -> Iterator[bytes]:
-    try:
-        while data := stream.read(PIECE):
-            yield data
-    except OSError as error:
-        raise DataError(f"{where(path)}: {reason(error)}") from None
-
-
-def _decoded(blocks: Iterator[bytes], encoding: str | None, path: str) -> Iterator[bytes]:
+def _decoded(blocks: Iterator[bytes], encoding: str | None, where: str) -> Iterator[bytes]:
     if encoding is not None and codecs_name(encoding) not in ("utf-8", "utf-8-sig"):
-        blocks = _recoded(blocks, encoding, path)
+        blocks = _recoded(blocks, encoding, where)
     first = next(blocks, b"")
     for mark, name in _MARKS.items():
         if first.startswith(mark):
-            raise DataError(f"{where(path)}: starts with the mark of {name.upper()}; say --encoding {name}")
+            raise DataError(f"{where}: starts with the mark of {name.upper()}; say --encoding {name}")
     yield from chain([first.removeprefix(codecs.BOM_UTF8)], blocks)
 
 
-def _recoded(blocks: Iterator[bytes], encoding: str, path: str) -> Iterator[bytes]:
+def _recoded(blocks: Iterator[bytes], encoding: str, where: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
     line = 1
     for block in chain(blocks, [b""]):
@@ -112,7 +178,7 @@ def _recoded(blocks: Iterator[bytes], encoding: str, path: str) -> Iterator[byte
         except UnicodeError as error:
             cause = error.reason if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else str(error)
             line += error.object.count(b"\n", 0, error.start) if isinstance(error, UnicodeDecodeError) else 0
-            raise DataError(f"{where(path)}:{line}: not {printable(encoding)}: {cause}") from None
+            raise DataError(f"{where}:{line}: not {printable(encoding)}: {cause}") from None
         line += data.count(b"\n")
         if data:
             yield data
@@ -151,12 +217,3 @@ def _last_line_end(data: bytes, stop: int) -> int:
     # A \r at the very end may be the first half of \r\n; one after the last \n is a line end of its own,
     # and that \n may stand inside quotes.
     return max(data.rfind(b"\n", 0, stop), data.rfind(b"\r", 0, min(stop, len(data) - 1))) + 1
-
-
-def size(path: str) -> int | None:
-    """The bytes of a regular file, None of anything else."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return status.st_size if os.path.isfile(path) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import codecs
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -12,12 +12,14 @@ import numpy as np
 
 from lossctl.errors import DataError, UsageError, printable
 from lossctl.sources import columns, stream
-from lossctl.sources.grammar import CellError, Dialect, RecordError, is_counting, newlines, shown
+from lossctl.sources.grammar import WORD, CellError, Dialect, RecordError, is_counting, newlines, shown
 from lossctl.sources.source import Field, Options, Read, Rows, Source
 
 # What separates cells unless --delimiter says so. `.txt` is what np.savetxt writes: runs of blanks.
 DELIMITERS: dict[str, str | None] = {".csv": ",", ".tsv": "\t", ".txt": None}
 _NAMED = {"tab": "\t", "\\t": "\t", "blank": None, "space": None, " ": None, "comma": ",", "semicolon": ";"}
+
+_IN_CELLS = ";\t"  # what separates cells elsewhere; commas and bars are in texts and numbers too
 
 
 @dataclass
@@ -52,11 +54,11 @@ class _Lines:
 class TextFile:
     """An opened text file, its first record read: the header, or the first row."""
 
-    def __init__(self, path: str, delimiter: str | None, options: Options, labels: tuple[str, ...]) -> None:
-        self.where = stream.where(path)
+    def __init__(self, origin: stream.Origin, delimiter: str | None, options: Options, labels: tuple[str, ...]) -> None:
+        self.where = origin.where
         self.dialect = _dialect(delimiter, options)
-        self.labels = labels
-        pieces = self._parsed(path, options.encoding)
+        self.labels, self.named = labels, options.named
+        pieces = self._parsed(origin, options.encoding)
         first = next(pieces, None)
         if first is None:
             raise DataError(f"{self.where}: empty file")
@@ -72,12 +74,21 @@ class TextFile:
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
         """The source of these fields: which columns, and how each cell is read."""
-        chosen = [columns.select(f.columns, self.names, self.width, self.where) for f in fields]
-        return TextSource(self, fields, chosen)
+        keys = {c for f in fields if f.key for c in columns.select(f.columns, self.names, self.width, self.where)}
+        return TextSource(self, fields, [self._columns(f, keys) for f in fields])
 
-    def _parsed(self, path: str, encoding: str | None) -> Iterator[_Piece]:
+    def _columns(self, field: Field, keys: Collection[int]) -> list[int]:
+        chosen = columns.select(field.columns, self.names, self.width, self.where)
+        if field.columns:
+            return chosen
+        chosen = columns.besides(keys, chosen, self.where)
+        if cause := columns.unnamed_index(self.names, chosen, field.role):
+            raise UsageError(f"{self.where}: {cause}")
+        return chosen
+
+    def _parsed(self, origin: stream.Origin, encoding: str | None) -> Iterator[_Piece]:
         line = 1
-        for data in stream.pieces(path, encoding):
+        for data in stream.pieces(origin, encoding):
             try:
                 # What is too long for a record may have been cut inside a character: that is not the fault to tell.
                 text = codecs.utf_8_decode(data, "strict", not stream.overlong(data))[0]
@@ -100,6 +111,8 @@ class TextFile:
     def _is_header(self, head: list[str], said: bool | None) -> bool:
         if said is not None:
             return said
+        if self.named.intersection(name.strip(" \t") for name in head):
+            return True
         hint = "say --header or --no-header"
         if is_counting(head, self.dialect.number):
             counting = f"0, 1, … {len(head) - 1}"
@@ -185,18 +198,15 @@ class TextSource:
                     raise DataError(f"{at} {_BLANK_LINE}")
                 first = "the header" if self._file.names is not None else "the first row"
                 cells = "1 cell" if len(record) == 1 else f"{len(record)} cells"
-                raise DataError(f"{at} {cells} where {first} has {width}{self._delimiter_hint(record)}")
-
-    def _delimiter_hint(self, record: list[str]) -> str:
-        if any(";" in cell or "\t" in cell for cell in record):
-            return "; another delimiter? say --delimiter"
-        return ""
+                raise DataError(f"{at} {cells} where {first} has {width}{columns.other_delimiter(record, _IN_CELLS)}")
 
     def _numbers(self, piece: _Piece, index: int) -> np.ndarray:
         chosen, field, records = self._chosen[index], self._fields[index], piece.records
         cells = [record[c] for record in records for c in chosen]
         try:
-            if field.digits:
+            if field.text:
+                values = np.array([cell.strip(" \t") for cell in cells], object)
+            elif field.digits:
                 values = self._file.dialect.quanta(cells)
             elif field.labels:
                 values = self._file.dialect.codes(cells, field.labels)
@@ -208,7 +218,9 @@ class TextSource:
             if _is_blank(records[record]):
                 raise DataError(f"{at} {_BLANK_LINE}, or say --na-values '' if it means missing") from None
             column = columns.describe(chosen[place], self._file.names)
-            hint = self._delimiter_hint(records[record]) if self._file.width == 1 else ""
+            hint = columns.other_delimiter(records[record], _IN_CELLS) if self._file.width == 1 else ""
+            if field.cure and not hint and WORD.fullmatch(cells[error.index]) and "say" not in error.cause:
+                hint = field.cure
             raise DataError(f"{at} column {column}: {error.cause}{hint}") from None
         return values.reshape(len(records), len(chosen))
 

@@ -1,0 +1,107 @@
+"""Compressed bytes in, plain bytes out, a piece at a time: by the suffix, never by the contents."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, TypeAlias
+
+from lossctl.errors import DataError
+
+# What an .xz may ask for to be read: four times what `xz -9` makes of it; its header can ask for 4 GiB.
+_XZ_MEMORY = 1 << 28
+
+Decompressor: TypeAlias = Any  # the interface that bz2, lzma and zstd share
+
+
+def _gzip() -> Decompressor:
+    return _Gzip()
+
+
+def _bz2() -> Decompressor:
+    import bz2
+
+    return bz2.BZ2Decompressor()
+
+
+def _xz() -> Decompressor:
+    import lzma
+
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
+
+
+def _zstd() -> Decompressor:  # by itself it refuses windows over 128 MiB
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd.ZstdDecompressor()
+
+
+SUFFIXES: dict[str, Callable[[], Decompressor]] = {".gz": _gzip, ".bz2": _bz2, ".xz": _xz, ".zst": _zstd}
+
+
+class _Gzip:
+    """zlib with the interface of the others."""
+
+    def __init__(self) -> None:
+        import zlib
+
+        self._zlib = zlib.decompressobj(16 + zlib.MAX_WBITS)  # 16: with a gzip header and checksum
+        self._more = False
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._more
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        made = self._zlib.decompress(self._zlib.unconsumed_tail + data, most)
+        self._more = len(made) == most or bool(self._zlib.unconsumed_tail)
+        return made
+
+
+def decompressed(file: BinaryIO, suffix: str, where: str, piece: int) -> Iterator[bytes]:
+    """The plain bytes, at most ``piece`` at a time however well they were compressed.
+
+    Streams that follow each other are one file, and zeros between them are padding. The library's own
+    readers leave out in silence what follows and is no stream; here that is an error.
+
+    Raises:
+        DataError: a stream that is damaged, breaks off, or is none.
+    """
+    name = suffix.removeprefix(".")
+    data = file.read(piece)
+    while data:
+        stream = _begun(suffix, where)
+        while not stream.eof:
+            if stream.needs_input and not data and not (data := file.read(piece)):
+                raise DataError(f"{where}: truncated: its {name} stream breaks off: copy or write it again")
+            try:
+                made, data = stream.decompress(data, piece), b""
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - zlib.error, OSError, LZMAError, ZstdError: each has its own
+                raise DataError(f"{where}: damaged, or not {name}: {str(error).rstrip('.')}") from None
+            if made:
+                yield made
+        data = stream.unused_data.lstrip(b"\0")
+        while not data:
+            if not (block := file.read(piece)):
+                return
+            data = block.lstrip(b"\0")
+
+
+def _begun(suffix: str, where: str) -> Decompressor:
+    try:
+        return SUFFIXES[suffix]()
+    except ImportError:
+        name = suffix.removeprefix(".")
+        raise DataError(f"{where}: this Python was built without {name}: decompress the file first") from None

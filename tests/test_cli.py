@@ -199,6 +199,7 @@ WRONG = [
     "compute mse bad.csv -p p -t t",
     "compute rmse scored.csv -p p -t t --reduction sum",
     "compute own.py:fails scored.csv -p p -t t",
+    "compute own.py:leaves scored.csv -p p -t t",
     "compute own.py:returns_its_mean scored.csv -p p -t t",
     "compute own.py:nope scored.csv -p p -t t",
     "compute own.py scored.csv -p p -t t",
@@ -214,6 +215,9 @@ def fails(pred, target):
 
 def returns_its_mean(pred, target):
     return (pred - target).mean()
+
+def leaves(pred, target):
+    raise SystemExit(0)
 
 def prints(pred, target):
     print("in the way")

@@ -359,7 +359,7 @@ def test_parts_add_up_to_the_whole_exactly() -> None:
 
 def test_unknown_words_are_refused() -> None:
     for wrong in ({"reduction": "none"}, {"nan": "drop"}):
-        with pytest.raises(UsageError, match="none of"):
+        with pytest.raises(UsageError, match="one of"):
             lossctl.compute("mse", [1.0], [1.0], **wrong)
 
 

@@ -40,9 +40,7 @@ class Check:
     ] = "none"
     signature: Annotated[
         str,
-        Option(
-            "--signature", metavar="ORDER", help="of FUNCTION's arguments: pred,target or target,pred or pred,dataset"
-        ),
+        Option("--signature", metavar="pred,target|target,pred|pred,dataset", help="what FUNCTION of --grad takes"),
     ] = "pred,target"
     wrt: Annotated[
         str, Option("--wrt", metavar="pred|logits", help="logits: predictions are logits, and so is the gradient")
@@ -80,7 +78,7 @@ def gradcheck(
     from lossctl.gradients import check_on, check_points, from_logits, swept
     from lossctl.kernels.registry import registered
     from lossctl.report.checks import checked
-    from lossctl.sources.stream import STDIN
+    from lossctl.sources.stream import read_once
 
     style_of(output)
     whole = format_of(output) == "jsonl" or check.save_numeric is not None
@@ -105,8 +103,8 @@ def gradcheck(
             continue
         check_stdin([preds, targets])
         wanted = check.grad if gradient is None else None
-        if opened and STDIN in (preds, targets):
-            raise UsageError("stdin can be read only once: check one loss at a time, or name a file")
+        if opened and any(path is not None and read_once(path) for path in (preds, targets)):
+            raise UsageError("stdin and pipes can be read only once: check one loss at a time, or name a file")
 
         def make(loss: Loss = loss, wanted: str | None = wanted) -> Dataset:
             opened.append(open_data([loss], preds, targets, data, grad=wanted))
@@ -137,7 +135,7 @@ def _refuse(check: Check, preds: str | None, targets: str | None) -> None:
     from lossctl.errors import UsageError
     from lossctl.gradients import REDUCTIONS
     from lossctl.points import SIGNATURES
-    from lossctl.sources.stream import STDIN
+    from lossctl.sources.stream import read_once
 
     check_choice("--reduction", check.reduction, REDUCTIONS)
     check_choice("--signature", check.signature, SIGNATURES)
@@ -147,8 +145,10 @@ def _refuse(check: Check, preds: str | None, targets: str | None) -> None:
     check_range("--top", check.top, 0)
     if check.rtol is not None and not 0 < check.rtol < 1:
         raise UsageError(f"--rtol {check.rtol}: between 0 and 1")
-    if check.reduction == "mean" and STDIN in (preds, targets):
-        raise UsageError("--reduction mean needs the data twice, and stdin can be read only once: name a file")
+    if check.reduction == "mean" and any(path is not None and read_once(path) for path in (preds, targets)):
+        raise UsageError(
+            "--reduction mean needs the data twice, and stdin and pipes can be read only once: name a file"
+        )
 
 
 def _function(check: Check) -> Gradient | None:

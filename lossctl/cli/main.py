@@ -23,6 +23,15 @@ Examples:
   lossctl info huber
 """
 
+EPILOG = """Environment:
+
+\b
+  LOSSCTL_FORMAT   the format where neither --format nor -o FILE tells one
+  LOSSCTL_DEBUG    1: a bug shows its traceback
+  NO_COLOR         no colour
+  FORCE_COLOR      colour although stdout is no terminal
+"""
+
 # Exit codes: see the README. 128 + SIGINT.
 FAILED, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 3, 130
 
@@ -30,21 +39,25 @@ FAILED, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 3, 130
 def build() -> typer.Typer:
     """The application; what a command needs is imported when it runs."""
     from lossctl.cli import compute, grad, gradcheck, info, listing
+    from lossctl.cli.command import Command, Group
 
     app = typer.Typer(
         name="lossctl",
+        cls=Group,
         help=HELP,
+        epilog=EPILOG,
+        context_settings={"help_option_names": ["-h", "--help"]},
         rich_markup_mode=None,  # brackets in help stay what they are
         pretty_exceptions_enable=False,
         no_args_is_help=False,
         add_completion=True,
     )
     app.callback(invoke_without_command=True)(_root)
-    app.command("compute", help=compute.HELP)(compute.compute)
-    app.command("gradcheck", help=gradcheck.HELP)(gradcheck.gradcheck)
-    app.command("grad", help=grad.HELP)(grad.grad)
-    app.command("list", help=listing.HELP)(listing.listing)
-    app.command("info", help=info.HELP)(info.info)
+    app.command("compute", cls=Command, help=compute.HELP)(compute.compute)
+    app.command("gradcheck", cls=Command, help=gradcheck.HELP)(gradcheck.gradcheck)
+    app.command("grad", cls=Command, help=grad.HELP)(grad.grad)
+    app.command("list", cls=Command, help=listing.HELP)(listing.listing)
+    app.command("info", cls=Command, help=info.HELP)(info.info)
     return app
 
 
@@ -116,8 +129,16 @@ def _usage(error: typer.TyperException, words: Sequence[str]) -> str:
     context: Any = getattr(error, "ctx", None)
     option = getattr(error, "option_name", None)
     see = f"; see: {context.command_path} --help" if context is not None else ""
+    if "unexpected extra argument" in error.format_message() and context is not None:
+        from lossctl.cli.command import refuse_order
+
+        try:
+            refuse_order(context.command_path, [value for value in context.params.values() if isinstance(value, str)])
+        except LossctlError as better:
+            return str(better)
     if option is None or "No such option" not in error.format_message():
         message = error.format_message().rstrip(".").replace(". Did you mean", "; did you mean")
+        message = message.replace("Got unexpected extra argument(s) (", "too many arguments (")
         return message[:1].lower() + message[1:] + (see if not message.endswith("?") else "")
     from lossctl.kernels.registry import registered
 

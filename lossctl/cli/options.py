@@ -16,6 +16,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from lossctl.errors import UsageError
+
 Option = typer.Option
 
 
@@ -35,6 +37,10 @@ class Data:
     inputs: Annotated[list[str], Option("--input", metavar="NAME=COLUMN|FILE", help="a further input of the loss")] = (
         field(default_factory=list)
     )
+    on: Annotated[
+        list[str],
+        Option("--on", metavar="COLUMN", help="a key that must be equal in PREDS and TARGETS, row by row"),
+    ] = field(default_factory=list)
     labels: Annotated[
         str | None, Option("--labels", metavar="NEG,POS|A,B,C", help="names of the classes, in their order")
     ] = None
@@ -54,7 +60,12 @@ class Data:
         field(default_factory=list)
     )
     input_format: Annotated[
-        str | None, Option("--input-format", metavar="FORMAT", help="csv, tsv, txt or npy, whatever the name says")
+        str | None,
+        Option(
+            "--input-format",
+            metavar="FORMAT",
+            help="csv, tsv, txt, npy, csv.gz, ... for stdin and what its name does not tell",
+        ),
     ] = None
 
 
@@ -86,7 +97,12 @@ class Output:
 
     format: Annotated[
         str | None,
-        Option("-f", "--format", metavar="FORMAT", help="table, value, csv or json; LOSSCTL_FORMAT sets the default"),
+        Option(
+            "-f",
+            "--format",
+            metavar="FORMAT",
+            help="table, markdown, value, csv, tsv, json or jsonl; LOSSCTL_FORMAT sets the default",
+        ),
     ] = None
     quiet: Annotated[bool, Option("-q", "--quiet", help="bare numbers, one a line, and no notes")] = False
     output: Annotated[
@@ -109,6 +125,7 @@ def flat(function: Callable[..., Any]) -> Callable[..., Any]:
         extras = get_type_hints(groups[name], include_extras=True)
         for f in fields(groups[name]):
             default = f.default if f.default is not MISSING else []
+            extras[f.name].__metadata__[0].rich_help_panel = f"{groups[name].__name__} options"  # its heading in --help
             parameters.append(
                 inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=extras[f.name])
             )
@@ -116,8 +133,11 @@ def flat(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def command(**given: Any) -> Any:
         gathered = {name: group(**{f.name: given.pop(f.name) for f in fields(group)}) for name, group in groups.items()}
-        with redirect_stdout(sys.stderr):  # what a user's own loss prints is no result
-            return function(**given, **gathered)
+        try:
+            with redirect_stdout(sys.stderr):  # what a user's own loss prints is no result
+                return function(**given, **gathered)
+        except SystemExit as leave:  # nor is its leaving the end of ours
+            raise UsageError(f"a loss of your own called sys.exit({leave.code!r}): raise an error instead") from None
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}

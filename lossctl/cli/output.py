@@ -157,7 +157,8 @@ def _to_file(path: str, write: Callable[[BinaryIO], None]) -> None:
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
         with open(handle, "wb") as file:
             write(file)
-        os.chmod(temporary, 0o666 & ~_umask())
+        # A file that is there keeps its permissions.
+        os.chmod(temporary, os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o666 & ~_umask())
         os.replace(temporary, os.path.join(folder, name))
     except OSError as error:
         raise UsageError(f"-o {printable(path)}: {reason(error)}") from None

@@ -75,6 +75,31 @@ def startup(folder: Path) -> None:
         print(f"  {name:28} {seconds / base:5.2f} ×")
 
 
+def completion(folder: Path) -> None:
+    """What a shell waits for at a TAB against ``import numpy``; the aim is at most 1.5."""
+    (folder / "scored.csv").write_text("id,pred,target\n1,0.5,1\n")
+    script = str(Path(sys.executable).with_name("lossctl"))
+    lines = {
+        "commands": "lossctl ",
+        "losses": "lossctl compute mse,hub",
+        "parameters": "lossctl compute huber:",
+        "columns": f"lossctl compute mse {folder}/scored.csv --pred ",
+        "options": "lossctl compute mse --",
+        "a package's loss": "lossctl compute nobody",
+    }
+    ask = {"_LOSSCTL_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    env = [f"{name}={value}" for name, value in ask.items()]
+    numpy = "python -c 'import numpy'"
+    times = take_turns(
+        {numpy: ["env", sys.executable, "-c", "import numpy"]}
+        | {name: ["env", *env, f"_TYPER_COMPLETE_ARGS={line}", script] for name, line in lines.items()},
+        rounds=25,
+    )
+    print(f"\ncompletion, median of 25, as a multiple of importing NumPy ({times[numpy] * 1e3:.0f} ms)\n")
+    for name, seconds in times.items():
+        print(f"  {name:28} {seconds / times[numpy]:5.2f} ×")
+
+
 def _write(path: str, rows: int, rng: np.random.Generator) -> None:
     """An NPY file, made in parts: a child's peak memory starts at what its parent has."""
     with open(path, "wb") as file:
@@ -155,7 +180,7 @@ def _lse(z: np.ndarray) -> np.ndarray:
     return np.exp(z - z.max(axis=-1, keepdims=True)).sum(axis=-1)
 
 
-FIGURES = {"startup": startup, "memory": memory, "blocks": blocks, "order": order}
+FIGURES = {"startup": startup, "completion": completion, "memory": memory, "blocks": blocks, "order": order}
 
 
 def main(names: Sequence[str]) -> None:

@@ -1,0 +1,84 @@
+"""Typer's commands with options in groups, and answers to what people write instead of a command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+from typing import Any
+
+from typer import core
+from typer._click import Context, HelpFormatter
+
+from lossctl.errors import UsageError, printable
+
+
+class Command(core.TyperCommand):
+    """A command of lossctl."""
+
+    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Arguments, the command's own options, then those that commands share by what they are about."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is None:
+                continue
+            own = "Arguments" if param.param_type_name == "argument" else "Options"
+            sections.setdefault(getattr(param, "rich_help_panel", None) or own, []).append(record)
+        for heading, records in sections.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+    def invoke(self, ctx: Context) -> Any:
+        """Run it, unless its words are in another order than it takes them."""
+        arguments = [p.name for p in self.params if p.param_type_name == "argument"]
+        refuse_order(ctx.command_path, [ctx.params.get(str(name)) for name in arguments])
+        return super().invoke(ctx)
+
+
+class Group(core.TyperGroup):
+    """The application."""
+
+    def _main_shell_completion(
+        self, ctx_args: MutableMapping[str, Any], prog_name: str, complete_var: str | None = None
+    ) -> None:
+        from lossctl.cli import shells
+
+        shells.register()
+        super()._main_shell_completion(ctx_args, prog_name, complete_var)
+
+
+def refuse_order(command: str, given: list[str | None]) -> None:
+    """Tell how to write it when a file stands where a loss belongs, or a loss where a file does.
+
+    Raises:
+        UsageError: it is so.
+    """
+    words = [word for word in given if word is not None]
+    if not words:
+        return
+    if _is_data(words[0]):
+        cure = f"{command} LOSS {' '.join(words)}"
+        raise UsageError(f"{printable(words[0])!r} is a file: the loss comes first: {printable(cure)}")
+    if len(words) > 1 and not os.path.exists(words[1]):
+        from lossctl.cli.completion import find
+
+        losses = []
+        for word in words:
+            if "/" in word or "." in word.partition(":")[0] or find(word.partition(",")[0])[0] is None:
+                break
+            losses.append(word)
+        if len(losses) > 1:
+            raise UsageError(f"several losses are one word, with commas: {printable(','.join(losses))}")
+
+
+def _is_data(word: str) -> bool:
+    """Whether it is a file, or looks like one; a loss of one's own has .py: in it."""
+    if ".py:" in word or word.endswith(".py"):
+        return False
+    from lossctl.render import FORMATS
+
+    suffix = os.path.splitext(word)[1].lower().removeprefix(".") or None
+    known = {*FORMATS, "txt", "npy", "npz", "gz", "bz2", "xz", "zst", "parquet", "arrow", "feather", "ndjson"}
+    named = "/" in word or "." in word  # a file called mse does not take the loss's name away
+    return (named and os.path.isfile(word)) or (suffix in known and "=" not in word)

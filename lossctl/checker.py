@@ -26,6 +26,8 @@ _PRECISION_ULPS = 8.0
 # Up to so many coordinates of a batch whose samples depend on each other are moved one by one;
 # beyond, it takes so many random directions.
 _JACOBIAN, _DIRECTIONS = 512, 24
+BY_COORDINATE = "every coordinate of the batch, one by one"
+BY_DIRECTION = f"{_DIRECTIONS} random directions"
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ class Checker:
                 raise UsageError(f"{job.loss.name} gives no gradient to check: return (loss, gradient), or give --grad")
             given = thunk()
         if job.loss.coupled:
-            return (self._batch(job.loss, arrays, given, rows),)
-        if block.start == 0 and job.loss.source and depends_on_others(job.loss, arrays):
+            return (self._batch(job.loss, arrays, given, slack, rows),)
+        if block.start == 0 and depends_on_others(job.loss, arrays):
             raise CoupledError
         tallies = [self._each(job.loss, arrays, given, slack, rows)]
         if second is not None:
@@ -92,14 +94,12 @@ class Checker:
 
         x = pred.reshape(len(pred), -1)
         flat = given.reshape(x.shape)
-        domain = loss.inputs[0].kind.domain
         problem = Problem(
             f,
             x,
             flat,
             magnitude(loss, arrays),
-            domain.low,
-            domain.high,
+            *_edges(loss),
             self.rtol,
             slack if isinstance(slack, float) else slack.reshape(x.shape),
         )
@@ -128,8 +128,7 @@ class Checker:
                 x[:, j : j + 1],
                 one,
                 magnitude(loss, arrays),
-                -np.inf,
-                np.inf,
+                *_edges(loss),
                 self.rtol,
                 _rounding(second.dtype, one),
             )
@@ -140,38 +139,62 @@ class Checker:
         found = Checked(verdict, numeric, error, np.max([p.scale for p in parts], axis=0))
         return self._told(found, arrays, second.reshape(x.shape), rows)
 
-    def _batch(self, loss: Loss, arrays: list[Array], given: Array, rows: np.ndarray) -> Tally:
+    def _batch(self, loss: Loss, arrays: list[Array], given: Array, slack: Array | float, rows: np.ndarray) -> Tally:
         """A batch whose samples depend on each other: the gradient is that of the sum of its losses."""
-        pred = arrays[0]
-        total = pred.size
-        if total <= _JACOBIAN:
-            directions, how = np.eye(total), "every coordinate of the batch, one by one"
-        else:
-            rng = np.random.default_rng(0)
-            directions = rng.normal(size=(_DIRECTIONS, total))
-            how = f"{_DIRECTIONS} random directions"
+        pred, x = arrays[0], arrays[0].reshape(-1)
+        low, high = _edges(loss)
+        size = magnitude(loss, arrays).max()
+        slack = np.broadcast_to(slack, given.shape)
 
-        def f(chosen: np.ndarray | None, t: Array) -> Array:
-            of = directions if chosen is None else directions[chosen]
-            moved = [pred + (step * u).reshape(pred.shape) for step, u in zip(t[:, 0], of, strict=True)]
-            return np.array([loss.evaluate(x, *arrays[1:])[0].sum() for x in moved])
+        def total(moved: Array) -> float:
+            return float(loss.evaluate(moved.reshape(pred.shape), *arrays[1:])[0].sum())
 
-        slopes = (directions @ given.ravel())[:, None]
-        size = np.full(len(directions), magnitude(loss, arrays).max())
-        found = check(Problem(f, np.zeros((len(directions), 1)), slopes, size, -np.inf, np.inf, self.rtol))
-        if total <= _JACOBIAN:
+        if x.size <= _JACOBIAN:
+
+            def one(chosen: np.ndarray | None, at: Array) -> Array:
+                places = np.arange(x.size) if chosen is None else chosen
+                return np.array(
+                    [total(np.where(np.arange(x.size) == i, v, x)) for i, v in zip(places, at, strict=True)]
+                )
+
+            sizes = np.full(x.size, size)
+            found = check(
+                Problem(one, x[:, None], given.reshape(-1, 1), sizes, low, high, self.rtol, slack.reshape(-1, 1))
+            )
             shape = (len(pred), -1)
+            # Of a sum over the batch all coordinates are one row: the largest slope is its scale.
             scale = np.full((len(pred), 1), found.scale.max())
             whole = Checked(
                 found.verdict.reshape(shape), found.numeric.reshape(shape), found.error.reshape(shape), scale
             )
-            return self._told(whole, arrays, given.reshape(shape), rows, how)
-        nothing = tuple(np.empty((len(directions), 0)) for _ in arrays)
-        return replace(self._told(found, nothing, slopes, np.arange(len(directions)), how), samples=len(pred))
+            return self._told(whole, arrays, given.reshape(shape), rows, BY_COORDINATE)
+        # Where the domain has an edge, ±1 along each direction stays inside; what lies on the edge does not move.
+        room = np.where(np.isfinite(x), np.minimum(x - low, high - x), 0.0)
+        edge = np.inf if (room > size).all() else 1.0
+        directions = np.random.default_rng(0).uniform(-1.0, 1.0, (_DIRECTIONS, x.size)) * np.minimum(room, 1.0)
+
+        def along(chosen: np.ndarray | None, at: Array) -> Array:
+            of = directions if chosen is None else directions[chosen]
+            return np.array([total(x + step * u) for step, u in zip(at[:, 0], of, strict=True)])
+
+        slopes = (directions @ given.reshape(-1))[:, None]
+        sizes = np.full(_DIRECTIONS, size)
+        slack = np.abs(directions) @ slack.reshape(-1, 1)
+        found = check(Problem(along, np.zeros((_DIRECTIONS, 1)), slopes, sizes, -edge, edge, self.rtol, slack))
+        nothing = tuple(np.empty((_DIRECTIONS, 0)) for _ in arrays)
+        return replace(self._told(found, nothing, slopes, np.arange(_DIRECTIONS), BY_DIRECTION), samples=len(pred))
 
 
 class CoupledError(Exception):
     """Samples of a loss that was not declared coupled depend on each other."""
+
+
+def _edges(loss: Loss) -> tuple[float, float]:
+    """The first and the last number of the domain of predictions: open bounds are outside."""
+    domain = loss.inputs[0].kind.domain
+    low = np.nextafter(domain.low, np.inf) if domain.open_low else domain.low
+    high = np.nextafter(domain.high, -np.inf) if domain.open_high else domain.high
+    return float(low), float(high)
 
 
 def _kept(array: Array, index: np.ndarray | None) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,8 +17,11 @@ from lossctl.verdicts import Verdict
 # An explanation fits if what it predicts is within this of what was given, relative to the scale:
 # well above what differences are uncertain by, well below any factor that is explained.
 _FITS = 1e-4
+_SEEN = 5.0  # times that, a mistake stands out
 # Of so many coordinates at least: of fewer, something fits by chance.
 _ENOUGH = 3
+# A line that separates the wrong samples from the right ones is found by chance once in so many ways.
+_WAYS = 10_000
 
 
 def diagnose(loss: Loss, tally: Tally, samples: int) -> str | None:
@@ -32,16 +36,20 @@ def diagnose(loss: Loss, tally: Tally, samples: int) -> str | None:
     wrong = bad.wrong
     if np.count_nonzero(wrong) < _ENOUGH:
         return None
-    for explain in (_same_everywhere, _ratio, _transposed, _logit, _swapped, _offset, _along_rows, _one_side, _kinks):
+    if not bad.inputs[0].size:  # along random directions a factor is all that can be seen
+        return _ratio(loss, tally, samples)
+    # What is off by less than an explanation may be, every explanation fits.
+    large = np.median(bad.off[wrong]) > _SEEN * _FITS
+    for explain in (*_BY_PLACE, *(_BY_VALUE if large else ())):
         if hint := explain(loss, tally, samples):
             return hint
     return None
 
 
-def _fits(cases: Cases, predicted: Array) -> bool:
-    """Whether the prediction is what was given at every wrong coordinate."""
+def _fits(cases: Cases, predicted: Array, factor: float = 1.0) -> bool:
+    """Whether the prediction, ``factor`` times what is numeric, is what was given at every wrong coordinate."""
     wrong = cases.wrong
-    tolerance = _FITS * np.broadcast_to(cases.scale, wrong.shape)[wrong] + 4.0 * cases.error[wrong]
+    tolerance = _FITS * np.broadcast_to(cases.scale, wrong.shape)[wrong] + 4.0 * max(factor, 1.0) * cases.error[wrong]
     with np.errstate(all="ignore"):
         return bool((np.abs(cases.given[wrong] - predicted[wrong]) <= tolerance).all())
 
@@ -56,24 +64,31 @@ def _same_everywhere(loss: Loss, tally: Tally, samples: int) -> str | None:
 
 
 def _ratio(loss: Loss, tally: Tally, samples: int) -> str | None:
-    bad, wrong = tally.bad, tally.bad.wrong
-    with np.errstate(all="ignore"):
-        ratios = bad.given[wrong] / bad.numeric[wrong]
-        # Where the slope is large the ratio is sure; where it is nothing it says nothing.
-        sure = np.abs(bad.numeric[wrong]) > 0.1 * np.broadcast_to(bad.scale, wrong.shape)[wrong]
-    sure &= np.isfinite(ratios)
-    if np.count_nonzero(sure) < _ENOUGH:
+    ratio = _constant(tally.bad)
+    if ratio is None:
         return None
-    ratio = float(np.median(ratios[sure]))
-    if not np.isfinite(ratio) or not _fits(bad, ratio * bad.numeric):
-        return None
-    everywhere = "every wrong sample" if len(tally.good) and _moving(tally.good) else "every sample"
+    good = tally.good
+    everywhere = "every wrong sample" if len(good) and _moving(good).any() else "every sample"
     return f"given ÷ numeric is {number(_short(ratio))} at {everywhere}{_named(ratio, loss, tally, samples)}"
 
 
-def _moving(good: Cases) -> bool:
-    """Whether samples that are right have a gradient that the factor would have made wrong."""
-    return bool((np.abs(good.numeric) > 1e-3 * good.scale).any())
+def _constant(bad: Cases) -> float | None:
+    """The one number that given ÷ numeric is at every wrong coordinate."""
+    wrong = bad.wrong
+    with np.errstate(all="ignore"):
+        ratios = bad.given[wrong] / bad.numeric[wrong]
+        # Where the numeric slope is known to four digits the ratio is; where it is nothing it says nothing.
+        sure = (bad.error[wrong] <= _FITS * np.abs(bad.numeric[wrong])) & np.isfinite(ratios)
+    if np.count_nonzero(sure) < _ENOUGH:
+        return None
+    ratio = float(np.median(ratios[sure]))
+    sees = abs(ratio - 1.0) > _SEEN * _FITS
+    return ratio if sees and _fits(bad, ratio * bad.numeric, abs(ratio)) else None
+
+
+def _moving(good: Cases) -> np.ndarray:
+    """Which samples that are right have a gradient that a mistake would have made wrong: in a tail none has."""
+    return np.asarray((np.abs(good.numeric) > 1e-3 * good.scale).any(axis=1))
 
 
 def _short(x: float) -> float:
@@ -83,6 +98,7 @@ def _short(x: float) -> float:
 def _named(ratio: float, loss: Loss, tally: Tally, samples: int) -> str:
     k = tally.bad.given.shape[1]
     named = [
+        (0.0, "it was not computed there"),
         (0.5, "a factor of 2 is missing"),
         (2.0, "a factor of 2 too much"),
         (-1.0, "the sign is wrong"),
@@ -139,6 +155,13 @@ def _logit(loss: Loss, tally: Tally, samples: int) -> str | None:
         by_logit = pred * (slope - (pred * slope).sum(axis=1, keepdims=True))
         if _fits(bad, by_logit):
             return "given is the derivative with respect to the logits, through the softmax; say --wrt logits"
+    if kind == "Logits":
+        with np.errstate(all="ignore"):
+            p = np.exp(pred - pred.max(axis=1, keepdims=True))
+            p /= p.sum(axis=1, keepdims=True)
+            through = p * (bad.given - (p * bad.given).sum(axis=1, keepdims=True))
+            if (np.abs(through - bad.numeric) <= _FITS * bad.scale + 4.0 * bad.error)[bad.wrong].all():
+                return "given is the derivative with respect to the probabilities, not to the logits"
     if kind == "Real" and pred.shape[1] == 1:
         p = 1.0 / (1.0 + np.exp(-pred))
         with np.errstate(all="ignore"):
@@ -191,17 +214,19 @@ def _one_side(loss: Loss, tally: Tally, samples: int) -> str | None:
     bad, good = tally.bad, tally.good
     if len(good) < _ENOUGH or bad.given.shape[1] != 1:
         return None
-    # A sample where nothing can be wrong (slope 0) says nothing about the side it is on.
-    good = good[((np.abs(good.numeric) > 1e-6) & (good.verdict == Verdict.OK)).any(axis=1)]
-    if len(good) < _ENOUGH:
+    good = good[_moving(good) & (good.verdict == Verdict.OK).any(axis=1)]
+    # Of six quantities one separates the few from the many by chance, unless there are many ways to choose them.
+    if len(good) < _ENOUGH or math.comb(len(bad) + len(good), len(bad)) < _WAYS:
         return None
+    ratio = _constant(bad)
+    there = "" if ratio is None else f"; there given ÷ numeric is {number(_short(ratio))}"
     for words, of in _quantities(loss):
         with np.errstate(all="ignore"):
             wrong, right = of(bad.inputs), of(good.inputs)
         if wrong.min() > right.max():
-            return f"wrong only where {words} > {_between(right.max(), wrong.min())}, right below"
+            return f"wrong only where {words} > {_between(right.max(), wrong.min())}, right below{there}"
         if wrong.max() < right.min():
-            return f"wrong only where {words} < {_between(wrong.max(), right.min())}, right above"
+            return f"wrong only where {words} < {_between(wrong.max(), right.min())}, right above{there}"
     return None
 
 
@@ -229,11 +254,19 @@ def _quantities(loss: Loss) -> Sequence[tuple[str, Callable[[Sequence[Array]], A
 
 def _kinks(loss: Loss, tally: Tally, samples: int) -> str | None:
     """Wrong only where one-sided slopes differ: no value of a subgradient, but harmless elsewhere."""
-    bad, wrong = tally.bad, tally.bad.wrong
-    if not tally.counts[Verdict.OK] or bad.given.shape[1] != 1 or len(bad.inputs) < 2:
+    bad, good = tally.bad, tally.good
+    if len(good) < _ENOUGH or bad.given.shape[1] != 1:
         return None
-    if bad.inputs[0].shape != bad.inputs[1].shape:
-        return None
-    if (bad.inputs[0] == bad.inputs[1])[wrong[:, 0]].all():
-        return "wrong only where pred equals target: at a kink any value between the one-sided slopes is right"
+    for words, of in _quantities(loss):
+        with np.errstate(all="ignore"):
+            wrong, right = of(bad.inputs), of(good.inputs)
+        if "pred" in words and (wrong == wrong[0]).all() and not (right == wrong[0]).any():
+            at = "pred equals target" if "−" in words and not wrong[0] else f"{words} is {number(float(wrong[0]))}"
+            return f"wrong only where {at}: at a kink any value between the one-sided slopes is right"
     return None
+
+
+# Where several fit the first is told: what happened at some samples alone comes before what they have in common.
+_Explanation: TypeAlias = Callable[[Loss, Tally, int], str | None]
+_BY_PLACE: Sequence[_Explanation] = (_same_everywhere, _kinks, _one_side)
+_BY_VALUE: Sequence[_Explanation] = (_ratio, _transposed, _logit, _swapped, _along_rows, _offset)

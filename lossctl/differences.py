@@ -78,13 +78,22 @@ class Problem:
 
     def room(self, j: int, rows: Indices | None) -> Array:
         """How far coordinate j of some samples is from the nearest edge of the domain."""
+        return np.minimum(*self._sides(j, rows))
+
+    def reach(self, j: int, rows: Indices | None) -> Array:
+        """The largest step that stays within the domain: once to both sides, or twice to one."""
+        below, above = self._sides(j, rows)
+        return np.fmax(np.minimum(below, above), np.fmax(below, above) / 2.0)
+
+    def _sides(self, j: int, rows: Indices | None) -> tuple[Array, Array]:
         x = self.x[:, j] if rows is None else self.x[rows, j]
-        return np.minimum(x - self.low, self.high - x)
+        return x - self.low, self.high - x
 
     def first_step(self, j: int) -> Array:
         """Where to begin with coordinate j, for each sample."""
         room = self.room(j, None)
-        start = np.minimum(self.size * _FIRST, np.where(room > 0, room * _BESIDE, np.inf))
+        # On the edge itself the width of the domain is all there is to measure by.
+        start = np.minimum(self.size * _FIRST, np.where(room > 0, room, self.reach(j, None)) * _BESIDE)
         # A power of two, so that x + h and h/4 are exact wherever the digits of x allow it.
         return np.exp2(np.floor(np.log2(start)))
 
@@ -92,9 +101,10 @@ class Problem:
         """One step of coordinate j of some samples, whose loss is ``value``."""
         whole = self.x if rows is None else self.x[rows]
         x = whole[:, j]
-        up, down = x + h <= self.high, x - h >= self.low
-        u = np.where(up, h, -h)
-        v = np.where(up & down, -h, 2.0 * u)
+        both = (x + h <= self.high) & (x - h >= self.low)
+        below, above = self._sides(j, rows)
+        u = np.where(both | ~(below > above), h, -h)
+        v = np.where(both, -h, 2.0 * u)
         points = []
         for offset in (u, v):
             moved = np.array(whole, order="F")

@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from lossctl.api import as_loss, check_choice, from_arrays, roles_of
 from lossctl.cases import Cases, Tally
-from lossctl.checker import RTOL, Checker, CoupledError
+from lossctl.checker import BY_DIRECTION, RTOL, Checker, CoupledError
 from lossctl.diagnosis import diagnose
 from lossctl.differences import Problem
 from lossctl.engine import run, stream
-from lossctl.errors import UsageError
+from lossctl.errors import DataError, UsageError
 from lossctl.executor import Threads
 from lossctl.jobs import Policy, make_job
 from lossctl.kernels.kinds import Array
@@ -29,6 +29,7 @@ from lossctl.sources.source import ArraySource
 from lossctl.verdicts import Verdict, check
 
 REDUCTIONS = ("none", "mean", "sum")
+_RANGES = {"samples": "at least 1", "seed": "at least 0", "rtol": "between 0 and 1"}
 # How many of the worst coordinates a person is shown.
 _SHOWN = 5
 
@@ -48,6 +49,7 @@ class GradCheck:
         how: what was moved, where it was not each coordinate by itself.
         verdict, numeric, error, given: arrays of the shape (samples, coordinates), if they were kept.
         bad, good: samples with something wrong, the first and the worst; samples without.
+        second: the check of the second derivative, where an objective returned one.
     """
 
     loss: str
@@ -67,9 +69,10 @@ class GradCheck:
     numeric: Array | None
     error: Array | None
     given: Array | None
+    second: GradCheck | None = None
 
     def __bool__(self) -> bool:
-        return self.passed
+        return self.passed and (self.second is None or self.second.passed)
 
     @property
     def checked(self) -> int:
@@ -79,15 +82,18 @@ class GradCheck:
     def __repr__(self) -> str:
         counts = ", ".join(f"{n:,} {name}" for name, n in self.counts.items() if n)
         verdict = "ok" if self.passed else "FAIL"
-        lines = [f"gradient check of {self.loss}: {verdict} ({counts} of {self.checked:,} coordinates)"]
+        what = "random directions" if self.how == BY_DIRECTION else "coordinates"
+        lines = [f"{self.what} check of {self.loss}: {verdict} ({counts} of {self.checked:,} {what})"]
         lines += [f"  {line}" for line in self.worst_lines()]
         lines += [f"  hint: {self.hint}"] if self.hint else []
+        lines += [repr(self.second)] if self.second is not None else []
         return "\n".join(lines)
 
     def worst_lines(self) -> list[str]:
         """The worst wrong coordinates, one line each."""
         return [
-            f"sample {w.row}{f' [{w.place}]' if w.place is not None else ''}: given {w.given:.6g}, "
+            f"{'direction' if self.how == BY_DIRECTION else 'sample'} {w.row}"
+            f"{f' [{w.place}]' if w.place is not None else ''}: given {w.given:.6g}, "
             f"numeric {w.numeric:.6g} ± {w.error:.1g}"
             for w in self.worst_coordinates(_SHOWN)
         ]
@@ -179,18 +185,32 @@ def gradcheck(
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("signature", signature, SIGNATURES)
     check_choice("wrt", wrt, ("pred", "logits"))
+    for name, value, fits in (
+        ("samples", samples, samples >= 1),
+        ("seed", seed, seed >= 0),
+        ("rtol", rtol, 0 < rtol < 1),
+    ):
+        if not fits:
+            raise UsageError(f"{name} {value}: {_RANGES[name]}")
     if wrt == "logits":
         bound = from_logits(bound)
     gradient = objective(grad, signature, getattr(grad, "__name__", "grad")) if callable(grad) else None
     if pred is None:
         if grad is not None and gradient is None:
             raise UsageError("an array of gradients needs the predictions that it was computed at")
-        return check_points(bound, samples=samples, seed=seed, gradient=gradient, rtol=rtol, whole=True)[0]
+        drawn = check_points(bound, samples=samples, seed=seed, gradient=gradient, rtol=rtol, whole=True)
+        return _joined(drawn)
     given = None if grad is None or gradient is not None else np.asarray(grad)
     data = from_arrays({"pred": pred, "target": target, "weight": weight, "grad": given, **(inputs or {})})
-    return check_on(
+    found = check_on(
         lambda: data, bound, gradient=gradient, reduction=reduction, rtol=rtol, whole=True, threads=threads
-    )[0]
+    )
+    return _joined(found)
+
+
+def _joined(found: list[GradCheck]) -> GradCheck:
+    """The check of a gradient, and in it that of the second derivative, if there is one."""
+    return replace(found[0], second=found[1]) if len(found) > 1 else found[0]
 
 
 def from_logits(loss: Loss) -> Loss:
@@ -245,6 +265,9 @@ def check_on(
     policy = policy or Policy()
     opened = data()
     roles = roles_of(loss, opened)
+    if "grad" in opened.places and opened.tail("grad") != opened.tail("pred"):
+        shapes = [f"(n, {', '.join(map(str, tail))})" if (tail := opened.tail(r)) else "(n,)" for r in ("grad", "pred")]
+        raise DataError(f"grad has shape {shapes[0]}, pred {shapes[1]}: one derivative for each prediction")
     factor = 1.0
     if reduction == "mean":
         job = make_job(loss, roles, opened, policy.class_axis)
@@ -337,4 +360,6 @@ def _with_finish(found: GradCheck, loss: Loss, rtol: float, seed: int) -> GradCh
     checked = check(Problem(f, means[:, None], given, np.maximum(means, 1.0), 0.0, np.inf, rtol))
     more = np.bincount(checked.verdict.ravel(), minlength=len(Verdict))
     counts = {name: n + int(m) for (name, n), m in zip(found.counts.items(), more, strict=True)}
-    return replace(found, counts=counts, passed=found.passed and not more[Verdict.WRONG])
+    if not more[Verdict.WRONG]:
+        return replace(found, counts=counts)
+    return replace(found, counts=counts, passed=False, hint=found.hint or "the derivative of its finish is wrong")

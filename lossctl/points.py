@@ -32,9 +32,14 @@ def depends_on_others(loss: Loss, arrays: Sequence[Array], samples: int = 64) ->
     if len(some[0]) < 2:
         return False
     moved = some[0].copy()
-    moved[0] = some[0][1]
+    others = np.flatnonzero((moved != moved[0]).reshape(len(moved), -1).any(axis=1))
+    if others.size:
+        moved[0] = moved[others[0]]
+    else:  # all predictions are the same, as in the first round of boosting
+        step = 2.0**-10 * np.maximum(np.abs(moved[0]), 1.0)
+        moved[0] += np.where(moved[0] + step <= loss.inputs[0].kind.domain.high, step, -step)
     before, after = loss.evaluate(*some)[0][1:], loss.evaluate(moved, *some[1:])[0][1:]
-    return bool((before != after).any() and not np.isnan(before).any())
+    return not np.array_equal(before, after, equal_nan=True)
 
 
 def sampled(loss: Loss, samples: int, seed: int, classes: int = 5) -> list[Array]:
@@ -51,7 +56,10 @@ def sampled(loss: Loss, samples: int, seed: int, classes: int = 5) -> list[Array
         where = rng.random(samples)
         if len(arrays) > 1 and loss.inputs[1].kind.name == "Real":
             near = arrays[1] + np.where(where < 0.5, at + beside, at)
-            pred = np.where(where < 0.55, near, pred)
+            # Beside targets of which a millionth of a mark is less than an ulp (delta = 1e-6 at 1e6)
+            # there is no such distance, and neighbouring doubles lie on both sides of the mark.
+            fits = np.spacing(np.abs(arrays[1])) <= np.where(at == 0, np.inf, 1e-6 * np.abs(at))
+            pred = np.where(fits & (where < 0.55), near, pred)
         else:
             pred = np.where(where < 0.5, at + beside, np.where(where < 0.52, at, pred))
         arrays[0] = pred
@@ -81,8 +89,7 @@ def objective(function: Callable[..., Any], signature: str, where: str) -> Gradi
         except Exception as error:  # whatever the user's own function raises
             raise UsageError(f"{where}: {type(error).__name__}: {printable(str(error))}") from error
         first, second = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
-        shaped = [_shaped(a, pred, where) for a in (first, second) if a is not None]
-        return shaped[0], shaped[1] if len(shaped) > 1 else None
+        return _shaped(first, pred, where), None if second is None else _shaped(second, pred, where)
 
     return gradient
 

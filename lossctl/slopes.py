@@ -113,11 +113,15 @@ def spooled(
     job = make_job(loss, roles_of(loss, data), data, policy.class_axis)
     file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - read back by whoever writes the rows out
     rows, shape, total = 0, (), Summary()
-    with Threads(threads) as executor:
-        measure = _Slopes(numeric, reduction != "none")
-        for ((part, summary),) in stream(data, [job], replace(policy, detail=False), measure, executor):
-            file.write(np.ascontiguousarray(part).data)
-            rows, shape, total = rows + len(part), part.shape[1:], total + summary
+    try:
+        with Threads(threads) as executor:
+            measure = _Slopes(numeric, reduction != "none")
+            for ((part, summary),) in stream(data, [job], replace(policy, detail=False), measure, executor):
+                file.write(np.ascontiguousarray(part).data)
+                rows, shape, total = rows + len(part), part.shape[1:], total + summary
+    except BaseException:
+        file.close()
+        raise
     factor = 1.0
     if reduction == "mean":
         slope = loss.finish.derivative(total.mean) if loss.finish else 1.0

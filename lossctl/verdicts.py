@@ -97,6 +97,8 @@ def _check(p: Problem, scale: Array | None) -> tuple[Checked, Array]:
     verdict = np.stack([c.verdict for c in coordinates], axis=1)
     defined = np.isfinite(value)[:, None] & np.isfinite(p.x)
     verdict[~defined] = Verdict.UNDEFINED
+    # A loss that is NaN is no infinite one: nothing can be said of it, and that is no pass.
+    verdict[np.isnan(value)[:, None] & np.isfinite(p.x)] = Verdict.UNRESOLVED
     verdict[defined & np.isnan(p.given)] = Verdict.WRONG
     numeric, error = (np.stack([getattr(c, name) for c in coordinates], axis=1) for name in ("numeric", "error"))
     return Checked(verdict, numeric, error, scale[:, None]), _scale_of(p, value, [c.slope for c in coordinates])
@@ -177,7 +179,7 @@ class _Coordinate:
         before = _extrapolated(fine, self.fine[rows])
         for level in range(1, _UP):
             h = self.start[rows] * RATIO**level
-            within = h <= self.p.size[rows]
+            within = h <= np.minimum(self.p.size[rows], self.p.reach(self.j, rows))
             rows, h, fine, before = rows[within], h[within], fine[within], before[within]
             if not rows.size:
                 return
@@ -212,7 +214,6 @@ class _Coordinate:
         # A bend of a kink moves the derivative by half of it; rounding is in both slopes.
         straight = fine.beside | (np.abs(_bend(coarse, fine)) <= 2.0 * limit + 4.0 * fine.noise)
         settled = (error <= limit) & straight
-        right: Bools = settled & (np.abs(given - numeric) <= error + self.allowed[rows])
         # Movement that rounding does not explain, below a step that had settled: the loss has a
         # structure that step did not see, and what it said is taken back.
         away = np.abs(given - self.numeric[rows])
@@ -223,8 +224,11 @@ class _Coordinate:
         self.streak[rows[surprise]] = 0
         self.error[rows[surprise]] = np.inf
         self.streak[rows[settled]] += 1
-        keep = right | (settled & (error < self.error[rows]))
-        self._put(rows[keep], numeric[keep], error[keep], fine[keep])
+        # A step that knows less than one before does not overrule it: where the argument is rounded
+        # (10⁶·x) small steps scatter, and sooner or later one agrees with any gradient.
+        settled &= error <= self.error[rows]
+        right: Bools = settled & (np.abs(given - numeric) <= error + self.allowed[rows])
+        self._put(rows[settled], numeric[settled], error[settled], fine[settled])
         self.verdict[rows[right]] = Verdict.OK
         return right
 
@@ -262,7 +266,9 @@ class _Coordinate:
         kink = left_open & sure & (self.bent >= np.minimum(self.steps, _STREAK))
         within = (self.given >= low - self.doubt - self.allowed) & (self.given <= high + self.doubt + self.allowed)
         self.verdict[kink] = np.where(within, Verdict.KINK, Verdict.WRONG)[kink]
-        self.numeric[kink], self.error[kink] = np.clip(self.given, low, high)[kink], self.doubt[kink]
+        # Where nothing is given (NaN) the nearest valid slope is the one nearest 0.
+        nearest = np.clip(np.where(np.isnan(self.given), 0.0, self.given), low, high)
+        self.numeric[kink], self.error[kink] = nearest[kink], self.doubt[kink]
         self.slope[left_open] = np.fmax(np.abs(low), np.abs(high))[left_open]
         rest = left_open & ~kink
         # Slopes that grow at every step: the derivative is infinite.

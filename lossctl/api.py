@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.engine import run
-from lossctl.errors import DataError, UsageError, nearest, printable
+from lossctl.errors import DataError, UsageError, nearest, quoted
 from lossctl.executor import Threads
 from lossctl.jobs import Job, Policy, make_job
 from lossctl.kernels.kinds import SUM_TOLERANCE
@@ -126,7 +126,7 @@ def roles_of(loss: Loss, data: Dataset) -> list[str]:
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """Refuse a word that is none of the choices."""
     if value not in choices:
-        raise UsageError(f"{name} {printable(value)!r}: one of {', '.join(choices)}{nearest(value, choices)}")
+        raise UsageError(f"{name} {quoted(value)}: one of {', '.join(choices)}{nearest(value, choices)}")
 
 
 def _array(role: str, value: npt.ArrayLike) -> npt.NDArray[Any]:

@@ -53,3 +53,13 @@ def printable(text: str) -> str:
     'a\\x1b[31mb'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def quoted(text: str) -> str:
+    r"""The same in quotes, for a sentence.
+
+    >>> print(quoted("a\x1b[31mb"))
+    'a\x1b[31mb'
+    """
+    # What printable() wrote with a backslash, repr() would write with two.
+    return repr(printable(text)).replace("\\\\", "\\")

@@ -9,7 +9,7 @@ from typing import Any
 from typer import core
 from typer._click import Context, HelpFormatter
 
-from lossctl.errors import UsageError, printable
+from lossctl.errors import UsageError, printable, quoted
 
 
 class Command(core.TyperCommand):
@@ -59,7 +59,7 @@ def refuse_order(command: str, given: list[str | None]) -> None:
         return
     if _is_data(words[0]):
         cure = f"{command} LOSS {' '.join(words)}"
-        raise UsageError(f"{printable(words[0])!r} is a file: the loss comes first: {printable(cure)}")
+        raise UsageError(f"{quoted(words[0])} is a file: the loss comes first: {printable(cure)}")
     if len(words) > 1 and not os.path.exists(words[1]):
         from lossctl.cli.completion import find
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lossctl.errors import UsageError, nearest, number, printable
+from lossctl.errors import UsageError, nearest, number, printable, quoted
 
 if TYPE_CHECKING:
     from lossctl.kernels.spec import Loss
@@ -30,13 +30,13 @@ def limits(option: str, texts: Sequence[str], losses: Sequence[Loss]) -> dict[st
         except ValueError:
             limit = math.nan
         if math.isnan(limit):
-            raise UsageError(f"{option} {printable(text)!r}: a number, or LOSS=NUMBER")
+            raise UsageError(f"{option} {quoted(text)}: a number, or LOSS=NUMBER")
         if not equals and len(losses) > 1:
-            raise UsageError(f"{option} {printable(text)!r}: of which loss? write {losses[0].spec}={printable(value)}")
+            raise UsageError(f"{option} {quoted(text)}: of which loss? write {losses[0].spec}={printable(value)}")
         names = [loss.spec for loss in losses]
         name = bind(spec)[0].spec if equals else names[0]
         if name not in names:
-            raise UsageError(f"{option} {printable(text)!r}: {name} is not computed{nearest(name, names)}")
+            raise UsageError(f"{option} {quoted(text)}: {name} is not computed{nearest(name, names)}")
         if name in found:
             raise UsageError(f"{option}: {name} has two limits")
         found[name] = limit

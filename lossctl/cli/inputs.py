@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lossctl.cli.options import Data
-from lossctl.errors import DataError, UsageError, nearest, printable
+from lossctl.errors import DataError, UsageError, nearest, printable, quoted
 from lossctl.kernels.spec import Loss
 from lossctl.sources import columns, stream
 from lossctl.sources.aligned import Dataset, Place
@@ -132,10 +132,10 @@ def _further(losses: Sequence[Loss], texts: Sequence[str]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or not name or not value:
-            raise UsageError(f"--input {printable(text)!r}: NAME=COLUMN or NAME=FILE")
+            raise UsageError(f"--input {quoted(text)}: NAME=COLUMN or NAME=FILE")
         if name not in known:
             takes = f"; it takes {', '.join(known)}" if known else "; it takes none besides pred and target"
-            raise UsageError(f"--input: {losses[0].name} has no input {printable(name)!r}{takes}{nearest(name, known)}")
+            raise UsageError(f"--input: {losses[0].name} has no input {quoted(name)}{takes}{nearest(name, known)}")
         if name in further:
             raise UsageError(f"--input {printable(name)} is given twice")
         further[name] = value
@@ -148,13 +148,13 @@ def _labels(losses: Sequence[Loss], text: str | None) -> tuple[str, ...]:
     labels = tuple(part.strip() for part in text.split(","))
     different = {float(label) if NUMBER.fullmatch(label) else label for label in labels}  # 1 and 1.0 are one number
     if len(labels) < 2 or "" in labels or len(different) < len(labels):
-        raise UsageError(f"--labels {printable(text)!r}: two or more different names, separated by commas")
+        raise UsageError(f"--labels {quoted(text)}: two or more different names, separated by commas")
     for loss in losses:
         takes = loss.inputs[1].kind.labels if len(loss.inputs) > 1 else 0
         if takes == 0:
             raise UsageError(f"--labels: the targets of {loss.name} are not labels")
         if takes == 2 and len(labels) != 2:
-            raise UsageError(f"--labels {printable(text)!r}: {loss.name} has two classes, NEG,POS")
+            raise UsageError(f"--labels {quoted(text)}: {loss.name} has two classes, NEG,POS")
     return labels
 
 
@@ -174,14 +174,14 @@ def _holder(role: str, column: str, files: dict[str, _File]) -> _File:
     having = [f for f in files.values() if column in (f.opened.names or ())]
     if len(having) != 1 and column.startswith("@"):
         raise UsageError(
-            f"{role} column {printable(column)!r}: positions need one file, and here are {len(files)}: "
+            f"{role} column {quoted(column)}: positions need one file, and here are {len(files)}: "
             "name the column, or a file of its own"
         )
     if len(having) != 1:
         where = " and ".join(f.opened.where for f in files.values())
         which = "is in both" if having else "is in neither"
         near = nearest(column, [name for f in files.values() for name in f.opened.names or ()])
-        raise UsageError(f"{role} column {printable(column)!r} {which} of {where}: name a file of its own{near}")
+        raise UsageError(f"{role} column {quoted(column)} {which} of {where}: name a file of its own{near}")
     return having[0]
 
 

@@ -29,13 +29,13 @@ def listing(
     """List losses."""
     from dataclasses import replace
 
-    from lossctl.errors import UsageError, nearest, printable
+    from lossctl.errors import UsageError, nearest, quoted
     from lossctl.kernels.registry import catalogued
     from lossctl.report.catalogue import catalogue
 
     losses, notes = catalogued()
     families = list(dict.fromkeys(loss.family for loss in losses))
     if family is not None and family not in families:
-        raise UsageError(f"--family {printable(family)!r}: one of {', '.join(families)}{nearest(family, families)}")
+        raise UsageError(f"--family {quoted(family)}: one of {', '.join(families)}{nearest(family, families)}")
     report = catalogue([loss for loss in losses if family in (None, loss.family)])
     return replace(report, notes=notes), output

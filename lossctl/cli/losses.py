@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lossctl.errors import UsageError, printable
+from lossctl.errors import UsageError, printable, quoted
 from lossctl.kernels.registry import get_loss
 from lossctl.kernels.spec import Loss
 
@@ -24,8 +24,11 @@ def bind(text: str, params: Sequence[str] = ()) -> list[Loss]:
         for param in params:
             name, equals, value = param.partition("=")
             if not equals:
-                raise UsageError(f"-P {printable(param)!r}: NAME=VALUE")
-            given[name.strip().replace("-", "_")] = value.strip()
+                raise UsageError(f"-P {quoted(param)}: NAME=VALUE")
+            name = name.strip().replace("-", "_")
+            if name in given:
+                raise UsageError(f"-P {quoted(name)} is given twice")
+            given[name] = value.strip()
         bound = [bound[0].bind(**given)]
     names = [loss.spec for loss in bound]
     for name in names:

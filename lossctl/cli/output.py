@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from lossctl.cli.options import Output
-from lossctl.errors import UsageError, nearest, printable
+from lossctl.errors import UsageError, nearest, printable, quoted
 from lossctl.render import FORMATS, SUFFIXES, Style, renderer
 from lossctl.report import Report
 from lossctl.sources.stream import reason
@@ -58,7 +58,7 @@ def style_of(output: Output) -> Style:
     """Width and colour: stdout's, and what NO_COLOR, FORCE_COLOR, TERM and --color say."""
     if output.color not in ("auto", "always", "never"):
         near = nearest(output.color, ("auto", "always", "never"))
-        raise UsageError(f"--color {printable(output.color)!r}: auto, always or never{near}")
+        raise UsageError(f"--color {quoted(output.color)}: auto, always or never{near}")
     if output.precision is not None and not 1 <= output.precision <= 17:
         raise UsageError(f"--precision {output.precision}: from 1 to 17, where 17 digits always read back the same")
     terminal = output.output is None and sys.stdout is not None and sys.stdout.isatty()
@@ -151,7 +151,7 @@ def _to_file(path: str, write: Callable[[BinaryIO], None]) -> None:
             raise UsageError(f"-o {printable(path)}: {reason(error)}") from None
         return
     if not os.path.isdir(folder):
-        raise UsageError(f"-o {printable(path)}: there is no folder {printable(os.path.dirname(path))!r}")
+        raise UsageError(f"-o {printable(path)}: there is no folder {quoted(os.path.dirname(path))}")
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from lossctl import kernels
-from lossctl.errors import UsageError, nearest, printable
+from lossctl.errors import UsageError, nearest, printable, quoted
 from lossctl.kernels import plugins
 from lossctl.kernels.spec import Loss, from_function
 
@@ -58,9 +58,9 @@ def get_loss(spec: str) -> Loss:
         key, equals, value = part.partition("=")
         key = key.strip().replace("-", "_")
         if not equals or not key:
-            raise UsageError(f"loss {printable(spec)!r}: {printable(part)!r} is not param=value")
+            raise UsageError(f"loss {quoted(spec)}: {quoted(part)} is not param=value")
         if key in params:
-            raise UsageError(f"loss {printable(spec)!r}: parameter '{printable(key)}' is given twice")
+            raise UsageError(f"loss {quoted(spec)}: parameter '{printable(key)}' is given twice")
         params[key] = value.strip()
     return found.bind(**params)
 
@@ -72,10 +72,10 @@ def _split(spec: str) -> tuple[str, str, list[str]]:
     if dot_py:
         path, spec = head + ".py", tail
     elif spec.endswith(".py"):
-        raise UsageError(f"loss {printable(spec)!r}: name the function in it: {printable(spec)}:FUNCTION")
+        raise UsageError(f"loss {quoted(spec)}: name the function in it: {printable(spec)}:FUNCTION")
     name, *rest = spec.split(":")
     if not name.strip():
-        raise UsageError(f"loss {printable(spec)!r}: there is no name; see: lossctl list")
+        raise UsageError(f"loss {quoted(spec)}: there is no name; see: lossctl list")
     return path, name.strip(), rest
 
 
@@ -90,7 +90,7 @@ def _named(name: str) -> Loss:
         hint = f"; a function of {printable(name)}.py is written {printable(name)}.py:FUNCTION"
     else:
         hint = nearest(name, [*names, *offers]) or "; see: lossctl list"
-    raise UsageError(f"unknown loss {printable(name)!r}{hint}")
+    raise UsageError(f"unknown loss {quoted(name)}{hint}")
 
 
 def catalogued() -> tuple[list[Loss], list[str]]:
@@ -107,7 +107,7 @@ def _from_file(path: Path, name: str) -> Loss:
     if not callable(value) or isinstance(value, type):
         offered = list(_functions(sys.modules[_module_name(path)]))
         listed = f"; it has {', '.join(offered)}" if offered else ""
-        raise UsageError(f"{where} has no function {printable(name)!r}{listed}{nearest(name, offered)}")
+        raise UsageError(f"{where} has no function {quoted(name)}{listed}{nearest(name, offered)}")
     try:
         return replace(from_function(value), source=where, family=where)
     except UsageError as error:
@@ -124,7 +124,7 @@ def load_function(spec: str) -> Callable[..., Any]:
     where = printable(path)
     value = getattr(_import(Path(path), where), name.replace("-", "_"), None)
     if rest or not callable(value):
-        raise UsageError(f"{where} has no function {printable(':'.join([name, *rest]))!r}")
+        raise UsageError(f"{where} has no function {quoted(':'.join([name, *rest]))}")
     function: Callable[..., Any] = value
     return function
 
@@ -158,7 +158,7 @@ def _import(path: Path, where: str) -> ModuleType:
     sys.modules[name] = module  # while it runs, as an import has it
     try:
         exec(code, module.__dict__)  # noqa: S102 - the user named it to be run
-    except Exception as error:  # noqa: BLE001 - whatever the user's file raises
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's file raises
         del sys.modules[name]
         raise UsageError(f"{where}: cannot be imported: {type(error).__name__}: {printable(str(error))}") from None
     return module

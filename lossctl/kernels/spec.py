@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.errors import DataError, UsageError, nearest, printable
+from lossctl.errors import DataError, UsageError, nearest, printable, quoted
 from lossctl.kernels.domain import REAL, Interval
 from lossctl.kernels.kinds import Array, Dims, Kind, Real
 
@@ -193,7 +193,7 @@ class Loss:
         for name, value in params.items():
             if name not in known:
                 takes = f"it takes {', '.join(known)}" if known else "it takes none"
-                raise UsageError(f"{self.name} has no parameter {printable(name)!r}; {takes}{nearest(name, known)}")
+                raise UsageError(f"{self.name} has no parameter {quoted(name)}; {takes}{nearest(name, known)}")
             try:
                 bound[name] = known[name].parse(value) if isinstance(value, str) else known[name].check(value)
             except UsageError as error:
@@ -233,9 +233,13 @@ class Loss:
 
     def _shaped(self, what: str, value: object, shape: tuple[int, ...]) -> Array:
         try:
-            array = np.asarray(value, dtype=np.float64)
+            array = np.asarray(value)
         except (TypeError, ValueError):
-            raise DataError(f"{self._who}: {what}: {type(value).__name__} instead of an array of numbers") from None
+            array = np.asarray(None)  # of nothing
+        if array.dtype.kind not in "fiub":  # text would be parsed, and the imaginary part of a number dropped
+            held = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+            raise DataError(f"{self._who}: {what}: {held} instead of an array of numbers")
+        array = array.astype(np.float64, copy=False)
         if array.shape != shape:
             mean = "; a loss gives one number a sample, without a mean or sum" if array.ndim == 0 else ""
             raise DataError(f"{self._who}: {what} shape {array.shape} where {shape} is right{mean}")

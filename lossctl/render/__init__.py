@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TypeAlias
 
-from lossctl.errors import UsageError, nearest, printable
+from lossctl.errors import UsageError, nearest, quoted
 from lossctl.report import Report
 
 
@@ -43,6 +43,6 @@ def renderer(name: str) -> Renderer:
         UsageError: there is none of that name.
     """
     if name not in FORMATS:
-        raise UsageError(f"unknown format {printable(name)!r}: one of {', '.join(FORMATS)}{nearest(name, FORMATS)}")
+        raise UsageError(f"unknown format {quoted(name)}: one of {', '.join(FORMATS)}{nearest(name, FORMATS)}")
     found: Renderer = getattr(import_module(f"lossctl.render.{FORMATS[name]}"), name)
     return found

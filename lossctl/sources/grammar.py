@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.errors import printable
+from lossctl.errors import printable, quoted
 from lossctl.sources import stream
 
 NUMBER = re.compile(r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan)", re.IGNORECASE | re.ASCII)
@@ -100,7 +100,7 @@ class Dialect:
         if self.decimal == "." and re.fullmatch(r"[+-]?\d+,\d+(e[+-]?\d+)?", text, re.IGNORECASE | re.ASCII):
             return cause + "; a decimal comma wants --decimal ,"
         if text.casefold() in {"na", "n/a", "null", "none", "#n/a", "?", "-", "missing"}:
-            return cause + f"; if it means missing, say --na-values {printable(text)!r}"
+            return cause + f"; if it means missing, say --na-values {quoted(text)}"
         return cause
 
     def quanta(self, cells: Sequence[str]) -> npt.NDArray[np.float64]:

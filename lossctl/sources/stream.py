@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO, TypeAlias
 
-from lossctl.errors import DataError, UsageError, printable
+from lossctl.errors import DataError, UsageError, printable, quoted
 from lossctl.sources.compressed import decompressed
 
 # A piece of text is parsed into Python strings of some 60 bytes a cell, which are best kept in the cache.
@@ -193,11 +193,9 @@ def codecs_name(encoding: str) -> str:
     try:
         info = codecs.lookup(encoding)
     except (LookupError, ValueError):
-        raise UsageError(
-            f"unknown encoding {printable(encoding)!r}; for example utf-8, latin-1, cp1252, utf-16"
-        ) from None
+        raise UsageError(f"unknown encoding {quoted(encoding)}; for example utf-8, latin-1, cp1252, utf-16") from None
     if not getattr(info, "_is_text_encoding", True):
-        raise UsageError(f"{printable(encoding)!r} is not an encoding of text")
+        raise UsageError(f"{quoted(encoding)} is not an encoding of text")
     return info.name
 
 

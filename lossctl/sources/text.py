@@ -10,7 +10,7 @@ from itertools import chain
 
 import numpy as np
 
-from lossctl.errors import DataError, UsageError, printable
+from lossctl.errors import DataError, UsageError, quoted
 from lossctl.sources import columns, stream
 from lossctl.sources.grammar import WORD, CellError, Dialect, RecordError, is_counting, newlines, shown
 from lossctl.sources.source import Field, Options, Read, Rows, Source
@@ -237,9 +237,9 @@ def _dialect(delimiter: str | None, options: Options) -> Dialect:
         said = options.delimiter
         delimiter = _NAMED.get(said, said)
         if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n' or delimiter.isalnum()):
-            raise UsageError(f"--delimiter {printable(said)!r}: one character, or tab, or space for runs of blanks")
+            raise UsageError(f"--delimiter {quoted(said)}: one character, or tab, or space for runs of blanks")
     if len(options.decimal) != 1 or options.decimal not in ".,":
-        raise UsageError(f"--decimal {printable(options.decimal)!r}: '.' or ','")
+        raise UsageError(f"--decimal {quoted(options.decimal)}: '.' or ','")
     if options.decimal == delimiter:
         raise UsageError(f"--decimal and the delimiter are both {delimiter!r}: say --delimiter ';' or another one")
     return Dialect(delimiter, options.decimal, frozenset(v.strip(" \t") for v in options.na_values))

@@ -126,7 +126,7 @@ def test_every_format_is_named() -> None:
 
 
 def test_commands_and_options_exist() -> None:
-    options = {"--help"} | {
+    options = {"--help", "--install-completion"} | {
         option for command in COMMANDS.values() for p in command.params for option in p.opts + p.secondary_opts
     }
     for text in (TEXT, SAMPLES):

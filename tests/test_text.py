@@ -104,7 +104,7 @@ WRITTEN = st.one_of(
 BLANKS = st.text(" \t", max_size=2)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=500)
 @given(st.one_of(LETTERS, WRITTEN, st.tuples(BLANKS, WRITTEN, BLANKS).map("".join)))
 def test_a_cell_is_a_number_where_float_says_so(cell: str) -> None:
     """And float() is not asked about what only Python writes: 1_000, other scripts' digits, other blanks."""
@@ -214,7 +214,7 @@ def values_of(records: list[list[str]], chosen: list[int]) -> np.ndarray:
     return np.array([[float(record[i].strip(" \t")) for i in chosen] for record in records])
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(tables(), st.booleans(), st.integers(4, 40))
 def test_a_table_is_read_as_csv_reads_it(table: Table, mark: bool, piece: int) -> None:
     """Values, names and lines, whole and in pieces of a few bytes, with and without a byte-order mark."""
@@ -234,7 +234,7 @@ def test_a_table_is_read_as_csv_reads_it(table: Table, mark: bool, piece: int) -
 BAD = ["oops", "1_000", "0x1", "", "1e", "--1", "1e400", "٣", "1,5", "1 2"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(tables(), st.data(), st.integers(4, 40))
 def test_one_bad_cell_is_told_by_file_line_and_column(table: Table, data: st.DataObject, piece: int) -> None:
     row = data.draw(st.integers(1, len(table.records) - 1))
@@ -253,7 +253,7 @@ def test_one_bad_cell_is_told_by_file_line_and_column(table: Table, data: st.Dat
         assert fault(text, *positions(table), **how).startswith(where)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(tables(), st.data(), st.integers(4, 40))
 def test_one_ragged_row_is_told_by_file_and_line(table: Table, data: st.DataObject, piece: int) -> None:
     row = data.draw(st.integers(1, len(table.records) - 1))
@@ -266,7 +266,7 @@ def test_one_ragged_row_is_told_by_file_and_line(table: Table, data: st.DataObje
     assert told.startswith(f"x:{lines[row]}: {width + 1} cells where the header has {width}")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(tables(), st.integers(4, 40))
 def test_a_record_is_too_long_wherever_it_is_cut(table: Table, piece: int) -> None:
     """The limit is a matter of the record alone: one character less and it is refused, in any piece."""

@@ -67,7 +67,7 @@ class NpyFile:
                 f"{self.where}: {what}: shape {self.shape} of {self.dtype} is {declared} bytes, {told} follow"
             )
         if declared == 0:
-            raise DataError(f"{self.where}: no rows (shape {self.shape})")
+            raise DataError(f"{self.where}: no {'columns' if self.shape[0] else 'rows'} (shape {self.shape})")
 
     def _open(self, start: bytes) -> int:
         """Read the header; how many bytes of data it declares."""

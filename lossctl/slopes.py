@@ -38,14 +38,15 @@ class Spool:
     factor: float
 
     def chunks(self) -> Iterator[Array]:
-        """All rows in order."""
-        self.file.seek(0)
+        """All rows in order, once: the file is gone afterwards."""
         width = int(np.prod(self.shape, dtype=int))
         step = max(1, _ROWS // width)
-        for start in range(0, self.rows, step):
-            count = min(step, self.rows - start)
-            data = self.file.read(count * width * 8)
-            yield np.frombuffer(data).reshape(count, *self.shape) * self.factor + 0.0  # + 0.0: no -0.0
+        with self.file as file:
+            file.seek(0)
+            for start in range(0, self.rows, step):
+                count = min(step, self.rows - start)
+                data = np.frombuffer(file.read(count * width * 8)).reshape(count, *self.shape)
+                yield data * self.factor + 0.0  # + 0.0: no -0.0
 
 
 @dataclass(frozen=True)

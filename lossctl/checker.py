@@ -192,8 +192,8 @@ class CoupledError(Exception):
 def _edges(loss: Loss) -> tuple[float, float]:
     """The first and the last number of the domain of predictions: open bounds are outside."""
     domain = loss.inputs[0].kind.domain
-    low = np.nextafter(domain.low, np.inf) if domain.open_low else domain.low
-    high = np.nextafter(domain.high, -np.inf) if domain.open_high else domain.high
+    low = np.nextafter(domain.low, np.inf) if domain.open_low and np.isfinite(domain.low) else domain.low
+    high = np.nextafter(domain.high, -np.inf) if domain.open_high and np.isfinite(domain.high) else domain.high
     return float(low), float(high)
 
 

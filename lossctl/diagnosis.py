@@ -40,9 +40,10 @@ def diagnose(loss: Loss, tally: Tally, samples: int) -> str | None:
         return _ratio(loss, tally, samples)
     # What is off by less than an explanation may be, every explanation fits.
     large = np.median(bad.off[wrong]) > _SEEN * _FITS
-    for explain in (*_BY_PLACE, *(_BY_VALUE if large else ())):
-        if hint := explain(loss, tally, samples):
-            return hint
+    with np.errstate(all="ignore"):
+        for explain in (*_BY_PLACE, *(_BY_VALUE if large else ())):
+            if hint := explain(loss, tally, samples):
+                return hint
     return None
 
 
@@ -88,7 +89,7 @@ def _constant(bad: Cases) -> float | None:
 
 def _moving(good: Cases) -> np.ndarray:
     """Which samples that are right have a gradient that a mistake would have made wrong: in a tail none has."""
-    return np.asarray((np.abs(good.numeric) > 1e-3 * good.scale).any(axis=1))
+    return np.asarray(((np.abs(good.numeric) > 1e-3 * good.scale) & (good.verdict == Verdict.OK)).any(axis=1))
 
 
 def _short(x: float) -> float:
@@ -214,7 +215,7 @@ def _one_side(loss: Loss, tally: Tally, samples: int) -> str | None:
     bad, good = tally.bad, tally.good
     if len(good) < _ENOUGH or bad.given.shape[1] != 1:
         return None
-    good = good[_moving(good) & (good.verdict == Verdict.OK).any(axis=1)]
+    good = good[_moving(good)]
     # Of six quantities one separates the few from the many by chance, unless there are many ways to choose them.
     if len(good) < _ENOUGH or math.comb(len(bad) + len(good), len(bad)) < _WAYS:
         return None

@@ -34,7 +34,7 @@ RATIO = 4.0  # of consecutive steps: a power of two, so that steps stay exact
 # The first step, as a fraction of S: rounding, a few eps·2²² of |f|/S, is 4e-9 of the scale, and
 # structure of the loss down to a millionth of S is seen at once. (With 2⁻¹⁰ a dip of width 1 at
 # x = 3e5 is flat to the first step, and a gradient of 0 passed.)
-_FIRST = 2.0**-22
+FIRST = 2.0**-22
 # Beside the edge of a domain the loss may be singular there (log p), and its scale is the distance
 # to it: steps of that distance over 2⁸ bend −log p by 5e-6.
 _BESIDE = 2.0**-8
@@ -89,11 +89,18 @@ class Problem:
         x = self.x[:, j] if rows is None else self.x[rows, j]
         return x - self.low, self.high - x
 
+    @property
+    def bounded(self) -> bool:
+        """Whether the domain has an edge."""
+        return bool(np.isfinite(self.low) or np.isfinite(self.high))
+
     def first_step(self, j: int) -> Array:
         """Where to begin with coordinate j, for each sample."""
-        room = self.room(j, None)
-        # On the edge itself the width of the domain is all there is to measure by.
-        start = np.minimum(self.size * _FIRST, np.where(room > 0, room, self.reach(j, None)) * _BESIDE)
+        start = self.size * FIRST
+        if self.bounded:
+            room = self.room(j, None)
+            # On the edge itself the width of the domain is all there is to measure by.
+            start = np.minimum(start, np.where(room > 0, room, self.reach(j, None)) * _BESIDE)
         # A power of two, so that x + h and h/4 are exact wherever the digits of x allow it.
         return np.exp2(np.floor(np.log2(start)))
 
@@ -101,10 +108,12 @@ class Problem:
         """One step of coordinate j of some samples, whose loss is ``value``."""
         whole = self.x if rows is None else self.x[rows]
         x = whole[:, j]
-        both = (x + h <= self.high) & (x - h >= self.low)
-        below, above = self._sides(j, rows)
-        u = np.where(both | ~(below > above), h, -h)
-        v = np.where(both, -h, 2.0 * u)
+        u, v = h, -h
+        if self.bounded:
+            both = (x + h <= self.high) & (x - h >= self.low)
+            below, above = self._sides(j, rows)
+            u = np.where(both | ~(below > above), h, -h)
+            v = np.where(both, -h, 2.0 * u)
         points = []
         for offset in (u, v):
             moved = np.array(whole, order="F")

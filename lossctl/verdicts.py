@@ -16,7 +16,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.differences import EPS, RATIO, ULPS, Bools, Indices, Problem, Step
+from lossctl.differences import EPS, FIRST, RATIO, ULPS, Bools, Indices, Problem, Step
 from lossctl.kernels.kinds import Array
 
 # A settled difference may be uncertain by this many times rtol: a gradient off by 1e-5 of its scale
@@ -150,7 +150,10 @@ class _Coordinate:
         rows: Indices = np.arange(len(self.value))
         coarse, fine = self.coarse, self.fine
         for level in range(_DOWN):
-            right = self._judge(rows, coarse, fine)
+            still = ~self._judge(rows, coarse, fine)
+            rows, coarse, fine = rows[still], coarse[still], fine[still]
+            if not rows.size:
+                return
             self._remember(rows, coarse, fine)
             h = self.start[rows] * RATIO ** -(level + 2.0)
             # Below this rounding alone is more than a settled difference may be uncertain by. (The
@@ -160,7 +163,7 @@ class _Coordinate:
             # What looks wrong is followed further, to where rounding is as large as what is wrong.
             away = np.abs(self.given[rows] - self.numeric[rows])
             lost &= (self.streak[rows] == 0) | (4.0 * (least + fine.inner * RATIO) > away)
-            go = ~(right | lost) & (h > 0)
+            go = ~lost & (h > 0)
             rows, coarse = rows[go], fine[go]
             if not rows.size:
                 return
@@ -174,7 +177,11 @@ class _Coordinate:
         steps cannot resolve beside the rest of the loss (one class of many, of probability 1e-10)
         large ones do not see at all.
         """
+        if not self.p.bounded:
+            return
         rows = np.flatnonzero((self.verdict == Verdict.UNRESOLVED) & (self.streak == 0) & ~self.surprised)
+        # Elsewhere the first step is long enough, and a longer one meets its kink again a period on.
+        rows = rows[self.start[rows] < self.p.size[rows] * FIRST / 2.0]
         fine = self.coarse[rows]
         before = _extrapolated(fine, self.fine[rows])
         for level in range(1, _UP):

@@ -98,15 +98,15 @@ def _log_cosh(r: Array) -> Array:
 
 KERNELS: dict[str, Kernel] = {
     # smooth
-    "linear": Kernel(lambda x, t: 2 * x + 0 * t, lambda x, t: 2 + 0 * x),
+    "linear": Kernel(lambda x, t: 2 * x + 0 * t, lambda x, _t: 2 + 0 * x),
     "quartic": Kernel(lambda x, t: (x - t) ** 4, lambda x, t: 4 * (x - t) ** 3),
     "exp": Kernel(
         lambda x, t: np.exp(np.clip(x - t, -700, 700)),
         lambda x, t: np.exp(np.clip(x - t, -700, 700)) * (np.abs(x - t) < 700),
     ),
     "log cosh": Kernel(lambda x, t: _log_cosh(x - t), lambda x, t: np.tanh(x - t)),
-    "constant": Kernel(lambda x, t: 0 * x + 3.0, lambda x, t: 0 * x),
-    "zero": Kernel(lambda x, t: 0 * x, lambda x, t: 0 * x),
+    "constant": Kernel(lambda x, _t: 0 * x + 3.0, lambda x, _t: 0 * x),
+    "zero": Kernel(lambda x, _t: 0 * x, lambda x, _t: 0 * x),
     # flat far away
     "cauchy": Kernel(lambda x, t: 0.5 * np.log1p((x - t) ** 2), lambda x, t: (x - t) / (1 + (x - t) ** 2)),
     "welsch": Kernel(lambda x, t: -np.expm1(-((x - t) ** 2) / 2), lambda x, t: (x - t) * np.exp(-((x - t) ** 2) / 2)),
@@ -116,8 +116,8 @@ KERNELS: dict[str, Kernel] = {
         lambda x, t: np.where(np.abs(x - t) < 4.685, (x - t) * (1 - ((x - t) / 4.685) ** 2) ** 2, 0),
     ),
     "dip at 3e5": Kernel(
-        lambda x, t: -np.exp(-((x - 3e5) ** 2)),
-        lambda x, t: 2 * (x - 3e5) * np.exp(-((x - 3e5) ** 2)),
+        lambda x, _t: -np.exp(-((x - 3e5) ** 2)),
+        lambda x, _t: 2 * (x - 3e5) * np.exp(-((x - 3e5) ** 2)),
         draw=lambda rng, n: (3e5 + rng.uniform(-10, 10, n) * 10.0 ** rng.uniform(-6, 0, n), wide(rng, n)[1]),
     ),
     # steep, tiny
@@ -128,16 +128,16 @@ KERNELS: dict[str, Kernel] = {
         lambda x, t: 1e9 / np.cosh(np.minimum(np.abs(1e9 * (x - t)), 700)) ** 2,
         unresolved=0.02,
     ),
-    "softplus of 1e9·x": Kernel(lambda x, t: np.logaddexp(0, 1e9 * x) / 1e9, lambda x, t: 1 / (1 + np.exp(-1e9 * x))),
+    "softplus of 1e9·x": Kernel(lambda x, _t: np.logaddexp(0, 1e9 * x) / 1e9, lambda x, _t: 1 / (1 + np.exp(-1e9 * x))),
     "1e-12 · cauchy": Kernel(
         lambda x, t: 1e-12 * np.log1p((x - t) ** 2), lambda x, t: 1e-12 * 2 * (x - t) / (1 + (x - t) ** 2)
     ),
     # oscillating
-    "sin": Kernel(lambda x, t: np.sin(x), lambda x, t: np.cos(x)),
-    "sin of 1000·x": Kernel(lambda x, t: np.sin(1000 * x), lambda x, t: 1000 * np.cos(1000 * x)),
-    "sin of 1e6·x": Kernel(lambda x, t: np.sin(1e6 * x), lambda x, t: 1e6 * np.cos(1e6 * x), draw=small),
+    "sin": Kernel(lambda x, _t: np.sin(x), lambda x, _t: np.cos(x)),
+    "sin of 1000·x": Kernel(lambda x, _t: np.sin(1000 * x), lambda x, _t: 1000 * np.cos(1000 * x)),
+    "sin of 1e6·x": Kernel(lambda x, _t: np.sin(1e6 * x), lambda x, _t: 1e6 * np.cos(1e6 * x), draw=small),
     "x + 1e-7 sin(1e6·x)": Kernel(
-        lambda x, t: x + 1e-7 * np.sin(1e6 * x), lambda x, t: 1 + 0.1 * np.cos(1e6 * x), draw=small
+        lambda x, _t: x + 1e-7 * np.sin(1e6 * x), lambda x, _t: 1 + 0.1 * np.cos(1e6 * x), draw=small
     ),
     # kinks
     "abs": Kernel(lambda x, t: np.abs(x - t), lambda x, t: np.sign(x - t)),
@@ -147,10 +147,10 @@ KERNELS: dict[str, Kernel] = {
     ),
     "quantile": Kernel(lambda x, t: np.maximum(0.3 * (t - x), -0.7 * (t - x)), lambda x, t: np.where(t > x, -0.3, 0.7)),
     "two kinks 1e-7 apart": Kernel(
-        lambda x, t: np.abs(x) + np.abs(x - 1e-7), lambda x, t: np.sign(x) + np.sign(x - 1e-7)
+        lambda x, _t: np.abs(x) + np.abs(x - 1e-7), lambda x, _t: np.sign(x) + np.sign(x - 1e-7)
     ),
     # piecewise
-    "x² or 3x²": Kernel(lambda x, t: np.where(x > 0, 3 * x * x, x * x), lambda x, t: np.where(x > 0, 6 * x, 2 * x)),
+    "x² or 3x²": Kernel(lambda x, _t: np.where(x > 0, 3 * x * x, x * x), lambda x, _t: np.where(x > 0, 6 * x, 2 * x)),
     "huber, delta 1e-6": Kernel(
         lambda x, t: np.where(np.abs(x - t) < 1e-6, 0.5 * (x - t) ** 2, 1e-6 * (np.abs(x - t) - 0.5e-6)),
         lambda x, t: np.clip(x - t, -1e-6, 1e-6),
@@ -158,11 +158,11 @@ KERNELS: dict[str, Kernel] = {
     "|r|³": Kernel(lambda x, t: np.abs(x - t) ** 3, lambda x, t: 3 * (x - t) * np.abs(x - t)),
     "|r|^1.5": Kernel(lambda x, t: np.abs(x - t) ** 1.5, lambda x, t: 1.5 * np.sign(x - t) * np.sqrt(np.abs(x - t))),
     # domains that end
-    "sqrt": Kernel(lambda x, t: np.sqrt(x), lambda x, t: 0.5 / np.sqrt(x), draw=positive, low=0.0),
-    "log": Kernel(lambda x, t: -np.log(x), lambda x, t: -1 / x, draw=positive, low=0.0),
-    "poisson": Kernel(lambda x, t: x - t * np.log(x), lambda x, t: 1 - t / x, draw=positive, low=0.0),
+    "sqrt": Kernel(lambda x, _t: np.sqrt(x), lambda x, _t: 0.5 / np.sqrt(x), draw=positive, low=0.0),
+    "log": Kernel(lambda x, _t: -np.log(x), lambda x, _t: -1 / x, draw=positive, low=0.0),
+    "x − log x": Kernel(lambda x, _t: x - np.log(x), lambda x, _t: 1 - 1 / x, draw=positive, low=0.0),
     "x log x": Kernel(
-        lambda x, t: np.where(x == 0, 0.0, x * np.log(x)), lambda x, t: np.log(x) + 1, draw=unit, low=0.0, high=1.0
+        lambda x, _t: np.where(x == 0, 0.0, x * np.log(x)), lambda x, _t: np.log(x) + 1, draw=unit, low=0.0, high=1.0
     ),
     "entropy of two": Kernel(
         lambda x, t: -np.log1p(-x) * (1 - t) - t * np.log(x),
@@ -172,7 +172,7 @@ KERNELS: dict[str, Kernel] = {
         high=1.0,
     ),
     "sqrt of x(1 − x)": Kernel(
-        lambda x, t: np.sqrt(x * (1 - x)), lambda x, t: (0.5 - x) / np.sqrt(x * (1 - x)), draw=unit, low=0.0, high=1.0
+        lambda x, _t: np.sqrt(x * (1 - x)), lambda x, _t: (0.5 - x) / np.sqrt(x * (1 - x)), draw=unit, low=0.0, high=1.0
     ),
 }
 
@@ -255,15 +255,15 @@ def _one_coordinate(case: Case, scale: Array, rng: np.random.Generator) -> Array
 
 PLANTS: dict[str, Plant] = {
     "1e-5 of the scale": _off,
-    "factor 1.001": lambda case, scale, rng: 1.001 * case.gradient,
-    "half": lambda case, scale, rng: 0.5 * case.gradient,
-    "sign": lambda case, scale, rng: -case.gradient,
+    "factor 1.001": lambda case, _scale, _rng: 1.001 * case.gradient,
+    "half": lambda case, _scale, _rng: 0.5 * case.gradient,
+    "sign": lambda case, _scale, _rng: -case.gradient,
     "one branch": _branch,
     "one sample": _one_sample,
-    "1/n": lambda case, scale, rng: case.gradient / len(case.gradient),
-    "zero": lambda case, scale, rng: 0.0 * case.gradient,
-    "base 2": lambda case, scale, rng: case.gradient / np.log(2),
-    "next index": lambda case, scale, rng: np.roll(case.gradient, 1, axis=1 if case.gradient.shape[1] > 1 else 0),
+    "1/n": lambda case, _scale, _rng: case.gradient / len(case.gradient),
+    "zero": lambda case, _scale, _rng: 0.0 * case.gradient,
+    "base 2": lambda case, _scale, _rng: case.gradient / np.log(2),
+    "next index": lambda case, _scale, _rng: np.roll(case.gradient, 1, axis=1 if case.gradient.shape[1] > 1 else 0),
     "one sign a row": _one_coordinate,
 }
 
@@ -339,6 +339,7 @@ class Line:
 def line(name: str, points: int = POINTS, seeds: int = SEEDS) -> Line:
     """Check one kernel or loss, right and with every mistake."""
     found = Line(name, np.zeros(len(Verdict), int), {}, [])
+    np.seterr(all="ignore")  # in a process of its own; a plant multiplies infinite slopes by 0
     for seed, case in enumerate(cases(name, points, seeds)):
         right = case.check(case.gradient)
         found.counts += np.bincount(right.verdict.ravel(), minlength=len(Verdict))
@@ -507,15 +508,15 @@ def _rivals() -> list[Rival]:
 
     square = partial(Rival, value=lambda r: r * r, r=normal)
     wrong = [
-        square("half", gradient=lambda r, m: r, right=False),
-        square("sign", gradient=lambda r, m: -2 * r, right=False),
-        square("zero", gradient=lambda r, m: 0 * r, right=False),
-        square("1/n", gradient=lambda r, m: 2 * r / len(r), right=False),
-        square("base 2 (÷ log 2)", gradient=lambda r, m: 2 * r / math.log(2), right=False),
-        square("factor 1.0005", gradient=lambda r, m: 2.001 * r, right=False),
+        square("half", gradient=lambda r, _m: r, right=False),
+        square("sign", gradient=lambda r, _m: -2 * r, right=False),
+        square("zero", gradient=lambda r, _m: 0 * r, right=False),
+        square("1/n", gradient=lambda r, _m: 2 * r / len(r), right=False),
+        square("base 2 (÷ log 2)", gradient=lambda r, _m: 2 * r / math.log(2), right=False),
+        square("factor 1.0005", gradient=lambda r, _m: 2.001 * r, right=False),
         square("one branch (r > 1)", gradient=lambda r, m: m.where(r > 1, 3 * r, 2 * r), right=False),
         square("one sample", gradient=first_wrong, right=False),
-        square("off by 1e-5", gradient=lambda r, m: 2 * r + 2e-5, right=False),
+        square("off by 1e-5", gradient=lambda r, _m: 2 * r + 2e-5, right=False),
     ]
     small = [
         replace(w, words=f"{w.words}, r of 1e-3", r=lambda rng, n: 1e-3 * rng.normal(size=n))
@@ -523,8 +524,8 @@ def _rivals() -> list[Rival]:
         if w.words in {"half", "sign", "zero"}
     ]
     right = [
-        square("r²", gradient=lambda r, m: 2 * r, right=True),
-        replace(square("r² at x = 1e9", gradient=lambda r, m: 2 * r, right=True), offset=1e9),
+        square("r²", gradient=lambda r, _m: 2 * r, right=True),
+        replace(square("r² at x = 1e9", gradient=lambda r, _m: 2 * r, right=True), offset=1e9),
         Rival(
             "|r|, 1e-7 from the kink",
             abs,
@@ -533,7 +534,7 @@ def _rivals() -> list[Rival]:
             lambda rng, n: 1e-7 * rng.choice([-1.0, 1.0], n),
         ),
         Rival("|r|, on the kink", abs, lambda r, m: m.sign(r), True, lambda rng, n: 0.0 * rng.normal(size=n)),
-        Rival("r⁴, r to 1e3", lambda r: r**4, lambda r, m: 4 * r**3, True, lambda rng, n: 1e3 * rng.normal(size=n)),
+        Rival("r⁴, r to 1e3", lambda r: r**4, lambda r, _m: 4 * r**3, True, lambda rng, n: 1e3 * rng.normal(size=n)),
         Rival(
             "√|r| near 0",
             lambda r: abs(r) ** 0.5,
@@ -586,6 +587,7 @@ def _torch_timed(tool: str, reduction: str, n: str) -> None:
     target = np.zeros(int(n))
     resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
     says = _lossctl_says if tool == "lossctl" else _torch_says
+    __import__("lossctl.gradients" if tool == "lossctl" else "torch")  # not timed
     options: dict[str, Any] = {"fast_mode": True} if tool == "torch, fast_mode" else {}
     start = time.perf_counter()
     passed = says(rival, pred, target, reduction, **options)
@@ -638,9 +640,7 @@ def _within(tool: str, reduction: str, n: str) -> str:
     """The seconds a child took, or why there are none."""
     argv = [sys.executable, __file__, "-", "torch", tool, reduction, n]
     try:
-        done = subprocess.run(
-            argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT, check=False
-        )
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
         return f"> {TIMEOUT}"
     if done.returncode:

@@ -1,0 +1,428 @@
+"""The verdicts: the bar of the gradient check in small, and each guard of it taken away.
+
+The long run (100,000 points, 20 seeds) is ``python tests/bench/gradcheck.py bar``; kernels and mistakes are its.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from bench.gradcheck import KERNELS, PLANTS, Case, Kernel, kernel_case, loss_case, score, settings, told, wide
+
+from lossctl import differences, verdicts
+from lossctl.differences import Problem
+from lossctl.kernels.registry import registered
+from lossctl.points import sampled
+from lossctl.verdicts import Checked, Verdict, check
+
+Array = np.ndarray
+
+# Unresolved beyond 1 %, and why no difference can do better.
+DOCUMENTED = {
+    "x + 1e-7 sin(1e6·x)": 0.35,  # a wiggle of 1e-7 on a value of up to 100, whose last digit is 1e-14
+}
+BOUND = [loss.bind(**p) for loss in registered().values() for p in settings(loss)]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> object:
+    """Kernels at their edges divide by 0: what they give there is what is tested."""
+    with np.errstate(all="ignore"):
+        yield
+
+
+def rng_of(name: str, seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
+
+
+def one(f: Callable[[Array], Array], x: object, given: object, **others: object) -> Checked:
+    """The verdicts on a loss of one number."""
+    x, given = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(given, float))
+    options: dict = {"low": -np.inf, "high": np.inf, "rtol": 1e-6, "size": np.maximum(np.abs(x), 1.0), **others}
+    return check(Problem(lambda _rows, at: f(at[:, 0]), x[:, None], given[:, None], **options))
+
+
+def names(found: Checked) -> list[str]:
+    return [Verdict(v).name for v in found.verdict.ravel()]
+
+
+def assert_no_alarm(case: Case, found: Checked, unresolved: float = 0.01) -> None:
+    wrong = np.argwhere(found.verdict == Verdict.WRONG)
+    assert not wrong.size, told(case, case.gradient, found, *wrong[0])
+    assert (found.verdict == Verdict.UNRESOLVED).mean() <= unresolved
+
+
+def assert_caught(case: Case, right: Checked, mistake: str, rng: np.random.Generator) -> None:
+    """What is wrong by 1e-5 of its scale is never ok, and nothing of size goes through the whole check."""
+    given = PLANTS[mistake](case, right.scale, rng)
+    found = case.check(given)
+    result = score(case, given, found)
+    assert not result.missed, f"{mistake}: {result.example}"
+    away = np.abs(given - case.gradient)
+    judged = (right.verdict == Verdict.OK) & (away >= 1e-3 * found.scale) & (away > 0)
+    if judged.sum() > 10:  # not of one sample alone, which may be one that cannot be resolved
+        assert (found.verdict == Verdict.WRONG).any(), mistake
+
+
+# --- the bar ---
+
+
+@pytest.mark.parametrize("loss", BOUND, ids=lambda loss: loss.spec)
+def test_right_gradients_of_every_loss_raise_no_alarm(loss) -> None:
+    for seed in range(2):
+        case = loss_case(loss, sampled(loss, 1500, seed))
+        assert_no_alarm(case, case.check(case.gradient))
+
+
+@pytest.mark.parametrize("name", registered())
+def test_planted_mistakes_in_every_loss_are_caught(name) -> None:
+    loss = registered()[name]
+    case = loss_case(loss, sampled(loss, 600, 3))
+    right = case.check(case.gradient)
+    for mistake in PLANTS:
+        assert_caught(case, right, mistake, rng_of(mistake))
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernels_by_hand_raise_no_alarm_and_hide_no_mistake(name) -> None:
+    for seed in range(2):
+        case = kernel_case(KERNELS[name], rng_of(name, seed), 2000)
+        right = case.check(case.gradient)
+        assert_no_alarm(case, right, DOCUMENTED.get(name, KERNELS[name].unresolved))
+        for mistake in PLANTS:
+            assert_caught(case, right, mistake, rng_of(mistake, seed))
+
+
+@pytest.mark.parametrize("mistake", [m for m in PLANTS if m not in {"one sample", "next index"}])
+def test_a_mistake_everywhere_is_seen_nearly_everywhere(mistake) -> None:
+    """Not only never passed: of a smooth loss over twelve decades it is caught at 999 points of 1000."""
+    case = kernel_case(KERNELS["cauchy"], rng_of(mistake), 4000)
+    given = PLANTS[mistake](case, case.check(case.gradient).scale, rng_of(mistake))
+    result = score(case, given, case.check(given))
+    assert result.planted
+    assert result.caught >= 0.999 * result.planted
+
+
+def test_one_wrong_sample_in_many_is_the_one_that_is_told() -> None:
+    case = kernel_case(KERNELS["log cosh"], rng_of("many"), 100_000)
+    at = int(np.flatnonzero(np.abs(case.gradient[:, 0]) > 0.5)[17])
+    given = case.gradient.copy()
+    given[at] *= 1.0 + 2e-5
+    assert np.flatnonzero(case.check(given).verdict[:, 0] == Verdict.WRONG).tolist() == [at]
+
+
+NOISY = {
+    "float32 inside": Kernel(lambda x, t: (0.5 * (x - t).astype(np.float32) ** 2).astype(float), lambda x, t: x - t),
+    "1 − (1 − u²)³": Kernel(
+        lambda x, t: 1 - (1 - np.minimum(np.abs(x - t) / 4.685, 1.0) ** 2) ** 3,
+        lambda x, t: 6 / 4.685**2 * (x - t) * np.maximum(1 - ((x - t) / 4.685) ** 2, 0.0) ** 2,
+    ),
+    "log of cosh": Kernel(lambda x, t: np.log(np.cosh(x - t)), lambda x, t: np.tanh(x - t)),
+    "arcsin of √x": Kernel(
+        lambda x, _t: np.arcsin(np.sqrt(x)),
+        lambda x, _t: 0.5 / np.sqrt(x * (1 - x)),
+        draw=KERNELS["x log x"].draw,
+        low=0.0,
+        high=1.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_a_noisy_kernel_is_a_finding(name) -> None:
+    """A loss that has lost its digits cannot vouch for any gradient: the check fails, whatever was given."""
+    case = kernel_case(NOISY[name], rng_of(name), 4000)
+    found = case.check(case.gradient).verdict
+    bad = (found == Verdict.WRONG) | (found == Verdict.UNRESOLVED)
+    assert bad.mean() > 0.01
+
+
+# --- kinks ---
+
+
+def test_any_slope_between_the_sides_of_a_kink_passes_and_is_counted_as_a_kink() -> None:
+    found = one(np.abs, np.zeros(7), [-1.0, -0.5, 0.0, 0.5, 1.0, 1.001, -1.001])
+    assert names(found) == ["KINK"] * 5 + ["WRONG"] * 2
+    assert found.numeric[:, 0].tolist() == pytest.approx([-1.0, -0.5, 0.0, 0.5, 1.0, 1.0, -1.0], abs=1e-9)
+
+
+@pytest.mark.parametrize("x", [0.0, 1.0, -3.0, 1e-6, 1e6])
+def test_kinks_are_found_wherever_they_are(x) -> None:
+    low, high = -0.3, 0.7
+
+    def quantile(at: Array) -> Array:
+        return np.maximum(low * (at - x), high * (at - x))
+
+    given = [low, high, 0.0, low - 1e-3, high + 1e-3]
+    found = one(quantile, np.full(5, x), given)
+    assert names(found) == ["KINK", "KINK", "KINK", "WRONG", "WRONG"]
+
+
+@pytest.mark.parametrize("away", [1e-3, 1e-7, 1e-9, 1e-12])
+def test_beside_a_kink_only_the_slope_of_that_side_is_right(away) -> None:
+    found = one(np.abs, [away, -away, away, -away], [1.0, -1.0, -1.0, 0.0])
+    assert names(found)[:2] == ["OK", "OK"]
+    assert "OK" not in names(found)[2:]
+    assert "WRONG" in names(found)[2:]
+
+
+def test_a_jump_of_the_second_derivative_is_no_kink() -> None:
+    found = one(lambda x: np.where(x > 1, 2 * x - 1, x * x), [1.0, 1.0], [2.0, 2.001])
+    assert names(found) == ["OK", "WRONG"]
+
+
+# --- domains ---
+
+
+class Edges:
+    """A loss that remembers how far it was called."""
+
+    def __init__(self, f: Callable[[Array], Array]) -> None:
+        self.f, self.low, self.high = f, np.inf, -np.inf
+
+    def __call__(self, x: Array) -> Array:
+        self.low, self.high = min(self.low, x.min()), max(self.high, x.max())
+        return self.f(x)
+
+
+@pytest.mark.parametrize(
+    ("f", "g"),
+    [
+        (lambda x: -np.log(x), lambda x: -1 / x),
+        (np.sqrt, lambda x: 0.5 / np.sqrt(x)),
+        (lambda x: x * np.log(np.where(x == 0, 1, x)), lambda x: np.log(x) + 1),
+        (lambda x: 0 * x + 1.0, lambda x: 0 * x),
+        (lambda x: (x - 0.3) ** 2, lambda x: 2 * (x - 0.3)),
+    ],
+    ids=["log", "sqrt", "x log x", "constant", "brier"],
+)
+@pytest.mark.parametrize("size", [1.0, 1e9])
+@pytest.mark.parametrize("wrong", [0.0, 1.0])
+def test_a_loss_is_never_called_outside_its_domain(f, g, size, wrong) -> None:
+    """Not at the edge, not beside it, not with steps made for numbers a billion times as large."""
+    near = 10.0 ** np.arange(-320.0, -1.0, 5.0)
+    x = np.concatenate([[0.0, 1.0, 0.3, 0.5, 0.75], near, 1.0 - near])
+    seen = Edges(f)
+    one(seen, x, g(x) + wrong, low=0.0, high=1.0, size=np.full(len(x), size))
+    assert (seen.low, seen.high) == (0.0, 1.0)
+
+
+def test_a_domain_with_one_edge_is_kept_too() -> None:
+    seen = Edges(lambda x: -np.log(x))
+    x = 10.0 ** np.linspace(-300, 6, 200)
+    found = one(seen, x, -1 / x, low=0.0)
+    assert seen.low > 0.0
+    assert not (found.verdict == Verdict.WRONG).any()
+
+
+@pytest.mark.parametrize("x", [0.0, 1.0])
+def test_at_an_edge_the_differences_are_one_sided(x) -> None:
+    found = one(lambda p: (p - 0.3) ** 2, [x, x], [2 * (x - 0.3), 2 * (x - 0.3) + 1e-4], low=0.0, high=1.0)
+    assert names(found) == ["OK", "WRONG"]
+
+
+def test_no_room_to_step_is_unresolved() -> None:
+    """A domain of a single number has no differences."""
+    assert names(one(lambda x: x, [0.5], [1.0], low=0.5, high=0.5)) == ["UNRESOLVED"]
+
+
+# --- what is undefined ---
+
+
+def test_where_the_loss_or_its_slope_is_infinite_nothing_is_judged() -> None:
+    assert names(one(lambda p: -np.log(p), [0.0], [-np.inf], low=0.0)) == ["UNDEFINED"]
+    assert names(one(np.sqrt, [0.0, 0.0], [np.inf, 0.0], low=0.0)) == ["UNDEFINED"] * 2
+
+
+def test_a_loss_that_is_nan_is_not_passed_as_undefined() -> None:
+    assert names(one(lambda x: x * np.nan, [1.0, 2.0], [1.0, 0.0])) == ["UNRESOLVED"] * 2
+
+
+@pytest.mark.parametrize("given", [np.nan, np.inf, -np.inf])
+def test_a_gradient_that_is_no_number_is_wrong(given) -> None:
+    assert names(one(lambda x: x * x, [1.0, 0.0, 1e6], [given] * 3)) == ["WRONG"] * 3
+    assert names(one(np.abs, [0.0], [given])) == ["WRONG"]
+
+
+def test_a_class_that_is_ruled_out_is_undefined_and_the_others_are_judged() -> None:
+    """Logits of −inf: the loss is finite, and moves with the other logits alone."""
+    loss = registered()["sparse_softmax_cross_entropy"]
+    z = np.array([[1.0, -np.inf, 0.5], [-np.inf, -np.inf, 2.0]])
+    y = np.array([0.0, 2.0])
+    case = loss_case(loss, [z, y])
+    found = case.check(case.gradient)
+    assert (found.verdict == Verdict.UNDEFINED).tolist() == np.isinf(z).tolist()
+    assert (found.verdict[np.isfinite(z)] == Verdict.OK).all()
+    assert (case.check(case.gradient + 1e-3).verdict[0, [0, 2]] == Verdict.WRONG).all()
+
+
+# --- scales ---
+
+
+def test_a_coordinate_is_judged_by_the_largest_of_its_row() -> None:
+    """1e-7 of the row's largest slope is nothing that doubles could tell, 1e-4 is."""
+    x = np.ones((3, 2))
+    given = np.array([[1e6, 0.0], [1e6, 1.0], [1e6, 1e2]])
+    problem = Problem(lambda _r, p: 1e6 * p[:, 0] + 0 * p[:, 1], x, given, np.ones(3), -np.inf, np.inf, 1e-6)
+    assert names(check(problem)) == ["OK", "OK", "OK", "OK", "OK", "WRONG"]
+
+
+def test_slopes_that_a_long_first_step_saw_are_not_the_scale() -> None:
+    """A step of S·2⁻²² leaves a dip of width 1e-6 altogether: its slopes of 1e3 would hide a slope of 5e-4."""
+
+    def dip(x: Array) -> Array:
+        return 5e-4 * x + np.where(np.abs(x - 1e-5) < 1e-6, 0.0, 1e3 * (np.abs(x - 1e-5) - 1e-6))
+
+    size = np.full(2, 1e3)
+    assert names(one(dip, [1e-5, 1e-5], [5e-4, 0.0], size=size)) == ["OK", "WRONG"]
+
+
+def test_in_a_flat_tail_nothing_is_wrong_that_could_not_change_the_loss() -> None:
+    found = one(lambda x: -np.expm1(-(x**2) / 2), [40.0, 40.0, 40.0], [0.0, 1e-12, 1e-3])
+    assert names(found) == ["OK", "OK", "WRONG"]
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-12, 1.0, 1e12, 1e250])
+def test_the_unit_of_the_loss_does_not_matter(factor) -> None:
+    x = np.array([-3.0, 0.1, 2.0])
+    right = 2 * x * factor
+    assert names(one(lambda at: factor * at * at, x, right)) == ["OK"] * 3
+    assert names(one(lambda at: factor * at * at, x, right * (1 + 2e-5))) == ["WRONG"] * 3
+
+
+# --- precision ---
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_what_a_narrow_dtype_explains_is_not_wrong(dtype) -> None:
+    """Slack of a few of its ulps, and not more: a thousandth is wrong in float32, a tenth in float16."""
+    x = np.linspace(-3, 3, 41)
+    given = (2 * x).astype(dtype)
+    slack = 8 * float(np.finfo(dtype).eps) * 6.0
+    assert set(names(one(lambda at: at * at, x, given, slack=slack))) == {"OK"}
+    off = 1e-3 if dtype == np.float32 else 0.1
+    assert names(one(lambda at: at * at, x, given + off * 6, slack=slack)) == ["WRONG"] * 41
+
+
+def test_rtol_is_what_may_differ() -> None:
+    given = [2.0 * (1 + 1e-4), 2.0 * (1 + 1e-2)]
+    assert names(one(lambda x: x * x, [1.0, 1.0], given, rtol=1e-3)) == ["OK", "WRONG"]
+
+
+# --- what once went wrong ---
+
+
+def test_a_step_that_jumps_over_a_singularity_shows_nothing_right() -> None:
+    """−p·log q at q = 2e-8: a large step sees a slope near 0, and a gradient of 0 passed."""
+    q = [0.07800084224990574, 2.0861854795402383e-08, 0.9219988345262868, 1.4116792137833938e-10, 3.022207847198462e-07]
+    p = [0.98, 1.05e-8, 0.01999998, 1e-9, 8e-9]
+    case = loss_case(registered()["categorical_cross_entropy"], [np.array([q]), np.array([p])])
+    given = case.gradient.copy()
+    given[0, 1] = 0.0
+    assert abs(case.gradient[0, 1]) > 0.03 * np.abs(case.gradient).max()
+    assert case.check(case.gradient).verdict[0, 1] != Verdict.WRONG
+    assert case.check(given).verdict[0, 1] != Verdict.OK
+
+
+def test_a_step_that_knows_less_does_not_overrule_one_that_knows_more() -> None:
+    """Of sin 10⁶x the argument is rounded, small steps scatter, and one agreed with a gradient off by 1e-5."""
+    x = np.array([-4.165743915756972])
+    right = 1e6 * np.cos(1e6 * x)
+    given = right + 5.2  # 1e-5 of a scale of 515,971, which the first steps see
+    found = one(lambda at: np.sin(1e6 * at), x, given)
+    assert abs(given - right) >= 1e-5 * found.scale[0]
+    assert "OK" not in names(found)
+
+
+def test_a_step_of_whole_periods_does_not_hide_a_kink() -> None:
+    """Of a sawtooth a step of a thousand periods sees a horizontal line."""
+    found = one(lambda x: np.abs((x * 1024) % 2 - 1) / 1024, [100.0, 100.0, 100.0], [0.0, -1.0, -1.001])
+    assert names(found) == ["KINK", "KINK", "WRONG"]
+
+
+# --- each guard, taken away ---
+
+
+def far_tail() -> int:
+    """A gradient of 0 seven units from the bottom of a well of width 1, at x = 3e5, passes."""
+    x = np.array([3e5 + 7.0, 3e5 - 7.0])
+    found = one(lambda at: -np.expm1(-((at - 3e5) ** 2) / 2), x, [0.0, 0.0])
+    return int((found.verdict == Verdict.OK).sum())
+
+
+def oscillation() -> int:
+    """False alarms where the argument of a sine, up to 10¹², keeps four digits of a period."""
+    kernel = replace(KERNELS["sin of 1e6·x"], draw=wide)
+    case = kernel_case(kernel, rng_of("oscillation"), 20_000)
+    return max(int((case.check(case.gradient).verdict == Verdict.WRONG).sum()) - 100, 0)
+
+
+def hidden_by_the_first_step() -> int:
+    x = np.array([1e-5])
+
+    def dip(at: Array) -> Array:
+        return 5e-4 * at + np.where(np.abs(at - 1e-5) < 1e-6, 0.0, 1e3 * (np.abs(at - 1e-5) - 1e-6))
+
+    return int((one(dip, x, [0.0], size=np.array([1e3])).verdict == Verdict.OK).sum())
+
+
+def beside_edges(name: str, share: float) -> Callable[[], int]:
+    """Right gradients of a loss of probabilities beyond this share are unresolved."""
+
+    def count() -> int:
+        case = loss_case(registered()[name], sampled(registered()[name], 2000, 0))
+        found = case.check(case.gradient).verdict
+        return max(int((found == Verdict.UNRESOLVED).sum() - share * found.size), 0)
+
+    return count
+
+
+def missed(name: str) -> Callable[[], int]:
+    """Gradients off by 1e-5 of their scale that pass."""
+
+    def count() -> int:
+        case = kernel_case(KERNELS[name], rng_of(name), 20_000)
+        given = PLANTS["1e-5 of the scale"](case, case.check(case.gradient).scale, rng_of("off"))
+        return score(case, given, case.check(given)).missed
+
+    return count
+
+
+def not_caught(name: str) -> Callable[[], int]:
+    """Gradients off by 1e-5 of their scale that are not called wrong, beyond one in a hundred."""
+
+    def count() -> int:
+        case = kernel_case(KERNELS[name], rng_of(name), 4000)
+        given = PLANTS["1e-5 of the scale"](case, case.check(case.gradient).scale, rng_of("off"))
+        result = score(case, given, case.check(given))
+        return max(result.planted - result.caught - result.planted // 100, 0)
+
+    return count
+
+
+@pytest.mark.parametrize(
+    ("module", "constant", "value", "failures"),
+    [
+        (differences, "FIRST", 2.0**-10, far_tail),
+        (differences, "FIRST", 2.0**-30, not_caught("cauchy")),
+        (differences, "ULPS", 0.0, missed("log cosh")),
+        (differences, "_BESIDE", 0.5, beside_edges("kl_divergence", 0.007)),
+        (verdicts, "_STREAK", 1, oscillation),
+        (verdicts, "_SCALES", 0, hidden_by_the_first_step),
+        (verdicts, "_UNCERTAIN", 40.0, missed("sin of 1000·x")),
+        (verdicts, "_DOWN", 2, not_caught("cauchy")),
+        (verdicts, "_UP", 1, beside_edges("sparse_categorical_cross_entropy", 0.01)),
+        (verdicts, "_NEAR", 0.0, beside_edges("kl_divergence", 0.006)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_without_its_guard_the_check_fails_as_it_once_did(module, constant, value, failures, monkeypatch) -> None:
+    assert failures() == 0
+    monkeypatch.setattr(module, constant, value)
+    if hasattr(verdicts, constant):
+        monkeypatch.setattr(verdicts, constant, value)
+    assert failures() > 0

@@ -24,6 +24,7 @@ _ENOUGH = 3
 _WAYS = 10_000
 
 
+@np.errstate(all="ignore")  # what overflows fits nothing
 def diagnose(loss: Loss, tally: Tally, samples: int) -> str | None:
     """One line on how the gradient is wrong, or None where no simple explanation fits.
 
@@ -40,10 +41,9 @@ def diagnose(loss: Loss, tally: Tally, samples: int) -> str | None:
         return _ratio(loss, tally, samples)
     # What is off by less than an explanation may be, every explanation fits.
     large = np.median(bad.off[wrong]) > _SEEN * _FITS
-    with np.errstate(all="ignore"):
-        for explain in (*_BY_PLACE, *(_BY_VALUE if large else ())):
-            if hint := explain(loss, tally, samples):
-                return hint
+    for explain in (*_BY_PLACE, *(_BY_VALUE if large else ())):
+        if hint := explain(loss, tally, samples):
+            return hint
     return None
 
 
@@ -51,8 +51,7 @@ def _fits(cases: Cases, predicted: Array, factor: float = 1.0) -> bool:
     """Whether the prediction, ``factor`` times what is numeric, is what was given at every wrong coordinate."""
     wrong = cases.wrong
     tolerance = _FITS * np.broadcast_to(cases.scale, wrong.shape)[wrong] + 4.0 * max(factor, 1.0) * cases.error[wrong]
-    with np.errstate(all="ignore"):
-        return bool((np.abs(cases.given[wrong] - predicted[wrong]) <= tolerance).all())
+    return bool((np.abs(cases.given[wrong] - predicted[wrong]) <= tolerance).all())
 
 
 def _same_everywhere(loss: Loss, tally: Tally, samples: int) -> str | None:
@@ -76,10 +75,9 @@ def _ratio(loss: Loss, tally: Tally, samples: int) -> str | None:
 def _constant(bad: Cases) -> float | None:
     """The one number that given ÷ numeric is at every wrong coordinate."""
     wrong = bad.wrong
-    with np.errstate(all="ignore"):
-        ratios = bad.given[wrong] / bad.numeric[wrong]
-        # Where the numeric slope is known to four digits the ratio is; where it is nothing it says nothing.
-        sure = (bad.error[wrong] <= _FITS * np.abs(bad.numeric[wrong])) & np.isfinite(ratios)
+    ratios = bad.given[wrong] / bad.numeric[wrong]
+    # Where the numeric slope is known to four digits the ratio is; where it is nothing it says nothing.
+    sure = (bad.error[wrong] <= _FITS * np.abs(bad.numeric[wrong])) & np.isfinite(ratios)
     if np.count_nonzero(sure) < _ENOUGH:
         return None
     ratio = float(np.median(ratios[sure]))
@@ -157,19 +155,15 @@ def _logit(loss: Loss, tally: Tally, samples: int) -> str | None:
         if _fits(bad, by_logit):
             return "given is the derivative with respect to the logits, through the softmax; say --wrt logits"
     if kind == "Logits":
-        with np.errstate(all="ignore"):
-            p = np.exp(pred - pred.max(axis=1, keepdims=True))
-            p /= p.sum(axis=1, keepdims=True)
-            through = p * (bad.given - (p * bad.given).sum(axis=1, keepdims=True))
-            if (np.abs(through - bad.numeric) <= _FITS * bad.scale + 4.0 * bad.error)[bad.wrong].all():
-                return "given is the derivative with respect to the probabilities, not to the logits"
+        p = np.exp(pred - pred.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        through = p * (bad.given - (p * bad.given).sum(axis=1, keepdims=True))
+        if (np.abs(through - bad.numeric) <= _FITS * bad.scale + 4.0 * bad.error)[bad.wrong].all():
+            return "given is the derivative with respect to the probabilities, not to the logits"
     if kind == "Real" and pred.shape[1] == 1:
         p = 1.0 / (1.0 + np.exp(-pred))
-        with np.errstate(all="ignore"):
-            if _fits(bad, bad.numeric / (p * (1.0 - p))):
-                return (
-                    "numeric ÷ given is p(1 − p): it is the derivative with respect to the probability, not the logit"
-                )
+        if _fits(bad, bad.numeric / (p * (1.0 - p))):
+            return "numeric ÷ given is p(1 − p): it is the derivative with respect to the probability, not the logit"
     return None
 
 
@@ -222,8 +216,7 @@ def _one_side(loss: Loss, tally: Tally, samples: int) -> str | None:
     ratio = _constant(bad)
     there = "" if ratio is None else f"; there given ÷ numeric is {number(_short(ratio))}"
     for words, of in _quantities(loss):
-        with np.errstate(all="ignore"):
-            wrong, right = of(bad.inputs), of(good.inputs)
+        wrong, right = of(bad.inputs), of(good.inputs)
         if wrong.min() > right.max():
             return f"wrong only where {words} > {_between(right.max(), wrong.min())}, right below{there}"
         if wrong.max() < right.min():
@@ -259,8 +252,7 @@ def _kinks(loss: Loss, tally: Tally, samples: int) -> str | None:
     if len(good) < _ENOUGH or bad.given.shape[1] != 1:
         return None
     for words, of in _quantities(loss):
-        with np.errstate(all="ignore"):
-            wrong, right = of(bad.inputs), of(good.inputs)
+        wrong, right = of(bad.inputs), of(good.inputs)
         if "pred" in words and (wrong == wrong[0]).all() and not (right == wrong[0]).any():
             at = "pred equals target" if "−" in words and not wrong[0] else f"{words} is {number(float(wrong[0]))}"
             return f"wrong only where {at}: at a kink any value between the one-sided slopes is right"

@@ -1,0 +1,573 @@
+"""``lossctl.gradcheck`` in Python: what it says of every loss, of objectives, batches, domains and bad arguments.
+
+The explanations one by one and the commands are in test_diagnosis.py, the verdicts in test_verdicts.py.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lossctl
+from lossctl import Positive, Probabilities, Probability, Real, engine, loss
+from lossctl.errors import DataError, UsageError
+from lossctl.kernels.registry import registered
+from lossctl.kernels.spec import Finish
+from lossctl.verdicts import Verdict
+
+RNG = np.random.default_rng(0)
+N, K = 300, 7
+PRED, TARGET = RNG.normal(size=(2, N))
+R = PRED - TARGET
+LOGITS, LABELS = RNG.normal(size=(N, K)), RNG.integers(0, K, N)
+CE = "sparse_softmax_cross_entropy"
+
+
+def softmax(z: np.ndarray) -> np.ndarray:
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def own(name: str) -> Callable[..., np.ndarray]:
+    """The gradient function of a registered loss, of arrays that it does not prove."""
+
+    def gradient(*arrays: np.ndarray) -> np.ndarray:
+        thunk = registered()[name].evaluate(*arrays)[1]
+        assert thunk is not None
+        with np.errstate(all="ignore"):
+            return thunk()
+
+    return gradient
+
+
+def spoilt(name: str, mistake: Callable[..., np.ndarray]) -> lossctl.GradCheck:
+    """The check of a registered loss at drawn points, its own gradient gone through ``mistake``."""
+
+    def gradient(*arrays: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return mistake(own(name)(*arrays), *arrays)
+
+    return lossctl.gradcheck(name, grad=gradient)
+
+
+# --- every loss, at points over twelve decades ---
+
+
+@pytest.mark.parametrize("name", registered())
+def test_a_right_gradient_passes_whatever_the_seed(name) -> None:
+    for seed in range(8):
+        found = lossctl.gradcheck(name, seed=seed)
+        assert found, repr(found)
+        assert not found.counts["wrong"]
+        assert found.hint is None
+
+
+@pytest.mark.parametrize(
+    "spec", ["huber:delta=1e-6", "huber:delta=1e6", "pseudo_huber:delta=1e-6", "hinge:margin=1e-6"]
+)
+def test_parameters_far_from_1_do_not_make_points_that_cannot_be_resolved(spec) -> None:
+    """A mark a millionth from a target of a million is between two doubles: there are no points beside it."""
+    for seed in range(5):
+        assert lossctl.gradcheck(spec, seed=seed)
+
+
+@pytest.mark.parametrize("name", registered())
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (0.5, "is 0.5 at every sample: a factor of 2 is missing"),
+        (2.0, "is 2 at every sample: a factor of 2 too much"),
+        (-1.0, "is -1 at every sample: the sign is wrong"),
+        (2000.0, "is 2000 at every sample: n = 2,000: it was multiplied by the number of samples"),
+        (
+            1 / 2000,
+            "is 0.0005 at every sample: 1/n: it is the gradient of the mean over n = 2,000; say --reduction mean",
+        ),
+        (1 / math.log(2), "is 1.443 at every sample: 1/log 2: the loss was taken in bits"),
+    ],
+    ids=["half", "two", "sign", "n", "1/n", "bits"],
+)
+def test_a_factor_is_named_for_every_loss(name, factor, words) -> None:
+    found = spoilt(name, lambda g, *_: factor * g)
+    assert found.hint == f"given ÷ numeric {words}"
+
+
+@pytest.mark.parametrize("name", registered())
+def test_silence_where_no_simple_explanation_fits(name) -> None:
+    """Noise, two mistakes at once, and what is too small to tell one explanation from the other."""
+    rng = np.random.default_rng(1)
+    for mistake in (
+        lambda g, *_: g * (1 + 0.3 * rng.normal(size=g.shape)),
+        lambda g, *_: g * rng.choice([0.5, -1.0, 1.0], g.shape),
+        lambda g, *_: g * (1 + 5e-5 * rng.normal(size=g.shape)),
+    ):
+        found = spoilt(name, mistake)
+        assert not found
+        assert found.hint is None
+
+
+# --- explanations that test_diagnosis.py does not plant ---
+
+
+def hint(*args: Any, **options: Any) -> str | None:
+    found = lossctl.gradcheck(*args, **options)
+    assert not found
+    return found.hint
+
+
+def test_a_branch_is_told_with_where_it_begins_and_what_it_gives() -> None:
+    assert hint("mse", PRED, TARGET, np.where(R > 0.25, R, 2 * R)) == (
+        "wrong only where pred − target > 0.25, right below; there given ÷ numeric is 0.5"
+    )
+    assert hint("mse", PRED, TARGET, np.where(TARGET < -0.7, 3 * R, 2 * R)) == (
+        "wrong only where target < -0.7, right above; there given ÷ numeric is 1.5"
+    )
+    sign = np.sign(TARGET)
+    given = np.where(sign * PRED > 1, -sign, lossctl.get_loss("hinge").gradient(PRED, sign))
+    assert hint("hinge", PRED, sign, given) == "wrong only where target·pred > 1, right below"
+
+
+def test_a_branch_is_told_at_drawn_points_too() -> None:
+    """Over twelve decades: the samples right by chance are those in a tail, and say nothing."""
+    found = spoilt("huber", lambda g, p, t: np.where(np.abs(p - t) > 1, p - t, g))
+    # Where it begins the mistake is nothing: how far beyond it is seen is what the check can tell.
+    begins = re.fullmatch(r"wrong only where \|pred − target\| > (\S+), right below", str(found.hint))
+    assert begins is not None
+    assert 1.0 <= float(begins[1]) < 1.00001
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "words"),
+    [
+        ("mae", lambda p, t: p == t, "pred equals target"),
+        ("hinge", lambda p, t: p * t == 1, "target·pred is 1"),
+        ("hinge:margin=-2", lambda p, t: p * t == -2, "target·pred is -2"),
+    ],
+)
+def test_a_kink_is_told_wherever_the_loss_has_it(name, at, words) -> None:
+    bound = lossctl.get_loss(name)
+    kind = bound.inputs[1].kind.name
+    target = np.sign(TARGET) if kind == "Sign" else TARGET
+    kinked = target * bound.params.get("margin", 1.0) if kind == "Sign" else target
+    pred = np.where(np.arange(N) % 10 == 0, kinked, PRED)
+    given = np.where(at(pred, target), 3.0, bound.gradient(pred, target))
+    assert hint(name, pred, target, given) == (
+        f"wrong only where {words}: at a kink any value between the one-sided slopes is right"
+    )
+
+
+def test_three_wrong_samples_of_six_are_no_branch() -> None:
+    """Some quantity always separates three from three."""
+    pred, target = PRED[:6], TARGET[:6]
+    given = 2 * (pred - target) * np.where(np.argsort(np.argsort(pred)) < 3, [0.3, 0.7, 2, 0.1, 5, 1.1], 1.0)
+    assert hint("mse", pred, target, given) is None
+
+
+def test_the_derivative_by_probabilities_instead_of_logits() -> None:
+    by_probability = lossctl.get_loss("scce").gradient(softmax(LOGITS), LABELS)
+    assert hint(CE, LOGITS, LABELS, by_probability) == (
+        "given is the derivative with respect to the probabilities, not to the logits"
+    )
+
+
+def test_a_renormalised_cross_entropy() -> None:
+    """−log(p[y]/Σp) has +1 in every coordinate: one constant along each row, here the same in all."""
+    p = softmax(LOGITS)
+    given = lossctl.get_loss("scce").gradient(p, LABELS) + 1
+    assert "one constant along each row: the gradient of a loss that renormalises" in str(
+        hint("scce", p, LABELS, given)
+    )
+
+
+def test_a_gradient_that_is_0_at_some_samples_was_not_computed_there() -> None:
+    given = np.where(np.arange(N) % 2 == 0, 0.0, 2 * R)
+    assert hint("mse", PRED, TARGET, given) == "given ÷ numeric is 0 at every wrong sample: it was not computed there"
+
+
+# --- objectives ---
+
+
+def objective(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return 2 * (a - b), np.full_like(a, 2.0)
+
+
+def test_the_second_derivative_counts() -> None:
+    """A wrong second array fails the check, though the gradient is right."""
+    right = lossctl.gradcheck("mse", PRED, TARGET, objective)
+    assert right
+    assert right.second is not None
+    assert right.second.passed
+    wrong = lossctl.gradcheck("mse", PRED, TARGET, lambda a, b: (2 * (a - b), np.ones_like(a)))
+    assert not wrong
+    assert wrong.passed  # of the gradient alone
+    assert wrong.second is not None
+    assert wrong.second.counts["wrong"] == N
+    assert repr(wrong).splitlines()[:2] == [
+        "gradient check of mse: ok (300 ok of 300 coordinates)",
+        "second derivative check of mse: FAIL (300 wrong of 300 coordinates)",
+    ]
+    assert not lossctl.gradcheck("mse", grad=lambda a, b: (2 * (a - b), np.ones_like(a)))
+
+
+def test_the_order_of_arguments_is_said() -> None:
+    def swapped(y: np.ndarray, y_hat: np.ndarray) -> np.ndarray:
+        return 2 * (y_hat - y)
+
+    assert not lossctl.gradcheck("mse", PRED, TARGET, swapped)
+    assert lossctl.gradcheck("mse", PRED, TARGET, swapped, signature="target,pred")
+
+    def boosted(y_hat: np.ndarray, data: Any) -> tuple[np.ndarray, np.ndarray]:
+        assert not data.get_weight().size
+        return objective(y_hat, data.get_label())
+
+    assert lossctl.gradcheck("mse", PRED, TARGET, boosted, signature="pred,dataset")
+    with pytest.raises(UsageError, match="boosted: AttributeError"):
+        lossctl.gradcheck("mse", PRED, TARGET, boosted)
+
+
+def test_an_objective_cannot_change_the_data() -> None:
+    def vandal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        a -= b
+        a *= 2
+        return a
+
+    pred = PRED.copy()
+    assert lossctl.gradcheck("mse", pred, TARGET, vandal)
+    np.testing.assert_array_equal(pred, PRED)
+
+
+def test_an_objective_on_logits() -> None:
+    label = (TARGET > 0) * 1.0
+
+    def binary(x: np.ndarray, t: np.ndarray, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        p = 1 / (1 + np.exp(-x))
+        return p - t, scale * p * (1 - p)
+
+    assert lossctl.gradcheck("bce", PRED, label, binary, wrt="logits")
+    assert not lossctl.gradcheck("bce", PRED, label, lambda x, t: binary(x, t, 2.0), wrt="logits")
+
+
+def test_differences_of_an_objective_stay_inside_the_domain() -> None:
+    seen = []
+
+    def by_probability(p: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        seen.append((p.min(), p.max()))
+        return (1 - t) / (1 - p) - t / p, (1 - t) / (1 - p) ** 2 + t / p**2
+
+    p = np.array([1e-12, 1e-3, 0.3, 1 - 1e-9])
+    lossctl.gradcheck("bce", p, [1.0, 0.0, 1.0, 0.0], by_probability)
+    assert min(low for low, _ in seen) > 0
+    assert max(high for _, high in seen) < 1
+
+
+# --- batches ---
+
+
+def centred(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r = pred - pred.mean() - (target - target.mean())
+    return r * r, 2 * r
+
+
+def half(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    value, gradient = centred(pred, target)
+    return value, gradient / 2
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize(
+    ("n", "how"), [(200, "every coordinate of the batch, one by one"), (2000, "24 random directions")]
+)
+def test_a_batch_is_checked_as_one_and_says_how(declared, n, how) -> None:
+    pred, target = np.random.default_rng(2).normal(size=(2, n))
+    right, wrong = (loss(coupled=True)(f) if declared else f for f in (centred, half))
+    found = lossctl.gradcheck(right, pred, target)
+    assert found, repr(found)
+    assert (found.how, found.samples) == (how, n)
+    found = lossctl.gradcheck(wrong, pred, target)
+    assert not found
+    assert found.hint == "given ÷ numeric is 0.5 at every sample: a factor of 2 is missing"
+
+
+def test_a_batch_whose_predictions_are_all_the_same_is_noticed() -> None:
+    """As in the first round of boosting: moving one sample to the place of another moves nothing."""
+    found = lossctl.gradcheck(centred, np.full(50, 0.5), TARGET[:50])
+    assert found
+    assert found.how
+
+
+def test_a_nan_somewhere_does_not_hide_that_samples_depend_on_each_other() -> None:
+    def some_nan(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, gradient = centred(pred, target)
+        return np.where(np.arange(len(pred)) == 3, np.nan, value), gradient
+
+    assert lossctl.gradcheck(some_nan, PRED, TARGET).how
+
+
+@pytest.mark.parametrize("name", registered())
+def test_no_loss_of_the_catalogue_is_taken_for_a_batch(name) -> None:
+    assert not lossctl.gradcheck(name, samples=100).how
+
+
+def test_one_wrong_element_of_a_batch_is_seen_among_the_others() -> None:
+    def one_off(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, gradient = centred(pred, target)
+        gradient[17] += 0.01
+        return value, gradient
+
+    found = lossctl.gradcheck(one_off, PRED, TARGET)
+    assert np.flatnonzero(found.verdict[:, 0] == Verdict.WRONG).tolist() == [17]
+    pred, target = np.random.default_rng(3).normal(size=(2, 5000))
+    found = lossctl.gradcheck(one_off, pred, target)
+    assert not found
+    assert "direction " in repr(found)
+
+
+@pytest.mark.parametrize("n", [100, 2000])
+def test_a_batch_of_float32_gradients_is_judged_as_float32(n) -> None:
+    pred, target = np.random.default_rng(4).normal(size=(2, n))
+    given = centred(pred, target)[1].astype(np.float32)
+    batch = loss(coupled=True)(centred)
+    assert lossctl.gradcheck(batch, pred, target, given)
+    assert not lossctl.gradcheck(batch, pred, target, given * np.float32(1.001))
+
+
+# --- domains ---
+
+
+def guarded(kind: Any, f: Callable[..., Any], inside: Callable[[np.ndarray], bool], *, coupled: bool = False) -> Any:
+    """A loss that refuses predictions outside its domain."""
+
+    def kernel(pred, target: Real) -> Any:
+        assert inside(pred), f"called at {pred.min()} … {pred.max()}"
+        with np.errstate(all="ignore"):
+            return f(pred, target)
+
+    kernel.__annotations__["pred"] = kind
+    return loss(coupled=coupled)(kernel)
+
+
+def log_loss(p: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return -np.log(p), -1 / p
+
+
+def test_an_open_edge_is_never_touched() -> None:
+    """Powers of two are whole steps away from 0, which does not belong to the domain."""
+    bound = guarded(Positive, lambda x, _t: (1e9 + x - np.log(x), 1 - 1 / x), lambda x: (x > 0).all())
+    x = 2.0 ** np.arange(-60.0, 20.0)
+    assert not lossctl.gradcheck(bound, x, np.zeros(len(x))).counts["wrong"]
+    assert not lossctl.gradcheck(bound).counts["wrong"]
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+@pytest.mark.parametrize("n", [50, 1000])
+def test_probabilities_stay_probabilities(coupled, n) -> None:
+    def inside(p: np.ndarray) -> bool:
+        return bool(((p >= 0) & (p <= 1)).all())
+
+    bound = guarded(Probability, log_loss, inside, coupled=coupled)
+    p = np.concatenate([10.0 ** np.linspace(-12, -0.1, n // 2), 1 - 10.0 ** np.linspace(-12, -1, n // 2), [1.0]])
+    found = lossctl.gradcheck(bound, p, np.zeros(len(p)))
+    assert not found.counts["wrong"], repr(found)
+    if coupled:
+        assert found.how
+        assert found
+        wrong = guarded(Probability, lambda p, _t: (-np.log(p), -1.01 / p), inside, coupled=True)
+        assert not lossctl.gradcheck(wrong, p, np.zeros(len(p)))
+
+
+def test_rows_of_probabilities_are_moved_off_the_simplex_but_not_out_of_the_interval() -> None:
+    def entropy(p: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return (p * np.log(np.where(p > 0, p, 1))).sum(axis=1), np.log(p) + 1
+
+    bound = guarded(Probabilities, entropy, lambda p: bool(((p >= 0) & (p <= 1)).all()))
+    assert not lossctl.gradcheck(bound).counts["wrong"]
+
+
+# --- one's own loss ---
+
+
+def test_a_function_needs_no_data_and_its_points_are_those_of_the_seed() -> None:
+    def square(pred, target):
+        return (pred - target) ** 2, 2 * (pred - target)
+
+    first, again, other = (lossctl.gradcheck(square, seed=seed, samples=123) for seed in (5, 5, 6))
+    assert first
+    assert first.checked == 123
+    np.testing.assert_array_equal(first.given, again.given)
+    np.testing.assert_array_equal(first.numeric, again.numeric)
+    assert not np.array_equal(first.given, other.given)
+
+
+def test_points_crowd_the_kinks() -> None:
+    """Of 2000 points of mae some lie on the kink, and some so near that only the smallest steps see the side."""
+    found = lossctl.gradcheck("mae")
+    assert found.counts["kink"] > 50
+    sides = lossctl.gradcheck(lambda pred, target: (np.abs(pred - target), np.where(pred > target, 1.0, -1.0)))
+    assert sides.counts["kink"] > 50
+    assert not lossctl.gradcheck(lambda pred, target: (np.abs(pred - target), 0 * pred + 1.0))
+
+
+def test_a_loss_that_is_nan_does_not_pass() -> None:
+    found = lossctl.gradcheck(lambda pred, _target: (pred * np.nan, 2 * pred))
+    assert not found
+    assert found.counts["unresolved"] == found.checked
+
+
+def test_a_loss_of_float32_is_a_finding() -> None:
+    def narrow(pred, target):
+        r = (pred - target).astype(np.float32)
+        return 0.5 * r * r, (pred - target)
+
+    assert not lossctl.gradcheck(narrow)
+
+
+def test_what_a_loss_takes_besides_is_drawn_or_given() -> None:
+    def scaled(pred, target, scale):
+        return scale * (pred - target) ** 2, 2 * scale * (pred - target)
+
+    assert lossctl.gradcheck(scaled)
+    assert lossctl.gradcheck(scaled, PRED, TARGET, inputs={"scale": np.full(N, 3.0)})
+    assert not lossctl.gradcheck(scaled, PRED, TARGET, 2 * R, inputs={"scale": np.full(N, 3.0)})
+    with pytest.raises(UsageError, match="scale"):
+        lossctl.gradcheck(scaled, PRED, TARGET)
+
+
+def test_the_finish_of_a_loss_is_checked_as_a_function_of_one_number() -> None:
+    rmse = lossctl.get_loss("rmse")
+    assert rmse.finish is not None
+    found = lossctl.gradcheck(rmse, samples=100)
+    assert found
+    assert found.checked == 300  # and 200 means
+    wrong = replace(rmse, finish=Finish(math.sqrt, lambda mean: 1 / math.sqrt(mean), per_sample="r²"))
+    found = lossctl.gradcheck(wrong, samples=100)
+    assert not found
+    assert found.hint == "the derivative of its finish is wrong"
+
+
+# --- reductions and weights ---
+
+
+@pytest.mark.parametrize("spec", ["mse", "rmse", CE])
+def test_a_mean_that_is_taken_for_each_sample_is_named(spec) -> None:
+    arrays = (LOGITS, LABELS) if spec == CE else (PRED, TARGET)
+    given = lossctl.get_loss(spec).gradient(*arrays)
+    assert lossctl.gradcheck(spec, *arrays, given)
+    assert "1/n: it is the gradient of the mean over n = 300" in str(hint(spec, *arrays, given / N))
+    if spec != "rmse":
+        assert "n = 300: it was multiplied" in str(hint(spec, *arrays, given, reduction="mean"))
+
+
+def test_forgotten_weights_are_wrong() -> None:
+    weight = np.where(np.arange(N) % 3 == 0, 2.0, 1.0)
+    assert not lossctl.gradcheck("mse", PRED, TARGET, 2 * R, weight=weight, reduction="sum")
+    assert lossctl.gradcheck("mse", PRED, TARGET, 2 * R * weight, weight=weight, reduction="sum")
+    assert lossctl.gradcheck("mse", PRED, TARGET, 2 * R, weight=weight)
+
+
+def test_samples_of_weight_0_are_not_looked_at() -> None:
+    weight = (np.arange(N) >= 10) * 1.0
+    given = np.where(weight > 0, 2 * R, 99.0)
+    found = lossctl.gradcheck("mse", PRED, TARGET, given, weight=weight, reduction="sum")
+    assert found
+    assert found.samples == N - 10
+
+
+def test_several_columns_are_so_many_elements() -> None:
+    pred, target = PRED.reshape(100, 3), TARGET.reshape(100, 3)
+    assert lossctl.gradcheck("mse", pred, target, 2 * (pred - target))
+    assert lossctl.gradcheck("mse", pred, target, 2 * (pred - target) / N, reduction="mean")
+
+
+# --- results ---
+
+
+def test_results_are_arrays_in_the_order_of_samples() -> None:
+    given = lossctl.get_loss(CE).gradient(LOGITS, LABELS)
+    given[7, 2] += 1e-3
+    given[200, 0] = np.nan
+    found = lossctl.gradcheck(CE, LOGITS, LABELS, given)
+    for array in (found.verdict, found.numeric, found.error, found.given):
+        assert array.shape == (N, K)
+    assert np.argwhere(found.verdict == Verdict.WRONG).tolist() == [[7, 2], [200, 0]]
+    np.testing.assert_allclose(found.numeric, lossctl.get_loss(CE).gradient(LOGITS, LABELS), atol=1e-7)
+    assert (found.error < 1e-6).all()
+    assert found.worst_row == 200
+    assert [(c.row, c.place) for c in found.worst_coordinates(5)] == [(200, 0), (7, 2)]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_blocks_and_threads_change_nothing(threads, monkeypatch) -> None:
+    given = 2 * R * np.where(np.arange(N) == 123, 1.01, 1.0)
+    whole = lossctl.gradcheck("mse", PRED, TARGET, given)
+    monkeypatch.setattr(engine, "BLOCK", 16)
+    monkeypatch.setattr(engine, "TASK_BLOCKS", 2)
+    parts = lossctl.gradcheck("mse", PRED, TARGET, given, threads=threads)
+    assert repr(parts) == repr(whole)
+    assert whole.worst_row == parts.worst_row == 123
+    np.testing.assert_array_equal(parts.verdict, whole.verdict)
+    np.testing.assert_array_equal(parts.numeric, whole.numeric)
+
+
+def test_one_wrong_sample_of_a_hundred_thousand_is_named() -> None:
+    pred, target = np.random.default_rng(5).normal(size=(2, 100_000))
+    given = 2 * (pred - target)
+    given[77_777] *= 1 + 1e-4
+    found = lossctl.gradcheck("mse", pred, target, given)
+    assert (found.counts["wrong"], found.worst_row) == (1, 77_777)
+    assert "sample 77777: given" in repr(found)
+
+
+def test_a_failing_assertion_reads_well() -> None:
+    given = np.array([[0.5, -0.5, 0.0], [0.1, 0.2, -0.3]])
+    text = repr(lossctl.gradcheck(CE, [[0.0, 0.0, -50.0], [0.0, 0.0, 0.0]], [1, 2], given))
+    assert re.sub(r"± \S+", "± …", text) == (
+        f"gradient check of {CE}: FAIL (3 ok, 3 wrong of 6 coordinates)\n"
+        "  sample 1 [2]: given -0.3, numeric -0.666667 ± …\n"
+        "  sample 1 [0]: given 0.1, numeric 0.333333 ± …\n"
+        "  sample 1 [1]: given 0.2, numeric 0.333333 ± …"
+    )
+
+
+# --- what is refused ---
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"grad": np.zeros((N, 2))}, DataError, r"grad has shape \(n, 2\), pred \(n,\)"),
+        ({"grad": np.zeros(N - 1)}, DataError, "pred has 300 rows, grad has 299 rows"),
+        ({"grad": lambda a, _b: a[:5]}, DataError, r"returned shape \(5,\) for predictions of shape \(300,\)"),
+        ({"grad": lambda _a, _b: None}, DataError, "returned shape"),
+        ({"grad": lambda _a, _b: "text"}, DataError, "returned shape"),
+        ({"grad": lambda _a, _b: 1 / 0}, UsageError, "ZeroDivisionError"),
+        ({"grad": ["a"] * N}, DataError, "grad"),
+        ({"reduction": "total"}, UsageError, "reduction 'total'"),
+        ({"signature": "y,x"}, UsageError, "signature 'y,x'"),
+        ({"wrt": "x"}, UsageError, "wrt 'x'"),
+        ({"wrt": "logits"}, UsageError, "twin"),
+        ({"rtol": 0.0}, UsageError, "rtol 0.0: between 0 and 1"),
+        ({"rtol": math.nan}, UsageError, "rtol nan: between 0 and 1"),
+        ({"samples": 0}, UsageError, "samples 0: at least 1"),
+        ({"seed": -1}, UsageError, "seed -1: at least 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, error, words) -> None:
+    with pytest.raises(error, match=words):
+        lossctl.gradcheck("mse", PRED, TARGET, **options)
+
+
+def test_a_gradient_without_its_points_and_points_without_a_target_are_refused() -> None:
+    with pytest.raises(UsageError, match="needs the predictions that it was computed at"):
+        lossctl.gradcheck("mse", grad=R)
+    with pytest.raises(UsageError, match="mse needs target"):
+        lossctl.gradcheck("mse", PRED)
+    with pytest.raises(UsageError, match="gives no gradient to check"):
+        lossctl.gradcheck(lambda pred, target: (pred - target) ** 2)
+    with pytest.raises(DataError, match="without a mean or sum"):
+        lossctl.gradcheck(lambda pred, target: (((pred - target) ** 2).mean(), 2 * (pred - target)))

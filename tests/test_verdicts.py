@@ -148,6 +148,9 @@ def test_any_slope_between_the_sides_of_a_kink_passes_and_is_counted_as_a_kink()
     found = one(np.abs, np.zeros(7), [-1.0, -0.5, 0.0, 0.5, 1.0, 1.001, -1.001])
     assert names(found) == ["KINK"] * 5 + ["WRONG"] * 2
     assert found.numeric[:, 0].tolist() == pytest.approx([-1.0, -0.5, 0.0, 0.5, 1.0, 1.0, -1.0], abs=1e-9)
+    # With nothing given (lossctl grad --numeric) it is the slope nearest 0.
+    steep = one(lambda x: np.maximum(2 * x, 3 * x), [0.0, 0.0], [np.nan, 9.0])
+    assert steep.numeric[:, 0].tolist() == pytest.approx([2.0, 3.0], abs=1e-8)
 
 
 @pytest.mark.parametrize("x", [0.0, 1.0, -3.0, 1e-6, 1e6])
@@ -340,8 +343,9 @@ def test_a_step_that_knows_less_does_not_overrule_one_that_knows_more() -> None:
 
 def test_a_step_of_whole_periods_does_not_hide_a_kink() -> None:
     """Of a sawtooth a step of a thousand periods sees a horizontal line."""
-    found = one(lambda x: np.abs((x * 1024) % 2 - 1) / 1024, [100.0, 100.0, 100.0], [0.0, -1.0, -1.001])
-    assert names(found) == ["KINK", "KINK", "WRONG"]
+    for high in (np.inf, 1e6):
+        found = one(lambda x: np.abs((x * 1024) % 2 - 1) / 1024, [100.0] * 3, [0.0, -1.0, -1.001], low=0.0, high=high)
+        assert names(found) == ["KINK", "KINK", "WRONG"]
 
 
 # --- each guard, taken away ---

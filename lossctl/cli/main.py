@@ -156,8 +156,3 @@ def _usage(error: typer.TyperException, words: Sequence[str]) -> str:
         return f"no option {option}: it is a parameter of the loss: write {owner}:{name}=VALUE or -P {name}=VALUE"
     options = [o for p in context.command.params for o in p.opts if o.startswith("--")] if context else []
     return f"no option {printable(option)}{nearest(option, options) or see}"
-
-
-def run() -> None:
-    """The console script."""
-    sys.exit(main())

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lossctl.errors import DataError, UsageError
-from lossctl.kernels.kinds import SUM_TOLERANCE, Dims
+from lossctl.kernels.kinds import (
+    CLASSES,
+    SUM_TOLERANCE,
+    Dims,
+    Kind,
+    LabelKind,
+    ProbabilitiesKind,
+    has_class_axis,
+    takes_all,
+)
 from lossctl.kernels.spec import Loss
 from lossctl.sources.aligned import Dataset
 
@@ -20,6 +29,8 @@ class Policy:
     tolerance: float = SUM_TOLERANCE
     normalize: bool = False
     class_axis: int | None = None
+    class_weight: tuple[float, ...] = ()  # one for each class, or none at all
+    ignore_index: int | None = None  # the label of what does not count
     detail: bool = True  # standard error and extremes besides the sum
     labelled: frozenset[str] = frozenset()  # roles that hold codes 0, 1, 2 … of --labels
 
@@ -31,6 +42,7 @@ class Job:
     loss: Loss
     roles: tuple[str, ...]
     loop: tuple[int, ...]  # the shape of a sample's elements: () for one
+    core: tuple[int, ...]  # the shape of an element of the predictions: () for a number
     dims: Dims
 
     @property
@@ -39,25 +51,23 @@ class Job:
         return math.prod(self.loop)
 
 
-def make_job(loss: Loss, roles: Sequence[str], data: Dataset, class_axis: int | None) -> Job:
+def make_job(loss: Loss, roles: Sequence[str], data: Dataset, policy: Policy) -> Job:
     """How the rows of the data become elements of the loss.
 
     Raises:
         DataError: shapes that do not fit each other or the loss.
+        UsageError: options about classes that do not fit the loss.
     """
     loops: list[tuple[tuple[int, ...], str]] = []
-    dims: dict[str, tuple[int, str]] = {}
+    dims: dict[str, tuple[tuple[int, ...], str]] = {}
     for role, spec in zip(roles, loss.inputs, strict=True):
-        tail, core = data.tail(role), spec.kind.core
-        if core:
-            tail = _classes_last(loss, role, tail, len(core), class_axis)
-            for name, length in zip(core, tail[len(tail) - len(core) :], strict=True):
-                known = dims.setdefault(name, (length, role))
-                if known[0] != length:
-                    raise DataError(
-                        f"{role} has {length} {name} a row, {known[1]} has {known[0]}: {_shapes(data, roles)}"
-                    )
-        loops.append((tail[: len(tail) - len(core)], role))
+        loop, axes = _split(loss, role, spec.kind, data, policy.class_axis)
+        for name, shape in axes.items():
+            known = dims.setdefault(name, (shape, role))
+            if known[0] != shape:
+                what = f"{role} has {_inner(shape)} {name.rstrip('.')} a row, {known[1]} has {_inner(known[0])}"
+                raise DataError(f"{what}: {_shapes(data, roles)}")
+        loops.append((loop, role))
     loop = loops[0][0]
     for other, role in loops[1:]:
         if other != loop:
@@ -66,13 +76,60 @@ def make_job(loss: Loss, roles: Sequence[str], data: Dataset, class_axis: int | 
         raise DataError(
             f"weight has {_shape(data.tail('weight'))}: one a sample or one an element; {_shapes(data, roles)}"
         )
-    return Job(loss, tuple(roles), loop, {name: length for name, (length, _) in dims.items()})
+    first = [shape for name in loss.inputs[0].kind.core for shape in dims[name][0]]
+    job = Job(loss, tuple(roles), loop, tuple(first), {name: math.prod(shape) for name, (shape, _) in dims.items()})
+    _check_classes(job, policy)
+    return job
 
 
-def _classes_last(loss: Loss, role: str, tail: tuple[int, ...], core: int, axis: int | None) -> tuple[int, ...]:
-    if len(tail) < core:
-        raise DataError(f"{role}: one number a row, where {loss.name} takes one for each class: select several columns")
-    if core == 1 and len(tail) > 1:
+def _split(
+    loss: Loss, role: str, kind: Kind, data: Dataset, axis: int | None
+) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+    """The axes that elements lie on, and those of each name in their core."""
+    core = kind.core
+    # A row of one class is no row, and a pixel no image, but a vector of one number is a vector.
+    plain = not core or takes_all(core) or core == CLASSES
+    tail = data.tail(role) if plain else data.shape(role)
+    if len(tail) < len(core):
+        if core == CLASSES:
+            raise DataError(
+                f"{role}: one number a row, where {loss.name} takes one for each class: select several columns"
+            )
+        cure = "; a single image is an array of shape (1, …)" if takes_all(core) else ""
+        raise DataError(f"{role} has {_shape(tail)}, where {loss.name} takes shape (n, {', '.join(core)}){cure}")
+    if has_class_axis(core):
+        tail = _classes_last(role, tail, axis)
+    cut = len(tail) - len(core) + takes_all(core)
+    own = [(length,) for length in tail[cut:]]
+    if takes_all(core):
+        return (), dict(zip(core, [tail[:cut], *own], strict=True))
+    return tail[:cut], dict(zip(core, own, strict=True))
+
+
+def classes_of(loss: Loss) -> tuple[str, Kind] | None:
+    """The role and the kind of the input that says of which class a sample is, if there is one."""
+    for role, spec in zip(loss.roles, loss.inputs, strict=True):
+        whole = isinstance(spec.kind, LabelKind) and not spec.kind.core
+        if role == "target" and (whole or (isinstance(spec.kind, ProbabilitiesKind) and spec.kind.core == CLASSES)):
+            return role, spec.kind
+    return None
+
+
+def _check_classes(job: Job, policy: Policy) -> None:
+    """That --class-weight and --ignore-index fit the loss."""
+    name, target = job.loss.name, classes_of(job.loss)
+    if policy.ignore_index is not None and (target is None or not isinstance(target[1], LabelKind)):
+        raise UsageError(f"--ignore-index {policy.ignore_index}: the targets of {name} are not one label a sample")
+    if not policy.class_weight:
+        return
+    if target is None:
+        raise UsageError(f"--class-weight: the targets of {name} are neither one label a sample nor a row of classes")
+    if len(policy.class_weight) != job.dims["classes"]:
+        raise UsageError(f"--class-weight: {len(policy.class_weight)} weights for {job.dims['classes']} classes")
+
+
+def _classes_last(role: str, tail: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    if len(tail) > 1:
         if axis is None:
             raise UsageError(f"{role} has shape (n, {_inner(tail)}): --class-axis says which axis holds the classes")
         if axis in (0, -len(tail) - 1) or not -len(tail) - 1 < axis <= len(tail):

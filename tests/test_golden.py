@@ -1,17 +1,16 @@
-"""What other libraries give for the same inputs: tests/golden.json, written by tests/make_golden.py."""
+"""What other libraries give for the same inputs: tests/golden, whose figures tests/make_golden.py writes."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from golden import figures
 
 import lossctl
 
-GOLDEN: list[dict[str, Any]] = json.loads(Path(__file__).with_name("golden.json").read_text(encoding="utf-8"))
+GOLDEN = figures()
 CORE = (
     "mse",
     "rmse",
@@ -44,15 +43,22 @@ def records_with(key: str) -> Any:
 
 
 def arrays(record: dict[str, Any]) -> list[np.ndarray]:
-    """The inputs: float64, but integers where they are labels."""
+    """The inputs, in the order of the loss: float64, but integers where they are labels."""
     return [np.asarray(x) for x in record["inputs"]]
+
+
+def named(record: dict[str, Any]) -> dict[str, Any]:
+    """The inputs as ``compute`` takes them."""
+    given = dict(zip(lossctl.get_loss(record["loss"]).roles, arrays(record), strict=True))
+    further = {name: given.pop(name) for name in list(given) if name not in ("pred", "target")}
+    return given | {"inputs": further}
 
 
 @records_with("value")
 def test_value(record: dict[str, Any]) -> None:
     """``compute`` gives the library's mean, weighted where it was."""
     weight = np.asarray(record["weight"]) if "weight" in record else None
-    got = float(lossctl.compute(record["loss"], *arrays(record), weight=weight))
+    got = float(lossctl.compute(record["loss"], **named(record), weight=weight, class_axis=-1))
     np.testing.assert_allclose(got, record["value"], rtol=record["rtol"], err_msg=record["call"])
 
 
@@ -74,7 +80,7 @@ def test_gradient(record: dict[str, Any]) -> None:
 def test_every_core_loss_has_a_figure(name: str) -> None:
     """Every loss of the catalogue's core has one, and every one that has parameters has one away from its defaults."""
     specs = [r["loss"] for r in GOLDEN if name_of(r) == name]
-    assert specs, f"no record in golden.json: add one to {Path(__file__).with_name('make_golden.py')}"
+    assert specs, "no record: add a case to its family in tests/golden, and run tests/make_golden.py"
     if any(r["params"] for r in GOLDEN if name_of(r) == name):
         assert any(":" in spec for spec in specs)
 
@@ -84,5 +90,5 @@ def test_every_record_names_its_source() -> None:
     for record in GOLDEN:
         assert record["library"]
         assert record["version"]
-        assert "pred" in record["call"]
+        assert all(name in record["call"] for name in record["names"])
         assert np.isfinite(record["value"])

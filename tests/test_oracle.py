@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
+from golden import figures
 from mpmath import mp, mpf
-from oracle import ORACLE, EdgeError, Number, Oracle, always, error, gradient, never, oracle, slopes, value, wlog
+from oracle import ORACLE, EdgeError, Number, Oracle, always, error, gradient, never, oracle, slopes, value
+from oracle.terms import wlog
 
 HARD = {"label_smoothing": 0.0}
-GOLDEN: list[dict[str, Any]] = json.loads(Path(__file__).with_name("golden.json").read_text(encoding="utf-8"))
+GOLDEN = figures()
 
 
 def derivatives(name: str, inputs: Any, params: Any) -> list[float]:
@@ -92,11 +92,13 @@ def test_other_libraries_agree(record: dict[str, Any]) -> None:
     samples = list(zip(*record["inputs"], strict=True))
     weights = record.get("weight", [1.0] * len(samples))
     if ORACLE[name].terms.__annotations__["pred"] == "Number" and isinstance(samples[0][0], list):
-        weights = [w for w, (row, _) in zip(weights, samples, strict=True) for _ in row]
+        weights = [w for w, (row, *_) in zip(weights, samples, strict=True) for _ in row]
         samples = [pair for rows in samples for pair in zip(*rows, strict=True)]
     got = [float(value(name, sample, params)[0]) for sample in samples]
-    mean = math.fsum(w * loss for w, loss in zip(weights, got, strict=True)) / math.fsum(weights)
-    assert (math.sqrt(mean) if name == "rmse" else mean) == pytest.approx(record["value"], rel=record["rtol"], abs=0)
+    amounts = [w * abs(sample[1]) if name == "wape" else w for w, sample in zip(weights, samples, strict=True)]
+    mean = math.fsum(w * loss for w, loss in zip(weights, got, strict=True)) / math.fsum(amounts)
+    root = name in ("rmse", "rmsle")
+    assert (math.sqrt(mean) if root else mean) == pytest.approx(record["value"], rel=record["rtol"], abs=0)
     if record["per_sample"]:
         assert got == pytest.approx(record["per_sample"], rel=record["rtol"], abs=0)
     if record["gradient"]:

@@ -1,4 +1,4 @@
-"""Losses of two classes: from a probability, from a logit, from a margin."""
+"""Losses of two classes: from a probability, from a logit."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Annotated
 
 import numpy as np
 
-from lossctl.kernels.domain import POSITIVE, REAL, UNIT
-from lossctl.kernels.kinds import Array, Probability, Real, Sign
-from lossctl.kernels.numerics import xlog1py, xlogy
+from lossctl.kernels.domain import POSITIVE, REAL, UNIT, Interval
+from lossctl.kernels.kinds import Array, Probability, Real
+from lossctl.kernels.numerics import choose, xlog1py, xlogy
 from lossctl.kernels.spec import Param, Thunk, loss
 
 Smoothing = Annotated[float, Param("moves targets this far towards 1/2: t(1 − s) + s/2", UNIT)]
@@ -24,7 +24,7 @@ def _smoothed(target: Array, s: float) -> tuple[Array, Array]:
 @loss(
     formula="−t·log p − (1 − t)·log(1 − p);  p = pred, t = target",
     see="Good 1952, doi:10.1111/j.2517-6161.1952.tb00104.x; https://en.wikipedia.org/wiki/Cross-entropy",
-    aliases=("binary_cross_entropy", "log_loss"),
+    aliases=("binary_cross_entropy", "log_loss", "logloss"),
     differs=(
         "at p = 0, t = 1 (inf here): torch 100, keras 16.118, scikit-learn 36.04: they clip",
         "torch clamps log p at −100: p = 1e-50 costs 100 where 115.13 is right; its gradient at (0, 0) is 0",
@@ -48,7 +48,7 @@ def bce(pred: Probability, target: Probability, *, label_smoothing: Smoothing = 
         if label_smoothing:
             return not_t / not_p - t / pred
         top, bottom = pred - target, pred * not_p
-        return np.where((top == 0) & (bottom == 0), 1.0 - 2.0 * pred, top / bottom)
+        return choose((top == 0) & (bottom == 0), 1.0 - 2.0 * pred, top / bottom)
 
     return -(xlogy(t, pred) + xlog1py(not_t, -pred)), gradient
 
@@ -74,51 +74,61 @@ def bce_with_logits(
     size = np.abs(pred)
     e = np.exp(-size)
     # The usual max(x, 0) − xt + log1p(e) cancels for soft targets; here every term is positive.
-    value = size * np.where(pred > 0, not_t, t) + (t + not_t) * np.log1p(e)
+    # (One of the first two is 0. To choose one would cost more than to add both.)
+    value = np.maximum(pred, 0.0) * not_t - np.minimum(pred, 0.0) * t + (t + not_t) * np.log1p(e)
 
     def gradient() -> Array:
         large = 1.0 / (1.0 + e)
         small = e * large  # σ(−|x|), where 1 − σ(|x|) would be 0 from |x| = 37 on
         positive = pred > 0
-        return not_t * np.where(positive, large, small) - t * np.where(positive, small, large)
+        return not_t * choose(positive, large, small) - t * choose(positive, small, large)
 
     return value, gradient
 
 
-def _shortfall(pred: Array, target: Array, margin: float) -> Array:
-    return np.maximum(0.0, margin - target * pred)
+@loss(
+    formula="−t·log p − (1 − t)·log(1 − p) + epsilon·(t·(1 − p) + (1 − t)·p);  p = pred, t = target",
+    see="Leng et al. 2022, arXiv:2204.12511",
+    differs=("optax poly_loss_cross_entropy takes logits over classes, and epsilon = 2 by default",),
+    pitfalls=("pred is a probability; a probability of exactly 0 for what happened costs inf",),
+    relative="the value with epsilon ≥ 0, the gradient with targets 0 and 1 as well",
+)
+def poly1(
+    pred: Probability,
+    target: Probability,
+    *,
+    epsilon: Annotated[
+        float, Param("what is added to the first term of the series of bce", Interval(-1.0, np.inf, open_high=True))
+    ] = 1.0,
+) -> tuple[Array, Thunk]:
+    """Binary cross-entropy with more, or less, of its leading term."""
+    not_t, not_p = 1.0 - target, 1.0 - pred
+    entropy = -(xlogy(target, pred) + xlog1py(not_t, -pred))
 
+    def gradient() -> Array:
+        top, bottom = pred - target, pred * not_p
+        slope = choose((top == 0) & (bottom == 0), 1.0 - 2.0 * pred, top / bottom)
+        return np.asarray(slope + epsilon * (not_t - target))
 
-Margin = Annotated[float, Param("the score on the right side from which nothing is lost", REAL)]
+    return entropy + epsilon * (target * not_p + not_t * pred), gradient
 
 
 @loss(
-    formula="max(0, margin − t·x);  x = pred, t = target in {−1, +1}",
-    see="Rosasco et al. 2004, doi:10.1162/089976604773135104",
-    differs=(
-        "keras turns targets into −1/+1 when every one is 0 or 1",
-        "scikit-learn hinge_loss takes targets that are all +1 for −1",
-    ),
+    formula="t where x < threshold, else 1 − t;  x = pred, t = target",
+    see="https://scikit-learn.org/stable/modules/generated/sklearn.metrics.zero_one_loss.html",
+    aliases=("misclassification", "error_rate"),
+    differs=("scikit-learn zero_one_loss takes predicted labels, not scores", "accuracy is 1 minus this"),
     pitfalls=(
-        "targets are −1 and +1: pass --labels 0,1 for 0 and 1",
-        "at the kink t·x = margin the gradient is taken to be 0",
+        "pred is any score: threshold=0 for logits and margins",
+        "it jumps at the threshold and has gradient 0 elsewhere: nothing learns from it",
     ),
     relative="everywhere",
 )
-def hinge(pred: Real, target: Sign, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
-    """What a score lacks to the margin on its right side: support vector machines."""
-    short = _shortfall(pred, target, margin)
-    return short, lambda: np.where(short > 0, -target, 0.0)
-
-
-@loss(
-    formula="max(0, margin − t·x)²;  x = pred, t = target in {−1, +1}",
-    see="Rosasco et al. 2004, doi:10.1162/089976604773135104",
-    differs=("keras turns targets into −1/+1 when all of them are 0 or 1", "some texts halve it"),
-    pitfalls=("targets are −1 and +1: pass --labels 0,1 for 0 and 1",),
-    relative="everywhere",
-)
-def squared_hinge(pred: Real, target: Sign, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
-    """The square of hinge: smooth at the margin, harder on outliers."""
-    short = _shortfall(pred, target, margin)
-    return short * short, lambda: -2.0 * target * short
+def zero_one(
+    pred: Real,
+    target: Probability,
+    *,
+    threshold: Annotated[float, Param("the score from which on class 1 is predicted", REAL)] = 0.5,
+) -> tuple[Array, Thunk]:
+    """The share of wrong decisions; of a soft target the probability of being wrong."""
+    return choose(pred < threshold, target, 1.0 - target), lambda: np.zeros_like(pred)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
 
-from lossctl.kernels.domain import UNIT
+from lossctl.kernels.domain import NON_NEGATIVE, UNIT, Interval
 from lossctl.kernels.kinds import Array, Label, Logits, LogProbabilities, Probabilities
 from lossctl.kernels.numerics import xlogy
+from lossctl.kernels.shaped import ClassScores
+from lossctl.kernels.softmax import complement, others, restored, softmax
 from lossctl.kernels.spec import Param, Thunk, loss
 
 Smoothing = Annotated[float, Param("moves targets this far towards uniform: t(1 − s) + s/k", UNIT)]
-
-# s − 1 has lost a factor s/(s − 1) of its digits: below this (a factor 20, 2e-15) it is summed anew.
-_CERTAIN = 0.05
-# exp(−gap) takes half an ulp of the gap as its relative error, 1.1e-16·gap: from 45 on that is half
-# of the 1e-14 promised, and what rounding took from the gap is put back.
-_FAR = 45.0
 
 
 @loss(
@@ -83,55 +80,6 @@ def nll(pred: LogProbabilities, target: Label) -> tuple[Array, Thunk]:
     return -pred[at], gradient
 
 
-def _softmax(z: Array) -> tuple[Array, Array, Array]:
-    """``m − z`` (n, k), ``exp(z − m)`` (n, k) and the sum of the latter without one largest term (n,).
-
-    With m the largest logit, logsumexp(z) = m + log1p(rest): a certain row keeps the digits of how
-    certain it is, where log of the whole sum returns exactly 0 below 1e-16.
-    """
-    top = z.max(axis=-1, keepdims=True)
-    gap = top - z
-    e = np.exp(-gap)
-    rest = e.sum(axis=-1) - 1.0
-    certain = np.flatnonzero(rest < _CERTAIN)
-    if certain.size:
-        # C order: each row is then summed alone, whatever other rows are certain.
-        others = np.ascontiguousarray(_restored(e[certain], top[certain], z[certain], gap[certain]))
-        rest[certain] = _without(others, others.argmax(axis=-1)).sum(axis=-1)
-    return gap, e, rest
-
-
-def _restored(e: Array, top: Array, z: Array, gap: Array) -> Array:
-    """``exp(z − m)`` with what rounding took from the gap put back (Knuth's two-sum)."""
-    far = (gap > _FAR) & (e > 0)
-    if not far.any():
-        return e
-    seen = top - gap
-    lost = (top - (gap + seen)) + (seen - z)
-    return np.where(far, e * (1.0 - lost), e)
-
-
-def _without(x: Array, place: np.ndarray) -> Array:
-    """``x`` with one element of each row set to 0."""
-    others = x.copy()
-    others[np.arange(len(x)), place] = 0.0
-    return others
-
-
-def _complement(e: Array, p: Array, rest: Array) -> Array:
-    """``1 − p`` of a softmax, where the largest p would cancel."""
-    return np.where(e == 1.0, rest / (1.0 + rest), 1.0 - p)
-
-
-def _others(t: Array) -> Array:
-    """For each element of a row, the sum of the others: total − t cancels for the largest."""
-    total = t.sum(axis=-1, keepdims=True)
-    top = t.argmax(axis=-1)
-    others = np.asarray(total - t)
-    others[np.arange(len(t)), top] = _without(t, top).sum(axis=-1)
-    return others
-
-
 @loss(
     formula="−Σ t·log softmax(z) over classes;  z = pred, t = target",
     see="https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html",
@@ -149,14 +97,14 @@ def softmax_cross_entropy(
     """Cross-entropy from logits, the target a distribution over classes."""
     s = label_smoothing
     t = target * (1.0 - s) + s / target.shape[-1] if s else target
-    gap, e, rest = _softmax(pred)
+    gap, e, rest = softmax(pred)
     total = t.sum(axis=-1)
     value = np.where(t == 0, 0.0, t * gap).sum(axis=-1) + total * np.log1p(rest)
 
     def gradient() -> Array:
-        exact = _restored(e, pred.max(axis=-1, keepdims=True), pred, gap)
+        exact = restored(e, pred.max(axis=-1, keepdims=True), pred, gap)
         p = exact / (1.0 + rest)[:, None]
-        return np.asarray(p * _others(t) - t * _complement(e, p, rest[:, None]))
+        return np.asarray(p * others(t) - t * complement(e, p, rest[:, None]))
 
     return value, gradient
 
@@ -175,13 +123,15 @@ def sparse_softmax_cross_entropy(
     """Cross-entropy from logits, the target a class index."""
     s = label_smoothing
     at = _at(target)
-    gap, e, rest = _softmax(pred)
-    missed = gap[at] if not s else (1.0 - s) * gap[at] + s * gap.mean(axis=-1)
+    gap, e, rest = softmax(pred)
+    missed = gap[at]
+    if s:  # with s = 1 the own class has no weight beside the others, and its logit may be -inf
+        missed = s * gap.mean(axis=-1) + np.where(s == 1, 0.0, (1.0 - s) * missed)
 
     def gradient() -> Array:
-        g = _restored(e, pred.max(axis=-1, keepdims=True), pred, gap) / (1.0 + rest)[:, None]
+        g = restored(e, pred.max(axis=-1, keepdims=True), pred, gap) / (1.0 + rest)[:, None]
         # p[y] − 1 would cancel: it is minus the sum of the others.
-        own = -_complement(e[at], g[at], rest)
+        own = -complement(e[at], g[at], rest)
         if s:
             towards_uniform = s * (g - 1.0 / pred.shape[-1])
             g[at] = own
@@ -190,3 +140,147 @@ def sparse_softmax_cross_entropy(
         return g
 
     return missed + np.log1p(rest), gradient
+
+
+@loss(
+    formula="max(0, 1 + max z[j] − z[y]) over j ≠ y;  z = pred, y = target",
+    see="Crammer & Singer 2001, https://jmlr.org/papers/v2/crammer01a.html",
+    aliases=("categorical_hinge",),
+    differs=(
+        "keras categorical_hinge takes one-hot targets, and counts a 0 among the wrong scores",
+        "torch multi_margin_loss adds up over the wrong classes: here multi_margin",
+    ),
+    pitfalls=("pred is scores, not probabilities: of probabilities the margin of 1 is never reached",),
+)
+def crammer_singer(pred: ClassScores, target: Label) -> tuple[Array, Thunk]:
+    """Hinge of the best wrong class against the right one."""
+    at = _at(target)
+    wrong = pred.copy()
+    wrong[at] = -np.inf
+    rival = wrong.argmax(axis=-1)
+    short = 1.0 + (wrong.max(axis=-1) - pred[at])
+
+    def gradient() -> Array:
+        g = np.zeros_like(pred)
+        g[at[0], rival] = short > 0
+        g[at] -= short > 0
+        return g
+
+    return np.maximum(short, 0.0), gradient
+
+
+@loss(
+    formula="Σ max(0, margin − z[y] + z[j])^p / k over j ≠ y;  z = pred, y = target",
+    see="https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiMarginLoss.html",
+    differs=("torch with weight divides by n, not by the sum of the weights",),
+    pitfalls=("pred is scores, not probabilities", "it divides by all k classes, the right one included"),
+)
+def multi_margin(
+    pred: ClassScores,
+    target: Label,
+    *,
+    p: Annotated[int, Param("1 for hinges, 2 for their squares", Interval(1, 2))] = 1,
+    margin: Annotated[float, Param("how far the right class must be ahead, in units of scores")] = 1.0,
+) -> tuple[Array, Thunk]:
+    """Hinges of all wrong classes against the right one, over the number of classes."""
+    at = _at(target)
+    short = np.maximum((pred - pred[at][:, None]) + margin, 0.0)
+    short[at] = 0.0
+    k = pred.shape[-1]
+
+    def gradient() -> Array:
+        g = (short > 0) / k if p == 1 else 2.0 * short / k
+        g[at] = -g.sum(axis=-1)
+        return np.asarray(g)
+
+    return (short if p == 1 else short * short).sum(axis=-1) / k, gradient
+
+
+def _own(pred: Array, target: Array) -> tuple[Array, Array, Array, Callable[[Array], Array]]:
+    """p[y], 1 − p[y], −log p[y], and what makes a gradient of the factor of p[j] − [j = y]."""
+    at = _at(target)
+    gap, e, rest = softmax(pred)
+    p = e[at] / (1.0 + rest)
+    missed = complement(e[at], p, rest)
+
+    def gradient(factor: Array) -> Array:
+        g = restored(e, pred.max(axis=-1, keepdims=True), pred, gap) * (factor / (1.0 + rest))[:, None]
+        g[at] = -missed * factor
+        return np.asarray(g)
+
+    return p, missed, gap[at] + np.log1p(rest), gradient
+
+
+@loss(
+    formula="−(1 − p)^gamma·log p;  p = softmax(pred)[y], y = target",
+    see="Lin et al. 2017, doi:10.1109/ICCV.2017.324",
+    differs=(
+        "the paper's alpha is --class-weight here, by the sum of which a mean then divides",
+        "kornia focal_loss gives a number for each class, and its mean divides by their number too",
+    ),
+    pitfalls=("pred is logits", "gamma = 0 is sparse_softmax_cross_entropy"),
+    relative="everywhere",
+)
+def softmax_focal(
+    pred: Logits,
+    target: Label,
+    *,
+    gamma: Annotated[float, Param("how much less rows count that are right already", NON_NEGATIVE)] = 2.0,
+) -> tuple[Array, Thunk]:
+    """Focal loss of several classes: cross-entropy that dwells on rows that are wrong."""
+    p, missed, cost, by_logits = _own(pred, target)
+    weight = missed**gamma
+
+    def gradient() -> Array:
+        # −p·log p / (1 − p) tends to 1 at p = 1, and to 0 at p = 0
+        slope = np.where(missed == 0, 1.0, np.where(p == 0, 0.0, p * cost) / missed)
+        return by_logits(weight * (gamma * slope + 1.0))
+
+    return np.where(missed == 0, 0.0, weight * cost), gradient
+
+
+@loss(
+    formula="(1 − p^q) / q;  p = pred[y], y = target",
+    see="Zhang & Sabuncu 2018, doi:10.48550/arXiv.1805.07836",
+    aliases=("gce",),
+    pitfalls=(
+        "pred is probabilities, as softmax gives them",
+        "q near 0 is cross-entropy, q = 1 is 1 − p, which outliers do not move",
+    ),
+    relative="everywhere",
+)
+def generalized_cross_entropy(
+    pred: Probabilities,
+    target: Label,
+    *,
+    q: Annotated[
+        float, Param("from cross-entropy (0) to mean absolute error (1)", Interval(0, 1, open_low=True))
+    ] = 0.7,
+) -> tuple[Array, Thunk]:
+    """Between cross-entropy and absolute error, for labels that are sometimes wrong."""
+    at = _at(target)
+    p = pred[at]
+
+    def gradient() -> Array:
+        g = np.zeros_like(pred)
+        g[at] = -(p ** (q - 1.0))
+        return g
+
+    return -np.expm1(q * np.log(p)) / q, gradient
+
+
+@loss(
+    formula="−log p + epsilon·(1 − p);  p = softmax(pred)[y], y = target",
+    see="Leng et al. 2022, doi:10.48550/arXiv.2204.12511",
+    pitfalls=("pred is logits", "epsilon = 0 is sparse_softmax_cross_entropy"),
+    relative="everywhere, with epsilon at least 0",
+)
+def poly1_softmax(
+    pred: Logits,
+    target: Label,
+    *,
+    epsilon: Annotated[float, Param("the weight of the first term of cross-entropy's series in 1 − p")] = 1.0,
+) -> tuple[Array, Thunk]:
+    """Cross-entropy with another first coefficient of its series."""
+    p, missed, cost, by_logits = _own(pred, target)
+    return cost + epsilon * missed, lambda: by_logits(1.0 + epsilon * p)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lossctl.errors import UsageError, printable
-from lossctl.kernels.spec import Loss, from_function
+from lossctl.kernels.spec import Loss, from_function, proved
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -36,7 +36,7 @@ class Offer:
         try:
             value = self.entry.load()
             function = callable(value) and not isinstance(value, (type, Loss))
-            found = from_function(value) if function else value
+            found = from_function(value) if function else proved(value) if isinstance(value, Loss) else value
         except UsageError as error:
             raise UsageError(f"{what}: {error}") from None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a package raises as it is imported

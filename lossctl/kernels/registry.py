@@ -15,7 +15,7 @@ from typing import Any
 from lossctl import kernels
 from lossctl.errors import UsageError, nearest, printable, quoted
 from lossctl.kernels import plugins
-from lossctl.kernels.spec import Loss, from_function
+from lossctl.kernels.spec import Loss, from_function, proved
 
 
 @cache
@@ -52,7 +52,7 @@ def get_loss(spec: str) -> Loss:
     'mse'
     """
     path, name, rest = _split(spec)
-    found = _from_file(Path(path), name) if path else _named(name)
+    found = from_file(Path(path), name) if path else _named(name)
     params: dict[str, object] = {}
     for part in rest:
         key, equals, value = part.partition("=")
@@ -99,17 +99,21 @@ def catalogued() -> tuple[list[Loss], list[str]]:
     return [*registered().values(), *losses], notes
 
 
-def _from_file(path: Path, name: str) -> Loss:
+def from_file(path: Path, name: str) -> Loss:
+    """The loss or function of a user's own file.
+
+    Raises:
+        UsageError: the file cannot be imported, or has no such function.
+    """
     where = printable(str(path))
     value = getattr(_import(path, where), name.replace("-", "_"), None)
-    if isinstance(value, Loss):
-        return replace(value, source=where, family=where)
-    if not callable(value) or isinstance(value, type):
+    if not isinstance(value, Loss) and (not callable(value) or isinstance(value, type)):
         offered = list(_functions(sys.modules[_module_name(path)]))
         listed = f"; it has {', '.join(offered)}" if offered else ""
         raise UsageError(f"{where} has no function {quoted(name)}{listed}{nearest(name, offered)}")
     try:
-        return replace(from_function(value), source=where, family=where)
+        made = proved(value) if isinstance(value, Loss) else from_function(value)
+        return replace(made, source=where, family=where)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
 
@@ -135,9 +139,13 @@ def _functions(module: ModuleType) -> Iterator[str]:
             yield name
 
 
+# How the names begin under which users' modules stand in sys.modules.
+USERS = "lossctl_user_"
+
+
 def _module_name(path: Path) -> str:
-    # The name under which the user's module stands in sys.modules: nobody else's, one a file.
-    return f"lossctl_user_{path.resolve()}".replace(".", "_")
+    """Nobody else's name, one a file."""
+    return f"{USERS}{path.resolve()}".replace(".", "_")
 
 
 def _import(path: Path, where: str) -> ModuleType:

@@ -1,41 +1,37 @@
 """What a loss is: one function, and what its signature cannot say.
 
-``@loss`` reads a kernel's signature (positional parameters are the inputs, their annotation a kind;
+``@loss`` takes a kernel (its positional parameters are the inputs, their annotation a kind; its
 keyword-only parameters are hyperparameters) and makes a :class:`Loss`, from which everything else
 comes: the catalogue, help, checks, completion, tests, benchmarks and gradient checks.
 """
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted
-from lossctl.kernels.domain import REAL, Interval
-from lossctl.kernels.kinds import Array, Dims, Kind, Real
+from lossctl.kernels.kinds import SUM_TOLERANCE, Array, Dims, as_elements, takes_all
+from lossctl.kernels.parameters import Param, Parameter, Value
+from lossctl.kernels.signature import Input, Signature
+
+# What a declaration needs is imported from here.
+__all__ = ["Finish", "Loss", "Param", "Refusals", "Thunk", "Value", "from_function", "loss", "proved"]
 
 Thunk: TypeAlias = Callable[[], Array]
-Value: TypeAlias = float | int | bool | str | None
+# What no kind can say since it takes several inputs: whose values are wrong, in which elements, and why.
+Refusals: TypeAlias = Iterator[tuple[str, npt.NDArray[np.bool_], Callable[[int], str]]]
 
 # Row-wise losses with at most this many classes get a column-major block, so that NumPy reduces
 # along contiguous lanes. Measured (tests/bench/run.py order): 4.3 x faster at 10
 # classes, 1.2 x at 100, 0.6 x at 500.
 COLUMN_MAJOR_CLASSES = 128
-
-
-@dataclass(frozen=True)
-class Param:
-    """What the signature cannot say of a hyperparameter: help for people, and its domain."""
-
-    help: str
-    domain: Interval = REAL
 
 
 @dataclass(frozen=True)
@@ -48,85 +44,6 @@ class Finish:
     value: Callable[[float], float]
     derivative: Callable[[float], float]
     per_sample: str
-
-
-@dataclass(frozen=True)
-class Input:
-    """A positional parameter of a kernel."""
-
-    name: str
-    kind: Kind
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A hyperparameter of a kernel: its default and what values it takes."""
-
-    name: str
-    help: str
-    domain: Interval
-    default: Value
-    types: tuple[type, ...]
-    choices: tuple[str, ...] = ()
-
-    def parse(self, text: str) -> Value:
-        """The value that ``text`` writes, checked.
-
-        Raises:
-            UsageError: the text is of another type, or the value outside the domain.
-        """
-        words: dict[str, Value] = {"none": None, "true": True, "false": False}
-        value: object = words.get(text.lower(), text)
-        # float() would also take 1_000, and digits of other scripts
-        if value == text and "_" not in text and text.isascii():
-            with contextlib.suppress(ValueError):
-                value = int(text) if int in self.types else float(text)
-        return self.check(value, text)
-
-    def check(self, value: object, text: str | None = None) -> Value:
-        """``value`` itself if the parameter takes it; ``text`` is how the user wrote it.
-
-        Raises:
-            UsageError: it does not.
-        """
-        if isinstance(value, np.generic):
-            value = value.item()
-        if value is None and types.NoneType in self.types:
-            return None
-        if isinstance(value, bool):
-            if bool in self.types:
-                return value
-        elif isinstance(value, str):
-            if value in self.choices:
-                return value
-        elif isinstance(value, int) and int in self.types:
-            if value in self.domain:
-                return value
-        elif isinstance(value, (int, float)) and float in self.types and float(value) in self.domain:
-            return float(value)
-        shown = printable(str(value) if text is None else text)
-        near = nearest(value, self.choices) if isinstance(value, str) and self.choices else ""
-        raise UsageError(f"parameter '{self.name}': {shown!r} is not {self.expects}{near}")
-
-    @staticmethod
-    def show(value: Value) -> str:
-        """A value as the command line writes it."""
-        if value is None or isinstance(value, bool):
-            return str(value).lower()
-        return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
-
-    @property
-    def expects(self) -> str:
-        """What values it takes, in words: ``a number above 0``."""
-        words = []
-        if int in self.types:
-            words.append(f"a whole number {self.domain}" if self.domain != REAL else "a whole number")
-        elif float in self.types:
-            words.append(f"a {self.domain} number" if self.domain == REAL else f"a number {self.domain}")
-        words += list(self.choices)
-        words += ["true", "false"] if bool in self.types else []
-        words += ["none"] if types.NoneType in self.types else []
-        return " or ".join(words)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -145,12 +62,9 @@ class Loss:
 
     name: str
     kernel: Callable[..., Any]
-    inputs: tuple[Input, ...]
-    parameters: tuple[Parameter, ...]
-    params: Mapping[str, Value]
-    summary: str
-    doc: str
+    signature: Signature
     family: str
+    given: Mapping[str, Value] = field(default_factory=dict)
     formula: str = ""
     see: str = ""
     aliases: tuple[str, ...] = ()
@@ -161,10 +75,51 @@ class Loss:
     finish: Finish | None = None
     denominator: Callable[..., Array] | None = None
     coupled: bool = False
-    source: str = field(default="", repr=False)
+    refuse: Callable[..., Refusals] | None = None
+    source: str = ""
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What it takes, pred first."""
+        return self.signature.inputs
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What can be set."""
+        return self.signature.parameters
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What the data call its inputs: pred, target and, of what there is besides, its name.
+
+        The target is the input of that name or, where none has it, the second.
+        """
+        names = [i.name for i in self.inputs]
+        target = names.index("target") if "target" in names else 1
+        return tuple("pred" if i == 0 else "target" if i == target else name for i, name in enumerate(names))
+
+    @cached_property
+    def params(self) -> dict[str, Value]:
+        """The value of every parameter."""
+        return {**self.signature.defaults, **self.given}
+
+    @property
+    def doc(self) -> str:
+        """The docstring of its kernel."""
+        return inspect.getdoc(self.kernel) or ""
+
+    @property
+    def summary(self) -> str:
+        """The first line of that."""
+        return self.doc.split("\n", 1)[0].rstrip(".")
 
     def __repr__(self) -> str:
         return f"<loss {self.spec}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from lossctl.kernels.pickles import reduced  # which needs the registry, which needs this module
+
+        return reduced(self)
 
     @property
     def row_wise(self) -> bool:
@@ -189,7 +144,7 @@ class Loss:
             UsageError: a name that is not a parameter, or a value outside its domain.
         """
         known = {p.name: p for p in self.parameters}
-        bound = dict(self.params)
+        bound = dict(self.given)
         for name, value in params.items():
             if name not in known:
                 takes = f"it takes {', '.join(known)}" if known else "it takes none"
@@ -198,7 +153,7 @@ class Loss:
                 bound[name] = known[name].parse(value) if isinstance(value, str) else known[name].check(value)
             except UsageError as error:
                 raise UsageError(f"{self.name}: {error}") from None
-        return replace(self, params=bound)
+        return replace(self, given=bound)
 
     def evaluate(self, *arrays: Array) -> tuple[Array, Thunk | None]:
         """Per-element losses (n,) and a thunk for their gradient, of inputs as the engine lays them out.
@@ -209,7 +164,7 @@ class Loss:
         n = arrays[0].shape[0]
         # A block of one row is contiguous in both orders and would be reduced in another order
         # than the rows of a longer one: its last bit would depend on where the grid ends.
-        lone = n == 1 and self.row_wise and not self.coupled
+        lone = n == 1 and not self.coupled and any(column_major(a) for a in arrays)
         blocks = [_layout(np.repeat(a, 2, axis=0) if lone else a) for a in arrays]
         result = self._call(lambda: self.kernel(*blocks, **self.params))
         values, gradient = result if isinstance(result, tuple) else (result, None)
@@ -249,15 +204,11 @@ class Loss:
         """The length of each named core axis, which all inputs must share.
 
         Raises:
-            DataError: an input lacks a core axis, or two inputs differ.
+            DataError: two inputs differ.
         """
         found: dict[str, tuple[int, str]] = {}
         for spec, array in zip(self.inputs, arrays, strict=True):
             core = spec.kind.core
-            if array.ndim < 1 + len(core):
-                raise DataError(
-                    f"{spec.name}: shape {array.shape} where {self.name} wants (n, {', '.join(core)}): one row a sample"
-                )
             for name, length in zip(core, array.shape[array.ndim - len(core) :], strict=True):
                 other, whose = found.setdefault(name, (length, spec.name))
                 if other != length:
@@ -273,16 +224,43 @@ class Loss:
         if len(arrays) != len(self.inputs):
             names = ", ".join(i.name for i in self.inputs)
             raise UsageError(f"{self.name} takes {len(self.inputs)} inputs ({names}), not {len(arrays)}")
-        blocks = [np.asarray(a, dtype=np.float64) for a in arrays]
+        blocks = [self._elements(i, np.asarray(a, dtype=np.float64)) for i, a in zip(self.inputs, arrays, strict=True)]
         dims = self.dims(*blocks)
         loops = [a.shape[: a.ndim - len(i.kind.core)] for a, i in zip(blocks, self.inputs, strict=True)]
         if len(set(loops)) > 1 or any(len(shape) != 1 for shape in loops):
             shapes = ", ".join(f"{i.name} {a.shape}" for i, a in zip(self.inputs, blocks, strict=True))
             raise DataError(f"shapes differ: {shapes}; {self.name} takes one-dimensional samples, and never broadcasts")
         for spec, block in zip(self.inputs, blocks, strict=True):
-            if fault := spec.kind.find_fault(block, dims):
+            with np.errstate(all="ignore"):
+                fault = spec.kind.find_fault(block, dims)
+            if fault:
                 raise DataError(f"{spec.name}[{fault.element}]: {fault.cause}")
+        if refused := self.refusal(blocks):
+            name, element, cause = refused
+            raise DataError(f"{name}[{element}]: {cause}")
         return blocks
+
+    def _elements(self, spec: Input, array: Array) -> Array:
+        core = spec.kind.core
+        if array.ndim < 1 + len(core):
+            raise DataError(
+                f"{spec.name}: shape {array.shape} where {self.name} wants (n, {', '.join(core)}): one row a sample"
+            )
+        return as_elements(array, core) if takes_all(core) else array
+
+    def refused(self, arrays: Sequence[Array]) -> npt.NDArray[np.bool_]:
+        """Which elements the loss refuses though each of their inputs is in its domain."""
+        found = np.zeros(len(arrays[0]), bool)
+        for _, bad, _ in self.refuse(*arrays, tolerance=SUM_TOLERANCE, **self.params) if self.refuse else ():
+            found |= bad
+        return found
+
+    def refusal(self, arrays: Sequence[Array], tolerance: float = SUM_TOLERANCE) -> tuple[str, int, str] | None:
+        """The first element that the loss refuses though each of its inputs is in its domain: whose, which, why."""
+        for name, bad, cause in self.refuse(*arrays, tolerance=tolerance, **self.params) if self.refuse else ():
+            if bad.any():
+                return name, int(bad.argmax()), cause(int(bad.argmax()))
+        return None
 
     def value(self, *arrays: npt.ArrayLike) -> Array:
         """Per-sample losses.
@@ -311,16 +289,19 @@ class Loss:
         thunk = self.evaluate(*self.check(*arrays))[1]
         if thunk is None:
             raise UsageError(f"{self.name} gives no gradient: return (loss, gradient) from it")
-        return np.ascontiguousarray(thunk())
+        return np.ascontiguousarray(thunk()).reshape(np.shape(arrays[0]))
 
 
 def _layout(array: Array) -> Array:
     """The memory order that depends on the shape alone; read-only, since losses share their inputs."""
-    column_major = array.ndim == 2 and array.shape[1] <= COLUMN_MAJOR_CLASSES
-    block = np.asarray(array, order="F" if column_major else "C")
-    block = block.view()
+    block = np.asarray(array, order="F" if column_major(array) else "C").view()
     block.flags.writeable = False
     return block
+
+
+def column_major(array: npt.NDArray[Any]) -> bool:
+    """Whether a kernel gets these rows column after column."""
+    return array.ndim == 2 and array.shape[1] <= COLUMN_MAJOR_CLASSES
 
 
 def loss(
@@ -335,10 +316,11 @@ def loss(
     finish: Finish | None = None,
     denominator: Callable[..., Array] | None = None,
     coupled: bool = False,
+    refuse: Callable[..., Refusals] | None = None,
 ) -> Callable[[Callable[..., Any]], Loss]:
     """Declare the kernel below as a loss.
 
-    The kernel takes its inputs positionally, ``(n,)`` or ``(n, k)`` float64 and read-only, and its
+    The kernel takes its inputs positionally, ``(n,)`` or ``(n, *core)`` float64 and read-only, and its
     hyperparameters by keyword. It returns the per-sample loss ``(n,)`` and a thunk for the gradient
     with respect to its first input; a user's own may return the loss alone, or the gradient as an array.
 
@@ -353,6 +335,8 @@ def loss(
         finish: what is done to the mean (rmse: the square root).
         denominator: per-sample amounts, of the inputs, that the sum is divided by instead of n.
         coupled: samples of a batch depend on each other, so that it cannot be computed in blocks.
+        refuse: what is wrong with inputs that are each in their domain (a length beyond another's
+            axis): of the inputs, parameters and ``tolerance``, for each cause whose, which elements, why.
 
     >>> import numpy as np
     >>> from lossctl import Real, loss
@@ -366,9 +350,11 @@ def loss(
     """
 
     def declare(kernel: Callable[..., Any]) -> Loss:
-        made = from_function(kernel)
-        return replace(
-            made,
+        return Loss(
+            kernel.__name__,
+            kernel,
+            Signature(kernel),
+            _family(kernel),
             formula=formula,
             see=see,
             aliases=tuple(aliases),
@@ -379,6 +365,7 @@ def loss(
             finish=finish,
             denominator=denominator,
             coupled=coupled,
+            refuse=refuse,
         )
 
     return declare
@@ -390,49 +377,18 @@ def from_function(kernel: Callable[..., Any]) -> Loss:
     Raises:
         UsageError: a signature that no loss can have.
     """
-    where = f"{kernel.__name__}:"
-    try:
-        signature = inspect.signature(kernel, eval_str=True)
-    except (NameError, TypeError, SyntaxError) as error:
-        raise UsageError(f"{where} its annotations cannot be read: {error}") from None
-    inputs, parameters = [], []
-    for p in signature.parameters.values():
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty:
-            inputs.append(Input(p.name, _metadata(p.annotation, Kind) or _metadata(Real, Kind)))
-        elif p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-            raise UsageError(f"{where} *{p.name}: a loss names its inputs")
-        elif p.default is p.empty:
-            raise UsageError(f"{where} parameter '{p.name}' has no default")
-        else:
-            parameters.append(_parameter(p))
-    if not inputs:
-        raise UsageError(f"{where} a loss takes at least one input")
-    doc = inspect.getdoc(kernel) or ""
-    return Loss(
-        name=kernel.__name__,
-        kernel=kernel,
-        inputs=tuple(inputs),
-        parameters=tuple(parameters),
-        params={p.name: p.default for p in parameters},
-        summary=doc.split("\n", 1)[0].rstrip("."),
-        doc=doc,
-        family=kernel.__module__.rpartition(".")[2],
-    )
+    return proved(Loss(kernel.__name__, kernel, Signature(kernel), _family(kernel)))
 
 
-def _parameter(p: inspect.Parameter) -> Parameter:
-    bare, param = p.annotation, _metadata(p.annotation, Param) or Param("")
-    if get_origin(bare) is Annotated:
-        bare = get_args(bare)[0]
-    if bare is p.empty:
-        bare = type(p.default)
-    options = get_args(bare) if get_origin(bare) is types.UnionType else (bare,)
-    choices = tuple(c for o in options if get_origin(o) is Literal for c in get_args(o))
-    kinds = tuple(o for o in options if isinstance(o, type))
-    made = Parameter(p.name, param.help, param.domain, None, kinds, choices)
-    return replace(made, default=made.check(p.default))
+def proved(made: Loss) -> Loss:
+    """The loss itself, once its signature has been read.
+
+    Raises:
+        UsageError: a signature that no loss can have.
+    """
+    assert made.inputs
+    return made
 
 
-def _metadata(annotation: Any, wanted: type) -> Any:
-    found = [m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, wanted)]
-    return found[0] if found else None
+def _family(kernel: Callable[..., Any]) -> str:
+    return kernel.__module__.rpartition(".")[2]

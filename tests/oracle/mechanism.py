@@ -1,23 +1,4 @@
-"""What each loss is, in 50 digits: formulas written from the catalogue, never from the kernels.
-
-A formula handles ONE sample and returns the terms whose sum is its loss::
-
-    @oracle("huber", relative_value=always, relative_gradient=always)
-    def huber(pred: Number, target: Number, *, delta: Number) -> list[Number]:
-        \"\"\"r²/2 where |r| ≤ delta, else delta·(|r| − delta/2).\"\"\"
-
-Inputs are the loss's own, in its order; the annotation says how they are converted from doubles,
-exactly: ``Number`` (or ``Row``, lists of them, however nested) to mpf, ``Label`` to int. All
-parameters are keyword-only and must be given: numbers as mpf, the rest (bool, None, str) as it is.
-
-The terms carry the notion of accuracy. An error is judged against Σ|term|, and one of a gradient
-against Σ|term's derivative|, so terms are split where the catalogue's formula subtracts and written
-so that a term does not itself cancel. ``relative_value`` and ``relative_gradient`` say where the
-catalogue promises full relative accuracy: there the magnitude is that of the result.
-
-Derivatives are differences, not formulas, so that a formula is all that can be wrong. The working
-precision grows with the range of the inputs (``_digits``), the step shrinks with it (``_step``).
-"""
+"""Values and derivatives of the formulas in 50 digits, and how accurate a kernel must be there."""
 
 from __future__ import annotations
 
@@ -26,7 +7,6 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from mpmath import mp, mpc, mpf  # type: ignore[import-untyped]
@@ -86,12 +66,10 @@ def oracle(
     return register
 
 
-# --- values and derivatives -------------------------------------------------------------------
-
-
 def value(name: str, inputs: Inputs, params: Params) -> tuple[Number, Number]:
     """The loss of one sample, and the magnitude that its error is judged against.
 
+    >>> from oracle import value  # with the formulas
     >>> [float(x) for x in value("huber", (2.0, 0.0), {"delta": 1.0})]
     [1.5, 1.5]
     """
@@ -112,6 +90,7 @@ def gradient(name: str, inputs: Inputs, params: Params) -> list[tuple[Number, Nu
     one-sided slopes ask :func:`slopes`. At the edge of the formula's domain (p·√p at 0) the
     one-sided derivative counts, if it is finite. A logit of −inf has derivative 0.
 
+    >>> from oracle import gradient  # with the formulas
     >>> [[float(x) for x in pair] for pair in gradient("mse", (3.0, 1.0), {})]
     [[4.0, 4.0]]
     """
@@ -165,7 +144,7 @@ def slopes(name: str, inputs: Inputs, params: Params) -> list[Slopes]:
         noise = mp.fsum(abs(t) for t in base) * mpf(10) ** (10 - digits)
         relative = entry.relative_gradient(exact, given)
         found = []
-        for j, x in enumerate(_leaves(first)):
+        for j, x in enumerate(leaves(first)):
             left, right, magnitude = (ZERO,) * 3 if mp.isinf(x) else _both_sides(by(j), step, noise)
             if relative:
                 magnitude = max(abs(left), abs(right))
@@ -195,6 +174,9 @@ def error(got: float, want: Number, magnitude: Number) -> float:
 # Difference quotients are wrong by step/scale, which _step keeps below 1e-43: two of a smooth loss
 # agree to far more than this, and what differs by more is a finding.
 AGREE = mpf(10) ** -20
+# The central difference is wrong by (step/scale)², 1e-120 of its terms: where they cancel, that is what
+# is left of a slope that is 0.
+NOTHING = mpf(10) ** -110
 
 
 def _both_sides(quotients: Quotients, step: Number, noise: Number) -> tuple[Number, Number, Number]:
@@ -208,7 +190,9 @@ def _both_sides(quotients: Quotients, step: Number, noise: Number) -> tuple[Numb
     magnitude = max(mp.fsum(abs(t) for t in terms) for terms in sides.values())
     near = {sign: mp.fsum(terms) for sign, terms in sides.items()}
     if len(near) == 2 and abs(near[1] - near[-1]) <= max(AGREE * magnitude, noise / step):
-        mean = (near[-1] + near[1]) / 2  # the central difference: wrong by (step/scale)²
+        mean = (near[-1] + near[1]) / 2
+        falls = abs(mean) < step and _limit(quotients, step, noise) == 0
+        mean = ZERO if falls or abs(mean) <= NOTHING * magnitude else mean
         return mean, mean, magnitude
     # A kink, an edge of the domain, an infinite slope, or a minimum, where slopes fall with the step.
     limits = [_limit(quotients, sign * step, noise) for sign in sides]
@@ -219,13 +203,22 @@ def _both_sides(quotients: Quotients, step: Number, noise: Number) -> tuple[Numb
 
 
 def _limit(quotients: Quotients, step: Number, noise: Number) -> Number:
-    """What the slope tends to as the step falls, which may be 0 or ±inf."""
+    """What the slope tends to as the step falls, which may be 0 or ±inf.
+
+    What is left of it falls with a power of the step (h^0.1 of p^1.1 at 0, say), so that over equal
+    decades it falls by equal factors, and Aitken's extrapolation finds the limit.
+    """
     slow, mid, fast = (mp.fsum(quotients(step * mpf(10) ** -k) or [mp.nan]) for k in (0, 10, 20))
-    if fast != 0 and abs(fast) <= abs(mid) / 100 <= abs(slow) / 10_000:
+    if abs(fast) <= abs(mid) / 100 <= abs(slow) / 10_000:
         return ZERO
+    first, second = mid - slow, fast - mid
     # The quotients' rounding error has grown by the 20 digits that the step has lost.
-    settled = max(AGREE * abs(fast), noise / abs(step) * mpf(10) ** 20, abs(mid - slow) / 100)
-    return fast if abs(fast - mid) <= settled else mp.sign(fast) * INF
+    if abs(second) <= max(AGREE * abs(fast), noise / abs(step) * mpf(10) ** 20):
+        return fast
+    if abs(second) > abs(first) / 2:
+        return mp.sign(fast) * INF
+    limit = fast - second**2 / (second - first)
+    return limit if abs(limit) > AGREE * abs(slow) else ZERO
 
 
 def _rounded(x: Number) -> Number:
@@ -254,7 +247,7 @@ def _step(inputs: Inputs, params: Params) -> Number:
 
 def _range(inputs: Inputs, params: Params) -> tuple[float, float]:
     """The largest and the smallest magnitude among all numbers; 1 is always one of them."""
-    sizes = [abs(float(x)) for x in (*_leaves(list(inputs)), *_numbers(params.values()))]
+    sizes = [abs(float(x)) for x in (*leaves(list(inputs)), *_numbers(params.values()))]
     finite = [x for x in sizes if 0 < x < math.inf]
     return max(1.0, *finite, 1.0), min(1.0, *finite, 1.0)
 
@@ -290,12 +283,12 @@ def _mapped(x: Any, leaf: Callable[[Any], Any]) -> Any:
     return [_mapped(item, leaf) for item in x] if isinstance(x, (list, tuple)) else leaf(x)
 
 
-def _leaves(x: Any) -> Iterator[Any]:
+def leaves(x: Any) -> Iterator[Any]:
     """Every number of ``x`` in order."""
     x = x.tolist() if hasattr(x, "tolist") else x
     if isinstance(x, (list, tuple)):
         for item in x:
-            yield from _leaves(item)
+            yield from leaves(item)
     else:
         yield x
 
@@ -304,152 +297,3 @@ def _moved(x: Any, j: int, h: Number) -> Any:
     """``x`` with ``h`` added to its ``j``-th number."""
     count = itertools.count()
     return _mapped(x, lambda number: number + h if next(count) == j else number)
-
-
-# --- helpers for formulas ---------------------------------------------------------------------
-
-
-def wlog(weight: Number, p: Number) -> Number:
-    """``weight``·log p; 0 where the weight is 0, whatever p."""
-    if weight == 0:
-        return ZERO
-    return weight * (mp.log(p) if p != 0 else -INF)
-
-
-def softplus(x: Number) -> Number:
-    """log(1 + e^x)."""
-    return mp.log1p(mp.exp(x))
-
-
-def surprise(logits: Row, j: int) -> Number:
-    """−log softmax(logits)[j] = log Σᵢ e^(zᵢ − zⱼ), with the term i = j, which is 1, apart."""
-    if mp.isinf(logits[j]):
-        return INF
-    return mp.log1p(mp.fsum(mp.exp(z - logits[j]) for i, z in enumerate(logits) if i != j))
-
-
-def weighted(weight: Number, loss: Callable[[], Number]) -> Number:
-    """``weight``·loss(); 0 where the weight is 0, the loss (which may be infinite) not being asked for."""
-    return weight * loss() if weight != 0 else ZERO
-
-
-def smoothed(targets: Row, amount: Number) -> Row:
-    """Label smoothing: the targets with ``amount`` of their mass spread evenly over the k classes."""
-    return [t * (1 - amount) + amount / len(targets) for t in targets]
-
-
-def one_hot(label: Label, k: int) -> Row:
-    """The row of k with a 1 at ``label``."""
-    return [mpf(j == label) for j in range(k)]
-
-
-def hard_targets(inputs: Inputs, params: Params) -> bool:
-    """The target is 0 or 1 (a label, a one-hot row) and no label smoothing softens it."""
-    target = inputs[1]
-    hard = isinstance(target, Label) or all(t in (0, 1) for t in _leaves(target))
-    return hard and not params.get("label_smoothing", 0)
-
-
-# --- regression -------------------------------------------------------------------------------
-
-
-@oracle("mse", relative_value=always, relative_gradient=always)
-def mse(pred: Number, target: Number) -> list[Number]:
-    """r²."""
-    return [(pred - target) ** 2]
-
-
-@oracle("rmse", relative_value=always, relative_gradient=always)
-def rmse(pred: Number, target: Number) -> list[Number]:
-    """r² per sample; √(mean r²) is the whole's."""
-    return [(pred - target) ** 2]
-
-
-@oracle("mae", relative_value=always, relative_gradient=always)
-def mae(pred: Number, target: Number) -> list[Number]:
-    """|r|."""
-    return [abs(pred - target)]
-
-
-@oracle("huber", relative_value=always, relative_gradient=always)
-def huber(pred: Number, target: Number, *, delta: Number) -> list[Number]:
-    """r²/2 where |r| ≤ delta, else delta·(|r| − delta/2)."""
-    a = abs(pred - target)
-    return [a**2 / 2 if a <= delta else delta * (a - delta / 2)]
-
-
-@oracle("pseudo_huber", relative_value=always, relative_gradient=always)
-def pseudo_huber(pred: Number, target: Number, *, delta: Number) -> list[Number]:
-    """delta²·(√(1 + (r/delta)²) − 1)."""
-    return [delta**2 * (mp.sqrt(1 + ((pred - target) / delta) ** 2) - 1)]
-
-
-# --- binary -----------------------------------------------------------------------------------
-
-
-@oracle("bce", relative_value=always, relative_gradient=hard_targets)
-def bce(pred: Number, target: Number, *, label_smoothing: Number) -> list[Number]:
-    """−t·log p − (1 − t)·log(1 − p), with t and 1 − t smoothed over the two classes."""
-    yes, no = smoothed([target, 1 - target], label_smoothing)
-    return [-wlog(yes, pred), -wlog(no, 1 - pred)]
-
-
-@oracle("bce_with_logits", relative_value=always, relative_gradient=hard_targets)
-def bce_with_logits(pred: Number, target: Number, *, pos_weight: Number, label_smoothing: Number) -> list[Number]:
-    """−pos_weight·t·log σ(x) − (1 − t)·log σ(−x), with t and 1 − t smoothed over the two classes."""
-    yes, no = smoothed([target, 1 - target], label_smoothing)
-    return [pos_weight * yes * softplus(-pred), no * softplus(pred)]
-
-
-@oracle("hinge", relative_value=always, relative_gradient=always)
-def hinge(pred: Number, target: Number, *, margin: Number) -> list[Number]:
-    """max(0, margin − t·x)."""
-    return [max(ZERO, margin - target * pred)]
-
-
-@oracle("squared_hinge", relative_value=always, relative_gradient=always)
-def squared_hinge(pred: Number, target: Number, *, margin: Number) -> list[Number]:
-    """max(0, margin − t·x)²."""
-    return [max(ZERO, margin - target * pred) ** 2]
-
-
-# --- multiclass -------------------------------------------------------------------------------
-
-
-@oracle("categorical_cross_entropy", relative_value=always, relative_gradient=always)
-def categorical_cross_entropy(pred: Row, target: Row) -> list[Number]:
-    """−Σ t·log p."""
-    return [-wlog(t, p) for p, t in zip(pred, target, strict=True)]
-
-
-@oracle("sparse_categorical_cross_entropy", relative_value=always, relative_gradient=always)
-def sparse_categorical_cross_entropy(pred: Row, target: Label) -> list[Number]:
-    """−log p[y]."""
-    return [-wlog(mpf(1), pred[target])]
-
-
-@oracle("softmax_cross_entropy", relative_value=always, relative_gradient=hard_targets)
-def softmax_cross_entropy(pred: Row, target: Row, *, label_smoothing: Number) -> list[Number]:
-    """−Σ t·log softmax(z), with t smoothed over the classes."""
-    return [weighted(t, partial(surprise, pred, j)) for j, t in enumerate(smoothed(target, label_smoothing))]
-
-
-@oracle("sparse_softmax_cross_entropy", relative_value=always, relative_gradient=hard_targets)
-def sparse_softmax_cross_entropy(pred: Row, target: Label, *, label_smoothing: Number) -> list[Number]:
-    """logsumexp(z) − z[y] = −log softmax(z)[y], with the one-hot y smoothed over the classes."""
-    return softmax_cross_entropy(pred, one_hot(target, len(pred)), label_smoothing=label_smoothing)
-
-
-@oracle("nll", relative_value=always, relative_gradient=always)
-def nll(pred: Row, target: Label) -> list[Number]:
-    """−z[y] of log-probabilities z."""
-    return [-pred[target]]
-
-
-# --- distributions ----------------------------------------------------------------------------
-
-
-@oracle("kl_divergence", relative_gradient=always)
-def kl_divergence(pred: Row, target: Row) -> list[Number]:
-    """Σ p·log(p/q), q the first input and p the second; 0 where p = 0."""
-    return [-wlog(p, q / p if p != 0 else ZERO) for q, p in zip(pred, target, strict=True)]

@@ -1,0 +1,29 @@
+"""Figures of other libraries for losses of the order of a list."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from golden.case import Recorder
+from golden.inputs import N, logits
+
+record = Recorder({})
+
+_rng = np.random.default_rng(20240611)
+grades = _rng.integers(0, 3, logits.shape).astype(float)
+grades[:, 0] = 3.0  # at least one pair a list
+order = np.array([_rng.permutation(logits.shape[1]) for _ in range(N)]).astype(float)
+
+record(
+    "ranknet",
+    (logits, grades),
+    "jax.vmap(rax.pairwise_logistic_loss)(pred, target).mean()",
+    "jax.vmap(rax.pairwise_logistic_loss)(pred, target)",
+)
+record(
+    "listnet",
+    (logits, grades),
+    "rax.softmax_loss(pred, jax.nn.softmax(target))",
+    "rax.softmax_loss(pred, jax.nn.softmax(target), reduce_fn=None)",
+)
+record("listmle", (logits, order), "rax.listmle_loss(pred, target)", "rax.listmle_loss(pred, target, reduce_fn=None)")

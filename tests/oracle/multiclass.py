@@ -1,0 +1,83 @@
+"""Formulas of losses of one class among several."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from mpmath import mp, mpf  # type: ignore[import-untyped]
+
+from oracle.mechanism import Label, Number, Row, always, oracle
+from oracle.terms import hard_targets, one_hot, smoothed, surprise, weighted, wlog
+
+
+@oracle("categorical_cross_entropy", relative_value=always, relative_gradient=always)
+def categorical_cross_entropy(pred: Row, target: Row) -> list[Number]:
+    """−Σ t·log p."""
+    return [-wlog(t, p) for p, t in zip(pred, target, strict=True)]
+
+
+@oracle("sparse_categorical_cross_entropy", relative_value=always, relative_gradient=always)
+def sparse_categorical_cross_entropy(pred: Row, target: Label) -> list[Number]:
+    """−log p[y]."""
+    return [-wlog(mpf(1), pred[target])]
+
+
+@oracle("softmax_cross_entropy", relative_value=always, relative_gradient=hard_targets)
+def softmax_cross_entropy(pred: Row, target: Row, *, label_smoothing: Number) -> list[Number]:
+    """−Σ t·log softmax(z), with t smoothed over the classes."""
+    return [weighted(t, partial(surprise, pred, j)) for j, t in enumerate(smoothed(target, label_smoothing))]
+
+
+@oracle("sparse_softmax_cross_entropy", relative_value=always, relative_gradient=hard_targets)
+def sparse_softmax_cross_entropy(pred: Row, target: Label, *, label_smoothing: Number) -> list[Number]:
+    """logsumexp(z) − z[y] = −log softmax(z)[y], with the one-hot y smoothed over the classes."""
+    return softmax_cross_entropy(pred, one_hot(target, len(pred)), label_smoothing=label_smoothing)
+
+
+@oracle("nll", relative_value=always, relative_gradient=always)
+def nll(pred: Row, target: Label) -> list[Number]:
+    """−z[y] of log-probabilities z."""
+    return [-pred[target]]
+
+
+@oracle("crammer_singer")
+def crammer_singer(pred: Row, target: Label) -> list[Number]:
+    """max(0, 1 + max z[j] − z[y]) over j ≠ y."""
+    rival = max(z for j, z in enumerate(pred) if j != target)
+    on = 1 + rival - pred[target] > 0
+    return [on * term for term in (mpf(1), rival, -pred[target])]
+
+
+@oracle("multi_margin")
+def multi_margin(pred: Row, target: Label, *, p: Number, margin: Number) -> list[Number]:
+    """Σ max(0, margin − z[y] + z[j])^p / k over j ≠ y; a square is the sum of all products of its parts."""
+    terms = []
+    for j, z in enumerate(pred):
+        parts = [margin, -pred[target], z]
+        on = j != target and sum(parts) > 0
+        products = parts if p == 1 else [a * b for a in parts for b in parts]
+        terms += [on * product / len(pred) for product in products]
+    return terms
+
+
+def missed(logits: Row, y: Label) -> Number:
+    """1 − softmax(logits)[y], as the sum of the others."""
+    return mp.fsum(mp.exp(-surprise(logits, j)) for j in range(len(logits)) if j != y)
+
+
+@oracle("softmax_focal", relative_value=always, relative_gradient=always)
+def softmax_focal(pred: Row, target: Label, *, gamma: Number) -> list[Number]:
+    """−(1 − p)^gamma · log p, p = softmax(z)[y]."""
+    return [missed(pred, target) ** gamma * surprise(pred, target)]
+
+
+@oracle("generalized_cross_entropy", relative_value=always, relative_gradient=always)
+def generalized_cross_entropy(pred: Row, target: Label, *, q: Number) -> list[Number]:
+    """(1 − p[y]^q) / q."""
+    return [(1 - pred[target] ** q) / q]
+
+
+@oracle("poly1_softmax", relative_value=always, relative_gradient=always)
+def poly1_softmax(pred: Row, target: Label, *, epsilon: Number) -> list[Number]:
+    """−log p + epsilon·(1 − p), p = softmax(z)[y]."""
+    return [surprise(pred, target), epsilon * missed(pred, target)]

@@ -1,0 +1,28 @@
+"""Formulas of losses of sequences."""
+
+from __future__ import annotations
+
+import itertools
+
+from mpmath import mp  # type: ignore[import-untyped]
+
+from oracle.mechanism import INF, Label, Number, Row, oracle
+
+
+@oracle("ctc")
+def ctc(
+    pred: list[Row], target: list[Label], input_lengths: Label, target_lengths: Label, *, blank: Number
+) -> list[Number]:
+    """−log of the sum over all paths, each tried, that are the target without repeats and blanks.
+
+    The terms are what the most probable path costs, frame by frame, and the rest.
+    """
+    frames, wanted = pred[:input_lengths], target[:target_lengths]
+    total = mp.mpf(0)
+    for path in itertools.product(range(len(pred[0])), repeat=len(frames)):
+        if [symbol for symbol, _ in itertools.groupby(path) if symbol != blank] == wanted:
+            total += mp.exp(mp.fsum(frame[symbol] for frame, symbol in zip(frames, path, strict=True)))
+    if total == 0:
+        return [INF]
+    best = [max(frame) for frame in frames]
+    return [*(-cost for cost in best), mp.fsum(best) - mp.log(total)]

@@ -431,7 +431,7 @@ def test_keys_of_text_are_text(keys: str, others: str, told: str | None, folder:
         ("p.csv t.csv --on ids", "p.csv: there is no column 'ids'; it has 'id', 'pred'; did you mean 'id'?"),
         ("p.csv t1.csv --on id", "t1.csv: there is no column 'id': it has no header"),
         ("p.csv t.csv --on id --on id", "--on id is given twice"),
-        ("p.csv t.csv --on @1-2 -p pred -t target", "--on @1-2: a key is one column of each file"),
+        ("p.csv t.csv --on @1-2 -p pred -t target", "a key is one column of each file"),
         ("p1.csv t1.csv --on @1", "p1.csv: nothing but the columns of --on"),
         ("p.csv w.csv --on id --on pred -p id", "w.csv: there is no column 'pred'"),
         ("big.csv big.npz --on k -p p -t p", "big.csv:2: column 'k': 9007199254740994 is beyond 2**53"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import io
 import os
 import pickle
+import subprocess
 import sys
 import threading
 import warnings
@@ -21,7 +23,7 @@ from hypothesis import strategies as st
 
 from lossctl.cli.main import main
 from lossctl.errors import DataError
-from lossctl.sources import npy
+from lossctl.sources import npy_rows
 from lossctl.sources.aligned import Dataset, Place
 from lossctl.sources.formats import open_source
 from lossctl.sources.source import Field, Options, Source
@@ -125,7 +127,7 @@ def test_any_ranges_in_any_order(
     path = put(tmp_path_factory.getbasetemp(), saved(numbers(shape, dtype), order))
     expected = np.load(path).astype(np.float64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(npy, "_STRIP", strip)
+        patch.setattr(npy_rows, "_STRIP", strip)
         read = opened(path).reader()
         for start, stop in ranges:
             same(read(start, stop)[0].astype(np.float64), expected[start:stop])
@@ -411,3 +413,57 @@ def test_lengths_that_differ(
                 list(data.slabs(slab_rows))
             assert f"short.csv has {one} row" in str(told.value)
             assert f"{long} has {one + more} rows: every row is one sample" in str(told.value)
+
+
+# Other processes
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npy.gz", "x.npz", "f.npy"])
+def test_another_process_reads_the_same_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is opened again by its path, wherever the process was started; another file of that name is refused."""
+    monkeypatch.chdir(tmp_path)
+    array = np.arange(60.0).reshape(20, 3)
+    content = saved(array, "F" if name == "f.npy" else "C")
+    if name.endswith("npz"):
+        np.savez_compressed(name, a=array)
+    else:
+        Path(name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    packed = pickle.dumps(opened(name))
+    assert len(packed) < 1500
+    monkeypatch.chdir("/")
+    code = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read()).reader()(3, 5)[0].tolist())"
+    done = subprocess.run([sys.executable, "-c", code], input=packed, capture_output=True, check=True)
+    assert done.stdout.decode() == f"{array[3:5].tolist()}\n"
+    same(rows(pickle.loads(packed)), array)  # noqa: S301 - our own
+    before = descriptors()
+    for _ in range(50):
+        same(rows(pickle.loads(packed), 1, 2), array[1:2])  # noqa: S301 - our own
+    assert descriptors() == before
+    os.utime(tmp_path / name, (0, 0))
+    with pytest.raises(DataError, match=f"{name}.*: not the file that it was where the run began"):
+        pickle.loads(packed)  # noqa: S301 - our own
+    os.unlink(tmp_path / name)
+    with pytest.raises(DataError, match="not the file that it was where the run began"):
+        pickle.loads(packed)  # noqa: S301 - our own
+
+
+def test_a_pipe_is_for_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(saved(np.arange(3.0)))))
+    with pytest.raises(DataError, match="stdin: other processes cannot read a pipe: save it to a file first"):
+        pickle.dumps(opened("-", input_format="npy"))
+
+
+def test_columns_that_are_not_wanted_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Fortran order they lie apart."""
+    array = numbers((11, 50), "<f8")
+    source = opened(put(tmp_path, saved(array, "F")), "@7", "@3")
+    taken = []
+    whole = os.preadv
+
+    def counted(fd: int, buffers: list[memoryview], offset: int) -> int:
+        taken.append(offset)
+        return whole(fd, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", counted)
+    same(rows(source), array[:, [6, 2]])
+    assert len(taken) == 2

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from lossctl.errors import DataError
+from lossctl.sources.shards import check_pairs
 from lossctl.sources.source import ArraySource, Rows, Source, lengths
 
 
@@ -41,11 +42,31 @@ class Dataset:
         """What the sources are called, each once."""
         return list(dict.fromkeys(source.where for source in self.sources))
 
+    @property
+    def rows(self) -> int | None:
+        """How many there are, if a source knows."""
+        return next((source.rows for source in self.sources if source.rows is not None), None)
+
+    @property
+    def share(self) -> float | None:
+        """Of streams, how much has been read: of the one that is behind."""
+        known = [source.share for source in self.sources if source.rows is None]
+        return min((share for share in known if share is not None), default=None)
+
+    @property
+    def seekable(self) -> bool:
+        """Whether a worker can read its rows itself."""
+        return all(source.rows is not None and not isinstance(source, ArraySource) for source in self.sources)
+
     def tail(self, role: str) -> tuple[int, ...]:
         """The shape of one row of an input: (n, 1) is the same thing as (n,)."""
-        place = self.places[role]
-        tail = self.sources[place.source].tails[place.field]
+        tail = self.shape(role)
         return () if tail == (1,) else tail
+
+    def shape(self, role: str) -> tuple[int, ...]:
+        """The shape of one row of an input as it is."""
+        place = self.places[role]
+        return self.sources[place.source].tails[place.field]
 
     def locate(self, role: str, row: int, place: int | None = None) -> str:
         """Where a person finds a value."""
@@ -56,12 +77,17 @@ class Dataset:
         """Where a sample stands: in the file of its prediction."""
         return self.sources[self.places["pred"].source].line(row)
 
-    def slabs(self, rows: int) -> Iterator[Slab]:
-        """All rows in order, ``rows`` at a time.
+    def tied(self) -> frozenset[int]:
+        """The sources that no other process can read: spooled pipes."""
+        return frozenset(i for i, source in enumerate(self.sources) if source.rows is not None and not _travels(source))
+
+    def slabs(self, rows: int, read: Collection[int] = ()) -> Iterator[Slab]:
+        """All rows in order, ``rows`` at a time; those of the sources in ``read`` as arrays.
 
         Raises:
             DataError: sources of different lengths; both are told.
         """
+        check_pairs(self.sources)
         known = [s for s in self.sources if s.rows is not None]
         for other in known[1:]:
             if other.rows != known[0].rows:
@@ -74,9 +100,14 @@ class Dataset:
             if count < max(ends):
                 raise self._unequal(queues, start)
             if not count:
+                check_pairs(self.sources)
                 return
             taken = tuple(
-                ArraySource(s.where, queues[i].take(count), offset=start) if i in queues else s
+                ArraySource(s.where, queues[i].take(count), offset=start)
+                if i in queues
+                else _taken(s, start, start + count)
+                if i in read
+                else s
                 for i, s in enumerate(self.sources)
             )
             yield Slab(start, start + count, taken)
@@ -85,9 +116,25 @@ class Dataset:
     def _unequal(self, queues: dict[int, _Queue], start: int) -> DataError:
         """The error that tells both lengths: whatever is left is counted."""
         totals = [start + queues[i].drain() if i in queues else s.rows or 0 for i, s in enumerate(self.sources)]
+        check_pairs(self.sources)
         short = totals.index(min(totals))
         long = totals.index(max(totals))
         return lengths(self.sources[short], totals[short], self.sources[long], totals[long])
+
+
+def _travels(source: Source) -> bool:
+    import pickle
+
+    try:
+        pickle.dumps(source)
+    except DataError:
+        return False
+    return True
+
+
+def _taken(source: Source, start: int, stop: int) -> ArraySource:
+    arrays = source.reader()(start, stop)
+    return ArraySource(source.where, tuple(array.copy() for array in arrays), offset=start)
 
 
 @dataclass

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from lossctl.errors import DataError, UsageError, nearest, printable
 from lossctl.sources.compressed import SUFFIXES
+from lossctl.sources.shards import ShardedFile, expand
 from lossctl.sources.source import Options, Unbound
 from lossctl.sources.stream import STDIN, Origin, reason, where
 
 Reader: TypeAlias = Callable[[Origin, str, Options, tuple[str, ...]], Unbound]
 
 FORMATS: dict[str, Reader] = {}
+_INDEXED = (".npz", ".parquet", ".arrow", ".feather")  # read from the end: not through a compression
 _MEMBER = re.compile(r"(.+\.npz):(.+)", re.IGNORECASE | re.DOTALL)  # an array of an archive
 
 
@@ -51,13 +54,27 @@ def _npz(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...])
     return NpzFile(origin.path)
 
 
+@reader(".parquet", ".arrow", ".feather")
+def _columnar(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+    from lossctl.sources.columnar import ColumnarFile
+
+    return ColumnarFile(origin, suffix)
+
+
+@reader(".ndjson", ".jsonl")
+def _ndjson(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+    from lossctl.sources.ndjson import JsonFile
+
+    return JsonFile(origin, options)
+
+
 def suffix_of(path: str) -> str | None:
     """The suffix that names a format, with that of a compression after it (``.csv.gz``), or None."""
     if _MEMBER.fullmatch(path):
         return ".npz"
     stem, compression = _split(path.lower())
     found = next((suffix for suffix in FORMATS if stem.endswith(suffix)), None)
-    return None if found is None or (compression and found == ".npz") else found + compression
+    return None if found is None or (compression and found in _INDEXED) else found + compression
 
 
 def tells_format(path: str) -> bool:
@@ -72,7 +89,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Unbound:
-    """Open a path or stdin and read as much as tells its columns.
+    """Open a path, a glob, a directory or stdin and read as much as tells its columns.
 
     ``labels`` are names that a first row of data may hold.
 
@@ -93,9 +110,12 @@ def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Un
         suffix = ".csv"
     else:
         suffix = suffix_of(path)
-        if suffix is None:
-            _check_there(path)
-            raise UsageError(f"{where(path)}: its name does not tell its format: say --input-format, one of {listed}")
+    if path != STDIN and (shards := expand(path, (lambda _: suffix) if options.input_format else suffix_of)):
+        opener = partial(open_source, options=options, labels=labels)
+        return opener(shards[0]) if len(shards) == 1 else ShardedFile(path, shards, opener)
+    if suffix is None:
+        _check_there(path)
+        raise UsageError(f"{where(path)}: its name does not tell its format: say --input-format, one of {listed}")
     # `--input-format csv` for preds.gz is what its name leaves open; how it is compressed, it says.
     form, compression = _split(suffix)
     return FORMATS[form](Origin(path, compression or _split(path.lower())[1] or None), form, options, labels)

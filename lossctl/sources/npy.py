@@ -7,6 +7,8 @@ import os
 import tempfile
 import warnings
 from collections.abc import Collection, Iterator
+from dataclasses import replace
+from functools import lru_cache
 from io import BytesIO
 from itertools import chain
 from typing import Any, Protocol
@@ -17,15 +19,15 @@ import numpy.typing as npt
 from lossctl.errors import DataError, number, printable
 from lossctl.sources import columns, stream
 from lossctl.sources.grammar import shown
+from lossctl.sources.npy_rows import columnwise, rowwise
 from lossctl.sources.source import BadValueError, Field, Read, Rows, Source, label_codes
 
 # A header is a line of Python literals; NumPy's own limit, above which it may take long to parse.
 _HEADER_LIMIT = 10_000
 _MAGIC = np.lib.format.MAGIC_PREFIX
 _START = _HEADER_LIMIT + 12  # a header with magic, version and length
-# Rows of Fortran order lie apart, one read a column: strips of this many bytes in all cost 11 ms
-# on 20M rows where reads of one block cost 133.
-_STRIP = 1 << 22
+# Files that a worker keeps open between tasks: unpacking a compressed one again for each would be most of its work.
+_REOPENED = 16
 _DIMENSIONS = 64  # NumPy 2's limit: arrays of more cannot be made
 
 
@@ -33,8 +35,15 @@ class Bytes(Protocol):
     """Where the bytes of an array come from: a file, a pipe, or a member of an archive."""
 
     @property
+    def path(self) -> str:
+        """The file that holds them."""
+
+    @property
     def where(self) -> str:
         """What messages call it."""
+
+    def __hash__(self) -> int:
+        """The same for the same file."""
 
     def blocks(self) -> Iterator[bytes]:
         """All of them, a piece at a time."""
@@ -48,7 +57,8 @@ class NpyFile:
     state: stream.State | None = None  # of a file that others may write to
 
     def __init__(self, origin: Bytes) -> None:
-        self.where = origin.where
+        self.where, self._origin = origin.where, origin
+        self._stored = stream.stored(origin.path)
         try:
             if isinstance(origin, stream.Origin) and origin.seekable:
                 with stream.open_binary(origin.path) as file:
@@ -98,9 +108,24 @@ class NpyFile:
             self.fd = os.dup(spool.fileno())
         return declared, declared - left
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The file by its path: it is opened again wherever this is unpickled.
+
+        Raises:
+            DataError: it is a pipe, which only this process has read.
+        """
+        if self._stored is None:
+            raise DataError(f"{self.where}: other processes cannot read a pipe: save it to a file first")
+        origin: Any = self._origin
+        return _reopened, (replace(origin, path=os.path.abspath(origin.path)), self._stored)
+
     def __del__(self) -> None:
         if hasattr(self, "fd"):
             os.close(self.fd)
+
+    def holds_text(self, selectors: tuple[str, ...]) -> bool:
+        """Arrays hold numbers."""
+        return False
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
         """The source of these fields; columns of a 2-d array are chosen by position, ``@3``."""
@@ -164,8 +189,26 @@ class NpyFile:
             raise DataError(f"{self.where}: a single number (shape ()): at least one dimension of samples is needed")
 
 
+def _reopened(origin: Bytes, stored: stream.State) -> NpyFile:
+    """The file of another process, proved to be the same here.
+
+    Raises:
+        DataError: it is not there, or is another.
+    """
+    if stream.stored(origin.path) != stored:
+        raise stream.different(origin.where)
+    return _kept_open(origin, stored)
+
+
+@lru_cache(_REOPENED)
+def _kept_open(origin: Bytes, stored: stream.State) -> NpyFile:
+    return NpyFile(origin)
+
+
 class NpySource:
     """Rows of an NPY file, any range of them at any time."""
+
+    share: float | None = None
 
     def __init__(self, file: NpyFile, fields: tuple[Field, ...], chosen: list[list[int] | None]) -> None:
         self.where = file.where
@@ -176,18 +219,26 @@ class NpySource:
 
     def reader(self) -> Read:
         """A reader with a buffer of its own."""
-        whole = _columnwise(self._file) if self._file.fortran and len(self._file.shape) > 1 else _rowwise(self._file)
-        if all(c is None and not f.labels for c, f in zip(self._chosen, self._fields, strict=True)):
+        chosen = self._chosen
+        if self._file.fortran and len(self._file.shape) > 1:
+            every = range(math.prod(self._file.shape[1:]))
+            wanted = sorted({c for some in chosen for c in (every if some is None else some)})
+            whole = columnwise(self._file, wanted)
+            place = {column: i for i, column in enumerate(wanted)}
+            chosen = [None if some is None else [place[c] for c in some] for some in chosen]
+        else:
+            whole = rowwise(self._file)
+        if all(c is None and not f.labels for c, f in zip(chosen, self._fields, strict=True)):
             return lambda start, stop: (whole(start, stop),) * len(self._fields)
 
         def read(start: int, stop: int) -> Rows:
             block = whole(start, stop)
-            return tuple(self._field(block, i) for i in range(len(self._fields)))
+            return tuple(self._field(block, i, c) for i, c in enumerate(chosen))
 
         return read
 
-    def _field(self, block: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
-        chosen, labels = self._chosen[index], self._fields[index].labels
+    def _field(self, block: npt.NDArray[Any], index: int, chosen: list[int] | None) -> npt.NDArray[Any]:
+        labels = self._fields[index].labels
         if chosen is not None:
             block = block.reshape(len(block), -1)[:, chosen]
         if not labels:
@@ -227,54 +278,3 @@ _REFUSED = {
     "m": "time differences",
     "V": "a structured array",
 }
-
-
-def _rowwise(file: NpyFile) -> Any:
-    row_shape = file.shape[1:]
-    row_bytes = math.prod(row_shape) * file.dtype.itemsize
-    buffer = np.empty(0, file.dtype)
-
-    def read(start: int, stop: int) -> npt.NDArray[Any]:
-        nonlocal buffer
-        if len(buffer) < stop - start or buffer.shape[1:] != row_shape:
-            buffer = np.empty((stop - start, *row_shape), file.dtype)
-        block = buffer[: stop - start]
-        _fill(file, block, file.offset + start * row_bytes)
-        return block
-
-    return read
-
-
-def _columnwise(file: NpyFile) -> Any:
-    n, width, item = file.shape[0], math.prod(file.shape[1:]), file.dtype.itemsize
-    strip_rows = max(1, _STRIP // (width * item))
-    strip = np.empty((width, 0), file.dtype)
-    first = 0
-
-    def read(start: int, stop: int) -> npt.NDArray[Any]:
-        nonlocal strip, first
-        if not (first <= start and stop <= first + strip.shape[1]):
-            first, rows = start, min(max(strip_rows, stop - start), n - start)
-            if strip.shape[1] != rows:
-                strip = np.empty((width, rows), file.dtype)
-            for column in range(width):
-                _fill(file, strip[column], file.offset + (column * n + first) * item)
-        rows = stop - start
-        # Columns of the file are rows of the strip: the last axis of Fortran order is the slowest.
-        block = strip[:, start - first : stop - first]
-        return block.T.reshape((rows, *file.shape[1:]), order="F") if len(file.shape) > 2 else block.T
-
-    return read
-
-
-def _fill(file: NpyFile, block: npt.NDArray[Any], at: int) -> None:
-    view = block.view(np.uint8).reshape(-1).data
-    done = 0
-    while done < len(view):
-        # A read may be short (2 GiB at most a call, or a signal); none at all means the file shrank.
-        got = os.preadv(file.fd, [view[done:]], at + done)
-        if not got:
-            raise DataError(f"{file.where}: truncated while it was read: is something still writing it?")
-        done += got
-    if file.state is not None and stream.state(file.fd) != file.state:
-        raise stream.changed(file.where)

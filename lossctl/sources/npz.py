@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy.typing as npt
@@ -23,7 +23,7 @@ class _Member:
     """The bytes of one array."""
 
     path: str
-    info: zipfile.ZipInfo
+    info: zipfile.ZipInfo = field(compare=False)  # it is equal only to itself, and its name is in ``where``
     where: str
 
     def blocks(self) -> Iterator[bytes]:
@@ -94,6 +94,10 @@ class NpzFile:
             self._opened[key] = NpyFile(_Member(self._path, self._members[key], f"{self.where}:{printable(key)}"))
         return self._opened[key]
 
+    def holds_text(self, selectors: tuple[str, ...]) -> bool:
+        """Arrays hold numbers."""
+        return False
+
     def bind(self, fields: tuple[Field, ...]) -> Source:
         """The source of these fields, each of which chooses an array by its key."""
         return NpzSource(self.where, [self._bound(f) for f in fields])
@@ -115,6 +119,8 @@ class NpzFile:
 
 class NpzSource:
     """Arrays of one archive side by side."""
+
+    share: float | None = None
 
     def __init__(self, where: str, parts: list[Source]) -> None:
         self.where, self._parts = where, parts

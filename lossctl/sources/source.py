@@ -71,6 +71,10 @@ class Source(Protocol):
     def tails(self) -> tuple[tuple[int, ...], ...]:
         """The shape of one row, for each field."""
 
+    @property
+    def share(self) -> float | None:
+        """Of a stream, how much has been read; None where that is not known."""
+
     def reader(self) -> Read:
         """A function that reads any range of rows; each task has its own."""
 
@@ -103,6 +107,9 @@ class Unbound(Protocol):
     def is_text(self) -> bool:
         """Whether numbers are written in digits."""
 
+    def holds_text(self, selectors: tuple[str, ...]) -> bool:
+        """Whether a column can be had as text, to be compared as it is written."""
+
     def bind(self, fields: tuple[Field, ...]) -> Source:
         """The source of these fields."""
 
@@ -129,6 +136,11 @@ class ArraySource:
     def reader(self) -> Read:
         """Slices: nothing is copied."""
         return lambda start, stop: tuple(a[start - self.offset : stop - self.offset] for a in self.arrays)
+
+    @property
+    def share(self) -> float | None:
+        """Nothing is read."""
+        return None
 
     def chunks(self) -> Iterator[Rows]:
         """All of it at once."""

@@ -1,4 +1,4 @@
-"""Text files: .csv, .tsv, .txt, read as a stream by the strict grammar."""
+"""Text files: .csv, .tsv, .txt, read as a stream: by the strict grammar, and in bulk by what agrees with it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import bisect
 import codecs
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 
 import numpy as np
 
 from lossctl.errors import DataError, UsageError, quoted
-from lossctl.sources import columns, stream
+from lossctl.sources import bulk, columns, stream
+from lossctl.sources.ahead import ahead
+from lossctl.sources.bulk import Bulk
 from lossctl.sources.grammar import WORD, CellError, Dialect, RecordError, is_counting, newlines, shown
 from lossctl.sources.source import Field, Options, Read, Rows, Source
 
@@ -29,6 +30,7 @@ class _Piece:
     records: list[list[str]]
     lines: list[int] | None
     first_line: int
+    end_line: int
 
     def line(self, record: int) -> int:
         return self.first_line + (record if self.lines is None else self.lines[record])
@@ -55,13 +57,14 @@ class TextFile:
     """An opened text file, its first record read: the header, or the first row."""
 
     def __init__(self, origin: stream.Origin, delimiter: str | None, options: Options, labels: tuple[str, ...]) -> None:
-        self.where = origin.where
+        self.where, self.reading = origin.where, origin.reading
         self.dialect = _dialect(delimiter, options)
         self.labels, self.named = labels, options.named
-        pieces = self._parsed(origin, options.encoding)
-        first = next(pieces, None)
-        if first is None:
+        self._follow = stream.pieces(origin, options.encoding)
+        data = next(self._follow, None)
+        if data is None:
             raise DataError(f"{self.where}: empty file")
+        first = self.parse(data, 1)
         self.is_text = True
         self.names: tuple[str, ...] | None = None
         head = first.records[0]
@@ -70,7 +73,20 @@ class TextFile:
             raise DataError(f"{self.where}:1: {_BLANK_LINE}")
         if self._is_header(head, options.header):
             self._take_header(head, first)
-        self.stream = chain([first], pieces)
+        self.first = first
+        self._ends = not stream.read_once(origin.path)
+
+    def follow(self) -> Iterator[bytes]:
+        """What comes after the first piece, in chunks: read ahead where there are several."""
+        if chunk := next(self._follow, b""):
+            yield chunk
+        if len(chunk) >= stream.CHUNK // 2:
+            rest, self._follow = self._follow, iter(())
+            yield from ahead(rest, ends=self._ends)
+
+    def holds_text(self, selectors: tuple[str, ...]) -> bool:
+        """Every cell is text."""
+        return True
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
         """The source of these fields: which columns, and how each cell is read."""
@@ -86,27 +102,29 @@ class TextFile:
             raise UsageError(f"{self.where}: {cause}")
         return chosen
 
-    def _parsed(self, origin: stream.Origin, encoding: str | None) -> Iterator[_Piece]:
-        line = 1
-        for data in stream.pieces(origin, encoding):
-            try:
-                # What is too long for a record may have been cut inside a character: that is not the fault to tell.
-                text = codecs.utf_8_decode(data, "strict", not stream.overlong(data))[0]
-            except UnicodeDecodeError as error:
-                bad = line + newlines(data[: error.start].decode())
-                byte = f"byte 0x{data[error.start]:02x}"
-                raise DataError(
-                    f"{self.where}:{bad}: {byte} is not UTF-8; say --encoding, for example latin-1 or cp1252"
-                ) from None
-            if "\0" in text:
-                bad = line + newlines(text[: text.index("\0")])
-                raise DataError(f"{self.where}:{bad}: a NUL byte: this is not text, or wants --encoding utf-16")
-            try:
-                records, lines = self.dialect.records(text)
-            except RecordError as error:
-                raise DataError(f"{self.where}:{line + error.line}: {error.cause}") from None
-            yield _Piece(records, lines, line)
-            line += newlines(text)
+    def parse(self, data: bytes, line: int) -> _Piece:
+        """The records of a piece of text that starts at this line.
+
+        Raises:
+            DataError: it is no text, or holds no records.
+        """
+        try:
+            # What is too long for a record may have been cut inside a character: that is not the fault to tell.
+            text = codecs.utf_8_decode(data, "strict", not stream.overlong(data))[0]
+        except UnicodeDecodeError as error:
+            bad = line + newlines(data[: error.start].decode())
+            byte = f"byte 0x{data[error.start]:02x}"
+            raise DataError(
+                f"{self.where}:{bad}: {byte} is not UTF-8; say --encoding, for example latin-1 or cp1252"
+            ) from None
+        if "\0" in text:
+            bad = line + newlines(text[: text.index("\0")])
+            raise DataError(f"{self.where}:{bad}: a NUL byte: this is not text, or wants --encoding utf-16")
+        try:
+            records, lines = self.dialect.records(text)
+        except RecordError as error:
+            raise DataError(f"{self.where}:{line + error.line}: {error.cause}") from None
+        return _Piece(records, lines, line, line + newlines(text))
 
     def _is_header(self, head: list[str], said: bool | None) -> bool:
         if said is not None:
@@ -158,7 +176,13 @@ class TextSource:
         self.where = file.where
         self._file, self._fields, self._chosen = file, fields, chosen
         self._lines = _Lines()
+        self._bulk = Bulk(file.dialect, file.width, fields, chosen)
         self.tails = tuple((len(c),) for c in chosen)
+
+    @property
+    def share(self) -> float | None:
+        """How much of the file has been read."""
+        return self._file.reading.share
 
     def reader(self) -> Read:
         """Not seekable: text has no row numbers to seek by."""
@@ -166,17 +190,33 @@ class TextSource:
 
     def chunks(self) -> Iterator[Rows]:
         """The numbers of each piece of text."""
-        row = 0
-        for piece in self._file.stream:
-            if not piece.records:
+        file, row = self._file, 0
+        if file.first.records:
+            yield self._rows(file.first, row)
+        row, line = len(file.first.records), file.first.end_line
+        large = False
+        for chunk in file.follow():
+            large = self._bulk.possible and (large or len(chunk) >= bulk.WORTH)
+            if large and (rows := self._bulk.rows(chunk)) is not None:
+                self._lines.note(row, line)
+                row += len(rows[0])
+                line += len(rows[0])
+                yield rows
                 continue
-            self._check_width(piece)
-            for i in range(len(piece.records) if piece.lines is not None else 1):
-                self._lines.note(row + i, piece.line(i))
-            yield tuple(self._numbers(piece, i) for i in range(len(self._fields)))
-            row += len(piece.records)
+            for data in stream.split(chunk):
+                piece = file.parse(data, line)
+                yield self._rows(piece, row)
+                row += len(piece.records)
+                line = piece.end_line
         if row == 0:
             raise DataError(f"{self.where}: no rows, only a header; if that row is data, say --no-header")
+
+    def _rows(self, piece: _Piece, row: int) -> Rows:
+        """The numbers of a piece, whose first record is this row."""
+        self._check_width(piece)
+        for i in range(len(piece.records) if piece.lines is not None else 1):
+            self._lines.note(row + i, piece.line(i))
+        return tuple(self._numbers(piece, i) for i in range(len(self._fields)))
 
     def locate(self, row: int, field: int, place: int | None) -> str:
         """``preds.csv:7: column 'pred'``."""

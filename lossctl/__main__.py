@@ -10,9 +10,12 @@ def run() -> None:
     # it goes into looking for garbage among them, and as much again when the interpreter takes itself down
     # (tests/bench/run.py startup: 1.79 × an import of NumPy with both, 1.49 × without).
     gc.set_threshold(100_000, *gc.get_threshold()[1:])
-    from lossctl.cli.main import main
+    try:
+        from lossctl.cli.main import main
 
-    code = main()
+        code = main()
+    except KeyboardInterrupt:  # while it is imported
+        code = 130
     gc.freeze()
     sys.exit(code)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy.typing as npt
 
 from lossctl.engine import run
 from lossctl.errors import DataError, UsageError, nearest, quoted
-from lossctl.executor import Threads
 from lossctl.jobs import Job, Policy, make_job
 from lossctl.kernels.kinds import SUM_TOLERANCE
 from lossctl.kernels.registry import get_loss, registered
@@ -18,6 +18,7 @@ from lossctl.kernels.spec import Loss, from_function
 from lossctl.result import Result, make_result
 from lossctl.sources.aligned import Dataset, Place
 from lossctl.sources.source import ArraySource
+from lossctl.workers import Workers
 
 REDUCTIONS = ("mean", "sum")
 NAN = ("error", "skip", "propagate")
@@ -52,6 +53,8 @@ def compute(
     normalize: bool = False,
     sum_tolerance: float = SUM_TOLERANCE,
     class_axis: int | None = None,
+    class_weight: Sequence[float] | None = None,
+    ignore_index: int | None = None,
     threads: int | None = None,
 ) -> Result:
     """The loss of predictions on targets.
@@ -67,6 +70,9 @@ def compute(
         normalize: divide rows of probabilities by their sum.
         sum_tolerance: how far from 1 these sums may be otherwise.
         class_axis: the axis of the classes, needed above two dimensions.
+        class_weight: a weight for each class, multiplied with ``weight``; where targets are rows of
+            classes, a row weighs Σ target·class_weight.
+        ignore_index: the label of samples to leave out.
         threads: how many; the result does not depend on it.
 
     Raises:
@@ -82,8 +88,8 @@ def compute(
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("nan", nan, NAN)
     data = from_arrays({"pred": pred, "target": target, "weight": weight, **(inputs or {})})
-    policy = Policy(nan, sum_tolerance, normalize, class_axis)
-    return compute_on(data, [bound], policy, reduction, threads)[0]
+    policy = Policy(nan, sum_tolerance, normalize, class_axis, check_class_weight(class_weight or ()), ignore_index)
+    return compute_on(data, [bound], policy, reduction, Workers(threads))[0]
 
 
 def from_arrays(named: Mapping[str, npt.ArrayLike | None]) -> Dataset:
@@ -99,28 +105,38 @@ def from_arrays(named: Mapping[str, npt.ArrayLike | None]) -> Dataset:
     )
 
 
-def compute_on(
-    data: Dataset, bound: Sequence[Loss], policy: Policy, reduction: str, threads: int | None
-) -> list[Result]:
+def compute_on(data: Dataset, bound: Sequence[Loss], policy: Policy, reduction: str, workers: Workers) -> list[Result]:
     """The results of several losses in one pass over the data."""
-    jobs: list[Job] = [make_job(loss, roles_of(loss, data), data, policy.class_axis) for loss in bound]
-    with Threads(threads) as executor:
+    jobs: list[Job] = [make_job(loss, roles_of(loss, data), data, policy) for loss in bound]
+    with workers.on(data) as executor:
         summaries = run(data, jobs, policy, executor)
     return [make_result(loss, summary, reduction) for loss, summary in zip(bound, summaries, strict=True)]
 
 
 def roles_of(loss: Loss, data: Dataset) -> list[str]:
-    """Which role each input of the loss has: the first two are pred and target, whatever they are called.
+    """Which role each input of the loss has.
 
     Raises:
         UsageError: an input that the data do not have.
     """
-    roles = [("pred", "target")[i] if i < 2 else spec.name for i, spec in enumerate(loss.inputs)]
+    roles = list(loss.roles)
     for role, spec in zip(roles, loss.inputs, strict=True):
         if role not in data.places:
             cure = "give TARGETS, or --target COLUMN" if role == "target" else f"--input {role}=FILE or COLUMN"
             raise UsageError(f"{loss.name} needs {role} ({spec.kind.words}): {cure}")
     return roles
+
+
+def check_class_weight(weights: Sequence[float]) -> tuple[float, ...]:
+    """Class weights as numbers, each finite and at least 0, and not all of them 0.
+
+    Raises:
+        UsageError: they are not.
+    """
+    known = tuple(float(w) for w in weights)
+    if any(not 0.0 <= w < math.inf for w in known) or (known and not any(known)):
+        raise UsageError(f"class weights {known}: one for each class, finite and at least 0, and not all of them 0")
+    return known
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:

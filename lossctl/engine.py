@@ -8,12 +8,14 @@ depend on threads, on tasks, on the file format or on what else is computed.
 from __future__ import annotations
 
 import math
+import operator
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from lossctl.blocks import Block, KeysDifferError, RowError, Task
+from lossctl.batches import prove_fits
+from lossctl.blocks import Block, Fold, KeysDifferError, RowError, Task
 from lossctl.errors import DataError, UsageError
 from lossctl.executor import Executor, Future
 from lossctl.jobs import Job, Policy
@@ -21,13 +23,13 @@ from lossctl.measures import summarise
 from lossctl.sources.aligned import Dataset
 from lossctl.summary import Summary
 
-# Numbers in a block: its temporaries (256 KiB each) stay in a 1 MiB L2 cache, and the 40 µs of Python
-# a block are a fraction of its work. Time of mse on 20M pairs (tests/bench/run.py blocks), 8k = 1:
-# 16k 0.63, 32k 0.44, 64k 0.36, 256k 0.60.
-BLOCK = 32_768
+# Numbers in a block. Temporaries (1 MiB each) and their L2 cache are not all that counts: threads of one Python
+# wait for each other between NumPy calls, and long calls wait less. Milliseconds of mse on 8M pairs (one thread, two):
+# 32k 20, 35; 64k 16, 21; 128k 14, 15; 256k 14, 11, where bce_with_logits takes 62 and 52 instead of 52 and 43.
+BLOCK = 131_072
 # Blocks in a task: long enough that handing it out (50 µs) is nothing, short enough that the last
 # one does not leave the other threads idle on a few million rows.
-TASK_BLOCKS = 16
+TASK_BLOCKS = 4
 
 T = TypeVar("T")
 
@@ -45,6 +47,7 @@ def block_rows(data: Dataset, jobs: Sequence[Job]) -> int:
             f"{names}: samples depend on each other, so it is computed on the whole batch: ask for it alone"
         )
     if True in coupled:
+        prove_fits(data, jobs)
         return sys.maxsize
     return max(1, BLOCK // max(math.prod(data.tail(role)) for role in data.places))
 
@@ -55,12 +58,15 @@ def stream(
     policy: Policy,
     measure: Callable[[Block, Job], T],
     executor: Executor,
+    *,
+    fold: Callable[[T, T], T] | None = None,
 ) -> Iterator[tuple[T, ...]]:
     """The measure of each job, block after block in the order of rows.
 
     Args:
         measure: what is kept of one block for one job.
         executor: where tasks run.
+        fold: what the measures of two blocks make, the first rows first; groups of blocks then come as one.
 
     Raises:
         DataError: the first row, in order, that cannot be used.
@@ -81,7 +87,11 @@ def stream(
             ) from None
 
     rows = block_rows(data, jobs)
-    slabs = data.slabs(rows * TASK_BLOCKS if rows < sys.maxsize else rows)
+    group = None if fold is None else Fold(fold, TASK_BLOCKS)
+    tied = data.tied() if executor.remote else ()
+    # Rows that are read here are in memory until they are done.
+    groups = executor.groups if data.seekable and not tied else 1
+    slabs = data.slabs(rows * TASK_BLOCKS * groups if rows < sys.maxsize else rows, tied)
     while True:
         try:
             slab = next(slabs, None)
@@ -92,7 +102,7 @@ def stream(
             raise
         if slab is None:
             break
-        pending.append(executor.submit(Task(slab, data.places, data.keys, tuple(jobs), policy, rows, measure)))
+        pending.append(executor.submit(Task(slab, data.places, data.keys, tuple(jobs), policy, rows, measure, group)))
         if len(pending) >= executor.window:
             yield from settled()
     while pending:
@@ -106,6 +116,6 @@ def run(data: Dataset, jobs: Sequence[Job], policy: Policy, executor: Executor) 
         DataError: the first row, in order, that cannot be used.
     """
     totals = [Summary() for _ in jobs]
-    for block in stream(data, jobs, policy, summarise, executor):
-        totals = [total + part for total, part in zip(totals, block, strict=True)]
+    for part in stream(data, jobs, policy, summarise, executor, fold=operator.add):
+        totals = [total + more for total, more in zip(totals, part, strict=True)]
     return totals

@@ -18,32 +18,59 @@ def summarise(block: Block, job: Job) -> Summary:
     policy, elements = block.policy, block.elements(job)
     special = math.nan if elements.missing and policy.nan == "propagate" else 0.0
     if not len(elements):
-        return Summary(missing=elements.missing, special=special)
+        return Summary(missing=elements.missing, special=special, ignored=elements.ignored)
     arrays, weights, rows = elements.arrays, elements.weights, elements.rows
     values = job.loss.evaluate(*arrays)[0]
     denominator = job.loss.denominator
     amounts = None if denominator is None else denominator(*arrays, **job.loss.params)
     scale = weights if amounts is None else amounts if weights is None else amounts * weights
     parts = values if weights is None else values * weights
-    kept = _sums(values, parts, scale)
-    kept = replace(kept, samples=rows.kept, missing=elements.missing, special=kept.special + special)
-    return _with_detail(kept, parts, weights, scale, rows) if policy.detail else kept
+    total = float(np.add.reduce(parts))
+    odd = None if math.isfinite(total) else _odd(values, parts)
+    kept = Summary(
+        samples=rows.kept,
+        elements=len(values),
+        missing=elements.missing,
+        infinite=odd.infinite if odd else 0,
+        nans=odd.nans if odd else 0,
+        total=odd.total if odd else exact(total),
+        weight=exact(float(len(values))) if scale is None else exact_sum(scale),
+        special=odd.special + special if odd else special,
+        ignored=elements.ignored,
+    )
+    if not policy.detail:
+        return kept
+    if scale is None and rows.per_row == 1 and not kept.nans:
+        return _plain_detail(kept, values, total, rows)
+    return _with_detail(kept, parts, weights, scale, rows)
 
 
-def _sums(values: Array, parts: Array, scale: Array | None) -> Summary:
-    n = len(values)
-    weight = exact(float(n)) if scale is None else exact_sum(scale)
-    quick = float(np.add.reduce(parts))
-    if math.isfinite(quick):
-        return Summary(elements=n, total=exact(quick), weight=weight)
+def _odd(values: Array, parts: Array) -> Summary:
+    """The sums of a block in which a loss is not finite, or its sum no double."""
     finite = np.isfinite(values)
     return Summary(
-        elements=n,
         infinite=int(np.count_nonzero(np.isinf(values))),
         nans=int(np.count_nonzero(np.isnan(values))),
         total=exact_sum(parts[finite]),
-        weight=weight,
         special=float(np.add.reduce(values[~finite])) if not finite.all() else 0.0,
+    )
+
+
+def _plain_detail(kept: Summary, values: Array, total: float, rows: Grouping) -> Summary:
+    """Standard error and extremes where each element is a sample and counts once: in half the passes."""
+    n = len(values)
+    low, high = int(values.argmin()), int(values.argmax())
+    off = values - total / n
+    off *= off
+    least, most = float(values[low]) + 0.0, float(values[high]) + 0.0  # + 0.0: a loss of -0.0 reads 0
+    first, last = Extreme(least, rows.number(low)), Extreme(most, rows.number(high))
+    return replace(
+        kept,
+        spread=Spread(n, total, float(n), float(np.add.reduce(off)), 0.0, float(n)),
+        low=first,
+        high=last,
+        # of equals the one that comes first
+        top=min(first, last, key=lambda e: (-abs(e.value), e.row)),
     )
 
 

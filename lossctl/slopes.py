@@ -14,15 +14,15 @@ from lossctl.blocks import Block
 from lossctl.differences import Problem
 from lossctl.engine import stream
 from lossctl.errors import UsageError
-from lossctl.executor import Threads
 from lossctl.jobs import Job, Policy, make_job
-from lossctl.kernels.kinds import Array
+from lossctl.kernels.kinds import Array, has_class_axis
 from lossctl.kernels.spec import Loss
 from lossctl.measures import summarise
 from lossctl.points import magnitude
 from lossctl.sources.aligned import Dataset
 from lossctl.summary import Summary, rounded
 from lossctl.verdicts import check
+from lossctl.workers import Workers
 
 # Rows that are read back at once: 8 MiB of one number each.
 _ROWS = 1 << 20
@@ -68,8 +68,11 @@ class _Slopes:
                 found = found * elements.weights.reshape(-1, *(1,) * len(core))
             whole[slice(None) if index is None else index] = found
         if elements.missing and block.policy.nan == "propagate":
-            whole[:] = np.where(np.isnan(block.input("pred", len(core))), np.nan, whole)
-        return whole.reshape(block.count, *job.loop, *whole.shape[1:]), summary
+            whole[:] = np.where(np.isnan(block.input("pred", core)), np.nan, whole)
+        shaped = whole.reshape(block.count, *job.loop, *job.core)
+        if block.policy.class_axis is not None and has_class_axis(core) and shaped.ndim > 2:
+            shaped = np.moveaxis(shaped, -1, block.policy.class_axis)  # where the predictions have it
+        return shaped, summary
 
 
 def _own(loss: Loss, arrays: list[Array]) -> Array:
@@ -95,7 +98,7 @@ def _by_differences(loss: Loss, arrays: list[Array]) -> Array:
 
 
 def spooled(
-    data: Dataset, loss: Loss, policy: Policy, reduction: str, *, numeric: bool = False, threads: int | None = None
+    data: Dataset, loss: Loss, policy: Policy, reduction: str, *, workers: Workers, numeric: bool = False
 ) -> Spool:
     """The gradient of every row, in a file without a name.
 
@@ -105,17 +108,17 @@ def spooled(
         policy: what the engine does; its detail is not needed.
         reduction: ``none``: of each sample's loss; ``mean``, ``sum``: of these, weights included.
         numeric: by finite differences.
-        threads: how many.
+        workers: where it is computed.
     """
     if reduction == "sum" and (loss.finish or loss.denominator):
         raise UsageError(f"{loss.name} is no plain mean: it has no sum")
     if loss.denominator:
         raise UsageError(f"{loss.name} divides by what depends on the data: its gradient is not written")
-    job = make_job(loss, roles_of(loss, data), data, policy.class_axis)
+    job = make_job(loss, roles_of(loss, data), data, policy)
     file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - read back by whoever writes the rows out
     rows, shape, total = 0, (), Summary()
     try:
-        with Threads(threads) as executor:
+        with workers.on(data) as executor:
             measure = _Slopes(numeric, reduction != "none")
             for ((part, summary),) in stream(data, [job], replace(policy, detail=False), measure, executor):
                 file.write(np.ascontiguousarray(part).data)

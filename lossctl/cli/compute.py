@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Output, flat
+from lossctl.cli.options import Compute, Data, Output, Strict, flat
 from lossctl.report import Report
 
 if TYPE_CHECKING:
     from lossctl.jobs import Policy
+    from lossctl.workers import Workers
 
 HELP = """The loss of predictions on targets: value, standard error, extremes.
 
@@ -40,6 +43,7 @@ def compute(
     fail_below: Annotated[
         list[str], typer.Option("--fail-below", metavar="X|LOSS=X", help="exit 1 if the value is less (or NaN)")
     ] = [],  # noqa: B006 - as above
+    strict: Strict = False,
     how: Compute,
     output: Output,
 ) -> tuple[Report, Output]:
@@ -56,15 +60,44 @@ def compute(
     style_of(output)  # a wrong option is told before a long run, not after
     quick = format_of(output) == "value"
     check_choice("--reduction", reduction, REDUCTIONS)
-    policy = replace(policy_of(how, data), detail=not quick)
+    policy = replace(policy_of(how, data), detail=strict or not quick)
     bound = bind(losses, how.param)
     above, below = limits("--fail-above", fail_above, bound), limits("--fail-below", fail_below, bound)
     check_stdin([preds, targets])
+    workers = workers_of(how, output)
     opened = open_data(bound, preds, targets, data)
-    results = compute_on(opened, bound, policy, reduction, how.threads)
-    report = computed(results, opened.names, opened.line)
+    if strict or not output.quiet:
+        from lossctl.advice import advised
+
+        results, advice = advised(opened, bound, policy, reduction, workers)
+    else:
+        results, advice = compute_on(opened, bound, policy, reduction, workers), []
+    report = computed(results, opened.names, opened.line, advice)
+    if strict:
+        refuse(report.advice)
     beyond = failures(results, above, below)
     return replace(report, failures=beyond, failed=bool(beyond)), output
+
+
+def workers_of(how: Compute, output: Output) -> Workers:
+    """Where the engine runs, of the options that say it.
+
+    Raises:
+        UsageError: an option out of its range, or without its use.
+    """
+    from lossctl.cli.progress import progress, wanted
+    from lossctl.errors import UsageError
+    from lossctl.workers import Workers
+
+    check_range("--threads", how.threads, 1)
+    if how.threads is not None:
+        os.environ.setdefault("POLARS_MAX_THREADS", str(how.threads))  # which polars reads as it is imported
+    if how.allow_mixed and how.cluster is None:
+        raise UsageError("--allow-mixed is about the workers of a --cluster")
+    if how.cluster not in (None, "local") and how.threads is not None:
+        raise UsageError("--threads: the workers of a cluster have as many as they were started with")
+    watch = progress if wanted(no_progress=how.no_progress, quiet=output.quiet) else None
+    return Workers(how.threads, how.cluster, how.allow_mixed, watch)
 
 
 def policy_of(how: Compute, data: Data) -> Policy:
@@ -74,19 +107,52 @@ def policy_of(how: Compute, data: Data) -> Policy:
         UsageError: an option out of its range.
     """
     from lossctl.api import NAN, check_choice
+    from lossctl.errors import UsageError
     from lossctl.jobs import Policy
     from lossctl.kernels.kinds import SUM_TOLERANCE
 
     check_choice("--nan", how.nan, NAN)
-    check_range("--threads", how.threads, 1)
     check_range("--sum-tolerance", how.sum_tolerance, 0.0)
+    if data.labels is not None and how.ignore_index is not None:
+        names = data.labels.split(",")
+        # What --labels does not name is an error: a code that none of them has would hide it.
+        if not 0 <= how.ignore_index < len(names):
+            raise UsageError(f"--ignore-index {how.ignore_index}: with --labels it is from 0 to {len(names) - 1}")
     return Policy(
         nan=how.nan,
         tolerance=SUM_TOLERANCE if how.sum_tolerance is None else how.sum_tolerance,
         normalize=how.normalize,
         class_axis=how.class_axis,
+        class_weight=_class_weight(how.class_weight),
+        ignore_index=how.ignore_index,
         labelled=frozenset({"target"}) if data.labels is not None else frozenset(),
     )
+
+
+def refuse(advice: Sequence[str]) -> None:
+    """What ``--strict`` makes of advice.
+
+    Raises:
+        DataError: there is some.
+    """
+    from lossctl.errors import DataError
+
+    if advice:
+        more = f"; and {len(advice) - 1} more, without --strict" if len(advice) > 1 else ""
+        raise DataError(f"{advice[0]}{more} (--strict)")
+
+
+def _class_weight(text: str | None) -> tuple[float, ...]:
+    """The numbers of ``--class-weight 0.5,2,1``."""
+    from lossctl.api import check_class_weight
+    from lossctl.errors import UsageError, quoted
+    from lossctl.sources.grammar import NUMBER
+
+    parts = [] if text is None else [part.strip() for part in text.split(",")]
+    for part in parts:
+        if not NUMBER.fullmatch(part):
+            raise UsageError(f"--class-weight {quoted(text or '')}: {quoted(part)} is not a number; numbers and commas")
+    return check_class_weight([float(part) for part in parts])
 
 
 def check_range(name: str, value: float | None, low: float) -> None:

@@ -38,7 +38,7 @@ def grad(
 ) -> tuple[Report, Output]:
     """Compute the gradient."""
     from lossctl.api import check_choice
-    from lossctl.cli.compute import policy_of
+    from lossctl.cli.compute import policy_of, workers_of
     from lossctl.cli.inputs import check_stdin, open_data
     from lossctl.cli.losses import bind
     from lossctl.cli.output import format_of, style_of
@@ -48,7 +48,7 @@ def grad(
     from lossctl.slopes import spooled
 
     output = replace(output, format="value" if output.quiet else output.format, quiet=False)
-    chosen = format_of(output, default="csv", binary=True)
+    chosen = format_of(output, default="csv", binary=("npy",))
     if chosen in ("table", "json"):
         raise UsageError(f"grad gives a row a sample: not --format {chosen}, but csv, tsv, jsonl, value or -o FILE.npy")
     style_of(output)
@@ -58,5 +58,5 @@ def grad(
         raise UsageError("grad takes a single loss")
     check_stdin([preds, targets])
     opened = open_data(bound, preds, targets, data)
-    spool = spooled(opened, bound[0], policy_of(how, data), reduction, numeric=numeric, threads=how.threads)
+    spool = spooled(opened, bound[0], policy_of(how, data), reduction, workers=workers_of(how, output), numeric=numeric)
     return gradient_rows(spool), replace(output, format=chosen)

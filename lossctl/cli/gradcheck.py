@@ -70,7 +70,7 @@ def gradcheck(
 ) -> tuple[Report, Output]:
     """Check gradients."""
     from lossctl.checker import RTOL
-    from lossctl.cli.compute import policy_of
+    from lossctl.cli.compute import policy_of, workers_of
     from lossctl.cli.inputs import check_stdin, open_data
     from lossctl.cli.losses import bind
     from lossctl.cli.output import format_of, save_array, style_of
@@ -81,6 +81,7 @@ def gradcheck(
     from lossctl.sources.stream import read_once
 
     style_of(output)
+    workers = workers_of(how, output)
     whole = format_of(output) == "jsonl" or check.save_numeric is not None
     _refuse(check, preds, targets)
     bound = list(registered().values()) if losses is None else bind(losses, how.param)
@@ -118,7 +119,7 @@ def gradcheck(
             policy=policy_of(how, data),
             rtol=rtol,
             whole=whole,
-            threads=how.threads,
+            workers=workers,
         )
     if check.save_numeric is not None:
         assert results[0].numeric is not None

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import wraps
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeAlias, get_type_hints
 
 import typer
 
@@ -86,9 +86,30 @@ class Compute:
     class_axis: Annotated[
         int | None, Option("--class-axis", metavar="N", help="the axis of the classes, above two dimensions")
     ] = None
+    class_weight: Annotated[
+        str | None, Option("--class-weight", metavar="W,W,...", help="a weight for each class, in their order")
+    ] = None
+    ignore_index: Annotated[
+        int | None, Option("--ignore-index", metavar="N", help="the label of samples that do not count")
+    ] = None
     threads: Annotated[
         int | None, Option("--threads", metavar="N", help="as many as there are cores; the digits do not depend on it")
     ] = None
+    cluster: Annotated[
+        str | None,
+        Option("--cluster", metavar="ADDRESS", help="a dask scheduler, tcp://HOST:8786, or local processes: local"),
+    ] = None
+    allow_mixed: Annotated[
+        bool,
+        Option("--allow-mixed", help="let workers of the cluster have another NumPy or processor: other last digits"),
+    ] = False
+    no_progress: Annotated[bool, Option("--no-progress", help="do not tell how far a long run is")] = False
+
+
+# Of commands that give advice.
+Strict: TypeAlias = Annotated[
+    bool, Option("--strict", help="input that is probably not what was meant is an error: exit 2")
+]
 
 
 @dataclass(frozen=True)

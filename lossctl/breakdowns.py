@@ -1,0 +1,242 @@
+"""A loss taken apart by samples: in one pass over the input, what is asked for of each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from lossctl.api import roles_of
+from lossctl.blocks import Block
+from lossctl.distribution import Distribution, distribution
+from lossctl.engine import stream
+from lossctl.groups import By, Label, added, check_groups, grouped, in_order
+from lossctl.jobs import Job, Policy, make_job
+from lossctl.kernels.spec import Loss
+from lossctl.result import Result, make_result
+from lossctl.samples import Chosen, Costs, choose, costs, evaluated, foremost, summed
+from lossctl.sources.aligned import Dataset
+from lossctl.spool import Spool
+from lossctl.summary import Extreme, Summary
+from lossctl.workers import Workers
+
+# Output columns that are told of without being asked for: as many as a screen holds.
+_OUTPUTS = 20
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What of a loss is asked for.
+
+    Attributes:
+        top: how many of the worst samples.
+        least: the best instead.
+        distribution: quantiles, a histogram, what the worst carry.
+        by: what tells groups.
+        groups: how many of the worst groups to show; None: what there is room for.
+        every: every sample.
+        losses: the loss of every sample, and nothing else of it.
+        shown: the roles of columns to show beside each sample.
+    """
+
+    top: int = 0
+    least: bool = False
+    distribution: bool = False
+    by: By | None = None
+    groups: int | None = None
+    every: bool = False
+    losses: bool = False
+    shown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Every:
+    """Every sample that counts, on disk; ``like`` is none of them, and of their kind."""
+
+    spool: Spool
+    like: Chosen
+
+    def parts(self) -> Iterator[Chosen]:
+        """All of them in the order of rows, any number of times."""
+        return (self.like.like(record) for record in self.spool.records())
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """A loss and its parts, as far as they were asked for.
+
+    Attributes:
+        result: the loss of everything.
+        job: how a row splits into elements.
+        rows: those of the input, whether they count or not.
+        weighed: whether samples have weights.
+        total: the sums behind it.
+        shares: whether parts of the sum mean something: none is below 0.
+        top: the samples that add most.
+        distribution: None, too, where the sum is NaN.
+        groups: their sums by label.
+        every: every sample.
+        losses: the row and the loss of every sample, on disk.
+    """
+
+    result: Result
+    job: Job
+    rows: int
+    weighed: bool
+    total: Summary
+    shares: bool
+    top: Chosen | None
+    distribution: Distribution | None
+    groups: dict[Label, Summary] | None
+    outputs: dict[Label, Summary] | None
+    every: Every | None
+    losses: Spool | None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is kept of one block."""
+
+    summary: Summary
+    rows: int
+    weighed: bool
+    negative: bool
+    top: Chosen | None
+    losses: tuple[np.ndarray, ...]
+    groups: tuple[dict[Label, Summary], ...]
+    every: Chosen | None
+    bare: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """The measure of a block: what is wanted of it."""
+
+    wanted: Wanted
+    groupings: tuple[By, ...]
+
+    def __call__(self, block: Block, job: Job) -> _Part:
+        wanted, found = self.wanted, evaluated(block, job)
+        samples = costs(job, found)
+        summary = _with_extremes(summed(samples), samples, block)
+        if found.elements.missing and block.policy.nan == "propagate":
+            summary = replace(summary, special=math.nan)
+        top = None
+        if wanted.top:
+            order = foremost(samples.part, wanted.top, least=wanted.least)
+            top = choose(block, job, samples, order, wanted.shown)
+        every = None
+        if wanted.every:
+            every = choose(block, job, samples, np.arange(len(samples)), wanted.shown)
+        losses: tuple[np.ndarray, ...] = ()
+        if wanted.distribution:
+            plain = found.uniform and job.per_row == 1
+            # Copies: weights are in a buffer that is used again.
+            losses = (samples.loss,) if plain else (samples.loss, np.array(samples.part), np.array(samples.share))
+        return _Part(
+            summary,
+            block.count,
+            found.elements.weights is not None,
+            bool(len(samples)) and bool(np.fmin.reduce(samples.part) < 0),
+            top,
+            losses,
+            tuple(grouped(block, job, found, by) for by in self.groupings),
+            every,
+            (block.start + samples.index, samples.loss) if wanted.losses else (),
+        )
+
+
+def _with_extremes(summary: Summary, samples: Costs, block: Block) -> Summary:
+    known = ~np.isnan(samples.loss) if summary.nans else slice(None)
+    losses = samples.loss[known]
+    if not len(losses):
+        return summary
+    rows = block.start + samples.index[known]
+    low, high = int(losses.argmin()), int(losses.argmax())
+    return replace(
+        summary,
+        low=Extreme(float(losses[low]), int(rows[low])),
+        high=Extreme(float(losses[high]), int(rows[high])),
+    )
+
+
+@dataclass
+class _Kept:
+    """What is kept of the blocks so far."""
+
+    summary: Summary = field(default_factory=Summary)
+    rows: int = 0
+    weighed: bool = False
+    negative: bool = False
+    top: Chosen | None = None
+    groups: tuple[dict[Label, Summary], ...] = ()
+    like: Chosen | None = None
+
+
+def break_down(data: Dataset, loss: Loss, policy: Policy, wanted: Wanted, workers: Workers) -> Breakdown:
+    """Take a loss apart.
+
+    Args:
+        data: the inputs, read once; besides those of the loss it has the roles that ``wanted`` names.
+        loss: which.
+        policy: what the engine does.
+        wanted: what is asked for.
+        workers: where it runs.
+
+    Raises:
+        UsageError: groups that the loss does not have.
+        DataError: the first row that cannot be used, nothing that counts, or too many groups.
+    """
+    job = make_job(loss, roles_of(loss, data), data, policy)
+    if wanted.by is not None:
+        check_groups(wanted.by, job)
+    groupings = [wanted.by] if wanted.by is not None else []
+    outputs = wanted.distribution and 1 < job.per_row <= _OUTPUTS
+    if outputs:
+        groupings.append(By("output"))
+    kept = _Kept(groups=tuple({} for _ in groupings))
+    losses, every, bare = Spool(), Spool(), Spool()
+    with losses:
+        with workers.on(data) as executor:
+            for (part,) in stream(data, [job], policy, _Cut(wanted, tuple(groupings)), executor):
+                _keep(kept, part, wanted, groupings)
+                if part.losses:
+                    losses.write(*part.losses)
+                if part.bare:
+                    bare.write(*part.bare)
+                if part.every is not None:
+                    kept.like = part.every.take(np.arange(0))
+                    every.write(*part.every.arrays)
+        result = make_result(loss, kept.summary, "mean")
+        shares = not kept.negative
+        told = losses.rows and not math.isnan(kept.summary.special)
+        spread = distribution(losses, loss, shares=shares) if told else None
+    groups = [in_order(found) for found in kept.groups]
+    return Breakdown(
+        result,
+        job,
+        kept.rows,
+        kept.weighed,
+        kept.summary,
+        shares,
+        kept.top,
+        spread,
+        groups[0] if wanted.by is not None else None,
+        groups[-1] if outputs else None,
+        Every(every, kept.like) if kept.like is not None else None,
+        bare if wanted.losses else None,
+    )
+
+
+def _keep(kept: _Kept, part: _Part, wanted: Wanted, groupings: Sequence[By]) -> None:
+    kept.summary += part.summary
+    kept.rows += part.rows
+    kept.weighed |= part.weighed
+    kept.negative |= part.negative
+    if part.top is not None:
+        both = part.top if kept.top is None else kept.top + part.top
+        kept.top = both.take(foremost(both.part, wanted.top, least=wanted.least))
+    for by, total, groups in zip(groupings, kept.groups, part.groups, strict=True):
+        added(total, groups, by.where)

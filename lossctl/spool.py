@@ -1,0 +1,107 @@
+"""Arrays of a row a sample on disk, so that memory does not grow with the input."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Record = tuple[npt.NDArray[Any], ...]
+
+# Rows of a record: 512 KiB of one number each. As many as this are never written to disk at all, and a record
+# costs some 100 bytes of memory.
+ROWS = 1 << 16
+
+
+class Spool:
+    """Records of arrays side by side, all of one number of rows, in a file without a name.
+
+    Arrays of objects hold strings.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._file: BinaryIO | None = None
+        self._held: list[Record] = []
+        self._held_rows = 0
+        self._layout: list[list[tuple[np.dtype[Any], tuple[int, ...], int]]] = []
+
+    def write(self, *arrays: npt.NDArray[Any]) -> None:
+        """Add rows: arrays that nobody writes to any more."""
+        if not len(arrays[0]):
+            return
+        self._held.append(arrays)
+        self._held_rows += len(arrays[0])
+        self.rows += len(arrays[0])
+        if self._held_rows >= ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the spool
+        layout = []
+        for array in _joined(self._held):
+            text = array.dtype.hasobject
+            data = json.dumps(array.tolist()).encode() if text else np.ascontiguousarray(array).view(np.uint8).data
+            layout.append((array.dtype, array.shape, len(data)))
+            self._file.write(data)
+        self._layout.append(layout)
+        self._held, self._held_rows = [], 0
+
+    def records(self) -> Iterator[Record]:
+        """All rows in the order in which they came, any number of times; a record lasts until the next."""
+        if self._file is not None:
+            self._file.flush()
+            # Read into the same memory: new pages for each record take as long as what is done with it.
+            buffer = np.empty(max(sum(size for _, _, size in layout) for layout in self._layout), np.uint8)
+            at = 0
+            for layout in self._layout:
+                whole = buffer[: sum(size for _, _, size in layout)]
+                _fill(self._file, whole, at)
+                at += len(whole)
+                ends = np.cumsum([size for _, _, size in layout])
+                yield tuple(
+                    _made(data, dtype, shape)
+                    for data, (dtype, shape, _) in zip(np.split(whole, ends[:-1]), layout, strict=True)
+                )
+        if self._held:
+            yield _joined(self._held)
+
+    def column(self, place: int) -> Iterator[npt.NDArray[Any]]:
+        """One array of each record."""
+        return (record[place] for record in self.records())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _joined(records: Sequence[Record]) -> Record:
+    if len(records) == 1:
+        return records[0]
+    return tuple(np.concatenate(arrays) for arrays in zip(*records, strict=True))
+
+
+def _fill(file: BinaryIO, whole: npt.NDArray[np.uint8], at: int) -> None:
+    done = 0
+    while done < len(whole):  # a read may be short
+        done += os.preadv(file.fileno(), [whole[done:].data], at + done)
+
+
+def _made(data: npt.NDArray[np.uint8], dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    if dtype.hasobject:
+        return np.array(json.loads(data.tobytes()), object)
+    return data.view(dtype).reshape(shape)

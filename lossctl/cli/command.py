@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping, Sequence
 from typing import Any
 
 from typer import core
@@ -29,10 +29,19 @@ class Command(core.TyperCommand):
                 with formatter.section(heading):
                     formatter.write_dl(records)
 
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """The words, with an empty value for an option that needs none, ``[X]``, and has none."""
+        optional = {
+            name
+            for param in self.params
+            if param.param_type_name == "option" and str(getattr(param, "metavar", "")).startswith("[")
+            for name in param.opts
+        }
+        return super().parse_args(ctx, with_values(args, optional))
+
     def invoke(self, ctx: Context) -> Any:
         """Run it, unless its words are in another order than it takes them."""
-        arguments = [p.name for p in self.params if p.param_type_name == "argument"]
-        refuse_order(ctx.command_path, [ctx.params.get(str(name)) for name in arguments])
+        refuse_order(ctx.command_path, arguments(ctx))
         return super().invoke(ctx)
 
 
@@ -46,6 +55,39 @@ class Group(core.TyperGroup):
 
         shells.register()
         super()._main_shell_completion(ctx_args, prog_name, complete_var)
+
+
+def arguments(ctx: Context) -> list[str | None]:
+    """The words that are no options, in the order in which the command takes them."""
+    words: list[str | None] = []
+    for param in ctx.command.params:
+        if param.param_type_name == "argument":
+            given = ctx.params.get(str(param.name))
+            words += given if isinstance(given, (list, tuple)) else [given]
+    return words
+
+
+def with_values(words: Sequence[str], optional: Collection[str]) -> list[str]:
+    """An empty value after each of these options that is followed by no number, nor by LOSS=NUMBER.
+
+    >>> with_values(["--gate", "a.csv", "--gate", "0.5", "--gate", "mse=2"], {"--gate"})
+    ['--gate=', 'a.csv', '--gate', '0.5', '--gate', 'mse=2']
+    """
+    found = list(words)
+    end = found.index("--") if "--" in found else len(found)
+    for i in range(end):
+        following = found[i + 1] if i + 1 < end else ""
+        if found[i] in optional and not _is_number(following.rpartition("=")[2]):
+            found[i] += "="
+    return found
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.isascii() and any(c.isdigit() for c in text)
 
 
 def refuse_order(command: str, given: list[str | None]) -> None:

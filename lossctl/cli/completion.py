@@ -32,6 +32,12 @@ class Static:
     inputs: tuple[str, ...]
     parameters: Mapping[str, tuple[str, ...]]  # what their values can be: the default first
 
+    @property
+    def further(self) -> list[str]:
+        """The inputs besides pred and target, as ``Loss.roles`` tells them."""
+        target = self.inputs.index("target") if "target" in self.inputs else 1
+        return [name for i, name in enumerate(self.inputs) if i not in (0, target)]
+
 
 def read_losses(source: str, *, declared: bool) -> Iterator[Static]:
     """The losses of a Python source; ``declared``: only functions with ``@loss``."""
@@ -212,6 +218,21 @@ def complete_weight(words: Words, incomplete: str) -> Found:
     return (found for path in files for found in _columns(words, path))
 
 
+def complete_by(words: Words, incomplete: str) -> Found:
+    """``--by``: columns, the target's class, the output column."""
+    yield from complete_weight(words, incomplete)
+    yield from (("class", "of the target"), ("output", "a column of the predictions"))
+
+
+def complete_further_column(words: Words, incomplete: str) -> Found:
+    """``--columns``: after a comma the next one."""
+    before, comma, _ = incomplete.rpartition(",")
+    given = before.split(",")
+    for column, what in complete_weight(words, incomplete):
+        if column not in given:
+            yield before + comma + column, what
+
+
 def complete_input(words: Words, incomplete: str) -> Found:
     """``--input``: the further inputs of the losses, then columns."""
     name, equals, _ = incomplete.partition("=")
@@ -221,7 +242,7 @@ def complete_input(words: Words, incomplete: str) -> Found:
         return
     for spec in (words.losses or "").split(","):
         loss, _, _ = find(spec)
-        for more in loss.inputs[2:] if loss else ():
+        for more in loss.further if loss else ():
             yield f"{more}=", f"of {loss.name}" if loss else ""
 
 
@@ -328,6 +349,8 @@ COMPLETERS: dict[str, Completer] = {
     "target": complete_targets,
     "weight": complete_weight,
     "on": complete_columns,
+    "by": complete_by,
+    "columns": complete_further_column,
     "inputs": complete_input,
     "grad": complete_grad,
     "format": complete_format,

@@ -9,7 +9,7 @@ import typer
 from lossctl.cli.options import Output, flat
 from lossctl.report import Report
 
-HELP = """Formula, inputs, parameters, accuracy and pitfalls of a loss.
+HELP = """Formula, inputs, parameters, gradient, accuracy and pitfalls of a loss, and its curve.
 
 Examples:
 
@@ -31,4 +31,4 @@ def info(
     from lossctl.report.catalogue import described
 
     entry = get_loss(loss)
-    return described(entry, f"lossctl compute {loss} preds.csv targets.csv"), output
+    return described(entry, loss), output

@@ -9,21 +9,27 @@ import typer
 from lossctl.cli.options import Output, flat
 from lossctl.report import Report
 
-HELP = """The catalogue of losses.
+HELP = """The catalogue of losses, by what they are for.
 
 Examples:
 
 \b
   lossctl list
-  lossctl list --family binary
-  lossctl list --format json
+  lossctl list --for regression
+  lossctl list pinball
 """
 
 
 @flat
 def listing(
-    family: Annotated[str | None, typer.Option("--family", metavar="NAME", help="only this family")] = None,
+    words: Annotated[
+        str | None, typer.Argument(metavar="[WORDS]", help="only losses with these in their name, aliases or summary")
+    ] = None,
     *,
+    task: Annotated[
+        str | None, typer.Option("--for", metavar="TASK", help="regression, binary, multiclass, ...: only for this")
+    ] = None,
+    family: Annotated[str | None, typer.Option("--family", metavar="NAME", help="only this family")] = None,
     output: Output,
 ) -> tuple[Report, Output]:
     """List losses."""
@@ -31,11 +37,17 @@ def listing(
 
     from lossctl.errors import UsageError, nearest, quoted
     from lossctl.kernels.registry import catalogued
-    from lossctl.report.catalogue import catalogue
+    from lossctl.report.catalogue import catalogue, matching, task_of
 
     losses, notes = catalogued()
-    families = list(dict.fromkeys(loss.family for loss in losses))
-    if family is not None and family not in families:
-        raise UsageError(f"--family {quoted(family)}: one of {', '.join(families)}{nearest(family, families)}")
-    report = catalogue([loss for loss in losses if family in (None, loss.family)])
-    return replace(report, notes=notes), output
+    tasks, families = ([*dict.fromkeys(f(loss) for loss in losses)] for f in (task_of, lambda loss: loss.family))
+    for option, wanted, known in (("--for", task, tasks), ("--family", family, families)):
+        if wanted is not None and wanted not in known:
+            raise UsageError(f"{option} {quoted(wanted)}: one of {', '.join(known)}{nearest(wanted, known)}")
+    losses = [loss for loss in losses if task in (None, task_of(loss)) and family in (None, loss.family)]
+    if words is not None:
+        names = [name for loss in losses for name in (loss.name, *loss.aliases)]
+        losses = matching(losses, words)
+        if not losses:
+            raise UsageError(f"no loss has {quoted(words)} in its name, aliases or summary{nearest(words, names)}")
+    return replace(catalogue(losses), notes=notes), output

@@ -38,7 +38,16 @@ FAILED, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 3, 130
 
 
 # Each command and the module that has it: a function of the module's name, and its HELP.
-COMMANDS = {"compute": "compute", "gradcheck": "gradcheck", "grad": "grad", "list": "listing", "info": "info"}
+COMMANDS = {
+    "compute": "compute",
+    "breakdown": "breakdown",
+    "compare": "compare",
+    "gradcheck": "gradcheck",
+    "grad": "grad",
+    "list": "listing",
+    "info": "info",
+    "plot": "plot",
+}
 
 
 def build(asked: str = "") -> typer.Typer:

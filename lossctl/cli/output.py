@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from lossctl.cli.options import Output
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 # What a terminal that has no such character gets instead.
 _ASCII = str.maketrans(
     {
-        "─": "-", "–": "-", "−": "-", "·": "*", "…": "...", "²": "^2", "³": "^3", "√": "sqrt", "Σ": "sum",
+        "─": "-", "–": "-", "−": "-", "█": "#", "·": "*", "…": "...", "²": "^2", "³": "^3", "√": "sqrt", "Σ": "sum",
         "δ": "delta", "σ": "sigma", "≤": "<=", "≥": ">=", "×": "x", "÷": "/", "±": "+-", "‖": "||", "→": "->",
-        "∞": "inf", "’": "'",
+        "∞": "inf", "’": "'", "≈": "~", "≠": "!=", "Γ": "gamma", "γ": "gamma", "Δ": "delta", "Π": "product", "π": "pi",
+        "φ": "phi", "χ": "chi", "é": "e", "ë": "e", "ü": "u",
     }
 )  # fmt: skip
 
 
-def format_of(output: Output, default: str = "table", *, binary: bool = False) -> str:
-    """The format asked for; ``binary``: -o FILE.npy can be one.
+def format_of(output: Output, default: str = "table", *, binary: Sequence[str] = ()) -> str:
+    """The format asked for; ``binary``: what -o FILE can be besides.
 
     Raises:
         UsageError: none of that name.
@@ -40,7 +41,7 @@ def format_of(output: Output, default: str = "table", *, binary: bool = False) -
     path = output.output or ""
     suffix = os.path.splitext(path)[1].lower().removeprefix(".")
     if suffix and output.format is None:
-        if binary and suffix == "npy":
+        if suffix in binary:
             return suffix
         name = SUFFIXES.get(suffix, suffix)
         if name not in FORMATS or suffix in ("table", "value"):
@@ -69,14 +70,23 @@ def style_of(output: Output) -> Style:
     elif env.get("FORCE_COLOR") and not env.get("NO_COLOR") and output.output is None:
         wanted = True
     width = os.get_terminal_size(sys.stdout.fileno()).columns or 80 if terminal else None
-    return Style(width, wanted, output.precision or Style.precision)
+    return Style(width, wanted, output.precision or Style.precision, ascii=output.output is None and not _braille())
+
+
+def _braille() -> bool:
+    """Whether stdout has braille dots: by its encoding, the user's locale, and what the terminal is."""
+    if os.environ.get("TERM") in ("dumb", "linux"):  # an editor's shell, and the console, whose font has none
+        return False
+    return "⣿" in _encodable("⣿", sys.stdout) if sys.stdout is not None else True
 
 
 def emit(report: Report, output: Output) -> None:
     """Write the report, then its notes."""
-    if report.npy is not None and output.format == "npy":
+    drawn = dict.fromkeys(("svg", "png"), report.drawn)
+    write = {"npy": report.npy, "parquet": report.parquet, **drawn}.get(output.format or "")
+    if write is not None:
         assert output.output is not None
-        _to_file(output.output, report.npy)
+        _to_file(output.output, write)
     else:
         text = renderer(format_of(output))(report, style_of(output))
         if output.output is not None:
@@ -84,7 +94,7 @@ def emit(report: Report, output: Output) -> None:
         else:
             to_stdout(text)
     if not output.quiet:
-        for note in report.notes:
+        for note in (*report.notes, *report.advice):
             say(f"note: {printable(note)}")
     for failure in report.failures:
         say(f"lossctl: {printable(failure)}")

@@ -25,6 +25,7 @@ from typer._click.shell_completion import (
 )
 from typer._completion_classes import BashComplete, FishComplete, ZshComplete
 
+from lossctl.cli.command import arguments
 from lossctl.cli.completion import COMPLETERS, Words, choices
 
 # Typer's script splits at : and =, adds a blank to everything, and lets the shell expand what comes back.
@@ -70,11 +71,11 @@ def _of(context: Context, incomplete: str, wanted: Parameter) -> list[Completion
 
 
 def _words(context: Context) -> Words:
-    arguments = [p.name for p in context.command.params if p.param_type_name == "argument"]
     # An option without its value stops typer before it has told the arguments apart: they are left over.
-    values = [context.params.get(str(name)) for name in arguments]
-    values = [*values, None, None, None] if any(values) else [*context.args, None, None, None]
-    return Words(values[0], values[1], values[2], context.params)
+    values = [value for value in arguments(context) if value] or context.args
+    losses, preds, *further = [*values, None, None]
+    # Of several predictions the targets come last.
+    return Words(losses, preds, next((value for value in reversed(further) if value), None), context.params)
 
 
 def _showable(text: str) -> bool:

@@ -13,11 +13,24 @@ from lossctl.report import Report
 
 @dataclass(frozen=True)
 class Style:
-    """How a person wants to see it: ``width`` None means no limit (not a terminal)."""
+    """How a person wants to see it: ``width`` None means no limit (not a terminal).
+
+    ``ascii``: drawings are made of ASCII characters, for want of braille dots.
+    """
 
     width: int | None = None
     color: bool = False
     precision: int = 6
+    ascii: bool = False
+
+
+def percent(share: float) -> str:
+    """A fraction as people read it.
+
+    >>> percent(0.12345)
+    '12.3 %'
+    """
+    return f"{100.0 * share:.3g} %"
 
 
 Renderer: TypeAlias = Callable[[Report, Style], Iterator[str]]

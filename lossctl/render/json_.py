@@ -8,16 +8,32 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lossctl.render import Style
-from lossctl.report import Report
+from lossctl.report import Report, Table
 
 
 def json(report: Report, style: Style) -> Iterator[str]:
     """The facts and the rows under a ``schema``; NaN and infinities are strings, since JSON has none."""
     document: dict[str, Any] = {"schema": report.schema, **report.facts}
     for table in report.tables:
-        names = [column.name for column in table.columns]
-        document[table.name] = [dict(zip(names, row, strict=True)) for row in table.rows]
-    yield _json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        if not table.long:
+            document[table.name] = list(_rows(table))
+    text = _dumped(document)
+    for table in report.tables:
+        if table.long:
+            yield text.removesuffix("\n}") + f",\n  {_dumped(table.name)}: ["
+            for i, row in enumerate(_rows(table)):
+                yield ("," if i else "") + f"\n{_dumped(row)}".replace("\n", "\n    ")
+            text = "\n  ]\n}"
+    yield text + "\n"
+
+
+def _rows(table: Table) -> Iterator[dict[str, Any]]:
+    names = [column.name for column in table.columns]
+    return (dict(zip(names, row, strict=True)) for row in table.rows)
+
+
+def _dumped(value: Any) -> str:
+    return _json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lossctl.errors import printable
-from lossctl.render import Style
+from lossctl.render import Style, percent
 from lossctl.report import Cell, Column, Report
 
 
@@ -15,7 +15,11 @@ def markdown(report: Report, style: Style) -> Iterator[str]:
         yield f"{_escaped(report.title)}\n"
     for heading, lines in report.sections.items():
         yield f"\n**{heading}**\n\n" + "".join(f"- {_escaped(line)}\n" for line in lines)
-    for i, table in enumerate(report.tables):
+    if report.panels:
+        from lossctl.render.panels import draw
+
+        yield "\n```text\n" + "".join(f"{line}\n" for line in draw(report.panels, style)) + "```\n"
+    for i, table in enumerate(table for table in report.tables if not table.detail):
         shown = [j for j, column in enumerate(table.columns) if not column.detail]
         columns = [table.columns[j] for j in shown]
         yield "\n" if i or report.title else ""
@@ -36,6 +40,8 @@ def _cell(cell: Cell, column: Column, style: Style) -> str:
         return ""
     if column.kind == "number" and isinstance(cell, (int, float)):
         return f"{float(cell):.{column.digits or style.precision}g}"
+    if column.kind == "share" and isinstance(cell, (int, float)):
+        return percent(cell)
     return _escaped(str(cell))
 
 

@@ -69,4 +69,6 @@ def _separated(report: Report, delimiter: str) -> Iterator[str]:
 def _text(cell: Cell, column: Column) -> str:
     if cell is None:
         return ""
-    return repr(float(cell)) if column.kind == "number" and isinstance(cell, (int, float)) else str(cell)
+    if column.kind in {"number", "share"} and isinstance(cell, (int, float)):
+        return repr(float(cell))
+    return str(cell)

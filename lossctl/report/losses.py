@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from lossctl.report import Cell, Column, Report, Table
 from lossctl.result import Result
@@ -12,7 +12,12 @@ from lossctl.result import Result
 _MOST, _FEW = 0.5, 5
 
 
-def computed(results: Sequence[Result], sources: Sequence[str], line: Callable[[int], str | None]) -> Report:
+def computed(
+    results: Sequence[Result],
+    sources: Sequence[str],
+    line: Callable[[int], str | None],
+    advice: Sequence[str] = (),
+) -> Report:
     """What ``compute`` prints; ``line`` tells where a sample stands in a text file."""
     first = results[0]
     columns = [
@@ -49,7 +54,8 @@ def computed(results: Sequence[Result], sources: Sequence[str], line: Callable[[
         title=f"{samples} · {', '.join(sources)} · {first.reduction}{denominator}",
         facts={"sources": list(sources), "reduction": first.reduction},
         values=[r.value for r in results],
-        notes=[note for r in results for note in _notes(r, line)],
+        notes=[note for r in results for note in notes(r, line)],
+        advice=[*advice, *(note for r in results for note in _outliers(r, line))],
     )
 
 
@@ -57,24 +63,31 @@ def _many(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
-def _notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
-    def sample(row: int | None) -> str:
-        place = None if row is None else line(row)
-        return f"sample {row}" + (f" ({place})" if place else "")
+def _sample(row: int | None, line: Callable[[int], str | None]) -> str:
+    place = None if row is None else line(row)
+    return f"sample {row}" + (f" ({place})" if place else "")
 
-    notes = []
+
+def notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
+    """What is to be said of a value besides: what it is of, and what is not in it."""
+    found = []
     if r.per_sample:
-        notes.append(f"{r.loss}: min and max are of {r.per_sample}, its per-sample value")
+        found.append(f"{r.loss}: min and max are of {r.per_sample}, its per-sample value")
     if r.infinite:
-        notes.append(
-            f"{_many(r.infinite, 'element')} cost inf in {r.loss}, first {sample(r.argmax)}; nothing is clipped"
+        found.append(
+            f"{_many(r.infinite, 'element')} cost inf in {r.loss}, first {_sample(r.argmax, line)}; nothing is clipped"
         )
     if r.nans:
-        notes.append(f"{r.loss} is NaN in {_many(r.nans, 'element')} whose inputs are not")
+        found.append(f"{r.loss} is NaN in {_many(r.nans, 'element')} whose inputs are not")
     if r.missing and r.value != r.value:
-        notes.append(f"NaN in {_many(r.missing, 'element')} makes {r.loss} NaN")
+        found.append(f"NaN in {_many(r.missing, 'element')} makes {r.loss} NaN")
     elif r.missing:
-        notes.append(f"{_many(r.missing, 'element')} with NaN left out of {r.loss}")
+        found.append(f"{_many(r.missing, 'element')} with NaN left out of {r.loss}")
+    if r.ignored:
+        found.append(f"{_many(r.ignored, 'element')} with the label to ignore left out of {r.loss}")
+    return found
+
+
+def _outliers(r: Result, line: Callable[[int], str | None]) -> Iterator[str]:
     if r.top_share is not None and r.top_share > _MOST and r.count >= _FEW:
-        notes.append(f"{sample(r.top)} carries {100 * r.top_share:.0f} % of {r.loss}")
-    return notes
+        yield f"{_sample(r.top, line)} carries {100 * r.top_share:.0f} % of {r.loss}"

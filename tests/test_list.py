@@ -1,0 +1,190 @@
+"""``list`` and ``info``: what helps to choose a loss, and all there is to know of one; each example is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lossctl import get_loss
+from lossctl.cli.main import main
+from lossctl.kernels.registry import registered
+from lossctl.report.catalogue import task_of
+from lossctl.report.examples import example
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[int, str, str]]:
+    monkeypatch.chdir(ROOT)
+
+    def run(line: str) -> tuple[int, str, str]:
+        code = main(line.split())
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def names(listed: tuple[int, str, str]) -> set[str]:
+    """The losses of a list for people."""
+    assert listed[0] == 0, listed[2]
+    return {line.split()[0] for line in listed[1].splitlines() if line.startswith("  ")}
+
+
+def rows(listed: tuple[int, str, str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(listed[1])["losses"]
+    return found
+
+
+def test_every_loss_has_one_line_under_its_task(said: Callable[[str], tuple[int, str, str]]) -> None:
+    _, out, _ = listed = said("list")
+    assert names(listed) == set(registered())
+    headings = [line for line in out.splitlines() if line and not line.startswith(" ")]
+    assert len(headings) == len(set(headings))
+    assert headings[0] == "regression"
+    assert len(out.splitlines()) == len(registered()) + 2 * len(headings) - 1
+
+
+def test_most_lines_fit_on_a_narrow_terminal(said: Callable[[str], tuple[int, str, str]]) -> None:
+    """A summary is cut where a clause ends; one that has no clauses is folded there, and whole on a pipe."""
+    _, out, _ = said("list")
+    lines = out.splitlines()
+    assert sum(len(line) > 80 for line in lines) < 0.25 * len(lines)
+
+
+def test_what_is_cut_off_is_not_what_tells_losses_apart(said: Callable[[str], tuple[int, str, str]]) -> None:
+    listed = rows(said("list -f json"))
+    for task in {row["task"] for row in listed}:
+        gists = [row["gist"] for row in listed if row["task"] == task]
+        assert len(gists) == len(set(gists)), task
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("pinball", {"quantile"}),
+        ("charbonnier", {"pseudo_huber"}),
+        ("PSEUDO-hub", {"pseudo_huber"}),
+        ("l2", {"mse"}),
+        ("squared margin", {"squared_hinge"}),
+    ],
+)
+def test_words_are_looked_for_in_names_aliases_and_summaries(
+    capsys: pytest.CaptureFixture[str], words: str, found: set[str]
+) -> None:
+    assert main(["list", words]) == 0
+    listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
+    assert found <= listed
+    assert len(listed) < 6
+
+
+def test_nothing_found_is_an_error_with_the_nearest_name(said: Callable[[str], tuple[int, str, str]]) -> None:
+    code, out, err = said("list pinbal1")
+    assert (code, out) == (2, "")
+    assert "no loss has 'pinbal1' in its name, aliases or summary; did you mean 'pinball'" in err
+
+
+@pytest.mark.parametrize(
+    ("task", "has", "has_not"),
+    [
+        ("regression", {"mse", "huber", "quantile", "mape"}, {"bce", "hinge", "nll", "kl_divergence"}),
+        ("binary", {"bce", "bce_with_logits", "hinge"}, {"mse", "nll", "cosine_embedding"}),
+        ("multiclass", {"nll", "sparse_softmax_cross_entropy", "softmax_cross_entropy"}, {"bce", "kl_divergence"}),
+        ("distribution", {"kl_divergence", "wasserstein_1d"}, {"softmax_cross_entropy"}),
+        ("segmentation", {"dice"}, {"bce"}),
+    ],
+)
+def test_for_helps_to_choose(
+    said: Callable[[str], tuple[int, str, str]], task: str, has: set[str], has_not: set[str]
+) -> None:
+    found = names(said(f"list --for {task}"))
+    assert has <= found
+    assert not has_not & found
+    assert {row["task"] for row in rows(said(f"list --for {task} -f json"))} == {task}
+
+
+def test_a_wrong_task_is_told(said: Callable[[str], tuple[int, str, str]]) -> None:
+    code, out, err = said("list --for regresion")
+    assert (code, out) == (2, "")
+    assert "did you mean 'regression'?" in err
+
+
+def test_options_narrow_each_other(said: Callable[[str], tuple[int, str, str]]) -> None:
+    assert names(said("list huber --for regression --family robust")) >= {"huber", "pseudo_huber"}
+    assert said("list hinge --for regression --family robust")[0] == 2
+    robust = {loss.name for loss in registered().values() if loss.family == "robust"}
+    assert names(said("list --family robust")) == names(said("list --for regression --family robust")) == robust
+
+
+def test_a_loss_of_ones_own_has_a_task() -> None:
+    assert task_of(get_loss("samples/my_losses.py:cubic")) == "regression"
+
+
+# --- info --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        ("huber", "gradient     with respect to pred; continuous"),
+        ("mae", "gradient     with respect to pred; jumps at residual 0"),
+        ("hinge", "gradient     with respect to pred; jumps at margin 1"),
+        ("samples/my_losses.py:cubic", "gradient     none: the function returns the loss alone"),
+        ("huber", "digits       value and gradient are right to 14 digits"),
+        ("bce", "digits       right to 14 digits: the value everywhere, the gradient with targets 0 and 1; elsewhere"),
+        ("dice", "example      lossctl gradcheck dice"),
+    ],
+)
+def test_gradient_and_digits(said: Callable[[str], tuple[int, str, str]], loss: str, told: str) -> None:
+    code, out, _ = said(f"info {loss}")
+    assert code == 0
+    assert told in out
+
+
+@pytest.mark.parametrize("name", registered())
+def test_a_small_curve_or_none(said: Callable[[str], tuple[int, str, str]], name: str) -> None:
+    code, out, err = said(f"info {name}")
+    assert (code, err) == (0, "")
+    text, _, curve = out.partition("\n\n")
+    assert "cryptic" not in text
+    assert "relative to itself" not in text
+    assert len(curve.splitlines()) in (0, 8)
+
+
+def test_an_example_has_something_to_lose() -> None:
+    """Predictions that differ from their targets."""
+    assert example(get_loss("huber"), "huber:delta=2") == (
+        "(echo pred,target; echo 2.5,1; echo 0.5,-1) | lossctl compute huber:delta=2 - -p pred -t target"
+    )
+    assert "0.7,0.2,0.1,2" in example(get_loss("sparse_categorical_cross_entropy"), "scce")
+
+
+@pytest.mark.parametrize("name", registered())
+def test_the_example_is_right(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its rows are taken, from a file instead of a pipe; a drawn check is checked by the tests of gradcheck."""
+    command = example(get_loss(name), name)
+    if command == f"lossctl gradcheck {name}":
+        return
+    printed, _, line = command.partition(" | lossctl ")
+    text = printed.strip("()").replace("; ", "\n").replace("echo ", "")
+    (tmp_path / "rows.csv").write_text(text + "\n", encoding="utf-8")
+    args = [str(tmp_path / "rows.csv") if word == "-" else word for word in shlex.split(line)]
+    assert main(args) == 0, (command, capsys.readouterr().err)
+    assert capsys.readouterr().out.splitlines()[-1].split()[0] == name
+
+
+@pytest.mark.parametrize("name", ["huber", "nll", "interval_score", "dice"])
+def test_the_example_runs(name: str) -> None:
+    """As it stands, in a shell, where there is no file."""
+    env = {"PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}", "LANG": "C.UTF-8"}
+    command = example(get_loss(name), name)
+    done = subprocess.run(["sh", "-c", command], cwd="/", env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (command, done.stderr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.api import as_loss, check_choice, from_arrays, roles_of
+from lossctl.api import as_loss, check_choice, check_class_weight, from_arrays, roles_of
 from lossctl.cases import Cases, Tally
 from lossctl.checker import BY_DIRECTION, RTOL, Checker, CoupledError
 from lossctl.diagnosis import diagnose
 from lossctl.differences import Problem
 from lossctl.engine import run, stream
 from lossctl.errors import DataError, UsageError
-from lossctl.executor import Threads
 from lossctl.jobs import Policy, make_job
 from lossctl.kernels.kinds import Array
 from lossctl.kernels.registry import get_loss
@@ -27,11 +26,14 @@ from lossctl.points import SIGNATURES, Gradient, magnitude, objective, sampled
 from lossctl.sources.aligned import Dataset, Place
 from lossctl.sources.source import ArraySource
 from lossctl.verdicts import Verdict, check
+from lossctl.workers import Workers
 
 REDUCTIONS = ("none", "mean", "sum")
 _RANGES = {"samples": "at least 1", "seed": "at least 0", "rtol": "between 0 and 1"}
 # How many of the worst coordinates a person is shown.
 _SHOWN = 5
+# Samples drawn for a loss whose samples depend on each other: all their coordinates are moved one by one.
+_BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class GradCheck:
                 Coordinate(
                     int(bad.row[i]),
                     int(j) if several else None,
-                    [np.asarray(a[i]).ravel()[j if a.ndim > 1 else 0].item() for a in bad.inputs if a[i].size],
+                    [_at(np.asarray(a[i]), int(j), bad.given.shape[1]) for a in bad.inputs if a[i].size],
                     float(bad.given[i, j]),
                     float(bad.numeric[i, j]),
                     float(bad.error[i, j]),
@@ -122,13 +124,19 @@ class GradCheck:
         return found
 
 
+def _at(element: Array, j: int, coordinates: int) -> float | None:
+    if element.ndim and element.size != coordinates:
+        return None
+    return float(element.ravel()[j if element.ndim else 0])
+
+
 @dataclass(frozen=True)
 class Coordinate:
     """One coordinate that is wrong."""
 
     row: int
     place: int | None
-    inputs: list[float]
+    inputs: list[float | None]  # those that are numbers, or have one for each coordinate; None for others
     given: float
     numeric: float
     error: float
@@ -143,6 +151,8 @@ def gradcheck(
     *,
     inputs: Mapping[str, npt.ArrayLike] | None = None,
     weight: npt.ArrayLike | None = None,
+    class_weight: Sequence[float] | None = None,
+    ignore_index: int | None = None,
     reduction: str = "none",
     signature: str = "pred,target",
     wrt: str = "pred",
@@ -160,6 +170,7 @@ def gradcheck(
             function that returns it, or ``(grad, hess)``.
         inputs: what the loss takes besides, by name.
         weight: sample weights, which ``reduction`` mean and sum take into the gradient.
+        class_weight, ignore_index: as :func:`lossctl.compute` takes them.
         reduction: what an array ``grad`` is the gradient of: each sample's loss (``"none"``), their
             ``"mean"`` or their ``"sum"``.
         signature: the arguments of a function ``grad``: ``"pred,target"``, ``"target,pred"`` or
@@ -203,7 +214,14 @@ def gradcheck(
     given = None if grad is None or gradient is not None else np.asarray(grad)
     data = from_arrays({"pred": pred, "target": target, "weight": weight, "grad": given, **(inputs or {})})
     found = check_on(
-        lambda: data, bound, gradient=gradient, reduction=reduction, rtol=rtol, whole=True, threads=threads
+        lambda: data,
+        bound,
+        gradient=gradient,
+        reduction=reduction,
+        policy=Policy(class_weight=check_class_weight(class_weight or ()), ignore_index=ignore_index),
+        rtol=rtol,
+        whole=True,
+        workers=Workers(threads),
     )
     return _joined(found)
 
@@ -229,11 +247,12 @@ def check_points(
     loss: Loss, *, samples: int, seed: int, gradient: Gradient | None = None, rtol: float = RTOL, whole: bool = False
 ) -> list[GradCheck]:
     """Check a gradient at points drawn from the domain of the loss."""
-    arrays = sampled(loss, samples, seed)
-    roles = [("pred", "target")[i] if i < 2 else spec.name for i, spec in enumerate(loss.inputs)]
-    sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(roles, arrays, strict=True))
-    data = Dataset(sources, {role: Place(i, 0) for i, role in enumerate(roles)})
-    found = check_on(lambda: data, loss, gradient=gradient, rtol=rtol, whole=whole)
+    # A batch whose samples depend on each other costs its square, and a small one shows as much.
+    arrays = sampled(loss, min(samples, _BATCH) if loss.coupled else samples, seed)
+    sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
+    data = Dataset(sources, {role: Place(i, 0) for i, role in enumerate(loss.roles)})
+    policy = Policy(class_axis=-1)  # where the kinds draw it
+    found = check_on(lambda: data, loss, gradient=gradient, policy=policy, rtol=rtol, whole=whole)
     if loss.finish is not None:
         found[0] = _with_finish(found[0], loss, rtol, seed)
     return found
@@ -248,7 +267,7 @@ def check_on(
     policy: Policy | None = None,
     rtol: float = RTOL,
     whole: bool = False,
-    threads: int | None = None,
+    workers: Workers | None = None,
 ) -> list[GradCheck]:
     """Check a gradient at the data; a second result is that of a second derivative.
 
@@ -260,9 +279,9 @@ def check_on(
         policy: what the engine does.
         rtol: what may differ, relative to the scale of a sample.
         whole: whether every verdict is kept.
-        threads: how many.
+        workers: where it is computed.
     """
-    policy = policy or Policy()
+    policy, workers = policy or Policy(), workers or Workers()
     opened = data()
     roles = roles_of(loss, opened)
     if "grad" in opened.places and opened.tail("grad") != opened.tail("pred"):
@@ -270,8 +289,8 @@ def check_on(
         raise DataError(f"grad has shape {shapes[0]}, pred {shapes[1]}: one derivative for each prediction")
     factor = 1.0
     if reduction == "mean":
-        job = make_job(loss, roles, opened, policy.class_axis)
-        with Threads(threads) as executor:
+        job = make_job(loss, roles, opened, policy)
+        with workers.on(opened) as executor:
             summary = run(opened, [job], replace(policy, detail=False), executor)[0]
         slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
         factor = summary.weight / 2**1074 / slope if slope else 1.0
@@ -279,8 +298,8 @@ def check_on(
     checker = Checker(gradient, factor, reduction != "none", rtol, whole)
 
     def tallies(opened: Dataset, loss: Loss) -> list[Tally]:
-        job = make_job(loss, roles, opened, policy.class_axis)
-        with Threads(threads) as executor:
+        job = make_job(loss, roles, opened, policy)
+        with workers.on(opened) as executor:
             blocks = [block[0] for block in stream(opened, [job], policy, checker, executor)]
         return [reduce(add, parts) for parts in zip(*blocks, strict=True)]
 

@@ -29,6 +29,7 @@ class Result:
         argmin, argmax: their rows, from 0.
         infinite: elements whose loss is infinite.
         missing: elements with a NaN in an input, left out (``nan="skip"``) or let through.
+        ignored: elements left out since their label is ``ignore_index``.
         top, top_share: the row that contributes most, and its share of the sum.
     """
 
@@ -48,6 +49,7 @@ class Result:
     infinite: int
     nans: int
     missing: int
+    ignored: int
     top: int | None
     top_share: float | None
     per_sample: str | None
@@ -74,6 +76,8 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
         )
     if not summary.elements and summary.special == 0.0:
         why = "every sample has a NaN in it" if summary.missing else "the weight of every sample is 0"
+        if summary.ignored:
+            why = "every label is the one to ignore" if not summary.missing else "every label is to ignore, or with NaN"
         raise DataError(f"nothing to compute {loss.name} of: {why}")
     spread, top = summary.spread, summary.top
     if reduction == "sum":
@@ -103,6 +107,7 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
         infinite=summary.infinite,
         nans=summary.nans,
         missing=summary.missing,
+        ignored=summary.ignored,
         top=_row(top),
         top_share=top.value / total if top and total and summary.special == 0.0 else None,
         per_sample=finish.per_sample if finish else None,

@@ -22,12 +22,22 @@ SOURCES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 # Who alone may import a library.
-HOMES = {"typer": "lossctl.cli", "rich": "lossctl.render.table"}
+HOMES = {
+    "typer": ("lossctl.cli",),
+    "rich": ("lossctl.render.table", "lossctl.render.progress"),
+    "plotille": ("lossctl.render.panels",),
+    "matplotlib": ("lossctl.render.figure",),
+}
 NOWHERE = 999  # to the right of everything: a public name, say, imported through the front door
 KERNELS_MAY = {*sys.stdlib_module_names, "numpy", "lossctl"}
 # Parts of more than one module.
 BESIDE = {
-    "engine": ("executor", "jobs", "blocks", "measures"),
+    "sources": ("executor", "cluster", "workers"),
+    "engine": ("jobs", "batches", "blocks", "measures", "traits"),
+    "api": (
+        *("advice", "curves", "pictures"),
+        *("spool", "quantiles", "samples", "distribution", "groups", "breakdowns", "resamples", "evidence", "pairs"),
+    ),
     "checker": ("differences", "points", "verdicts", "cases", "diagnosis", "slopes", "gradients"),
 }
 # Functions whose answer is worth nothing until somebody looks at it.
@@ -65,9 +75,9 @@ def faults(module: str, source: str) -> list[str]:
     found = []
     for name in imports(ast.parse(source)):
         package = name.split(".")[0]
-        home = HOMES.get(package, "lossctl")
-        if not f"{module}.".startswith(f"{home}."):
-            found.append(f"{module}: {name} belongs in {home}")
+        homes = HOMES.get(package, ("lossctl",))
+        if not f"{module}.".startswith(tuple(f"{home}." for home in homes)):
+            found.append(f"{module}: {name} belongs in {' or '.join(homes)}")
         if here == "kernels" and package not in KERNELS_MAY:
             found.append(f"{module}: {name}: kernels are NumPy and the standard library")
         if package == "":

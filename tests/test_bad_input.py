@@ -672,7 +672,35 @@ OPTIONS = [
     option("output-too-long", f"-o {'x' * 300}.csv", "file name too long"),
 ]
 
-CASES = [*PATHS, *TEXT, *CELLS, *COLUMNS, *SHAPES, *ARRAYS, *INPUTS, *DOMAINS, *LOSSES, *USERS, *OPTIONS]
+LINES = '{"p": 1}\n{"p": 2}\n'
+DOORS = [
+    bad("parquet-empty", "mse p.parquet t.csv", "lossctl: p.parquet: empty file", p_parquet=b""),
+    bad("parquet-none", "mse p.parquet t.csv", "lossctl: p.parquet: not a readable .parquet file: ", p_parquet=b"PAR1"),
+    bad("arrow-none", "mse p.arrow t.csv", "lossctl: p.arrow: not a readable .arrow file: ", p_arrow=bytes(99)),
+    bad("feather-text", "mse p.feather t.csv", "p.feather: not a readable .feather file: ", p_feather="p\n1\n"),
+    bad("parquet-missing", "mse none.parquet t.csv", "lossctl: none.parquet: no such file or directory"),
+    bad("parquet-stdin", "mse - t.csv --input-format parquet", "stdin: .parquet files have their index at", stdin=b"x"),
+    bad("ndjson-empty", "mse p.ndjson t.csv", "lossctl: p.ndjson: empty file", p_ndjson=b""),
+    bad("ndjson-cell", "mse p.ndjson t.csv", "p.ndjson:3: column 'p': not a number: 'x'", p_ndjson=LINES + '{"p":"x"}'),
+    bad("ndjson-array", "mse p.ndjson t.csv", "lossctl: p.ndjson:1: not a JSON object", p_ndjson="[1]\n"),
+    bad("ndjson-table", "mse p.jsonl t.csv", "lossctl: p.jsonl:1: not JSON: ", p_jsonl="p\n1\n"),
+    bad("ndjson-blank", "mse p.ndjson t.csv", "p.ndjson:3: blank line; every line is one", p_ndjson=LINES + "\n"),
+    bad("ndjson-keys", "mse p.ndjson t.csv -p q", "p.ndjson: there is no column 'q'; it has 'p'", p_ndjson=LINES),
+    bad("ndjson-no-text", "mse p.ndjson t.csv", "lossctl: p.ndjson:1: not JSON: 'utf-8'", p_ndjson=b"\xff\n"),
+    bad("shards-none", "mse 'none*.csv' t.csv", "lossctl: none*.csv: no such file, nor one that it matches"),
+    bad("shards-empty", "mse dir.npy t.csv", "lossctl: dir.npy: is a directory, and holds no files"),
+    bad("shards-number", "mse 's-*.csv' 't?.csv'", "s-*.csv has 2 shards, t?.csv has 3: they are paired",
+        **dict.fromkeys(("s-1_csv", "s-2_csv", "t1_csv", "t2_csv", "t3_csv"), "p\n1\n")),
+    bad("shards-rows", "mse 's-*.csv' 'u?.csv'", "s-2.csv has 1 row, u2.csv has 2: shards are paired in the order of",
+        **dict.fromkeys(("s-1_csv", "s-2_csv", "u1_csv"), "p\n1\n"), u2_csv="p\n1\n1\n"),
+    bad("shards-order", "mse 's-*.csv' t.csv", "s-*.csv: 's-10.csv' comes before 's-9.csv', out of the order of their",
+        **dict.fromkeys(("s-9_csv", "s-10_csv"), "p\n1\n")),
+    bad("shards-formats", "mse 's*' t.csv", "s*: files of several formats: 's1.csv' and 's2.npy'", s1_csv="p\n1\n",
+        s2_npy=np.ones(1)),
+    bad("shards-cell", "mse 's?.csv' t.csv", "s2.csv:2: column 'p': not a number: 'x'", s1_csv="p\n1", s2_csv="p\nx"),
+]  # fmt: skip
+
+CASES = [*PATHS, *TEXT, *CELLS, *COLUMNS, *SHAPES, *ARRAYS, *INPUTS, *DOMAINS, *LOSSES, *USERS, *OPTIONS, *DOORS]
 
 
 def put(case: Case, folder: Path) -> list[str]:

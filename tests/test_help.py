@@ -21,8 +21,8 @@ import pytest
 from lossctl import UsageError, api, gradients, points
 from lossctl.cli import completion, shells
 from lossctl.cli.main import build, main
+from lossctl.kernels.parameters import Parameter
 from lossctl.kernels.registry import get_loss, registered
-from lossctl.kernels.spec import Parameter
 from lossctl.render import FORMATS
 from lossctl.sources import formats
 
@@ -118,7 +118,7 @@ def names(*wanted: str) -> list[str]:
         ("lossctl compute pseudo-h", ["pseudo-huber"]),
         ("lossctl compute mse,hub", ["mse,huber"]),
         ("lossctl compute huber:delta=2,pseu", ["huber:delta=2,pseudo_huber"]),
-        ("lossctl compute rmse,rms", []),  # not once more
+        ("lossctl compute rmse,rms", ["rmse,rmsle"]),  # not once more
         ("lossctl compute huber:delta=2,hub", ["huber:delta=2,huber"]),  # but with another delta
         ("lossctl compute huber:", ["huber:delta="]),
         ("lossctl compute mse,huber:de", ["mse,huber:delta="]),
@@ -128,7 +128,7 @@ def names(*wanted: str) -> list[str]:
         ("lossctl compute mse:", []),
         ("lossctl compute nobody", []),
         ("lossctl compute nobody:", []),
-        ("lossctl info rms", ["rmse"]),
+        ("lossctl info rms", ["rmse", "rmsle"]),
         ("lossctl grad hub", ["huber"]),
         ("lossctl gradcheck hub", ["huber"]),
         ("lossctl compute samples/my", ["samples/my_losses.py:"]),
@@ -148,6 +148,15 @@ def names(*wanted: str) -> list[str]:
         ("lossctl compute mse samples/diabetes_preds.npy -p ", []),
         ("lossctl compute mse samples/diabetes.csv -p x --no-header -t @1", ["@1"]),
         ("lossctl compute huber a.csv b.csv -P ", ["delta="]),
+        ("lossctl breakdown mse samples/diabetes.csv --by gr", ["group"]),
+        ("lossctl breakdown mse samples/diabetes.csv --by cl", ["class"]),
+        (
+            "lossctl breakdown mse samples/diabetes.csv --columns id,",
+            ["id,group", "id,target", "id,ridge", "id,forest"],
+        ),
+        ("lossctl breakdown mse a.csv --sort ", ["loss", "row"]),
+        ("lossctl compare mse samples/diabetes.csv -p ridge -p ", ["id", "group", "target", "forest"]),
+        ("lossctl compare mse nope.csv nope.csv samples/diabetes_targets.csv -t ", ["target"]),
         ("lossctl list --family ro", ["robust"]),
         ("lossctl list --form", ["--format"]),
         ("lossctl compute mse a.csv --reduction ", list(api.REDUCTIONS)),
@@ -447,7 +456,7 @@ def test_options_are_in_groups(said: Callable[[str], tuple[int, str, str]]) -> N
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("comput", "no such command 'comput'; did you mean 'compute'?"),
+        ("comput", "no such command 'comput'; did you mean 'compute', 'compare'?"),
         (f"compute hubr {PAIR}", "unknown loss 'hubr'; did you mean 'huber'?"),
         (f"compute huber:detla=1 {PAIR}", "huber has no parameter 'detla'; it takes delta; did you mean 'delta'?"),
         (f"compute mse {PAIR} --reduction men", "--reduction 'men': one of mean, sum; did you mean 'mean'?"),

@@ -156,7 +156,8 @@ def elsewhere() -> str:
     """Who defines a loss otherwise, and which versions were compared."""
     losses: list[Loss] = [registered()[name] for name in DISPUTED]
     rows = [(f"`{entry.name}`", "<br>".join(entry.differs)) for entry in losses]
-    golden = json.loads((ROOT / "tests" / "golden.json").read_text(encoding="utf-8"))
+    paths = (ROOT / "tests" / "golden").glob("*.json")
+    golden = [record for path in paths for record in json.loads(path.read_text(encoding="utf-8"))]
     versions = sorted({f"{record['library']} {record['version']}" for record in golden})
     return f"{_table(('loss', 'elsewhere'), rows)}\nRun with {', '.join(versions)}; others by their documentation.\n"
 

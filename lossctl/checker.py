@@ -55,7 +55,7 @@ class Checker:
         index = elements.rows.index
         arrays = elements.arrays
         rows = block.start + (np.arange(len(arrays[0])) if index is None else index) // job.per_row
-        core = len(job.loss.inputs[0].kind.core)
+        core = job.loss.inputs[0].kind.core
         slack: Array | float = 0.0
         second = None
         if "grad" in block.places:
@@ -65,7 +65,7 @@ class Checker:
             if "grad_quantum" in block.places:  # half a unit of the last digit that text writes
                 slack = slack + np.abs(_kept(block.input("grad_quantum", core), index) * self.factor)
             if self.weighted and elements.weights is not None:
-                given = given / elements.weights.reshape(-1, *(1,) * core)
+                given = given / elements.weights.reshape(-1, *(1,) * len(core))
         elif self.gradient is not None:
             given, second = self.gradient(arrays)
             slack = _rounding(given.dtype, given)

@@ -29,7 +29,7 @@ Indices: TypeAlias = npt.NDArray[np.intp]
 Function: TypeAlias = Callable[[Indices | None, Array], Array]
 
 EPS = float(np.finfo(np.float64).eps)
-_TINY = float(np.finfo(np.float64).smallest_subnormal)
+TINY = float(np.finfo(np.float64).smallest_subnormal)
 RATIO = 4.0  # of consecutive steps: a power of two, so that steps stay exact
 # The first step, as a fraction of S: rounding, a few eps·2²² of |f|/S, is 4e-9 of the scale, and
 # structure of the loss down to a millionth of S is seen at once. (With 2⁻¹⁰ a dip of width 1 at
@@ -124,11 +124,11 @@ class Problem:
         top = np.maximum(np.maximum(np.abs(at_u), np.abs(at_v)), np.abs(value))
         beside = u * v > 0
         # One-sided, the derivative weighs the slopes 2 and −1: three times the rounding.
-        lost = EPS * top + np.where(top > 0, _TINY, 0.0)  # a loss of 0 at all three points is exact
+        lost = EPS * top + np.where(top > 0, TINY, 0.0)  # a loss of 0 at all three points is exact
         noise = ULPS * lost / np.abs(u) * np.where(beside, 3.0, 1.0)
         derivative = (first * v - second * u) / (v - u)
         # Rounding within the loss, of a·x say, is eps·|x·f'| however exact the rest.
-        inner = noise + EPS * np.abs(x * derivative) / np.abs(u)
+        inner = noise + EPS * np.abs(x / u) * np.abs(derivative)
         return Step(derivative, first, second, noise, inner, np.abs(u), beside)
 
 
@@ -160,3 +160,51 @@ class Step:
 
     def __getitem__(self, chosen: Bools | Indices) -> Step:
         return Step(*(array[chosen] for array in vars(self).values()))
+
+
+def extrapolated(coarse: Step, fine: Step) -> Array:
+    """The derivative at h = 0: the error of one step goes with h²."""
+    # Not (16·fine − coarse)/15, which overflows at slopes of a sixteenth of the largest double.
+    return fine.derivative + (fine.derivative - coarse.derivative) / (RATIO * RATIO - 1.0)
+
+
+def bend(coarse: Step, fine: Step) -> Array:
+    """How far the two slopes are apart at h = 0: where the loss is smooth it goes with h."""
+    return fine.bend + (fine.bend - coarse.bend) / (RATIO - 1.0)
+
+
+class Sides:
+    """The slopes on the two sides of some points, each by itself, while the steps shrink.
+
+    A kink that is d away spoils the slope of one side alone: that of the other side holds at every
+    step, and is the derivative at the point whether d is 0 or not. The slope across the kink goes
+    with d/h: it is best known at the largest steps, and at those of d and less it is that of the
+    near side. Where small steps are beyond reach (the loss is not 0 at its kink, and rounding hides
+    steps below 1e-9), or there are none (d is a few ulp of x), that side never settles.
+
+    Attributes:
+        slope, doubt: (2, samples), at the step that knows the slope best; and what it may be off by.
+        held: (2, samples), so many steps in a row knew the slope within the limit, down to where
+            rounding takes over.
+    """
+
+    def __init__(self, samples: int) -> None:
+        self.slope, self.doubt = np.zeros((2, samples)), np.full((2, samples), np.inf)
+        self.held = np.zeros((2, samples), np.int32)
+
+    def see(self, rows: Indices, coarse: Step, fine: Step, limit: Array) -> None:
+        """Take two steps of some samples into account."""
+        now, before = np.stack([fine.first, fine.second]), np.stack([coarse.first, coarse.second])
+        moved = np.abs(now - before) / (RATIO - 1.0)
+        slope, doubt = now + (now - before) / (RATIO - 1.0), moved + 2.0 * fine.noise
+        # Between the two slopes of a kink lies what every smaller step sees. What lies outside is
+        # finer structure, which the larger steps knew nothing of.
+        spare = 2.0 * fine.inner + limit
+        low = (self.slope - self.doubt)[:, rows].min(axis=0) - spare
+        high = (self.slope + self.doubt)[:, rows].max(axis=0) + spare
+        refuted = ((now < low) | (now > high)).any(axis=0)
+        better = refuted | (doubt <= self.doubt[:, rows])
+        self.slope[:, rows] = np.where(better, slope, self.slope[:, rows])
+        self.doubt[:, rows] = np.where(better, doubt, self.doubt[:, rows])
+        known, lost = (doubt <= limit) & ~fine.beside, moved > 4.0 * fine.noise
+        self.held[:, rows] = np.where(known, self.held[:, rows] + 1, np.where(lost, 0, self.held[:, rows]))

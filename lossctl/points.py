@@ -57,12 +57,19 @@ def sampled(loss: Loss, samples: int, seed: int, classes: int = 5) -> list[Array
         if len(arrays) > 1 and loss.inputs[1].kind.name == "Real":
             near = arrays[1] + np.where(where < 0.5, at + beside, at)
             # Beside targets of which a millionth of a mark is less than an ulp (delta = 1e-6 at 1e6)
-            # there is no such distance, and neighbouring doubles lie on both sides of the mark.
-            fits = np.spacing(np.abs(arrays[1])) <= np.where(at == 0, np.inf, 1e-6 * np.abs(at))
+            # there is no such distance, and neighbouring doubles lie on both sides of the mark. Nor is
+            # there anything to see at r = 0 if the loss bends within a few doubles of it.
+            finest = min(marks[1:], default=np.inf)
+            fits = np.spacing(np.abs(arrays[1])) <= 1e-6 * np.where(at == 0, finest, np.abs(at))
             pred = np.where(fits & (where < 0.55), near, pred)
         else:
             pred = np.where(where < 0.5, at + beside, np.where(where < 0.52, at, pred))
         arrays[0] = pred
+    refused = loss.refused(arrays)
+    if refused.any() and not refused.all():  # what the kinds cannot know: others take their place
+        good = np.flatnonzero(~refused)
+        chosen = np.where(refused, good[np.arange(samples) % len(good)], np.arange(samples))
+        arrays = [a[chosen] for a in arrays]
     return arrays
 
 

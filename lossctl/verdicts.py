@@ -16,12 +16,29 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.differences import EPS, FIRST, RATIO, ULPS, Bools, Indices, Problem, Step
+from lossctl.differences import (
+    EPS,
+    FIRST,
+    RATIO,
+    TINY,
+    ULPS,
+    Bools,
+    Indices,
+    Problem,
+    Sides,
+    Step,
+    bend,
+    extrapolated,
+)
 from lossctl.kernels.kinds import Array
 
 # A settled difference may be uncertain by this many times rtol: a gradient off by 1e-5 of its scale
 # stays outside 4e-6 (the uncertainty) + 1e-6 (rtol).
 _UNCERTAIN = 4.0
+# What is more than this of what it was at a step four times as long does not shrink.
+_SAME = 0.9
+# Nothing is known of a movement that falls by less than this, or grows: it is taken to go on for 16 steps.
+_SLOWEST = 16.0 / 17.0
 # Movement of this many times the rounding is not rounding.
 _ROUGH = 32.0
 # So many settled steps in a row, down to where rounding takes over, prove a gradient wrong.
@@ -132,16 +149,20 @@ class _Coordinate:
         self.slope = np.zeros(n)  # where it settled
         self.streak = np.zeros(n, np.int32)  # steps settled since the last surprise
         self.surprised = np.zeros(n, bool)
-        # One-sided slopes, and what they may be off by, at the last step that rounding has not spoilt.
-        self.left, self.right, self.doubt = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.inf)
-        self.last = np.full(n, np.nan)
-        # Of so many steps so many bent as much as the one before, or grew.
-        self.steps, self.bent, self.grew = (np.zeros(n, np.int32) for _ in range(3))
+        self.sides = Sides(n)
+        self.last = np.full(n, np.nan)  # the derivative at the last step that rounding has not spoilt
+        self.bends = np.full(n, np.nan)  # of the step before the last two
+        self.moved = np.full(n, np.inf)  # how far the derivative moved at the step before
+        self.ahead = np.full(n, 1.0 / (RATIO - 1.0))  # what was still to come of that, over it
+        self.infinite = np.zeros(n, bool)  # a step met an infinite loss
+        # Of so many steps at so many the slopes were apart, or as much so as before, or grew.
+        self.steps, self.split, self.bent, self.grew = (np.zeros(n, np.int32) for _ in range(4))
 
     def settle(self, scale: Array) -> None:
         """Reach a verdict on every sample."""
         self.limit = _UNCERTAIN * self.p.rtol * scale
-        self.allowed = self.p.rtol * scale + self.slack
+        # What changes the loss by less than the smallest double over a whole step underflows.
+        self.allowed = self.p.rtol * scale + self.slack + ULPS * TINY / self.start
         self._downwards()
         self._upwards()
         self._conclude()
@@ -183,7 +204,7 @@ class _Coordinate:
         # Elsewhere the first step is long enough, and a longer one meets its kink again a period on.
         rows = rows[self.start[rows] < self.p.size[rows] * FIRST / 2.0]
         fine = self.coarse[rows]
-        before = _extrapolated(fine, self.fine[rows])
+        before = extrapolated(fine, self.fine[rows])
         for level in range(1, _UP):
             h = self.start[rows] * RATIO**level
             within = h <= np.minimum(self.p.size[rows], self.p.reach(self.j, rows))
@@ -191,14 +212,14 @@ class _Coordinate:
             if not rows.size:
                 return
             coarse = self.p.step(self.j, rows, self.value[rows], h)
-            numeric = _extrapolated(coarse, fine)
+            numeric = extrapolated(coarse, fine)
             moved = np.abs(fine.derivative - coarse.derivative)
             # Where the singularity is far off for the step, extrapolation gains a factor of 256 a
             # step, and its own movement tells its error; with moved/3, 1 % of the probabilities of a
             # cross-entropy stay unresolved.
             near = h <= self.p.room(self.j, rows) * _NEAR
             error = np.where(near, np.minimum(moved / 3.0, np.abs(numeric - before)), moved / 3.0) + fine.noise
-            straight = fine.beside | (np.abs(_bend(coarse, fine)) <= 2.0 * self.limit[rows] + 4.0 * fine.noise)
+            straight = fine.beside | (np.abs(bend(coarse, fine)) <= 2.0 * self.limit[rows] + 4.0 * fine.noise)
             # A step that jumps over the singularity counts as long as the loss is a straight line
             # up to rounding: p·log q with q = 1e-9 has slopes as small as you like at a large step,
             # and a gradient of 0 would pass.
@@ -214,18 +235,27 @@ class _Coordinate:
         """Which samples these two steps show right."""
         given, limit = self.given[rows], self.limit[rows]
         moved = np.abs(fine.derivative - coarse.derivative)
-        numeric = _extrapolated(coarse, fine)
+        numeric = extrapolated(coarse, fine)
         # The extrapolated value is off by moved/15 or far less where the loss is smooth, and by
         # moved·4/15 beside a jump of the second derivative.
-        error = moved / 3.0 + fine.noise
+        error = moved * self._slowness(rows, moved, fine.inner) + fine.noise
         # A bend of a kink moves the derivative by half of it; rounding is in both slopes.
-        straight = fine.beside | (np.abs(_bend(coarse, fine)) <= 2.0 * limit + 4.0 * fine.noise)
+        flat = 2.0 * limit + 4.0 * fine.noise
+        straight = fine.beside | (np.abs(bend(coarse, fine)) <= flat)
+        # At the bottom of |r|^1.5 the second derivative is infinite, and slopes go with √h: the limit
+        # of what shrinks by one factor from step to step (Aitken).
+        now, before = fine.bend - coarse.bend, coarse.bend - self.bends[rows]
+        shrinks = (np.abs(fine.bend) < _SAME * np.abs(coarse.bend)) & (np.abs(now) < _SAME * np.abs(before))
+        bottom = shrinks & (np.abs(fine.bend - now * now / (now - before)) <= flat)
+        # Beside such a bottom the derivative goes with d/√h: small at first, but never at rest.
+        straight |= bottom & (moved <= 4.0 * fine.noise)
+        self.bends[rows] = coarse.bend
         settled = (error <= limit) & straight
         # Movement that rounding does not explain, below a step that had settled: the loss has a
         # structure that step did not see, and what it said is taken back.
         away = np.abs(given - self.numeric[rows])
         departs = np.abs(fine.derivative - self.numeric[rows]) > away / 2.0
-        surprise = ~settled & (moved > _ROUGH * fine.inner)
+        surprise = ~settled & (moved > _ROUGH * fine.inner) & np.isfinite(moved)
         surprise |= (self.streak[rows] > 0) & departs & (fine.inner <= away / 8.0)
         self.surprised[rows[surprise]] = True
         self.streak[rows[surprise]] = 0
@@ -239,6 +269,22 @@ class _Coordinate:
         self.verdict[rows[right]] = Verdict.OK
         return right
 
+    def _slowness(self, rows: Indices, moved: Array, inner: Array) -> Array:
+        """What is still to come of a movement that falls by the same factor from step to step, over it.
+
+        A third, where it falls by four; but of u + u^1.1 at u = 0 the derivative goes with h^0.1.
+        """
+        before = self.moved[rows]
+        factor = np.clip(moved / before, 1.0 / RATIO, _SLOWEST)
+        self.moved[rows] = moved
+        known = moved > 4.0 * inner  # else it is rounding that moved, and what was known before holds
+        ahead = np.where(known, factor / (1.0 - factor), self.ahead[rows])
+        self.ahead[rows] = ahead
+        # What the step before was taken to know it did not, if it is the one that settled.
+        error = self.error[rows]
+        self.error[rows] = np.where(known & (before <= 3.0 * error), np.fmax(error, ahead * before), error)
+        return ahead
+
     def _put(self, at: Indices, numeric: Array, error: Array, fine: Step) -> None:
         self.numeric[at], self.error[at] = numeric, error
         # What the slope is over the first step, if the loss goes on as it does here: at a minimum
@@ -246,19 +292,20 @@ class _Coordinate:
         self.slope[at] = fine.slope + np.abs(fine.bend) / fine.size * self.start[at]
 
     def _remember(self, rows: Indices, coarse: Step, fine: Step) -> None:
-        """The one-sided slopes at the smallest step that rounding has not taken over."""
-        usable = (fine.noise <= self.limit[rows]) | (self.steps[rows] == 0)
+        """The one-sided slopes, as long as rounding has not taken over."""
+        # Beyond the largest double there is nothing to be seen: smaller steps may stay below it.
+        finite = np.isfinite(coarse.derivative) & np.isfinite(fine.derivative)
+        self.infinite[rows] |= np.isinf(fine.first) | np.isinf(fine.second)
+        usable = finite & ((fine.noise <= self.limit[rows]) | (self.steps[rows] == 0))
         rows, coarse, fine = rows[usable], coarse[usable], fine[usable]
-        right = (RATIO * fine.first - coarse.first) / (RATIO - 1.0)
-        left = (RATIO * fine.second - coarse.second) / (RATIO - 1.0)
-        self.right[rows], self.left[rows] = right, left
-        self.doubt[rows] = np.maximum(np.abs(right - fine.first), np.abs(left - fine.second)) + 2.0 * fine.noise
+        self.sides.see(rows, coarse, fine, self.limit[rows])
         self.last[rows] = fine.derivative
         self.steps[rows] += 1
         # A smooth loss bends a quarter as much at a quarter of the step.
         now, before = np.abs(fine.bend), np.abs(coarse.bend)
-        self.bent[rows] += (now > 0.9 * before) & (now > self.limit[rows]) & ~fine.beside
-        self.grew[rows] += (np.abs(fine.derivative) > 1.5 * np.abs(coarse.derivative)) | ~np.isfinite(fine.derivative)
+        self.split[rows] += now > self.limit[rows]
+        self.bent[rows] += (now > _SAME * before) & (now > self.limit[rows]) & ~fine.beside
+        self.grew[rows] += np.abs(fine.derivative) > 1.5 * np.abs(coarse.derivative)
 
     def _conclude(self) -> None:
         """What is wrong, a kink or beyond the reach of differences, of what did not prove right."""
@@ -267,28 +314,34 @@ class _Coordinate:
         away = np.abs(self.given - self.numeric)
         self.verdict[settled & (away > self.error + self.allowed)] = Verdict.WRONG
         left_open &= ~settled
-        low, high = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
+        rest = left_open & ~self._by_sides(left_open)
+        # Slopes that grow at every step: the derivative is infinite. Or the loss is, at every step.
+        grew = (self.steps >= _STREAK) & (self.grew >= self.steps - 1)
+        self.verdict[rest & (grew | (self.infinite & (self.steps == 0)))] = Verdict.UNDEFINED
+        self.numeric[rest], self.error[rest] = self.last[rest], self.sides.doubt.max(axis=0)[rest]
+
+    def _by_sides(self, left_open: Bools) -> Bools:
+        """The verdicts that the slopes of the two sides allow, and where they do."""
+        slope, doubt = self.sides.slope, self.sides.doubt
+        least, most = slope.min(axis=0), slope.max(axis=0)
+        self.slope[left_open] = np.abs(slope).max(axis=0)[left_open]
+        apart = most - least > np.maximum(4.0 * doubt.max(axis=0), self.limit)
         # One-sided slopes that converge, and not to the same: at the smallest steps, not at one.
-        sure = (self.doubt <= 4.0 * self.limit) & (high - low > np.maximum(4.0 * self.doubt, self.limit))
-        kink = left_open & sure & (self.bent >= np.minimum(self.steps, _STREAK))
-        within = (self.given >= low - self.doubt - self.allowed) & (self.given <= high + self.doubt + self.allowed)
-        self.verdict[kink] = np.where(within, Verdict.KINK, Verdict.WRONG)[kink]
+        kink = (doubt <= 4.0 * self.limit).all(axis=0) & (self.bent >= np.minimum(self.steps, _STREAK))
+        steady = (self.sides.held >= _STREAK) & (doubt <= self.limit)
+        known = left_open & apart & (kink | steady.any(axis=0))
+        outside = ~(self.given >= (slope - doubt).min(axis=0) - self.allowed)
+        outside |= ~(self.given <= (slope + doubt).max(axis=0) + self.allowed)
+        # The slope of a side that held is right wherever the kink is, a value between them only on it.
+        one = steady & (np.abs(self.given - slope) <= doubt + self.allowed)
+        judged = left_open & (self.streak == 0) & (self.split >= _STREAK) & one.any(axis=0)
+        judged |= known & kink
+        self.verdict[judged] = Verdict.KINK
+        self.verdict[known & outside] = Verdict.WRONG
+        judged |= known & outside
         # Where nothing is given (NaN) the nearest valid slope is the one nearest 0.
-        nearest = np.clip(np.where(np.isnan(self.given), 0.0, self.given), low, high)
-        self.numeric[kink], self.error[kink] = nearest[kink], self.doubt[kink]
-        self.slope[left_open] = np.fmax(np.abs(low), np.abs(high))[left_open]
-        rest = left_open & ~kink
-        # Slopes that grow at every step: the derivative is infinite.
-        self.verdict[rest & (self.steps >= _STREAK) & (self.grew >= self.steps - 1)] = Verdict.UNDEFINED
-        self.numeric[rest], self.error[rest] = self.last[rest], self.doubt[rest]
-
-
-def _extrapolated(coarse: Step, fine: Step) -> Array:
-    """The derivative at h = 0: the error of one step goes with h²."""
-    square = RATIO * RATIO
-    return (square * fine.derivative - coarse.derivative) / (square - 1.0)
-
-
-def _bend(coarse: Step, fine: Step) -> Array:
-    """How far the two slopes are apart at h = 0: where the loss is smooth it goes with h."""
-    return (RATIO * fine.bend - coarse.bend) / (RATIO - 1.0)
+        nearest = np.clip(np.where(np.isnan(self.given), 0.0, self.given), least, most)
+        # Beside a kink it is that of the side that held.
+        nearest = np.where(outside & (steady[0] != steady[1]), np.where(steady[0], *slope), nearest)
+        self.numeric[judged], self.error[judged] = nearest[judged], doubt.min(axis=0)[judged]
+        return np.asarray(judged)

@@ -16,6 +16,7 @@ from bench.gradcheck import KERNELS, PLANTS, Case, Kernel, kernel_case, loss_cas
 from lossctl import differences, verdicts
 from lossctl.differences import Problem
 from lossctl.kernels.registry import registered
+from lossctl.kernels.spec import Loss
 from lossctl.points import sampled
 from lossctl.verdicts import Checked, Verdict, check
 
@@ -24,6 +25,8 @@ Array = np.ndarray
 # Unresolved beyond 1 %, and why no difference can do better.
 DOCUMENTED = {
     "x + 1e-7 sin(1e6·x)": 0.35,  # a wiggle of 1e-7 on a value of up to 100, whose last digit is 1e-14
+    "zero_one:threshold=1000000": 0.03,  # a jump some ulps of 10⁶ away: slopes of 1/h, and nothing beside them
+    "asymmetric:gamma_pos=0.1": 0.05,  # beside p = 1 the slope goes with (1 − p)^0.1, at rest for no step
 }
 BOUND = [loss.bind(**p) for loss in registered().values() for p in settings(loss)]
 
@@ -50,6 +53,17 @@ def names(found: Checked) -> list[str]:
     return [Verdict(v).name for v in found.verdict.ravel()]
 
 
+def points_of(loss: Loss, points: int) -> int:
+    """So many points, or fewer where one has many coordinates, or all of them move the whole batch.
+
+    A kernel costs the number of coordinates, and is called for each of them.
+    """
+    if loss.coupled:
+        return 12
+    coordinates = sampled(loss, 1, 0)[0].size
+    return min(points, 25 * points // coordinates**2)
+
+
 def assert_no_alarm(case: Case, found: Checked, unresolved: float = 0.01) -> None:
     wrong = np.argwhere(found.verdict == Verdict.WRONG)
     assert not wrong.size, told(case, case.gradient, found, *wrong[0])
@@ -74,14 +88,14 @@ def assert_caught(case: Case, right: Checked, mistake: str, rng: np.random.Gener
 @pytest.mark.parametrize("loss", BOUND, ids=lambda loss: loss.spec)
 def test_right_gradients_of_every_loss_raise_no_alarm(loss) -> None:
     for seed in range(2):
-        case = loss_case(loss, sampled(loss, 1500, seed))
-        assert_no_alarm(case, case.check(case.gradient))
+        case = loss_case(loss, sampled(loss, points_of(loss, 1500), seed))
+        assert_no_alarm(case, case.check(case.gradient), DOCUMENTED.get(loss.spec, 0.01))
 
 
 @pytest.mark.parametrize("name", registered())
 def test_planted_mistakes_in_every_loss_are_caught(name) -> None:
     loss = registered()[name]
-    case = loss_case(loss, sampled(loss, 600, 3))
+    case = loss_case(loss, sampled(loss, points_of(loss, 600), 3))
     right = case.check(case.gradient)
     for mistake in PLANTS:
         assert_caught(case, right, mistake, rng_of(mistake))
@@ -171,6 +185,50 @@ def test_beside_a_kink_only_the_slope_of_that_side_is_right(away) -> None:
     assert names(found)[:2] == ["OK", "OK"]
     assert "OK" not in names(found)[2:]
     assert "WRONG" in names(found)[2:]
+
+
+@pytest.mark.parametrize("ulps", [0, 1, -1, 3])
+def test_a_kink_within_some_ulps_of_the_point_is_a_kink_there(ulps) -> None:
+    """0.3 − 0.2 is not 0.1: of |r| − ε at |r| = ε it is chance on which side doubles lie."""
+    x = np.full(5, 0.3)
+    at = 0.3 + ulps * np.spacing(0.3)
+    found = one(lambda v: np.maximum(v - at, 0.0), x, [0.0, 1.0, 0.5, -0.001, 1.001])
+    assert names(found) == ["KINK", "KINK", "KINK", "WRONG", "WRONG"]
+
+
+@pytest.mark.parametrize("away", [3e-10, 5e-10, -3e-10, -1e-9])
+def test_beside_a_kink_that_rounding_hides_only_the_slope_of_that_side_passes(away) -> None:
+    """Of min(r², 4) at r = 2 − 1e-9 steps of 1e-9 drown in the rounding of 4, and larger ones jump over the kink."""
+    x = np.full(4, 2.0 - away)
+    near, far = (2 * x[0], 0.0) if away > 0 else (0.0, 4.0)
+    found = names(one(lambda v: np.minimum(v * v, 4.0), x, [near, (near + far) / 2, -0.01, 4.01]))
+    assert found[0] in {"OK", "KINK"}  # 1e-9 away a single step may settle
+    assert found[1:] == ["UNRESOLVED", "WRONG", "WRONG"]
+
+
+def test_the_bottom_of_a_power_between_1_and_2_is_no_kink() -> None:
+    """Its second derivative is infinite, its first is 0."""
+    for q in (1.2, 1.5, 1.8):
+        assert names(one(lambda v, q=q: np.abs(v) ** q, np.zeros(3), [0.0, 1e-3, -1e-3])) == ["OK", "WRONG", "WRONG"]
+
+
+def test_a_step_beyond_the_largest_double_says_nothing() -> None:
+    x = np.array([-708.0, -709.78, 709.0])
+    found = one(lambda v: np.exp(np.abs(v)), x, np.sign(x) * np.exp(np.abs(x)))
+    assert names(found) == ["OK"] * 3
+    cliff = one(lambda v: np.where(v > 1.0, np.inf, v), [1.0, 0.5], [1.0, 1.0])
+    assert names(cliff) == ["UNDEFINED", "OK"]
+
+
+def test_what_underflows_is_not_wrong() -> None:
+    """Slopes of 1e-318 over a step of 1e-7 change no double."""
+    assert names(one(lambda v: 0 * v, [1.0, 1.0], [1e-318, 1e-300])) == ["OK", "WRONG"]
+
+
+def test_a_slope_that_hardly_comes_to_rest_is_not_known_by_a_third_of_its_last_move() -> None:
+    """The slope of u + u^1.1 at u = 0 is 1, and 1 + h^0.1 over every step."""
+    found = one(lambda u: 26.0 * u + 1e-4 * u**1.1, [0.0], [26.0], low=0.0, high=1.0)
+    assert "WRONG" not in names(found)
 
 
 def test_a_jump_of_the_second_derivative_is_no_kink() -> None:
@@ -385,6 +443,13 @@ def beside_edges(name: str, share: float) -> Callable[[], int]:
     return count
 
 
+def never_at_rest() -> int:
+    """False alarms beside p = 1, where the slope goes with (1 − p)^0.1."""
+    loss = registered()["asymmetric"].bind(gamma_pos=0.1)
+    case = loss_case(loss, sampled(loss, 3000, 0))
+    return int((case.check(case.gradient).verdict == Verdict.WRONG).sum())
+
+
 def missed(name: str) -> Callable[[], int]:
     """Gradients off by 1e-5 of their scale that pass."""
 
@@ -416,6 +481,7 @@ def not_caught(name: str) -> Callable[[], int]:
         (differences, "ULPS", 0.0, missed("log cosh")),
         (differences, "_BESIDE", 0.5, beside_edges("kl_divergence", 0.007)),
         (verdicts, "_STREAK", 1, oscillation),
+        (verdicts, "_SLOWEST", 0.0, never_at_rest),
         (verdicts, "_SCALES", 0, hidden_by_the_first_step),
         (verdicts, "_UNCERTAIN", 40.0, missed("sin of 1000·x")),
         (verdicts, "_DOWN", 2, not_caught("cauchy")),

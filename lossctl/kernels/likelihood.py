@@ -73,15 +73,17 @@ def student_t_nll(pred: Real, target: Real, scale: Positive, df: Positive) -> tu
     r = pred - target
     z = r / scale
     q = np.abs(z) / np.sqrt(df)
-    # log(1 + q²), where the square overflows 2·log q; where it vanishes so does the term beside the others
+    # log(1 + q²): 2·log q where the square overflows, and q itself may; where it vanishes so does the term
     huge = q > 1e150
-    bend = choose(huge, 2.0 * np.log(choose(huge, q, 1.0)), np.log1p(choose(huge, 0.0, q) ** 2))
+    log_square = 2.0 * (np.log(np.abs(r)) - np.log(scale)) - np.log(df)
+    bend = choose(huge, log_square, np.log1p(choose(huge, 0.0, q) ** 2))
     value = np.log(scale) + (0.5 * df + 0.5) * bend + (_HALF_LOG_2PI - log_half_step(0.5 * df))
 
     def gradient() -> Array:
         far = q > 1.0
         some = choose(far, q, 1.0)
         beyond = np.sign(r) * ((df + 1.0) / np.sqrt(df) / scale) / (some + 1.0 / some)
-        return choose(far, beyond, (1.0 + 1.0 / df) * (z / scale) / (1.0 + np.minimum(q, 1.0) ** 2))
+        near = choose(far, beyond, (1.0 + 1.0 / df) * (z / scale) / (1.0 + np.minimum(q, 1.0) ** 2))
+        return choose(huge, (df + 1.0) / r, near)
 
     return value, gradient

@@ -68,8 +68,10 @@ class _First:
     def __init__(self, fn: Callable[[], Any]) -> None:
         self.fn = fn
         self.pooled: Future[Any] | None = None
+        self.asked = False
 
     def result(self) -> Any:
+        self.asked = True
         return self.fn() if self.pooled is None else self.pooled.result()
 
 
@@ -102,7 +104,8 @@ class Threads:
             from concurrent.futures import ThreadPoolExecutor
 
             self._pool = ThreadPoolExecutor(self.count)
-            self._first.pooled = self._pool.submit(self._first.fn)
+            if not self._first.asked:
+                self._first.pooled = self._pool.submit(self._first.fn)
         future: Future[T] = self._pool.submit(fn)
         return future
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import BinaryIO
 
 import numpy as np
 
@@ -20,37 +18,32 @@ from lossctl.kernels.spec import Loss
 from lossctl.measures import summarise
 from lossctl.points import magnitude
 from lossctl.sources.aligned import Dataset
+from lossctl.spool import Spool
 from lossctl.summary import Summary, rounded
 from lossctl.verdicts import check
 from lossctl.workers import Workers
 
-# Rows that are read back at once: 8 MiB of one number each.
-_ROWS = 1 << 20
-
 
 @dataclass(frozen=True)
-class Spool:
-    """A gradient on disk: ``rows`` of ``shape``, each to be multiplied by ``factor``."""
+class Slopes:
+    """The gradient of every sample, on disk: rows of ``shape``, each to be multiplied by ``factor``."""
 
-    file: BinaryIO
-    rows: int
+    spool: Spool
     shape: tuple[int, ...]
     factor: float
 
+    @property
+    def rows(self) -> int:
+        """How many samples."""
+        return self.spool.rows
+
     def chunks(self) -> Iterator[Array]:
-        """All rows in order, once: the file is gone afterwards."""
-        width = int(np.prod(self.shape, dtype=int))
-        step = max(1, _ROWS // width)
-        with self.file as file:
-            file.seek(0)
-            for start in range(0, self.rows, step):
-                count = min(step, self.rows - start)
-                data = np.frombuffer(file.read(count * width * 8)).reshape(count, *self.shape)
-                yield data * self.factor + 0.0  # + 0.0: no -0.0
+        """All rows in order."""
+        return (data * self.factor + 0.0 for data in self.spool.column(0))  # + 0.0: no -0.0
 
 
 @dataclass(frozen=True)
-class _Slopes:
+class _Measure:
     """The measure of a block: its gradient, row by row, and what a mean divides by."""
 
     numeric: bool
@@ -99,7 +92,7 @@ def _by_differences(loss: Loss, arrays: list[Array]) -> Array:
 
 def spooled(
     data: Dataset, loss: Loss, policy: Policy, reduction: str, *, workers: Workers, numeric: bool = False
-) -> Spool:
+) -> Slopes:
     """The gradient of every row, in a file without a name.
 
     Args:
@@ -115,19 +108,14 @@ def spooled(
     if loss.denominator:
         raise UsageError(f"{loss.name} divides by what depends on the data: its gradient is not written")
     job = make_job(loss, roles_of(loss, data), data, policy)
-    file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - read back by whoever writes the rows out
-    rows, shape, total = 0, (), Summary()
-    try:
-        with workers.on(data) as executor:
-            measure = _Slopes(numeric, reduction != "none")
-            for ((part, summary),) in stream(data, [job], replace(policy, detail=False), measure, executor):
-                file.write(np.ascontiguousarray(part).data)
-                rows, shape, total = rows + len(part), part.shape[1:], total + summary
-    except BaseException:
-        file.close()
-        raise
+    spool, shape, total = Spool(), (), Summary()
+    with workers.on(data) as executor:
+        measure = _Measure(numeric, reduction != "none")
+        for ((part, summary),) in stream(data, [job], replace(policy, detail=False), measure, executor):
+            spool.write(part)
+            shape, total = part.shape[1:], total + summary
     factor = 1.0
     if reduction == "mean":
         slope = loss.finish.derivative(total.mean) if loss.finish else 1.0
         factor = slope / rounded(total.weight)
-    return Spool(file, rows, shape, factor)
+    return Slopes(spool, shape, factor)

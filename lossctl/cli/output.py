@@ -82,10 +82,8 @@ def _braille() -> bool:
 
 def emit(report: Report, output: Output) -> None:
     """Write the report, then its notes."""
-    drawn = dict.fromkeys(("svg", "png"), report.drawn)
-    write = {"npy": report.npy, "parquet": report.parquet, **drawn}.get(output.format or "")
-    if write is not None:
-        assert output.output is not None
+    write = report.files.get(output.format or "")
+    if output.output is not None and write is not None:
         _to_file(output.output, write)
     else:
         text = renderer(format_of(output))(report, style_of(output))

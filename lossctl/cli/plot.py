@@ -73,7 +73,7 @@ def plot(
     if drawn:
         from lossctl.render.figure import figure
 
-        report = replace(report, drawn=lambda file: figure(report.panels, file, suffix))
+        report = replace(report, files={suffix: lambda file: figure(report.panels, file, suffix)})
     return report, output
 
 

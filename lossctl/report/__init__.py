@@ -88,9 +88,7 @@ class Report:
         failures: lines on stderr, even with -q.
         failed: whether the exit code is 1.
         stream: rows without end, for csv, jsonl and value, if they are not those of the first table.
-        npy: writes the array of ``-o FILE.npy``.
-        parquet: writes the table of ``-o FILE.parquet``.
-        drawn: writes the panels of ``-o FILE.svg`` or ``FILE.png``.
+        files: what writes ``-o FILE`` where that is no text, by its suffix: ``npy``, ``svg``.
     """
 
     schema: str
@@ -106,6 +104,4 @@ class Report:
     failures: Sequence[str] = ()
     failed: bool = False
     stream: Table | None = None
-    npy: Callable[[BinaryIO], None] | None = None
-    parquet: Callable[[BinaryIO], None] | None = None
-    drawn: Callable[[BinaryIO], None] | None = None
+    files: Mapping[str, Callable[[BinaryIO], None]] = field(default_factory=dict)

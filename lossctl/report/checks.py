@@ -9,7 +9,7 @@ import numpy as np
 
 from lossctl.gradients import GradCheck, Swept
 from lossctl.report import Cell, Column, Report, Table
-from lossctl.slopes import Spool
+from lossctl.slopes import Slopes
 from lossctl.sources.aligned import Dataset
 from lossctl.verdicts import Verdict
 
@@ -139,19 +139,19 @@ def _swept(sweep: Swept) -> Table:
     return Table("sweep", columns, rows)
 
 
-def gradient_rows(spool: Spool) -> Report:
+def gradient_rows(slopes: Slopes) -> Report:
     """A row a sample; with ``-o FILE.npy`` an array."""
-    width = int(np.prod(spool.shape, dtype=int))
+    width = int(np.prod(slopes.shape, dtype=int))
     columns = [Column("grad")] if width == 1 else [Column(f"grad_{j}") for j in range(width)]
 
     def rows() -> Iterator[Sequence[Cell]]:
-        for chunk in spool.chunks():
+        for chunk in slopes.chunks():
             yield from chunk.reshape(len(chunk), width).tolist()
 
     def write(file: BinaryIO) -> None:
-        shape = (spool.rows, *spool.shape)
+        shape = (slopes.rows, *slopes.shape)
         np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
-        file.writelines(np.ascontiguousarray(chunk).data for chunk in spool.chunks())
+        file.writelines(np.ascontiguousarray(chunk).data for chunk in slopes.chunks())
 
     table = Table("gradient", columns, rows())
-    return Report(schema="lossctl.grad/1", tables=[table], stream=table, npy=write)
+    return Report(schema="lossctl.grad/1", tables=[table], stream=table, files={"npy": write})

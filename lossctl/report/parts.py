@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import BinaryIO
 
 import numpy as np
 
@@ -74,6 +75,11 @@ def broken_down(found: Breakdown, data: Dataset, wanted: Wanted, asked: Asked) -
         "ignored": result.ignored,
         "per_sample": result.per_sample,
     }
+    files: dict[str, Callable[[BinaryIO], None]] = {}
+    if found.losses is not None:
+        files["npy"] = partial(write_npy, found.losses, found.rows)
+    if found.every is not None:
+        files["parquet"] = partial(write_parquet, tables[0])
     return Report(
         schema="lossctl.breakdown/1",
         tables=tables,
@@ -83,8 +89,7 @@ def broken_down(found: Breakdown, data: Dataset, wanted: Wanted, asked: Asked) -
         values=values,
         notes=[*notes(result, data.line), *_more_notes(found)],
         stream=bare_losses(found.losses) if found.losses is not None else None,
-        npy=partial(write_npy, found.losses, found.rows) if found.losses is not None else None,
-        parquet=partial(write_parquet, tables[0]) if found.every is not None else None,
+        files=files,
     )
 
 

@@ -122,13 +122,7 @@ class ColumnarFile:
         return ColumnarSource(self, tuple(self._chosen(f, keys) for f in fields))
 
     def _columns(self, field: Field, keys: Collection[int]) -> list[int]:
-        chosen = columns.select(field.columns, self.names, self.width, self.where)
-        if field.columns:
-            return chosen
-        chosen = columns.besides(keys, chosen, self.where)
-        if cause := columns.unnamed_index(self.names, chosen, field.role):
-            raise UsageError(f"{self.where}: {cause}")
-        return chosen
+        return columns.chosen_of(field, keys, self.names, self.width, self.where)
 
     def _chosen(self, field: Field, keys: Collection[int]) -> _Chosen:
         names = tuple(self.names[c] for c in self._columns(field, keys))

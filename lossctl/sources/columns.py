@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 
 from lossctl.errors import DataError, UsageError, nearest
 from lossctl.sources.grammar import shown
+from lossctl.sources.source import Field
 
 _POSITION = re.compile(r"@([0-9]{1,9})(?:-([0-9]{1,9}))?")
 # Enough names to recognise a file by; a line of error has no room for a thousand.
@@ -48,6 +49,22 @@ def besides(keys: Collection[int], chosen: list[int], where: str) -> list[int]:
     if rest := [column for column in chosen if column not in keys]:
         return rest
     raise UsageError(f"{where}: nothing but the columns of --on: there are no values in it")
+
+
+def chosen_of(field: Field, keys: Collection[int], names: tuple[str, ...] | None, count: int, where: str) -> list[int]:
+    """The 0-based columns of a file with named columns that a field means: without selectors all but the keys.
+
+    Raises:
+        UsageError: a selector that fits nothing, or a table that begins with the index of pandas.
+        DataError: a name that two columns share.
+    """
+    chosen = select(field.columns, names, count, where)
+    if field.columns:
+        return chosen
+    chosen = besides(keys, chosen, where)
+    if cause := unnamed_index(names, chosen, field.role):
+        raise UsageError(f"{where}: {cause}")
+    return chosen
 
 
 def _one(selector: str, names: tuple[str, ...] | None, count: int, where: str) -> list[int]:

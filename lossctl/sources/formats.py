@@ -17,15 +17,19 @@ from lossctl.sources.stream import STDIN, Origin, reason, where
 Reader: TypeAlias = Callable[[Origin, str, Options, tuple[str, ...]], Unbound]
 
 FORMATS: dict[str, Reader] = {}
-_INDEXED = (".npz", ".parquet", ".arrow", ".feather")  # read from the end: not through a compression
+_INDEXED: set[str] = set()  # suffixes of what is read from the end: not through a compression
 _MEMBER = re.compile(r"(.+\.npz):(.+)", re.IGNORECASE | re.DOTALL)  # an array of an archive
 
 
-def reader(*suffixes: str) -> Callable[[Reader], Reader]:
-    """Register a function ``(origin, suffix, options, labels) -> Unbound`` for these suffixes."""
+def reader(*suffixes: str, indexed: bool = False) -> Callable[[Reader], Reader]:
+    """Register a function ``(origin, suffix, options, labels) -> Unbound`` for these suffixes.
+
+    Files that are ``indexed`` at their end cannot be read as a stream.
+    """
 
     def register(function: Reader) -> Reader:
         FORMATS.update(dict.fromkeys(suffixes, function))
+        _INDEXED.update(suffixes if indexed else ())
         return function
 
     return register
@@ -45,7 +49,7 @@ def _npy(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...])
     return NpyFile(origin)
 
 
-@reader(".npz")
+@reader(".npz", indexed=True)
 def _npz(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
     from lossctl.sources.npz import NpzFile
 
@@ -54,7 +58,7 @@ def _npz(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...])
     return NpzFile(origin.path)
 
 
-@reader(".parquet", ".arrow", ".feather")
+@reader(".parquet", ".arrow", ".feather", indexed=True)
 def _columnar(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
     from lossctl.sources.columnar import ColumnarFile
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.errors import DataError, UsageError
+from lossctl.errors import DataError
 from lossctl.sources import bulk, columns, stream
 from lossctl.sources.ahead import ahead
 from lossctl.sources.grammar import WORD, CellError, Dialect, shown
@@ -52,12 +52,7 @@ class JsonFile:
         return JsonSource(self, fields, [self._names(f, keys) for f in fields])
 
     def _names(self, field: Field, keys: Collection[int]) -> list[str]:
-        chosen = columns.select(field.columns, self.names, self.width, self.where)
-        if not field.columns:
-            chosen = columns.besides(keys, chosen, self.where)
-            if cause := columns.unnamed_index(self.names, chosen, field.role):
-                raise UsageError(f"{self.where}: {cause}")
-        return [self.names[c] for c in chosen]
+        return [self.names[c] for c in columns.chosen_of(field, keys, self.names, self.width, self.where)]
 
     def follow(self) -> Iterator[bytes]:
         """What comes after the first piece, in chunks, read ahead."""

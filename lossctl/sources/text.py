@@ -94,13 +94,7 @@ class TextFile:
         return TextSource(self, fields, [self._columns(f, keys) for f in fields])
 
     def _columns(self, field: Field, keys: Collection[int]) -> list[int]:
-        chosen = columns.select(field.columns, self.names, self.width, self.where)
-        if field.columns:
-            return chosen
-        chosen = columns.besides(keys, chosen, self.where)
-        if cause := columns.unnamed_index(self.names, chosen, field.role):
-            raise UsageError(f"{self.where}: {cause}")
-        return chosen
+        return columns.chosen_of(field, keys, self.names, self.width, self.where)
 
     def parse(self, data: bytes, line: int) -> _Piece:
         """The records of a piece of text that starts at this line.

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from lossctl import UsageError, api, gradients, points
-from lossctl.cli import completion, shells
+from lossctl.cli import completion, shells, static
 from lossctl.cli.main import build, main
 from lossctl.kernels.parameters import Parameter
 from lossctl.kernels.registry import get_loss, registered
@@ -33,8 +33,8 @@ COMMANDS = [str(command.name) for command in build().registered_commands]
 BREAKS = " \t\n\"'@><=;|&(:"  # bash's own
 
 
-def static() -> dict[str, completion.Static]:
-    return {name: loss for family in completion.built_in().values() for name, loss in family.items()}
+def told() -> dict[str, static.Static]:
+    return {name: loss for family in static.built_in().values() for name, loss in family.items()}
 
 
 # --- Reading losses without running them ----------------------------------------------------------
@@ -42,7 +42,7 @@ def static() -> dict[str, completion.Static]:
 
 def test_the_sources_say_what_the_registry_says() -> None:
     """Completion reads names, aliases, inputs, parameters and defaults out of the files: the same as are imported."""
-    read = static()
+    read = told()
     assert list(read) == list(registered())
     for loss in registered().values():
         found = read[loss.name]
@@ -54,7 +54,7 @@ def test_the_sources_say_what_the_registry_says() -> None:
             first, *_ = values = found.parameters[p.name]
             assert first == Parameter.show(p.default)
             assert set(p.choices) <= set(values)
-    families = {name: list(losses) for name, losses in completion.built_in().items()}
+    families = {name: list(losses) for name, losses in static.built_in().items()}
     assert families == {
         family: [loss.name for loss in registered().values() if loss.family == family]
         for family in dict.fromkeys(loss.family for loss in registered().values())
@@ -65,7 +65,7 @@ def test_a_difference_would_be_seen() -> None:
     """The reader follows the source: another default, alias or parameter is another answer."""
     source = (ROOT / "lossctl" / "kernels" / "robust.py").read_text(encoding="utf-8")
     (before, *_), (after, *_) = (
-        list(completion.read_losses(text, declared=True))
+        list(static.read_losses(text, declared=True))
         for text in (source, source.replace("= 1.0,", "= 2.5,").replace("Squared near", "Cubed near"))
     )
     assert before.parameters == {"delta": ("1",)}
@@ -77,7 +77,7 @@ def test_literals_booleans_and_none_are_offered() -> None:
     source = (
         "@loss()\ndef f(p, t, s, *, how: Annotated[Literal['a', 'b'] | None, Param('')] = None, on=True, x=2e-3): 1\n"
     )
-    (found,) = completion.read_losses(source, declared=True)
+    (found,) = static.read_losses(source, declared=True)
     assert found.parameters == {"how": ("none", "a", "b"), "on": ("true", "false"), "x": ("0.002",)}
     assert found.inputs == ("p", "t", "s")
 

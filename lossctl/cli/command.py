@@ -103,7 +103,7 @@ def refuse_order(command: str, given: list[str | None]) -> None:
         cure = f"{command} LOSS {' '.join(words)}"
         raise UsageError(f"{quoted(words[0])} is a file: the loss comes first: {printable(cure)}")
     if len(words) > 1 and not os.path.exists(words[1]):
-        from lossctl.cli.completion import find
+        from lossctl.cli.static import find
 
         losses = []
         for word in words:

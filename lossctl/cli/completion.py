@@ -1,18 +1,17 @@
 """What can follow the words typed so far: losses, parameters, columns, formats.
 
-A shell asks at every TAB, so NumPy is not imported: losses are read from their sources without
-running them, and columns from the first line of the file.
+A shell asks at every TAB, so NumPy is not imported: losses are read from their sources, and columns
+from the first line of the file.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    import ast
+from lossctl.cli.static import built_in, find, in_file, known, last_name
 
 Found: TypeAlias = Iterable[tuple[str, str]]  # what can be typed, and what it is
 
@@ -20,110 +19,6 @@ Found: TypeAlias = Iterable[tuple[str, str]]  # what can be typed, and what it i
 _LINE = 1 << 18
 # More are not read through; a table of 10,000 columns is chosen from by a glob or a range.
 _COLUMNS = 1000
-
-
-@dataclass(frozen=True)
-class Static:
-    """A loss as its source tells it."""
-
-    name: str
-    summary: str
-    aliases: tuple[str, ...]
-    inputs: tuple[str, ...]
-    parameters: Mapping[str, tuple[str, ...]]  # what their values can be: the default first
-
-    @property
-    def further(self) -> list[str]:
-        """The inputs besides pred and target, as ``Loss.roles`` tells them."""
-        target = self.inputs.index("target") if "target" in self.inputs else 1
-        return [name for i, name in enumerate(self.inputs) if i not in (0, target)]
-
-
-def read_losses(source: str, *, declared: bool) -> Iterator[Static]:
-    """The losses of a Python source; ``declared``: only functions with ``@loss``."""
-    import ast
-
-    for node in ast.parse(source).body:
-        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
-            continue
-        calls = [d for d in node.decorator_list if isinstance(d, ast.Call) and _last_name(d.func) == "loss"]
-        if declared and not calls:
-            continue
-        aliases = [k.value for call in calls for k in call.keywords if k.arg == "aliases"]
-        takes = node.args
-        plain = [*takes.posonlyargs, *takes.args]
-        inputs = plain[: len(plain) - len(takes.defaults)]
-        pairs = [*zip(plain[len(inputs) :], takes.defaults, strict=True)]
-        pairs += [(arg, value) for arg, value in zip(takes.kwonlyargs, takes.kw_defaults, strict=True) if value]
-        yield Static(
-            node.name,
-            (ast.get_docstring(node) or "").partition("\n")[0].rstrip(".").replace("``", ""),
-            tuple(ast.literal_eval(aliases[0])) if aliases else (),
-            tuple(arg.arg for arg in inputs),
-            {arg.arg: _values(arg.annotation, value) for arg, value in pairs},
-        )
-
-
-def _last_name(node: ast.expr) -> str:
-    return str(getattr(node, "attr", getattr(node, "id", "")))
-
-
-def _values(annotation: ast.expr | None, default: ast.expr) -> tuple[str, ...]:
-    """The default as the command line writes it, and the words that the annotation allows."""
-    import ast
-
-    def shown(value: object) -> str:
-        words = value is None or isinstance(value, bool)
-        return str(value).lower() if words else str(value).removesuffix(".0")
-
-    try:
-        first = [shown(ast.literal_eval(default))]
-    except ValueError:  # an expression
-        first = []
-    choices = [
-        shown(constant.value)
-        for node in (ast.walk(annotation) if annotation is not None else ())
-        if isinstance(node, ast.Subscript) and _last_name(node.value) == "Literal"
-        for constant in ast.walk(node.slice)
-        if isinstance(constant, ast.Constant)
-    ]
-    if first in (["true"], ["false"]):
-        choices = ["true", "false"]
-    return tuple(dict.fromkeys([*first, *choices]))
-
-
-def built_in() -> dict[str, dict[str, Static]]:
-    """The losses of each family, from the files beside the registry."""
-    from lossctl import kernels
-
-    (folder,) = kernels.__path__
-    families = {}
-    for file in sorted(name for name in os.listdir(folder) if name.endswith(".py")):
-        with open(os.path.join(folder, file), encoding="utf-8") as source:
-            text = source.read()
-        if "@loss(" in text:  # parsing all of them takes twice as long
-            families[file.removesuffix(".py")] = {loss.name: loss for loss in read_losses(text, declared=True)}
-    return {family: losses for family, losses in families.items() if losses}
-
-
-def _known() -> dict[str, Static]:
-    return {name: loss for family in built_in().values() for name, loss in family.items()}
-
-
-def _in_file(path: str) -> dict[str, Static]:
-    with open(os.path.expanduser(path), encoding="utf-8") as file:
-        return {loss.name: loss for loss in read_losses(file.read(), declared=False)}
-
-
-def find(spec: str) -> tuple[Static | None, str, str]:
-    """The loss that starts a spec, how it is written there, and what follows its colon."""
-    head, dot_py, tail = spec.partition(".py:")
-    name, _, rest = (tail if dot_py else spec).partition(":")
-    losses = _in_file(f"{head}.py") if dot_py else _known()
-    plain = name.strip().replace("-", "_")
-    plain = plain if dot_py else plain.lower()
-    loss = losses.get(plain) or next((loss for loss in losses.values() if plain in loss.aliases), None)
-    return loss, f"{head}.py:{name}" if dot_py else name, rest
 
 
 def complete_losses(words: Words, incomplete: str) -> Found:
@@ -139,14 +34,14 @@ def _spec(spec: str, given: Sequence[str]) -> Found:
     if ":" in (tail if dot_py else spec):
         yield from _parameters(spec)
     elif dot_py:
-        yield from ((f"{head}.py:{name}", loss.summary) for name, loss in _in_file(f"{head}.py").items())
+        yield from ((f"{head}.py:{name}", loss.summary) for name, loss in in_file(f"{head}.py").items())
     else:
         yield from _names(spec, given)
         yield from _python_files(spec)
 
 
 def _names(start: str, given: Sequence[str]) -> Found:
-    losses = _known()
+    losses = known()
 
     def spelled(name: str) -> str:
         return name.replace("_", "-") if "-" in start else name
@@ -271,7 +166,7 @@ def complete_input_format(words: Words, incomplete: str) -> Found:
         tree = ast.parse(file.read())
     for node in ast.walk(tree):
         for call in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
-            if isinstance(call, ast.Call) and _last_name(call.func) == "reader":
+            if isinstance(call, ast.Call) and last_name(call.func) == "reader":
                 yield from ((ast.literal_eval(arg).removeprefix("."), "") for arg in call.args)
 
 

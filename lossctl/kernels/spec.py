@@ -29,7 +29,7 @@ Thunk: TypeAlias = Callable[[], Array]
 Refusals: TypeAlias = Iterator[tuple[str, npt.NDArray[np.bool_], Callable[[int], str]]]
 
 # Row-wise losses with at most this many classes get a column-major block, so that NumPy reduces
-# along contiguous lanes. Measured (tests/bench/run.py order): 4.3 x faster at 10
+# along contiguous lanes. Measured (tests/bench/inside.py order): 4.3 x faster at 10
 # classes, 1.2 x at 100, 0.6 x at 500.
 COLUMN_MAJOR_CLASSES = 128
 

@@ -1,4 +1,4 @@
-"""Every figure that the README and the comments quote: ``python tests/bench/run.py [NAME …]``.
+"""What processes cost, start-up and memory: ``python tests/bench/run.py [NAME …]``.
 
 Times are ratios within one run: the commands take turns, and the medians are compared. Run it with
 the interpreter of an environment in which lossctl is installed (not in editable mode: a wheel has
@@ -13,8 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as lossctl sets it
@@ -131,56 +130,7 @@ def memory(folder: Path) -> None:
         path.unlink()
 
 
-def blocks(folder: Path) -> None:
-    """Time of a loss over arrays in memory against the number of elements in a block."""
-    import lossctl
-    from lossctl import engine
-
-    rng = np.random.default_rng(0)
-    pred, target = rng.normal(size=(2, ROWS // 4))
-    print("\ntime against the size of a block (whole-array NumPy = 1)\n")
-    for name, whole in (("mse", partial(_mse, pred, target)), ("huber", partial(_huber, pred, target))):
-        base = min(_timed(whole) for _ in range(7))
-        blocked = partial(lossctl.compute, name, pred, target, threads=1)
-        line = []
-        for size in (1 << 13, 1 << 14, 1 << 15, 1 << 16, 1 << 18):
-            engine.BLOCK = size
-            line.append(f"{size >> 10}k {min(_timed(blocked) for _ in range(5)) / base:.2f}")
-        print(f"  {name:8} " + "   ".join(line))
-
-
-def _mse(pred: np.ndarray, target: np.ndarray) -> float:
-    return float(((pred - target) ** 2).mean())
-
-
-def _huber(pred: np.ndarray, target: np.ndarray) -> float:
-    r = pred - target
-    a = np.abs(r)
-    return float(np.where(a <= 1, 0.5 * r * r, a - 0.5).mean())
-
-
-def _timed(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
-def order(folder: Path) -> None:
-    """log-sum-exp of 16k numbers in row-major and column-major order, by the number of classes."""
-    rng = np.random.default_rng(0)
-    print("\ncolumn-major against row-major blocks: how many times as fast a log-sum-exp is\n")
-    for k in (2, 10, 100, 128, 256, 500, 1000):
-        z = rng.normal(size=(16_384 // k, k))
-        f = np.asfortranarray(z)
-        times = [min(_timed(partial(_lse, a)) for _ in range(200)) for a in (z, f)]
-        print(f"  {k:5} classes {times[0] / times[1]:5.2f} ×")
-
-
-def _lse(z: np.ndarray) -> np.ndarray:
-    return np.exp(z - z.max(axis=-1, keepdims=True)).sum(axis=-1)
-
-
-FIGURES = {"startup": startup, "completion": completion, "memory": memory, "blocks": blocks, "order": order}
+FIGURES = {"startup": startup, "completion": completion, "memory": memory}
 
 
 def main(names: Sequence[str]) -> None:

@@ -1,0 +1,158 @@
+"""What the constants of the engine stand on: ``python tests/bench/inside.py [NAME …]``.
+
+Times are medians of alternating rounds in one process; those of two threads need two cores that nobody else uses.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as lossctl sets it
+
+import numpy as np
+
+import lossctl
+from lossctl import engine
+from lossctl.blocks import as_float64
+from lossctl.kernels.numerics import choose
+
+PAIRS = 8_000_000
+ROUNDS = 7
+
+
+def alternating(functions: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
+    """The median milliseconds of each, which take turns."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - start)
+    return {name: 1e3 * statistics.median(t) for name, t in times.items()}
+
+
+def _pairs(name: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    pred, target = rng.normal(size=(2, PAIRS))
+    return pred, (target > 0) * 1.0 if name == "bce_with_logits" else target
+
+
+def blocks() -> None:
+    """engine.BLOCK: time of a loss in memory by the size of a block, with one thread and with two."""
+    rng = np.random.default_rng(0)
+    print(f"\n{PAIRS:,} pairs, ms by the numbers in a block: one thread, two\n")
+    for name in ("mse", "bce_with_logits"):
+        pairs = _pairs(name, rng)
+        told = []
+        for size in (1 << 15, 1 << 16, 1 << 17, 1 << 18):
+            engine.BLOCK = size
+            runs = {str(n): partial(lossctl.compute, name, *pairs, threads=n) for n in (1, 2)}
+            told.append(f"{size >> 10}k " + ", ".join(f"{t:.0f}" for t in alternating(runs).values()))
+        print(f"  {name:16} " + "   ".join(told))
+
+
+def threads() -> None:
+    """What a second thread gains, beside what it gains where nothing but one NumPy call on a cached block is run."""
+    rng = np.random.default_rng(0)
+    print("\nhow many times as fast two threads are as one\n")
+    for name in ("mse", "pseudo_huber", "bce_with_logits", "log_cosh", "kl_divergence"):
+        if name == "kl_divergence":
+            pairs: Sequence[np.ndarray] = rng.dirichlet(np.ones(10), (2, PAIRS // 10))
+        else:
+            pairs = _pairs(name, rng)
+        runs = {str(n): partial(lossctl.compute, name, *pairs, threads=n) for n in (1, 2)}
+        one, two = alternating(runs).values()
+        print(f"  {name:24} {one / two:.2f} ×   ({one:.0f} ms, {two:.0f})")
+    for length in (1 << 13, 1 << 17, 1 << 20):
+        one, two = alternating({str(n): partial(_exponentials, n, length) for n in (1, 2)}).values()
+        print(f"  np.exp of {length >> 10:>4}k numbers    {one / two:.2f} ×")
+
+
+def _exponentials(count: int, length: int) -> None:
+    def work(share: int) -> None:
+        x, out = np.linspace(-1, 1, length), np.empty(length)
+        for _ in range(share):
+            np.exp(x, out=out)
+
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(work, [(1 << 25) // length // count] * count))
+
+
+_WITHOUT_PAGES = """
+import sys, time
+import numpy as np
+import lossctl
+from lossctl import api, executor
+if sys.argv[1] == "out":
+    for module in list(sys.modules.values()):
+        if getattr(module, "keep_pages", None) is executor.keep_pages:
+            module.keep_pages = lambda: None
+p, t = np.random.default_rng(0).normal(size=(2, 4_000_000))
+times = []
+for _ in range(9):
+    start = time.perf_counter()
+    lossctl.compute("mse", p, t, threads=1)
+    times.append(time.perf_counter() - start)
+print(sorted(times)[4] * 1e3)
+"""
+
+
+def pages() -> None:
+    """executor.keep_pages: mse on 4M pairs with freed memory kept, and as glibc comes."""
+    print("\nmse on 4M pairs in memory, one thread, ms\n")
+    for how in ("with", "out"):
+        run = subprocess.run([sys.executable, "-c", _WITHOUT_PAGES, how], capture_output=True, text=True, check=True)
+        print(f"  {'freed pages kept' if how == 'with' else 'given back':18} {float(run.stdout):.0f}")
+
+
+def where() -> None:
+    """numerics.choose against np.where, on a block with a random mask."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, engine.BLOCK))
+    mask = a > 0
+    for name, ms in alternating(
+        {"choose": lambda: choose(mask, a, b), "where": lambda: np.where(mask, a, b)}, 99
+    ).items():
+        print(f"  {name:8} {ms:.2f} ms")
+
+
+def casts() -> None:
+    """as_float64 of a float32 block of ten classes, and in two steps: into float64, then into column order."""
+    z = np.random.default_rng(0).normal(size=(engine.BLOCK // 10, 10)).astype(np.float32)
+    two = lambda: np.asfortranarray(z.astype(np.float64))  # noqa: E731
+    for name, ms in alternating({"one step": lambda: as_float64(z), "two": two}, 99).items():
+        print(f"  {name:8} {ms * 1e3:.0f} µs")
+
+
+def order() -> None:
+    """kinds.column_major: log-sum-exp of 16k numbers in either memory order, by the number of classes."""
+    rng = np.random.default_rng(0)
+    print("\ncolumn-major against row-major blocks: how many times as fast a log-sum-exp is\n")
+    for k in (2, 10, 100, 128, 256, 500, 1000):
+        z = rng.normal(size=(16_384 // k, k))
+        rows, columns = alternating({"C": partial(_lse, z), "F": partial(_lse, np.asfortranarray(z))}, 199).values()
+        print(f"  {k:5} classes {rows / columns:5.2f} ×")
+
+
+def _lse(z: np.ndarray) -> np.ndarray:
+    return np.exp(z - z.max(axis=-1, keepdims=True)).sum(axis=-1)
+
+
+FIGURES = {f.__name__: f for f in (blocks, threads, pages, where, casts, order)}
+
+
+def main(names: Sequence[str]) -> None:
+    """Print the figures asked for, or all."""
+    print(f"Python {sys.version.split()[0]}, NumPy {np.__version__}, {len(os.sched_getaffinity(0))} cores")
+    for name in names or FIGURES:
+        FIGURES[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

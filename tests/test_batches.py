@@ -32,12 +32,13 @@ def vectors(seed: int, n: int = 6) -> list[Array]:
 @pytest.mark.parametrize("temperature", [0.07, 1.0, 37.0])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_infonce_agrees_with_fifty_digits(seed: int, temperature: float) -> None:
-    """The sum over a batch, and the derivative of that sum by every coordinate."""
-    loss, batch = get_loss("infonce").bind(temperature=temperature), vectors(seed)
+    """The sum over a batch, and the derivative of that sum by some coordinates."""
+    loss, batch = get_loss("infonce").bind(temperature=temperature), vectors(seed, 4)
     want, magnitude = oracle.value("infonce", batch, loss.params)
     assert oracle.error(float(loss.value(*batch).sum()), want, magnitude) <= BOUND
     got = loss.gradient(*batch).ravel()
-    for value, slope in zip(got, oracle.slopes("infonce", batch, loss.params), strict=True):
+    at = oracle.some(len(got))
+    for value, slope in zip(got[at], oracle.slopes("infonce", batch, loss.params, at), strict=True):
         assert oracle.error(float(value), slope.left, slope.magnitude) <= BOUND
 
 

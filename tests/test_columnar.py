@@ -239,7 +239,7 @@ def test_spoilt_files(form: str, tmp_path: Path, capfd: pytest.CaptureFixture[st
     path = put(tmp_path / f"x{form}", p=np.arange(100.0), y=np.arange(100), s=["ab"] * 100)
     content, rng = Path(path).read_bytes(), random.Random(7)  # noqa: S311 - no secret
     codes = set()
-    for _ in range(300):
+    for _ in range(120):
         Path(path).unlink()  # not written over: polars may still have the one before mapped, and would be killed
         Path(path).write_bytes(spoilt(content, rng))
         code, out, err = outcome(["compute", "mse", path, "-p", "p", "-t", "y"])

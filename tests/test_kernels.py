@@ -17,7 +17,10 @@ from lossctl.kernels.registry import get_loss, registered
 from lossctl.kernels.spec import Loss
 
 BOUND = 1e-14  # LOSSES.md: of the sum of the magnitudes of the formula's terms
-SAMPLES = 24  # of each loss and parameter setting: with 60 mpmath takes ten minutes over all of them
+# Of each loss, and of each further setting of its parameters: mpmath takes ten minutes over 60 of all of them, which
+# tests/bench/worst.py does.
+SAMPLES, FEWER = 24, 12
+COORDINATES = 4  # of each sample, other ones of each: lists and images have dozens
 LOSSES = list(registered().values())
 CASES = [(loss, params) for loss in LOSSES for params in settings(loss)]
 UNCOUPLED = [(loss, params) for loss, params in CASES if not loss.coupled]
@@ -34,18 +37,20 @@ every_uncoupled_case = pytest.mark.parametrize(("loss", "params"), UNCOUPLED, id
 
 def errors(loss: Loss, rng: np.random.Generator) -> Iterator[tuple[str, float, str]]:
     """(what, error in units of its magnitude, where) of every value and derivative at hurtful points."""
-    arrays = hurtful(loss, rng, SAMPLES)
-    values, gradient = loss.value(*arrays), loss.gradient(*arrays).reshape(SAMPLES, -1)
-    for i in range(SAMPLES):
+    count = FEWER if loss.given else SAMPLES
+    arrays = hurtful(loss, rng, count)
+    values, gradient = loss.value(*arrays), loss.gradient(*arrays).reshape(count, -1)
+    for i in range(count):
         sample = [a[i] for a in arrays]
         where = f"{loss.spec} at {[s.tolist() for s in sample]}"
         want, magnitude = oracle.value(loss.name, sample, loss.params)
         yield "value", oracle.error(float(values[i]), want, magnitude), where
         try:
-            slopes = oracle.slopes(loss.name, sample, loss.params)
+            at = sorted(rng.permutation(gradient.shape[1])[:COORDINATES].tolist())
+            slopes = oracle.slopes(loss.name, sample, loss.params, at)
         except oracle.EdgeError:  # the loss is infinite: it has no derivative
             continue
-        for j, slope in enumerate(slopes):
+        for j, slope in zip(at, slopes, strict=True):
             if slope.left == slope.right:
                 yield "gradient", oracle.error(float(gradient[i, j]), slope.left, slope.magnitude), where
             else:  # a kink: any value between the slopes is a subgradient

@@ -6,11 +6,14 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _ONE = threading.Lock()
 _STDERR = 2
+# Seconds for polars' other threads, of which several may panic, to have told of it too.
+_LATE = 0.01
 
 
 @contextmanager
@@ -49,6 +52,9 @@ def hushed() -> Iterator[None]:
             try:
                 yield
                 sys.stderr.flush()
+            except BaseException:
+                time.sleep(_LATE)
+                raise
             finally:
                 os.dup2(kept, _STDERR)
                 os.close(kept)

@@ -34,9 +34,11 @@ from oracle.mechanism import (
     always,
     error,
     gradient,
+    leaves,
     never,
     oracle,
     slopes,
+    some,
     value,
 )
 
@@ -52,8 +54,10 @@ __all__ = [
     "always",
     "error",
     "gradient",
+    "leaves",
     "never",
     "oracle",
     "slopes",
+    "some",
     "value",
 ]

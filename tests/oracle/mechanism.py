@@ -82,8 +82,10 @@ def value(name: str, inputs: Inputs, params: Params) -> tuple[Number, Number]:
         return _rounded(total), _rounded(magnitude)
 
 
-def gradient(name: str, inputs: Inputs, params: Params) -> list[tuple[Number, Number]]:
-    """The derivative by each coordinate of the first input (flattened), and its magnitude.
+def gradient(
+    name: str, inputs: Inputs, params: Params, only: Sequence[int] | None = None
+) -> list[tuple[Number, Number]]:
+    """The derivative by each coordinate of the first input (flattened), or by ``only`` these, and its magnitude.
 
     Raises :class:`EdgeError` when any coordinate has none: the loss is infinite (probability 0
     for what happened), its slope is, or it has a kink (mae at r = 0, hinge at its margin); for
@@ -95,7 +97,7 @@ def gradient(name: str, inputs: Inputs, params: Params) -> list[tuple[Number, Nu
     [[4.0, 4.0]]
     """
     pairs = []
-    for j, slope in enumerate(slopes(name, inputs, params)):
+    for j, slope in enumerate(slopes(name, inputs, params, only)):
         if slope.left != slope.right:
             raise EdgeError(f"{name}: coordinate {j}: slopes {mp.nstr(slope.left)} and {mp.nstr(slope.right)}")
         if mp.isinf(slope.left):
@@ -113,8 +115,8 @@ class Slopes:
     magnitude: Number
 
 
-def slopes(name: str, inputs: Inputs, params: Params) -> list[Slopes]:
-    """The derivatives from both sides by each coordinate of the first input (flattened).
+def slopes(name: str, inputs: Inputs, params: Params, only: Sequence[int] | None = None) -> list[Slopes]:
+    """The derivatives from both sides by each coordinate of the first input (flattened), or by ``only`` these.
 
     A slope that does not converge (√x at 0, a jump) is ±inf. Raises :class:`EdgeError` where the
     loss itself is infinite.
@@ -144,7 +146,9 @@ def slopes(name: str, inputs: Inputs, params: Params) -> list[Slopes]:
         noise = mp.fsum(abs(t) for t in base) * mpf(10) ** (10 - digits)
         relative = entry.relative_gradient(exact, given)
         found = []
-        for j, x in enumerate(leaves(first)):
+        coordinates = list(leaves(first))
+        for j in range(len(coordinates)) if only is None else only:
+            x = coordinates[j]
             left, right, magnitude = (ZERO,) * 3 if mp.isinf(x) else _both_sides(by(j), step, noise)
             if relative:
                 magnitude = max(abs(left), abs(right))
@@ -281,6 +285,15 @@ def _mapped(x: Any, leaf: Callable[[Any], Any]) -> Any:
     """``x`` with ``leaf`` applied to every number."""
     x = x.tolist() if hasattr(x, "tolist") else x
     return [_mapped(item, leaf) for item in x] if isinstance(x, (list, tuple)) else leaf(x)
+
+
+def some(count: int, most: int = 4) -> range:
+    """Coordinates from first to last, evenly: each costs several evaluations of the loss at hundreds of digits.
+
+    >>> list(some(3)), list(some(25))
+    ([0, 1, 2], [0, 8, 16, 24])
+    """
+    return range(0, count, max(1, (count - 1) // (most - 1)))
 
 
 def leaves(x: Any) -> Iterator[Any]:

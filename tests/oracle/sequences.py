@@ -19,10 +19,26 @@ def ctc(
     """
     frames, wanted = pred[:input_lengths], target[:target_lengths]
     total = mp.mpf(0)
-    for path in itertools.product(range(len(pred[0])), repeat=len(frames)):
-        if [symbol for symbol, _ in itertools.groupby(path) if symbol != blank] == wanted:
-            total += mp.exp(mp.fsum(frame[symbol] for frame, symbol in zip(frames, path, strict=True)))
+    for path in _paths(len(frames), len(pred[0]), wanted, blank):
+        total += mp.exp(mp.fsum(frame[symbol] for frame, symbol in zip(frames, path, strict=True)))
     if total == 0:
         return [INF]
     best = [max(frame) for frame in frames]
     return [*(-cost for cost in best), mp.fsum(best) - mp.log(total)]
+
+
+def _paths(frames: int, symbols: int, wanted: list[Label], blank: Number) -> list[tuple[Label, ...]]:
+    """Every path of a symbol a frame that reads as ``wanted``: what cannot become one is not gone on with.
+
+    >>> _paths(2, 3, [1], 0)
+    [(0, 1), (1, 0), (1, 1)]
+    """
+
+    def read(path: tuple[Label, ...]) -> list[Label]:
+        return [symbol for symbol, _ in itertools.groupby(path) if symbol != blank]
+
+    paths: list[tuple[Label, ...]] = [()]
+    for _ in range(frames):
+        longer = [(*path, symbol) for path in paths for symbol in range(symbols)]
+        paths = [path for path in longer if (seen := read(path)) == wanted[: len(seen)]]
+    return [path for path in paths if read(path) == wanted]

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 _ONE = threading.Lock()
 _STDERR = 2
+_BACKTRACE = "RUST_BACKTRACE"
 # Seconds for polars' other threads, of which several may panic, to have told of it too.
 _LATE = 0.01
 
@@ -46,6 +47,8 @@ def hushed() -> Iterator[None]:
             yield
             return
         sys.stderr.flush()
+        backtrace = os.environ.get(_BACKTRACE)
+        os.environ[_BACKTRACE] = "0"  # which nobody would see, and a thread may still be at work on
         kept = os.dup(_STDERR)
         with tempfile.TemporaryFile() as told:
             os.dup2(told.fileno(), _STDERR)
@@ -58,5 +61,9 @@ def hushed() -> Iterator[None]:
             finally:
                 os.dup2(kept, _STDERR)
                 os.close(kept)
+                if backtrace is None:
+                    del os.environ[_BACKTRACE]
+                else:
+                    os.environ[_BACKTRACE] = backtrace
             told.seek(0)
             os.write(_STDERR, told.read())

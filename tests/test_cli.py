@@ -413,6 +413,16 @@ def characters(report: Report, width: int | None) -> Counter[str]:
     return Counter("".join("".join(table(report, Style(width))).replace("─", "").split()))
 
 
+@pytest.mark.parametrize("columns", [80, 74, 73])
+def test_a_table_too_wide_for_a_terminal_is_drawn_closer(columns: int) -> None:
+    """With fewer blanks, then with headings of several lines: it fits where its numbers do."""
+    args = ("gradcheck", "huber", "--samples", "2000", "--color", "never")
+    lines = on_terminal(*args, columns=columns).stdout.splitlines()
+    wide = run(*args).stdout.splitlines()
+    assert max(map(len, wide)) > 80 >= columns >= max(len(line.rstrip()) for line in lines)
+    assert lines[-1].split() == wide[-1].split()
+
+
 def test_colour_changes_nothing_but_colour() -> None:
     """FORCE_COLOR and --color always add escape codes to the very same text, on a pipe and at any width."""
     args = ("compute", "mse,rmse", *PAIR)

@@ -80,7 +80,7 @@ def _drawing(console: Console, report: Report, style: Style) -> None:
 
 def _least(drawn: RichTable) -> int:
     """The width below which rich would cut numbers: there the line is left to the terminal to wrap."""
-    return sum((column.min_width or 0) + _GAP for column in drawn.columns)
+    return sum((column.min_width or 0) + drawn.padding[1] + 1 for column in drawn.columns)
 
 
 def _grouped(console: Console, table: Table, style: Style) -> None:
@@ -108,19 +108,32 @@ def _paragraph(console: Console, heading: str, lines: object) -> None:
 
 
 def _rich(table: Table, style: Style) -> RichTable:
+    """The table, drawn closer where a terminal is too narrow for its numbers."""
+    for gap in range(_GAP, 0, -1):
+        drawn = _spaced(table, style, gap)
+        if not style.width or _least(drawn) - gap <= style.width:
+            break
+    return drawn
+
+
+def _spaced(table: Table, style: Style, gap: int) -> RichTable:
+    """With so many blanks between columns; with one, headings of several words may take as many lines."""
+    close = gap == 1
     shown = [i for i, column in enumerate(table.columns) if not column.detail]
-    drawn = RichTable(box=_LIGHT, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0), header_style="bold")
+    drawn = RichTable(box=_LIGHT, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0), header_style="bold")
     columns = [table.columns[i] for i in shown]
     rows = [[_cell(row[i], column, style) for i, column in zip(shown, columns, strict=True)] for row in table.rows]
     for place, column in enumerate(columns):
         heading = Text(column.name if column.label is None else column.label)
-        widest = max(text.cell_len for text in (heading, *(row[place] for row in rows)))
         whole = column.kind != "text" or place == 0
+        words = [cell_len(word) for word in heading.plain.split()] if close else [heading.cell_len]
+        widest = max(*words, *(row[place].cell_len for row in rows), 0)
         drawn.add_column(
             heading,
             justify="left" if column.kind == "text" else "right",
-            no_wrap=whole,
+            no_wrap=whole and not close,
             overflow="fold",
+            width=widest if whole and close else None,  # else rich takes it from the others
             min_width=widest if whole else min(widest, _NARROWEST),
         )
     for row in rows:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from lossctl.errors import DataError as DataError
     from lossctl.errors import LossctlError as LossctlError
     from lossctl.errors import UsageError as UsageError
-    from lossctl.gradients import GradCheck as GradCheck
     from lossctl.gradients import gradcheck as gradcheck
     from lossctl.kernels.domain import NON_NEGATIVE as NON_NEGATIVE
     from lossctl.kernels.domain import OPEN_UNIT as OPEN_UNIT
@@ -43,12 +42,14 @@ if TYPE_CHECKING:
     from lossctl.kernels.spec import Loss as Loss
     from lossctl.kernels.spec import Param as Param
     from lossctl.kernels.spec import loss as loss
+    from lossctl.outcomes import GradCheck as GradCheck
     from lossctl.result import Result as Result
 
 # Where each public name is: imported on first use, so that `lossctl --help` needs no NumPy.
 _HOME = {
     **dict.fromkeys(("compute", "losses"), "lossctl.api"),
-    **dict.fromkeys(("GradCheck", "gradcheck"), "lossctl.gradients"),
+    "GradCheck": "lossctl.outcomes",
+    "gradcheck": "lossctl.gradients",
     **dict.fromkeys(("DataError", "LossctlError", "UsageError"), "lossctl.errors"),
     **dict.fromkeys(("NON_NEGATIVE", "OPEN_UNIT", "POSITIVE", "REAL", "UNIT", "Interval"), "lossctl.kernels.domain"),
     **dict.fromkeys(

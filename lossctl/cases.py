@@ -28,6 +28,7 @@ class Cases:
     error: Array
     scale: Array
     verdict: np.ndarray
+    clipped: np.ndarray
 
     def __len__(self) -> int:
         return len(self.row)
@@ -36,7 +37,7 @@ class Cases:
         return Cases(
             self.row[chosen],
             tuple(a[chosen] for a in self.inputs),
-            *(a[chosen] for a in (self.given, self.numeric, self.error, self.scale, self.verdict)),
+            *(a[chosen] for a in (self.given, self.numeric, self.error, self.scale, self.verdict, self.clipped)),
         )
 
     def __add__(self, other: Cases) -> Cases:
@@ -47,7 +48,7 @@ class Cases:
             tuple(np.concatenate(pair) for pair in zip(self.inputs, other.inputs, strict=True)),
             *(
                 np.concatenate([getattr(self, name), getattr(other, name)])
-                for name in ("given", "numeric", "error", "scale", "verdict")
+                for name in ("given", "numeric", "error", "scale", "verdict", "clipped")
             ),
         )
 
@@ -55,6 +56,11 @@ class Cases:
     def wrong(self) -> np.ndarray:
         """Which coordinates are wrong."""
         return np.asarray(self.verdict == Verdict.WRONG)
+
+    @property
+    def telling(self) -> np.ndarray:
+        """Those of them of which the derivative is known: at a kink only what it may be is."""
+        return np.asarray(self.wrong & ~self.clipped)
 
     @property
     def off(self) -> Array:
@@ -123,7 +129,7 @@ def tally(
     found: Checked, arrays: Sequence[Array], given: Array, rows: np.ndarray, *, how: str = "", whole: bool = False
 ) -> Tally:
     """What is kept of the verdicts on some samples, of which ``rows`` are the row numbers."""
-    cases = Cases(rows, tuple(arrays), given, found.numeric, found.error, found.scale, found.verdict)
+    cases = Cases(rows, tuple(arrays), given, found.numeric, found.error, found.scale, found.verdict, found.clipped)
     judged = np.isin(found.verdict, (Verdict.OK, Verdict.WRONG))
     off = np.where(judged & (cases.off > 0), cases.off, 0.0)
     largest = float(off.max()) if off.size else 0.0

@@ -16,7 +16,8 @@ from lossctl.jobs import Job
 from lossctl.kernels.kinds import Array
 from lossctl.kernels.spec import Loss
 from lossctl.points import Gradient, depends_on_others, magnitude
-from lossctl.verdicts import Checked, check
+from lossctl.scales import check
+from lossctl.verdicts import Checked
 
 # What may differ, relative to the scale of a sample: a hundredth of what one would want to know of,
 # and a thousand times what differences of a smooth loss are uncertain by.
@@ -133,10 +134,11 @@ class Checker:
                 _rounding(second.dtype, one),
             )
             parts.append(check(problem))
-        verdict, numeric, error = (
-            np.concatenate([getattr(p, name) for p in parts], axis=1) for name in ("verdict", "numeric", "error")
+        verdict, numeric, error, clipped = (
+            np.concatenate([getattr(p, name) for p in parts], axis=1)
+            for name in ("verdict", "numeric", "error", "clipped")
         )
-        found = Checked(verdict, numeric, error, np.max([p.scale for p in parts], axis=0))
+        found = Checked(verdict, numeric, error, np.max([p.scale for p in parts], axis=0), clipped)
         return self._told(found, arrays, second.reshape(x.shape), rows)
 
     def _batch(self, loss: Loss, arrays: list[Array], given: Array, slack: Array | float, rows: np.ndarray) -> Tally:
@@ -164,9 +166,10 @@ class Checker:
             shape = (len(pred), -1)
             # Of a sum over the batch all coordinates are one row: the largest slope is its scale.
             scale = np.full((len(pred), 1), found.scale.max())
-            whole = Checked(
-                found.verdict.reshape(shape), found.numeric.reshape(shape), found.error.reshape(shape), scale
+            verdict, numeric, error, clipped = (
+                getattr(found, name).reshape(shape) for name in ("verdict", "numeric", "error", "clipped")
             )
+            whole = Checked(verdict, numeric, error, scale, clipped)
             return self._told(whole, arrays, given.reshape(shape), rows, BY_COORDINATE)
         # Where the domain has an edge, ±1 along each direction stays inside; what lies on the edge does not move.
         room = np.where(np.isfinite(x), np.minimum(x - low, high - x), 0.0)

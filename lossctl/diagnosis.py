@@ -18,6 +18,8 @@ from lossctl.verdicts import Verdict
 # well above what differences are uncertain by, well below any factor that is explained.
 _FITS = 1e-4
 _SEEN = 5.0  # times that, a mistake stands out
+# The error of a difference is an estimate: of one in some thousands the rounding was five times as much.
+_SURE = 8.0
 # Of so many coordinates at least: of fewer, something fits by chance.
 _ENOUGH = 3
 # A line that separates the wrong samples from the right ones is found by chance once in so many ways.
@@ -40,7 +42,7 @@ def diagnose(loss: Loss, tally: Tally, samples: int) -> str | None:
     if not bad.inputs[0].size:  # along random directions a factor is all that can be seen
         return _ratio(loss, tally, samples)
     # What is off by less than an explanation may be, every explanation fits.
-    large = np.median(bad.off[wrong]) > _SEEN * _FITS
+    large = np.median(bad.off[wrong]) > _SEEN * _FITS and np.count_nonzero(bad.telling) >= _ENOUGH
     for explain in (*_BY_PLACE, *(_BY_VALUE if large else ())):
         if hint := explain(loss, tally, samples):
             return hint
@@ -49,9 +51,9 @@ def diagnose(loss: Loss, tally: Tally, samples: int) -> str | None:
 
 def _fits(cases: Cases, predicted: Array, factor: float = 1.0) -> bool:
     """Whether the prediction, ``factor`` times what is numeric, is what was given at every wrong coordinate."""
-    wrong = cases.wrong
-    tolerance = _FITS * np.broadcast_to(cases.scale, wrong.shape)[wrong] + 4.0 * max(factor, 1.0) * cases.error[wrong]
-    return bool((np.abs(cases.given[wrong] - predicted[wrong]) <= tolerance).all())
+    told = cases.telling
+    tolerance = _FITS * np.broadcast_to(cases.scale, told.shape)[told] + _SURE * max(factor, 1.0) * cases.error[told]
+    return bool((np.abs(cases.given[told] - predicted[told]) <= tolerance).all())
 
 
 def _same_everywhere(loss: Loss, tally: Tally, samples: int) -> str | None:
@@ -68,16 +70,16 @@ def _ratio(loss: Loss, tally: Tally, samples: int) -> str | None:
     if ratio is None:
         return None
     good = tally.good
-    everywhere = "every wrong sample" if len(good) and _moving(good).any() else "every sample"
+    everywhere = "every wrong sample" if len(good) and _moving(tally.bad, good).any() else "every sample"
     return f"given ÷ numeric is {number(_short(ratio))} at {everywhere}{_named(ratio, loss, tally, samples)}"
 
 
 def _constant(bad: Cases) -> float | None:
     """The one number that given ÷ numeric is at every wrong coordinate."""
-    wrong = bad.wrong
-    ratios = bad.given[wrong] / bad.numeric[wrong]
+    told = bad.telling
+    ratios = bad.given[told] / bad.numeric[told]
     # Where the numeric slope is known to four digits the ratio is; where it is nothing it says nothing.
-    sure = (bad.error[wrong] <= _FITS * np.abs(bad.numeric[wrong])) & np.isfinite(ratios)
+    sure = (bad.error[told] <= _FITS * np.abs(bad.numeric[told])) & np.isfinite(ratios)
     if np.count_nonzero(sure) < _ENOUGH:
         return None
     ratio = float(np.median(ratios[sure]))
@@ -85,9 +87,18 @@ def _constant(bad: Cases) -> float | None:
     return ratio if sees and _fits(bad, ratio * bad.numeric, abs(ratio)) else None
 
 
-def _moving(good: Cases) -> np.ndarray:
-    """Which samples that are right have a gradient that a mistake would have made wrong: in a tail none has."""
-    return np.asarray(((np.abs(good.numeric) > 1e-3 * good.scale) & (good.verdict == Verdict.OK)).any(axis=1))
+def _moving(bad: Cases, good: Cases) -> np.ndarray:
+    """Which samples that are right have a gradient that the mistake would have made wrong: in a tail none has.
+
+    The mistake is taken to be a share of the derivative, and to be seen where it is not smaller, relative
+    to the scale, than the smallest that was.
+    """
+    told = bad.telling
+    shares = np.abs(bad.given[told] / bad.numeric[told] - 1.0)
+    share = float(np.median(shares)) if shares.size else math.inf
+    size, least = np.abs(good.numeric), 0.9 * float(bad.off[bad.wrong].min())
+    seen = (size > 1e-3 * good.scale) & (share * size > least * good.scale)
+    return np.asarray((seen & (good.verdict == Verdict.OK)).any(axis=1))
 
 
 def _short(x: float) -> float:
@@ -158,7 +169,7 @@ def _logit(loss: Loss, tally: Tally, samples: int) -> str | None:
         p = np.exp(pred - pred.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         through = p * (bad.given - (p * bad.given).sum(axis=1, keepdims=True))
-        if (np.abs(through - bad.numeric) <= _FITS * bad.scale + 4.0 * bad.error)[bad.wrong].all():
+        if (np.abs(through - bad.numeric) <= _FITS * bad.scale + _SURE * bad.error)[bad.telling].all():
             return "given is the derivative with respect to the probabilities, not to the logits"
     if kind == "Real" and pred.shape[1] == 1:
         p = 1.0 / (1.0 + np.exp(-pred))
@@ -181,8 +192,8 @@ def _swapped(loss: Loss, tally: Tally, samples: int) -> str | None:
 def _offset(loss: Loss, tally: Tally, samples: int) -> str | None:
     """One amount too much or too little at every wrong coordinate, as where a one-hot target was forgotten."""
     bad, wrong = tally.bad, tally.bad.wrong
-    amount = float(np.median((bad.given - bad.numeric)[wrong]))
-    if not np.isfinite(amount) or not np.ptp(bad.numeric[wrong]) or not _fits(bad, bad.numeric + amount):
+    amount = float(np.median((bad.given - bad.numeric)[bad.telling]))
+    if not np.isfinite(amount) or not np.ptp(bad.numeric[bad.telling]) or not _fits(bad, bad.numeric + amount):
         return None
     where = "every wrong coordinate"
     if len(bad.inputs) > 1 and bad.inputs[1].ndim == 1 and bad.given.shape[1] > 1:
@@ -209,7 +220,7 @@ def _one_side(loss: Loss, tally: Tally, samples: int) -> str | None:
     bad, good = tally.bad, tally.good
     if len(good) < _ENOUGH or bad.given.shape[1] != 1:
         return None
-    good = good[_moving(good)]
+    good = good[_moving(bad, good)]
     # Of six quantities one separates the few from the many by chance, unless there are many ways to choose them.
     if len(good) < _ENOUGH or math.comb(len(bad) + len(good), len(bad)) < _WAYS:
         return None

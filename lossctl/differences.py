@@ -9,7 +9,7 @@ the loss, at x and two other points (x ± h, or x + h and x + 2h where the domai
 - the disagreement of these slopes, s₁ − s₂, which shrinks with h where the loss is smooth and does
   not at a kink.
 
-Two steps, h and h/4, tell whether D can be believed: see :mod:`lossctl.verdicts`.
+Two steps, h and h/4, tell whether D can be believed: see :mod:`lossctl.descent`.
 """
 
 from __future__ import annotations
@@ -131,6 +131,19 @@ class Problem:
         inner = noise + EPS * np.abs(x / u) * np.abs(derivative)
         return Step(derivative, first, second, noise, inner, np.abs(u), beside)
 
+    def glance(self, j: int, rows: Indices, h: Array) -> tuple[Array, Array]:
+        """The loss of some samples one step of coordinate j away, and the step that was really taken.
+
+        The step is to x + h, or to the other side (of h, too) where the domain ends.
+        """
+        moved = np.array(self.x, order="F") if len(rows) == len(self.x) else self.x[rows]
+        x = np.array(moved[:, j])
+        to = x + h
+        if self.bounded:
+            to = np.where((to > self.high) | (to < self.low), x - h, to)
+        moved[:, j] = to
+        return self.f(None if len(rows) == len(self.x) else rows, moved), to - x
+
 
 @dataclass(frozen=True)
 class Step:
@@ -171,40 +184,3 @@ def extrapolated(coarse: Step, fine: Step) -> Array:
 def bend(coarse: Step, fine: Step) -> Array:
     """How far the two slopes are apart at h = 0: where the loss is smooth it goes with h."""
     return fine.bend + (fine.bend - coarse.bend) / (RATIO - 1.0)
-
-
-class Sides:
-    """The slopes on the two sides of some points, each by itself, while the steps shrink.
-
-    A kink that is d away spoils the slope of one side alone: that of the other side holds at every
-    step, and is the derivative at the point whether d is 0 or not. The slope across the kink goes
-    with d/h: it is best known at the largest steps, and at those of d and less it is that of the
-    near side. Where small steps are beyond reach (the loss is not 0 at its kink, and rounding hides
-    steps below 1e-9), or there are none (d is a few ulp of x), that side never settles.
-
-    Attributes:
-        slope, doubt: (2, samples), at the step that knows the slope best; and what it may be off by.
-        held: (2, samples), so many steps in a row knew the slope within the limit, down to where
-            rounding takes over.
-    """
-
-    def __init__(self, samples: int) -> None:
-        self.slope, self.doubt = np.zeros((2, samples)), np.full((2, samples), np.inf)
-        self.held = np.zeros((2, samples), np.int32)
-
-    def see(self, rows: Indices, coarse: Step, fine: Step, limit: Array) -> None:
-        """Take two steps of some samples into account."""
-        now, before = np.stack([fine.first, fine.second]), np.stack([coarse.first, coarse.second])
-        moved = np.abs(now - before) / (RATIO - 1.0)
-        slope, doubt = now + (now - before) / (RATIO - 1.0), moved + 2.0 * fine.noise
-        # Between the two slopes of a kink lies what every smaller step sees. What lies outside is
-        # finer structure, which the larger steps knew nothing of.
-        spare = 2.0 * fine.inner + limit
-        low = (self.slope - self.doubt)[:, rows].min(axis=0) - spare
-        high = (self.slope + self.doubt)[:, rows].max(axis=0) + spare
-        refuted = ((now < low) | (now > high)).any(axis=0)
-        better = refuted | (doubt <= self.doubt[:, rows])
-        self.slope[:, rows] = np.where(better, slope, self.slope[:, rows])
-        self.doubt[:, rows] = np.where(better, doubt, self.doubt[:, rows])
-        known, lost = (doubt <= limit) & ~fine.beside, moved > 4.0 * fine.noise
-        self.held[:, rows] = np.where(known, self.held[:, rows] + 1, np.where(lost, 0, self.held[:, rows]))

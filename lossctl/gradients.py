@@ -1,9 +1,9 @@
-"""Gradient checks of whole data sets and of sampled points, and their results."""
+"""Gradient checks of whole data sets and of sampled points."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.api import as_loss, check_choice, check_class_weight, from_arrays, roles_of
-from lossctl.cases import Cases, Tally
-from lossctl.checker import BY_DIRECTION, RTOL, Checker, CoupledError
+from lossctl.cases import Tally
+from lossctl.checker import RTOL, Checker, CoupledError
 from lossctl.diagnosis import diagnose
 from lossctl.differences import Problem
 from lossctl.engine import run, stream
@@ -21,126 +21,19 @@ from lossctl.errors import DataError, UsageError
 from lossctl.jobs import Policy, make_job
 from lossctl.kernels.kinds import Array
 from lossctl.kernels.registry import get_loss
-from lossctl.kernels.spec import Loss, Value
-from lossctl.points import SIGNATURES, Gradient, magnitude, objective, sampled
+from lossctl.kernels.spec import Loss
+from lossctl.outcomes import GradCheck
+from lossctl.points import SIGNATURES, Gradient, objective, sampled
+from lossctl.scales import check
 from lossctl.sources.aligned import Dataset, Place
 from lossctl.sources.source import ArraySource
-from lossctl.verdicts import Verdict, check
+from lossctl.verdicts import Verdict
 from lossctl.workers import Workers
 
 REDUCTIONS = ("none", "mean", "sum")
 _RANGES = {"samples": "at least 1", "seed": "at least 0", "rtol": "between 0 and 1"}
-# How many of the worst coordinates a person is shown.
-_SHOWN = 5
 # Samples drawn for a loss whose samples depend on each other: all their coordinates are moved one by one.
 _BATCH = 100
-
-
-@dataclass(frozen=True)
-class GradCheck:
-    """What finite differences say of a gradient; true if it passed.
-
-    Attributes:
-        loss: the loss with its parameters.
-        what: ``gradient``, or ``second derivative`` of an objective that returned one.
-        samples: samples looked at.
-        counts: coordinates by verdict: ok, kink, wrong, unresolved, undefined.
-        passed: nothing is wrong and at most 1 % unresolved.
-        worst: the largest error relative to the scale of its sample, and its row.
-        hint: how the gradient is wrong, where a simple explanation fits.
-        how: what was moved, where it was not each coordinate by itself.
-        verdict, numeric, error, given: arrays of the shape (samples, coordinates), if they were kept.
-        bad, good: samples with something wrong, the first and the worst; samples without.
-        second: the check of the second derivative, where an objective returned one.
-    """
-
-    loss: str
-    name: str
-    params: Mapping[str, Value]
-    what: str
-    samples: int
-    counts: Mapping[str, int]
-    passed: bool
-    worst: float
-    worst_row: int | None
-    hint: str | None
-    how: str
-    bad: Cases
-    good: Cases
-    verdict: np.ndarray | None
-    numeric: Array | None
-    error: Array | None
-    given: Array | None
-    second: GradCheck | None = None
-
-    def __bool__(self) -> bool:
-        return self.passed and (self.second is None or self.second.passed)
-
-    @property
-    def checked(self) -> int:
-        """Coordinates looked at."""
-        return sum(self.counts.values())
-
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{n:,} {name}" for name, n in self.counts.items() if n)
-        verdict = "ok" if self.passed else "FAIL"
-        what = "random directions" if self.how == BY_DIRECTION else "coordinates"
-        lines = [f"{self.what} check of {self.loss}: {verdict} ({counts} of {self.checked:,} {what})"]
-        lines += [f"  {line}" for line in self.worst_lines()]
-        lines += [f"  hint: {self.hint}"] if self.hint else []
-        lines += [repr(self.second)] if self.second is not None else []
-        return "\n".join(lines)
-
-    def worst_lines(self) -> list[str]:
-        """The worst wrong coordinates, one line each."""
-        return [
-            f"{'direction' if self.how == BY_DIRECTION else 'sample'} {w.row}"
-            f"{f' [{w.place}]' if w.place is not None else ''}: given {w.given:.6g}, "
-            f"numeric {w.numeric:.6g} ± {w.error:.1g}"
-            for w in self.worst_coordinates(_SHOWN)
-        ]
-
-    def worst_coordinates(self, most: int) -> list[Coordinate]:
-        """The wrong coordinates that are furthest off."""
-        bad = self.bad
-        off = np.where(bad.wrong, bad.off, -1.0)
-        found = []
-        for flat in np.argsort(-off, axis=None, kind="stable")[:most]:
-            i, j = np.unravel_index(int(flat), off.shape)
-            if off[i, j] < 0:
-                break
-            several = bad.given.shape[1] > 1
-            found.append(
-                Coordinate(
-                    int(bad.row[i]),
-                    int(j) if several else None,
-                    [_at(np.asarray(a[i]), int(j), bad.given.shape[1]) for a in bad.inputs if a[i].size],
-                    float(bad.given[i, j]),
-                    float(bad.numeric[i, j]),
-                    float(bad.error[i, j]),
-                    float(off[i, j]),
-                )
-            )
-        return found
-
-
-def _at(element: Array, j: int, coordinates: int) -> float | None:
-    if element.ndim and element.size != coordinates:
-        return None
-    return float(element.ravel()[j if element.ndim else 0])
-
-
-@dataclass(frozen=True)
-class Coordinate:
-    """One coordinate that is wrong."""
-
-    row: int
-    place: int | None
-    inputs: list[float | None]  # those that are numbers, or have one for each coordinate; None for others
-    given: float
-    numeric: float
-    error: float
-    off: float
 
 
 def gradcheck(
@@ -332,38 +225,6 @@ def _result(loss: Loss, tally: Tally, what: str) -> GradCheck:
         error=whole.error if whole else None,
         given=tally.given,
     )
-
-
-@dataclass(frozen=True)
-class Swept:
-    """Differences of one coordinate at every step size: (step, derivative, error relative to the scale)."""
-
-    steps: list[tuple[float, float, float]]
-
-
-def swept(loss: Loss, found: GradCheck) -> Swept:
-    """How the difference depends on the step, at the worst coordinate, or the first."""
-    cases = found.bad if len(found.bad) else found.good
-    off = np.where(cases.wrong, cases.off, 0.0)
-    i, j = np.unravel_index(int(off.argmax()), off.shape)
-    pred = cases.inputs[0][i : i + 1]
-    others = [a[i : i + 1] for a in cases.inputs[1:]]
-    x = float(pred.ravel()[j])
-
-    def f(at: float) -> float:
-        moved = pred.copy()
-        moved.reshape(1, -1)[0, j] = at
-        return float(loss.evaluate(moved, *others)[0][0])
-
-    given, scale = float(cases.given[i, j]), float(cases.scale[i, 0]) or 1.0
-    size = float(magnitude(loss, cases.inputs)[i])
-    steps = []
-    for exponent in range(0, 52, 3):  # a factor of 8 each: from S to its last bit
-        h = size * 2.0**-exponent
-        taken = (x + h) - (x - h)
-        derivative = (f(x + h) - f(x - h)) / taken if taken else np.nan
-        steps.append((h, derivative, abs(derivative - given) / scale))
-    return Swept(steps)
 
 
 def _with_finish(found: GradCheck, loss: Loss, rtol: float, seed: int) -> GradCheck:

@@ -56,11 +56,11 @@ def sampled(loss: Loss, samples: int, seed: int, classes: int = 5) -> list[Array
         where = rng.random(samples)
         if len(arrays) > 1 and loss.inputs[1].kind.name == "Real":
             near = arrays[1] + np.where(where < 0.5, at + beside, at)
-            # Beside targets of which a millionth of a mark is less than an ulp (delta = 1e-6 at 1e6)
-            # there is no such distance, and neighbouring doubles lie on both sides of the mark. Nor is
-            # there anything to see at r = 0 if the loss bends within a few doubles of it.
+            # Steps that tell slopes from rounding (4e-6 of |f|/S) are longer than 2e-10·|target|, and see
+            # both sides of a mark that is not so many times as far off: delta = 1e-6 at 1e3. Nor is there
+            # anything to see at r = 0 if the loss bends within such a step of it.
             finest = min(marks[1:], default=np.inf)
-            fits = np.spacing(np.abs(arrays[1])) <= 1e-6 * np.where(at == 0, finest, np.abs(at))
+            fits = np.spacing(np.abs(arrays[1])) <= 2e-9 * np.where(at == 0, finest, np.abs(at))
             pred = np.where(fits & (where < 0.55), near, pred)
         else:
             pred = np.where(where < 0.5, at + beside, np.where(where < 0.52, at, pred))

@@ -17,10 +17,10 @@ from lossctl.kernels.kinds import Array, has_class_axis
 from lossctl.kernels.spec import Loss
 from lossctl.measures import summarise
 from lossctl.points import magnitude
+from lossctl.scales import check
 from lossctl.sources.aligned import Dataset
 from lossctl.spool import Spool
 from lossctl.summary import Summary, rounded
-from lossctl.verdicts import check
 from lossctl.workers import Workers
 
 

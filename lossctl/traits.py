@@ -82,21 +82,31 @@ def _union(a: frozenset[float] | None, b: frozenset[float] | None) -> frozenset[
 
 def watched(
     data: Dataset, jobs: Sequence[Job], policy: Policy, executor: Executor
-) -> tuple[list[Summary], Traits | None]:
-    """The summary of each job over all rows, and the traits of the inputs of the first.
+) -> tuple[list[Summary], list[Traits]]:
+    """The summary of each job over all rows, and the traits of its inputs; no traits where there are no rows.
 
     Raises:
         DataError: the first row, in order, that cannot be used.
     """
+    first: dict[tuple[tuple[str, str], ...], int] = {}
+    for i, job in enumerate(jobs):
+        first.setdefault(_inputs(job), i)
     totals = [_Seen(Summary(), None) for _ in jobs]
-    for part in stream(data, jobs, policy, _Watch(jobs[0]), executor, fold=operator.add):
+    watch = _Watch(tuple(jobs[i] for i in first.values()))
+    for part in stream(data, jobs, policy, watch, executor, fold=operator.add):
         totals = [total + more for total, more in zip(totals, part, strict=True)]
-    return [total.summary for total in totals], totals[0].traits
+    traits = [totals[first[_inputs(job)]].traits for job in jobs]
+    return [total.summary for total in totals], [one for one in traits if one is not None]
+
+
+def _inputs(job: Job) -> tuple[tuple[str, str], ...]:
+    """What its traits depend on."""
+    return tuple((role, spec.kind.name) for role, spec in zip(job.roles, job.loss.inputs, strict=True))
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What is kept of some rows for one loss; the traits with the first loss alone."""
+    """What is kept of some rows for one loss; the traits with the first loss of its inputs alone."""
 
     summary: Summary
     traits: Traits | None
@@ -111,12 +121,13 @@ class _Seen:
 
 @dataclass(frozen=True)
 class _Watch:
-    """The measure of a block: what is kept of each loss and, of the first, what its inputs look like."""
+    """The measure of a block: what is kept of each loss and, of some, what their inputs look like."""
 
-    first: Job
+    some: tuple[Job, ...]
 
     def __call__(self, block: Block, job: Job) -> _Seen:
-        return _Seen(summarise(block, job), traits_of(block, job) if job.loss is self.first.loss else None)
+        look = any(job.loss is one.loss for one in self.some)
+        return _Seen(summarise(block, job), traits_of(block, job) if look else None)
 
 
 def traits_of(block: Block, job: Job) -> Traits:

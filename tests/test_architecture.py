@@ -35,10 +35,13 @@ BESIDE = {
     "sources": ("executor", "cluster", "workers"),
     "engine": ("jobs", "batches", "blocks", "measures", "traits"),
     "api": (
-        *("advice", "curves", "pictures"),
+        *("advice", "curves", "pictures", "piles"),
         *("spool", "quantiles", "samples", "distribution", "groups", "breakdowns", "resamples", "evidence", "pairs"),
     ),
-    "checker": ("differences", "points", "verdicts", "cases", "diagnosis", "slopes", "gradients"),
+    "checker": (
+        *("differences", "points", "verdicts", "sides", "glances", "descent", "scales", "cases"),
+        *("diagnosis", "slopes", "outcomes", "gradients", "sweeps"),
+    ),
 }
 # Functions whose answer is worth nothing until somebody looks at it.
 COMPARISONS = {"allclose", "array_equal", "array_equiv", "isclose"}

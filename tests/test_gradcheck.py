@@ -1,14 +1,16 @@
-"""``lossctl.gradcheck`` in Python: what it says of every loss, of objectives, batches, domains and bad arguments.
+"""``lossctl.gradcheck`` and the commands ``gradcheck`` and ``grad``: all that can be checked, and what is refused.
 
-The explanations one by one and the commands are in test_diagnosis.py, the verdicts in test_verdicts.py.
+The verdicts on every loss are in test_verdicts.py, the explanations of wrong ones in test_diagnosis.py.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,8 @@ import pytest
 
 import lossctl
 from lossctl import Positive, Probabilities, Probability, Real, engine, loss
+from lossctl.cli.main import main
 from lossctl.errors import DataError, UsageError
-from lossctl.kernels.registry import registered
 from lossctl.kernels.spec import Finish
 from lossctl.verdicts import Verdict
 
@@ -25,6 +27,7 @@ RNG = np.random.default_rng(0)
 N, K = 300, 7
 PRED, TARGET = RNG.normal(size=(2, N))
 R = PRED - TARGET
+MSE = 2 * R
 LOGITS, LABELS = RNG.normal(size=(N, K)), RNG.integers(0, K, N)
 CE = "sparse_softmax_cross_entropy"
 
@@ -34,179 +37,10 @@ def softmax(z: np.ndarray) -> np.ndarray:
     return e / e.sum(axis=1, keepdims=True)
 
 
-def own(name: str) -> Callable[..., np.ndarray]:
-    """The gradient function of a registered loss, of arrays that it does not prove."""
-
-    def gradient(*arrays: np.ndarray) -> np.ndarray:
-        thunk = registered()[name].evaluate(*arrays)[1]
-        assert thunk is not None
-        with np.errstate(all="ignore"):
-            return thunk()
-
-    return gradient
-
-
-# Samples of 25 coordinates cost a hundred times what those of one do.
-SAMPLES = {"lovasz_softmax": 200, "ctc": 200}
-
-
-def spoilt(name: str, mistake: Callable[..., np.ndarray]) -> lossctl.GradCheck:
-    """The check of a registered loss at drawn points, its own gradient gone through ``mistake``."""
-
-    def gradient(*arrays: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            return mistake(own(name)(*arrays), *arrays)
-
-    return lossctl.gradcheck(name, grad=gradient, samples=SAMPLES.get(name, 2000))
-
-
-# --- every loss, at points over twelve decades ---
-
-# Of the others, which are drawn as one small batch, tests/test_batches.py tells.
-UNCOUPLED = [name for name, loss in registered().items() if not loss.coupled]
-# Of a step function every gradient is 0, and so is every multiple of it.
-SLOPING = [name for name in UNCOUPLED if name != "zero_one"]
-# Whose factor finds no name: too many of their points lie where one-sided slopes, or a tenth of the classes, are
-# all that differences can tell, and ratios scatter there. That the gradient is wrong is seen all the same.
-UNNAMED = {"smape", "wing", "ranked_probability_score"}
-
-
-@pytest.mark.parametrize("name", registered())
-def test_a_right_gradient_passes_whatever_the_seed(name) -> None:
-    for seed in range(3):
-        found = lossctl.gradcheck(name, seed=seed, samples=SAMPLES.get(name, 2000))
-        assert found, repr(found)
-        assert not found.counts["wrong"]
-        assert found.hint is None
-
-
-@pytest.mark.parametrize(
-    "spec", ["huber:delta=1e-6", "huber:delta=1e6", "pseudo_huber:delta=1e-6", "hinge:margin=1e-6"]
-)
-def test_parameters_far_from_1_do_not_make_points_that_cannot_be_resolved(spec) -> None:
-    """A mark a millionth from a target of a million is between two doubles: there are no points beside it."""
-    for seed in range(5):
-        found = lossctl.gradcheck(spec, seed=seed)
-        assert found
-        assert not found.counts["unresolved"]
-
-
-@pytest.mark.parametrize("name", [name for name in SLOPING if name not in UNNAMED])
-@pytest.mark.parametrize(
-    ("factor", "words"),
-    [
-        (lambda _n: 0.5, "a factor of 2 is missing"),
-        (lambda _n: 2.0, "a factor of 2 too much"),
-        (lambda _n: -1.0, "the sign is wrong"),
-        (float, "n = {n:,}: it was multiplied by the number of samples"),
-        (lambda n: 1 / n, "1/n: it is the gradient of the mean over n = {n:,}; say --reduction mean"),
-        (lambda _n: 1 / math.log(2), "1/log 2: the loss was taken in bits"),
-    ],
-    ids=["half", "two", "sign", "n", "1/n", "bits"],
-)
-def test_a_factor_is_named_for_every_loss(name, factor, words) -> None:
-    n = SAMPLES.get(name, 2000)
-    found = spoilt(name, lambda g, *_: factor(n) * g)
-    told = [f"given ÷ numeric is {factor(n):.4g} at every sample: {words.format(n=n)}"]
-    if factor(n) == -1.0:  # of a loss that is the same with the inputs swapped that is as true
-        told.append("given is the gradient with prediction and target swapped")
-    assert found.hint in told
-
-
-@pytest.mark.parametrize("name", [name for name in SLOPING if name != "savage"])  # flat beyond a score, which is told
-def test_silence_where_no_simple_explanation_fits(name) -> None:
-    """Noise, two mistakes at once, and what is too small to tell one explanation from the other."""
-    rng = np.random.default_rng(1)
-    for mistake in (
-        lambda g, *_: g * (1 + 0.3 * rng.normal(size=g.shape)),
-        lambda g, *_: g * rng.choice([0.5, -1.0, 1.0], g.shape),
-        lambda g, *_: g * (1 + 1.5e-5 * rng.choice([-1.0, 1.0], g.shape)),
-    ):
-        found = spoilt(name, mistake)
-        assert not found
-        assert found.hint is None
-
-
-# --- explanations that test_diagnosis.py does not plant ---
-
-
-def hint(*args: Any, **options: Any) -> str | None:
-    found = lossctl.gradcheck(*args, **options)
-    assert not found
+def hint(spec: str, *arrays: Any, **options: Any) -> str | None:
+    found = lossctl.gradcheck(spec, *arrays, **options)
+    assert not found.passed
     return found.hint
-
-
-def test_a_branch_is_told_with_where_it_begins_and_what_it_gives() -> None:
-    assert hint("mse", PRED, TARGET, np.where(R > 0.25, R, 2 * R)) == (
-        "wrong only where pred − target > 0.25, right below; there given ÷ numeric is 0.5"
-    )
-    assert hint("mse", PRED, TARGET, np.where(TARGET < -0.7, 3 * R, 2 * R)) == (
-        "wrong only where target < -0.7, right above; there given ÷ numeric is 1.5"
-    )
-    # Too small a mistake to tell its ratio from 1.
-    assert hint("mse", PRED, TARGET, np.where(R > 0.25, 2 * R * (1 + 2e-5), 2 * R)) == (
-        "wrong only where pred − target > 0.25, right below"
-    )
-    sign = np.sign(TARGET)
-    given = np.where(sign * PRED > 1, -sign, lossctl.get_loss("hinge").gradient(PRED, sign))
-    assert hint("hinge", PRED, sign, given) == "wrong only where target·pred > 1, right below"
-
-
-def test_a_branch_is_told_at_drawn_points_too() -> None:
-    """Over twelve decades: the samples right by chance are those in a tail, and say nothing."""
-    found = spoilt("huber", lambda g, p, t: np.where(np.abs(p - t) > 1, p - t, g))
-    # Where it begins the mistake is nothing: how far beyond it is seen is what the check can tell.
-    begins = re.fullmatch(r"wrong only where \|pred − target\| > (\S+), right below", str(found.hint))
-    assert begins is not None
-    assert 1.0 <= float(begins[1]) < 1.00001
-
-
-@pytest.mark.parametrize(
-    ("name", "at", "words"),
-    [
-        ("mae", lambda p, t: p == t, "pred equals target"),
-        ("hinge", lambda p, t: p * t == 1, "target·pred is 1"),
-        ("hinge:margin=-2", lambda p, t: p * t == -2, "target·pred is -2"),
-    ],
-)
-def test_a_kink_is_told_wherever_the_loss_has_it(name, at, words) -> None:
-    bound = lossctl.get_loss(name)
-    kind = bound.inputs[1].kind.name
-    target = np.sign(TARGET) if kind == "Sign" else TARGET
-    kinked = target * bound.params.get("margin", 1.0) if kind == "Sign" else target
-    pred = np.where(np.arange(N) % 10 == 0, kinked, PRED)
-    given = np.where(at(pred, target), 3.0, bound.gradient(pred, target))
-    assert hint(name, pred, target, given) == (
-        f"wrong only where {words}: at a kink any value between the one-sided slopes is right"
-    )
-
-
-def test_three_wrong_samples_of_six_are_no_branch() -> None:
-    """Some quantity always separates three from three."""
-    pred, target = PRED[:6], TARGET[:6]
-    given = 2 * (pred - target) * np.where(np.argsort(np.argsort(pred)) < 3, [0.3, 0.7, 2, 0.1, 5, 1.1], 1.0)
-    assert hint("mse", pred, target, given) is None
-
-
-def test_the_derivative_by_probabilities_instead_of_logits() -> None:
-    by_probability = lossctl.get_loss("scce").gradient(softmax(LOGITS), LABELS)
-    assert hint(CE, LOGITS, LABELS, by_probability) == (
-        "given is the derivative with respect to the probabilities, not to the logits"
-    )
-
-
-def test_a_renormalised_cross_entropy() -> None:
-    """−log(p[y]/Σp) has +1 in every coordinate: one constant along each row, here the same in all."""
-    p = softmax(LOGITS)
-    given = lossctl.get_loss("scce").gradient(p, LABELS) + 1
-    assert "one constant along each row: the gradient of a loss that renormalises" in str(
-        hint("scce", p, LABELS, given)
-    )
-
-
-def test_a_gradient_that_is_0_at_some_samples_was_not_computed_there() -> None:
-    given = np.where(np.arange(N) % 2 == 0, 0.0, 2 * R)
-    assert hint("mse", PRED, TARGET, given) == "given ÷ numeric is 0 at every wrong sample: it was not computed there"
 
 
 # --- objectives ---
@@ -328,11 +162,6 @@ def test_a_nan_somewhere_does_not_hide_that_samples_depend_on_each_other() -> No
     assert lossctl.gradcheck(some_nan, PRED, TARGET).how
 
 
-@pytest.mark.parametrize("name", UNCOUPLED)
-def test_no_loss_of_the_catalogue_is_taken_for_a_batch(name) -> None:
-    assert not lossctl.gradcheck(name, samples=100).how
-
-
 def test_one_wrong_element_of_a_batch_is_seen_among_the_others() -> None:
     def one_off(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         value, gradient = centred(pred, target)
@@ -428,6 +257,20 @@ def test_rows_of_probabilities_are_moved_off_the_simplex_but_not_out_of_the_inte
     assert not lossctl.gradcheck(bound).counts["wrong"]
 
 
+# --- drawn points ---
+
+
+@pytest.mark.parametrize(
+    "spec", ["huber:delta=1e-6", "huber:delta=1e6", "pseudo_huber:delta=1e-6", "hinge:margin=1e-6"]
+)
+def test_parameters_far_from_1_do_not_make_points_that_cannot_be_resolved(spec) -> None:
+    """A mark a millionth from a target of a million is between two doubles: there are no points beside it."""
+    for seed in range(5):
+        found = lossctl.gradcheck(spec, seed=seed)
+        assert found
+        assert not found.counts["unresolved"]
+
+
 # --- one's own loss ---
 
 
@@ -490,6 +333,23 @@ def test_the_finish_of_a_loss_is_checked_as_a_function_of_one_number() -> None:
 
 
 # --- reductions and weights ---
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("spec", ["mse", "rmse", "huber:delta=2"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_gradient_of_a_mean_or_a_sum(reduction: str, spec: str, weighted: bool) -> None:
+    weight = RNG.uniform(0.5, 2, N) if weighted else np.ones(N)
+    loss = lossctl.get_loss(spec)
+    given = loss.gradient(PRED, TARGET)
+    if reduction != "none":
+        given = given * weight
+    if reduction == "mean":
+        mean = np.average(loss.value(PRED, TARGET), weights=weight)
+        given = given / weight.sum() * (loss.finish.derivative(mean) if loss.finish else 1)
+    options = {"reduction": reduction, "weight": weight if weighted else None}
+    assert lossctl.gradcheck(spec, PRED, TARGET, given, **options)
+    assert not lossctl.gradcheck(spec, PRED, TARGET, given * (1 + 1e-4), **options)
 
 
 @pytest.mark.parametrize("spec", ["mse", "rmse", CE])
@@ -610,3 +470,120 @@ def test_a_gradient_without_its_points_and_points_without_a_target_are_refused()
         lossctl.gradcheck(lambda pred, target: (pred - target) ** 2)
     with pytest.raises(DataError, match="without a mean or sum"):
         lossctl.gradcheck(lambda pred, target: (((pred - target) ** 2).mean(), 2 * (pred - target)))
+
+
+# --- the commands ---
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    for name, values in (("p", PRED), ("t", TARGET), ("z", LOGITS), ("y", LABELS), ("w", np.abs(PRED))):
+        np.save(tmp_path / f"{name}.npy", values)
+    return tmp_path
+
+
+def test_an_objective_has_its_second_derivative_checked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "import numpy as np\n"
+        "def right(pred, target): return 2 * (pred - target), np.full_like(pred, 2.0)\n"
+        "def wrong(pred, target): return 2 * (pred - target), np.full_like(pred, 1.0)\n"
+        "def swapped(target, pred): return 2 * (pred - target)\n"
+        "def boost(pred, data): return 2 * (pred - data.get_label()), np.full_like(pred, 2.0)\n"
+        "def fails(pred, target): raise KeyError('no')\n"
+    )
+
+    def run(name: str, *more: str) -> int:
+        return main(["gradcheck", "mse", "--grad", f"{tmp_path}/own.py:{name}", *more])
+
+    assert run("right") == 0
+    assert run("wrong") == 1
+    assert "second derivative" in capsys.readouterr().out
+    assert run("swapped") == 1
+    assert run("swapped", "--signature", "target,pred") == 0
+    assert run("boost", "--signature", "pred,dataset") == 0
+    assert run("fails") == 2
+    assert run("nothing") == 2
+
+
+@pytest.mark.parametrize("form", ["%.4f", "%.5g", "%.3e"])
+def test_text_is_judged_by_the_digits_that_were_written(form: str, tmp_path: Path) -> None:
+    for name, values in (("p", PRED), ("t", TARGET), ("g", MSE), ("b", MSE * 1.01)):
+        np.savetxt(tmp_path / f"{name}.csv", values, fmt="%.17g" if name in "pt" else form)
+    files = ["gradcheck", "mse", f"{tmp_path}/p.csv", f"{tmp_path}/t.csv", "--grad"]
+    assert main([*files, f"{tmp_path}/g.csv"]) == 0
+    assert main([*files, f"{tmp_path}/b.csv"]) == 1
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_what_grad_writes_gradcheck_takes(files: Path, reduction: str) -> None:
+    for name, pred, target in (("huber", "p", "t"), ("ce", "z", "y")):
+        inputs = [name, f"{files}/{pred}.npy", f"{files}/{target}.npy", "-w", f"{files}/w.npy"]
+        for out in ("g.npy", "g.csv"):
+            assert main(["grad", *inputs, "--reduction", reduction, "-o", f"{files}/{out}"]) == 0
+            assert main(["gradcheck", *inputs, "--grad", f"{files}/{out}", "--reduction", reduction]) == 0
+        np.testing.assert_array_equal(
+            np.load(files / "g.npy").ravel(), np.loadtxt(files / "g.csv", delimiter=",", skiprows=1).ravel()
+        )
+
+
+def test_grad_gives_the_gradient_and_differences_where_there_is_none(files: Path) -> None:
+    inputs = [f"{files}/p.npy", f"{files}/t.npy", "-o", f"{files}/g.npy"]
+    assert main(["grad", "mse", *inputs]) == 0
+    np.testing.assert_array_equal(np.load(files / "g.npy"), MSE)
+    (files / "own.py").write_text("def cubic(pred, target): return abs(pred - target) ** 3\n")
+    assert main(["grad", f"{files}/own.py:cubic", *inputs]) == 2
+    assert main(["grad", f"{files}/own.py:cubic", *inputs, "--numeric"]) == 0
+    np.testing.assert_allclose(np.load(files / "g.npy"), 3 * R * np.abs(R), rtol=1e-6)
+
+
+def test_every_format_and_what_is_kept(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["gradcheck", "mse", f"{files}/p.npy", f"{files}/t.npy"]
+    assert main([*argv, "-f", "jsonl", "--save-numeric", f"{files}/n.npy"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["sample"] for row in rows] == list(range(N))
+    assert {row["verdict"] for row in rows} == {"ok"}
+    np.testing.assert_allclose(np.load(files / "n.npy")[:, 0], MSE, rtol=1e-6)
+    np.save(files / "bad.npy", MSE / 2)
+    assert main([*argv, "--grad", f"{files}/bad.npy", "-f", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "lossctl.gradcheck/1"
+    assert document["passed"] is False
+    assert document["checks"][0]["hint"].endswith("a factor of 2 is missing")
+    for form in ("table", "markdown", "csv", "tsv", "value"):
+        assert main([*argv, "-f", form]) == 0
+        assert "mse" in capsys.readouterr().out or form == "value"
+
+
+def test_every_loss_passes_at_drawn_points(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gradcheck", "--samples", "500", "-f", "json"]) == 0
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    assert [c["loss"] for c in checks] == lossctl.losses()
+    assert all(c["wrong"] == 0 for c in checks)
+
+
+def test_a_sweep_shows_truncation_and_rounding(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gradcheck", "pseudo_huber", f"{files}/p.npy", f"{files}/t.npy", "--sweep", "-f", "json"]) == 0
+    steps = json.loads(capsys.readouterr().out)["sweep"]
+    errors = [row["rel_err"] for row in steps]
+    best = int(np.argmin(errors))
+    assert 0 < best < len(errors) - 1
+    assert errors[0] > 1e3 * errors[best]
+    assert errors[-1] > 1e3 * errors[best]
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["mse", "--grad", "g.npy"], "give PREDS and TARGETS"),
+        (["mse,mae", "--save-numeric", "n.npy"], "a single loss"),
+        (["mse", "--rtol", "2"], "between 0 and 1"),
+        (["mse", "--samples", "0"], "at least 1"),
+        (["mse", "--wrt", "logit"], "did you mean 'logits'"),
+        (["mse", "--reduction", "men"], "did you mean 'mean'"),
+    ],
+)
+def test_options_that_do_not_fit(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gradcheck", *argv]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err

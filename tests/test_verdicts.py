@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from bench.gradcheck import KERNELS, PLANTS, Case, Kernel, kernel_case, loss_case, score, settings, told, wide
 
-from lossctl import differences, verdicts
+import lossctl
+from lossctl import descent, differences, glances, scales, sides
 from lossctl.differences import Problem
 from lossctl.kernels.registry import registered
 from lossctl.kernels.spec import Loss
 from lossctl.points import sampled
-from lossctl.verdicts import Checked, Verdict, check
+from lossctl.scales import check
+from lossctl.verdicts import Checked, Verdict
 
 Array = np.ndarray
 
@@ -95,7 +97,8 @@ def test_right_gradients_of_every_loss_raise_no_alarm(loss) -> None:
 @pytest.mark.parametrize("name", registered())
 def test_planted_mistakes_in_every_loss_are_caught(name) -> None:
     loss = registered()[name]
-    case = loss_case(loss, sampled(loss, points_of(loss, 600), 3))
+    # Three classes: 25 coordinates of a sample are to 9 of them more of the same.
+    case = loss_case(loss, sampled(loss, points_of(loss, 600), 3, classes=3))
     right = case.check(case.gradient)
     for mistake in PLANTS:
         assert_caught(case, right, mistake, rng_of(mistake))
@@ -342,6 +345,13 @@ def test_slopes_that_a_long_first_step_saw_are_not_the_scale() -> None:
     assert names(one(dip, [1e-5, 1e-5], [5e-4, 0.0], size=size)) == ["OK", "WRONG"]
 
 
+def test_a_gradient_of_0_in_the_far_tail_of_a_well_does_not_pass() -> None:
+    """Seven units from the bottom of a well of width 1, at x = 3e5."""
+    x = np.array([3e5 + 7.0, 3e5 - 7.0])
+    found = one(lambda at: -np.expm1(-((at - 3e5) ** 2) / 2), x, [0.0, 0.0])
+    assert "OK" not in names(found)
+
+
 def test_in_a_flat_tail_nothing_is_wrong_that_could_not_change_the_loss() -> None:
     found = one(lambda x: -np.expm1(-(x**2) / 2), [40.0, 40.0, 40.0], [0.0, 1e-12, 1e-3])
     assert names(found) == ["OK", "OK", "WRONG"]
@@ -406,14 +416,51 @@ def test_a_step_of_whole_periods_does_not_hide_a_kink() -> None:
         assert names(found) == ["KINK", "KINK", "WRONG"]
 
 
+@pytest.mark.parametrize("given", [0.0, 0.5, -1.0])
+def test_a_staircase_of_rounding_is_not_followed_to_a_slope_of_0(given) -> None:
+    """A running sum of probabilities up to 1 does not move with steps of 1e-16: there a gradient of 0 passed."""
+    p = [
+        0.9999999988279908,
+        3.4828270568022756e-11,
+        5.238843210185537e-10,
+        5.803113335155649e-10,
+        3.298510457161253e-11,
+    ]
+    case = loss_case(registered()["ranked_probability_score"], [np.array([p]), np.array([0.0])])
+    found = case.check(case.gradient * [1.0, given, 1.0, 1.0, 1.0])
+    assert names(found)[1] == "WRONG"
+    assert found.numeric[0, 1] == pytest.approx(case.gradient[0, 1], rel=1e-4)
+
+
+def test_where_a_long_step_was_contradicted_by_a_short_one_that_is_rounding_neither_is_believed() -> None:
+    """Of |a − p| − |a − n| + 1, of vectors of length 20, rounding is more than the value of 0.6 shows."""
+    anchor = [7.807870875576324, 5.2332581524658135, 16.770818001629397, 5.225432249291013, -3.0734996123935177]
+    positive = [
+        0.1809918507873442,
+        -0.17411593849928853,
+        0.04583973880528919,
+        -0.10099653101309751,
+        0.04735978651337529,
+    ]
+    negative = [
+        -0.9733954167499577,
+        -0.6432441214662872,
+        -0.5190608391074655,
+        0.09953693913627082,
+        -0.31851406064650645,
+    ]
+    case = loss_case(registered()["triplet"], [np.array([a]) for a in (anchor, positive, negative)])
+    given = case.gradient.copy()
+    given[0, 1] = -0.010131787004762761  # 1e-5 of its scale too much
+    assert names(case.check(case.gradient)) == ["OK"] * 5
+    assert names(case.check(given))[1] != "OK"
+
+
+def test_at_a_jump_the_derivative_is_infinite_and_no_slope_beside_it_is_one_of_a_kink() -> None:
+    assert names(one(lambda x: np.where(x > 0, 1.0, 0.0), [0.0, 0.0], [0.0, 1e-3])) == ["UNDEFINED"] * 2
+
+
 # --- each guard, taken away ---
-
-
-def far_tail() -> int:
-    """A gradient of 0 seven units from the bottom of a well of width 1, at x = 3e5, passes."""
-    x = np.array([3e5 + 7.0, 3e5 - 7.0])
-    found = one(lambda at: -np.expm1(-((at - 3e5) ** 2) / 2), x, [0.0, 0.0])
-    return int((found.verdict == Verdict.OK).sum())
 
 
 def oscillation() -> int:
@@ -461,6 +508,43 @@ def missed(name: str) -> Callable[[], int]:
     return count
 
 
+def hidden_wells() -> int:
+    """Gradients of 0 within a well of width 1e-6 at 1e3, over which the first step jumps."""
+    loss = lossctl.get_loss("tukey_biweight:c=1e-6")
+    away = 10.0 ** np.linspace(-13, -8, 400)
+    pred = 1e3 + 1e-6 - away
+    case = loss_case(loss, [pred, np.full(400, 1e3)])
+    return score(case, 0 * case.gradient, case.check(0 * case.gradient)).missed
+
+
+def tails_of_a_jump() -> int:
+    """Gradients off by 1e-5 of their scale in the tail of tanh(10⁹·r), taken for slopes of a kink."""
+    r = np.linspace(1.5e-8, 3e-8, 2000)
+    x, t = 1e4 + r, np.full(2000, 1e4)
+    case = Case(
+        lambda rows, at: np.tanh(1e9 * (at[:, 0] - (t if rows is None else t[rows]))),
+        x[:, None],
+        (1e9 / np.cosh(1e9 * (x - t)) ** 2)[:, None],
+        x,
+        -np.inf,
+        np.inf,
+    )
+    found = case.check(0 * case.gradient)
+    off = np.abs(case.gradient) > 1e-5 * found.scale
+    return int((off & (found.verdict == Verdict.KINK)).sum())
+
+
+def alarms(spec: str) -> Callable[[], int]:
+    """False alarms at drawn points."""
+
+    def count() -> int:
+        loss = lossctl.get_loss(spec)
+        case = loss_case(loss, sampled(loss, 2000, 0))
+        return int((case.check(case.gradient).verdict == Verdict.WRONG).sum())
+
+    return count
+
+
 def not_caught(name: str) -> Callable[[], int]:
     """Gradients off by 1e-5 of their scale that are not called wrong, beyond one in a hundred."""
 
@@ -476,23 +560,26 @@ def not_caught(name: str) -> Callable[[], int]:
 @pytest.mark.parametrize(
     ("module", "constant", "value", "failures"),
     [
-        (differences, "FIRST", 2.0**-10, far_tail),
         (differences, "FIRST", 2.0**-30, not_caught("cauchy")),
-        (differences, "ULPS", 0.0, missed("log cosh")),
+        (differences, "ULPS", 0.0, missed("geman")),
         (differences, "_BESIDE", 0.5, beside_edges("kl_divergence", 0.007)),
-        (verdicts, "_STREAK", 1, oscillation),
-        (verdicts, "_SLOWEST", 0.0, never_at_rest),
-        (verdicts, "_SCALES", 0, hidden_by_the_first_step),
-        (verdicts, "_UNCERTAIN", 40.0, missed("sin of 1000·x")),
-        (verdicts, "_DOWN", 2, not_caught("cauchy")),
-        (verdicts, "_UP", 1, beside_edges("sparse_categorical_cross_entropy", 0.01)),
-        (verdicts, "_NEAR", 0.0, beside_edges("kl_divergence", 0.006)),
+        (descent, "STREAK", 1, oscillation),
+        (descent, "_SLOWEST", 0.0, never_at_rest),
+        (scales, "_SCALES", 0, hidden_by_the_first_step),
+        (descent, "_UNCERTAIN", 40.0, missed("sin of 1000·x")),
+        (descent, "_DOWN", 2, not_caught("cauchy")),
+        (descent, "_UP", 1, beside_edges("sparse_categorical_cross_entropy", 0.01)),
+        (descent, "_NEAR", 0.0, beside_edges("kl_divergence", 0.006)),
+        (glances, "ROUGH", 1e300, hidden_wells),
+        (glances, "_LEAST", 1e300, alarms("ramsay:a=1e6")),
+        (glances, "_ASKEW", 1.0, alarms("renyi:alpha=1e-6")),
+        (sides, "_GROWS", 1e300, tails_of_a_jump),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_without_its_guard_the_check_fails_as_it_once_did(module, constant, value, failures, monkeypatch) -> None:
     assert failures() == 0
-    monkeypatch.setattr(module, constant, value)
-    if hasattr(verdicts, constant):
-        monkeypatch.setattr(verdicts, constant, value)
+    for user in (module, descent, glances):
+        if user is module or (constant.isupper() and not constant.startswith("_") and hasattr(user, constant)):
+            monkeypatch.setattr(user, constant, value)
     assert failures() > 0

@@ -11,8 +11,8 @@ from lossctl.cli.options import Compute, Data, Option, Output, flat
 from lossctl.report import Report
 
 if TYPE_CHECKING:
-    from lossctl.gradients import GradCheck
     from lossctl.kernels.spec import Loss
+    from lossctl.outcomes import GradCheck
     from lossctl.points import Gradient
     from lossctl.sources.aligned import Dataset
 
@@ -75,10 +75,11 @@ def gradcheck(
     from lossctl.cli.losses import bind
     from lossctl.cli.output import format_of, save_array, style_of
     from lossctl.errors import UsageError
-    from lossctl.gradients import check_on, check_points, from_logits, swept
+    from lossctl.gradients import check_on, check_points, from_logits
     from lossctl.kernels.registry import registered
     from lossctl.report.checks import checked
     from lossctl.sources.stream import read_once
+    from lossctl.sweeps import swept
 
     style_of(output)
     workers = workers_of(how, output)

@@ -7,10 +7,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from lossctl.gradients import GradCheck, Swept
+from lossctl.outcomes import GradCheck
 from lossctl.report import Cell, Column, Report, Table
 from lossctl.slopes import Slopes
 from lossctl.sources.aligned import Dataset
+from lossctl.sweeps import Swept
 from lossctl.verdicts import Verdict
 
 _BAR = 40  # characters of the longest bar of a sweep

@@ -39,25 +39,57 @@ def advised(
     with workers.on(data) as executor:
         summaries, traits = watched(data, jobs, policy, executor)
     results = [make_result(loss, summary, reduction) for loss, summary in zip(losses, summaries, strict=True)]
-    return results, list(advice(data, jobs, policy, traits)) if traits else []
+    return results, list(advice(data, jobs, policy, traits))
 
 
-def advice(data: Dataset, jobs: Sequence[Job], policy: Policy, traits: Traits) -> Iterator[str]:
-    """What the inputs as a whole betray, a line each, the cure at its end."""
-    if traits.rows >= _FEW:
+def advice(data: Dataset, jobs: Sequence[Job], policy: Policy, traits: Sequence[Traits]) -> Iterator[str]:
+    """What the inputs as a whole betray, a line each, the cure at its end.
+
+    Args:
+        data: the inputs.
+        jobs: all losses that are computed of them: what one is not for may be what another is for.
+        policy: what the engine does.
+        traits: what the inputs of each job look like.
+    """
+    if traits and traits[0].rows >= _FEW:
         yield from _swapped(data, jobs, traits)
         yield from _of_predictions(jobs, traits)
         yield from _of_targets(jobs, policy, traits)
-        yield from _narrowed(data, jobs, traits)
-        yield from _repeated(data, traits)
+        yield from _narrowed(jobs, traits)
+        yield from _repeated(data, traits[0])
 
 
-def _of_predictions(jobs: Sequence[Job], traits: Traits) -> Iterator[str]:
-    if traits.constant is not None:
+def advice_on_models(
+    data: Dataset,
+    jobs: Sequence[Sequence[Job]],
+    policy: Policy,
+    traits: Sequence[Sequence[Traits]],
+    names: Sequence[str],
+) -> list[str]:
+    """The same of several sets of predictions: what is not true of all of them with the name of the one.
+
+    Args:
+        data: the inputs.
+        jobs: for each model all losses.
+        policy: what the engine does.
+        traits: what the inputs of each job look like.
+        names: what the models are called.
+    """
+    own = [list(advice(data, some, policy, seen)) for some, seen in zip(jobs, traits, strict=True)]
+    lines = [
+        line if all(line in others for others in own) else f"{name}: {line}"
+        for name, told in zip(names, own, strict=True)
+        for line in told
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def _of_predictions(jobs: Sequence[Job], traits: Sequence[Traits]) -> Iterator[str]:
+    if any(seen.constant is not None for seen in traits):
         yield "every prediction is the same: is it the right column?"
         return
-    scored = [job.loss for job in jobs if _takes_scores(job.loss)]
-    if traits.unit and scored:
+    scored = [job.loss for job, seen in zip(jobs, traits, strict=True) if seen.unit and _takes_scores(job.loss)]
+    if scored:
         loss = scored[0]
         takers = [other.name for other in registered().values() if other.from_logits == loss.name]
         cure = f"? {takers[0]} takes those" if takers else "?"
@@ -73,20 +105,20 @@ def _takes_scores(loss: Loss) -> bool:
     return pred == "Real" and (named or (others == ["Sign"] and axis_of(loss).name == "margin"))
 
 
-def _of_targets(jobs: Sequence[Job], policy: Policy, traits: Traits) -> Iterator[str]:
+def _of_targets(jobs: Sequence[Job], policy: Policy, traits: Sequence[Traits]) -> Iterator[str]:
     kinds = [[i.kind.name for i in job.loss.inputs] for job in jobs]
     plain = [job.loss.name for job, kind in zip(jobs, kinds, strict=True) if kind == ["Real", "Real"]]
-    if traits.target_codes == _BOTH and len(plain) == len(jobs):
+    if traits[0].target_codes == _BOTH and len(plain) == len(jobs):
         brier = "; of probabilities, mse is the Brier score" if "mse" in plain else ""
         yield (
             f"{plain[0]} is a loss for quantities, and every target is 0 or 1: for two classes there is bce, "
             f"or bce_with_logits for scores{brier}"
         )
-    for job, kind in zip(jobs, kinds, strict=True):
+    for job, kind, seen in zip(jobs, kinds, traits, strict=True):
         classes = job.dims.get("classes", 0)
         labelled = "target" in policy.labelled
-        enough = traits.rows * job.per_row >= _PER_CLASS * classes
-        if kind[1:2] == ["Label"] and traits.without_zero and not labelled and classes > 1 and enough:
+        enough = seen.rows * job.per_row >= _PER_CLASS * classes
+        if kind[1:2] == ["Label"] and seen.without_zero and not labelled and classes > 1 and enough:
             yield (
                 f"no target is class 0, though {classes} columns are classes 0 to {classes - 1}: "
                 f"labels that start at 1 want --labels {_from_one(classes)}"
@@ -98,13 +130,13 @@ def _from_one(classes: int) -> str:
     return ",".join(map(str, range(1, classes + 1))) if classes < 5 else f"1,2,…,{classes}"
 
 
-def _swapped(data: Dataset, jobs: Sequence[Job], traits: Traits) -> Iterator[str]:
+def _swapped(data: Dataset, jobs: Sequence[Job], traits: Sequence[Traits]) -> Iterator[str]:
     """By their names, or since a target is what was observed: 0 and 1 in PREDS, what lies between in TARGETS."""
     if "target" not in data.places or all(len(job.loss.inputs) < 2 for job in jobs):
         return
-    pred, target = (_names(data, role) for role in ("pred", "target"))
+    pred, target = (_names(data, role) for role in (jobs[0].roles[0], "target"))
     by_name = _called(pred, _TRUE, _PREDICTED) and _called(target, _PREDICTED, _TRUE)
-    by_value = traits.codes == _BOTH and traits.target_unit and traits.target_codes is None
+    by_value = any(seen.codes == _BOTH and seen.target_unit and seen.target_codes is None for seen in traits)
     one_number = all(not i.kind.core for job in jobs for i in job.loss.inputs)
     if by_name:
         yield f"predictions come first, and PREDS is {pred}, TARGETS {target}: are they swapped?"
@@ -125,13 +157,15 @@ def _names(data: Dataset, role: str) -> str:
     return ": ".join(filter(None, (os.path.basename(where), column[0] if column else ""))).lower()
 
 
-def _narrowed(data: Dataset, jobs: Sequence[Job], traits: Traits) -> Iterator[str]:
-    if traits.narrow:
-        digits = np.finfo(traits.narrow).precision
-        yield (
-            f"the data are {traits.narrow}, of {digits} digits, and predictions and targets agree in nearly all of "
-            f"them: {jobs[0].loss.name} is mostly rounding; subtract a common offset, or write float64"
-        )
+def _narrowed(jobs: Sequence[Job], traits: Sequence[Traits]) -> Iterator[str]:
+    for job, seen in zip(jobs, traits, strict=True):
+        if seen.narrow:
+            digits = np.finfo(seen.narrow).precision
+            yield (
+                f"the data are {seen.narrow}, of {digits} digits, and predictions and targets agree in nearly all of "
+                f"them: {job.loss.name} is mostly rounding; subtract a common offset, or write float64"
+            )
+            return
 
 
 def _repeated(data: Dataset, traits: Traits) -> Iterator[str]:

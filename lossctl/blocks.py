@@ -123,8 +123,10 @@ class Grouping:
         if self.per_row == 1:
             return values
         if self.index is None:
-            return np.asarray(np.ascontiguousarray(values).reshape(-1, self.per_row).sum(axis=1))
-        first = np.unique(self.index // self.per_row, return_index=True)[1]
+            first = np.arange(0, len(values), self.per_row)
+        else:
+            first = np.unique(self.index // self.per_row, return_index=True)[1]
+        # Not the sum over an axis: it rounds in another order, and a row would cost less where another one has a gap.
         return np.add.reduceat(values, first)
 
 

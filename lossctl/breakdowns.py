@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,12 +14,16 @@ from lossctl.distribution import Distribution, distribution
 from lossctl.engine import stream
 from lossctl.groups import By, Label, added, check_groups, grouped, in_order
 from lossctl.jobs import Job, Policy, make_job
+from lossctl.kernels.kinds import Array
 from lossctl.kernels.spec import Loss
+from lossctl.measures import evaluated, kept
+from lossctl.piles import ranked
 from lossctl.result import Result, make_result
-from lossctl.samples import Chosen, Costs, choose, costs, evaluated, foremost, summed
+from lossctl.samples import Chosen, choose, costs, foremost, rank_key
 from lossctl.sources.aligned import Dataset
-from lossctl.spool import Spool
-from lossctl.summary import Extreme, Summary
+from lossctl.spool import Record, Spool
+from lossctl.summary import Summary
+from lossctl.traits import Traits, traits_of
 from lossctl.workers import Workers
 
 # Output columns that are told of without being asked for: as many as a screen holds.
@@ -38,7 +42,9 @@ class Wanted:
         groups: how many of the worst groups to show; None: what there is room for.
         every: every sample.
         losses: the loss of every sample, and nothing else of it.
+        ranked: of every sample or its loss those first that add most, instead of in the order of rows.
         shown: the roles of columns to show beside each sample.
+        traits: what the inputs look like.
     """
 
     top: int = 0
@@ -48,7 +54,9 @@ class Wanted:
     groups: int | None = None
     every: bool = False
     losses: bool = False
+    ranked: bool = False
     shown: tuple[str, ...] = ()
+    traits: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class Every:
     like: Chosen
 
     def parts(self) -> Iterator[Chosen]:
-        """All of them in the order of rows, any number of times."""
+        """All of them in their order, any number of times."""
         return (self.like.like(record) for record in self.spool.records())
 
 
@@ -78,7 +86,8 @@ class Breakdown:
         distribution: None, too, where the sum is NaN.
         groups: their sums by label.
         every: every sample.
-        losses: the row and the loss of every sample, on disk.
+        losses: the row, the loss and the part of every sample, on disk.
+        traits: what the inputs look like.
     """
 
     result: Result
@@ -93,6 +102,7 @@ class Breakdown:
     outputs: dict[Label, Summary] | None
     every: Every | None
     losses: Spool | None
+    traits: Traits | None
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,7 @@ class _Part:
     groups: tuple[dict[Label, Summary], ...]
     every: Chosen | None
     bare: tuple[np.ndarray, ...]
+    traits: Traits | None
 
 
 @dataclass(frozen=True)
@@ -120,9 +131,6 @@ class _Cut:
     def __call__(self, block: Block, job: Job) -> _Part:
         wanted, found = self.wanted, evaluated(block, job)
         samples = costs(job, found)
-        summary = _with_extremes(summed(samples), samples, block)
-        if found.elements.missing and block.policy.nan == "propagate":
-            summary = replace(summary, special=math.nan)
         top = None
         if wanted.top:
             order = foremost(samples.part, wanted.top, least=wanted.least)
@@ -132,11 +140,12 @@ class _Cut:
             every = choose(block, job, samples, np.arange(len(samples)), wanted.shown)
         losses: tuple[np.ndarray, ...] = ()
         if wanted.distribution:
-            plain = found.uniform and job.per_row == 1
             # Copies: weights are in a buffer that is used again.
-            losses = (samples.loss,) if plain else (samples.loss, np.array(samples.part), np.array(samples.share))
+            losses = (
+                (samples.loss,) if samples.plain else (samples.loss, np.array(samples.part), np.array(samples.share))
+            )
         return _Part(
-            summary,
+            kept(found, block, samples.sums),
             block.count,
             found.elements.weights is not None,
             bool(len(samples)) and bool(np.fmin.reduce(samples.part) < 0),
@@ -144,22 +153,9 @@ class _Cut:
             losses,
             tuple(grouped(block, job, found, by) for by in self.groupings),
             every,
-            (block.start + samples.index, samples.loss) if wanted.losses else (),
+            (block.start + samples.index, samples.loss, samples.part) if wanted.losses else (),
+            traits_of(block, job) if wanted.traits else None,
         )
-
-
-def _with_extremes(summary: Summary, samples: Costs, block: Block) -> Summary:
-    known = ~np.isnan(samples.loss) if summary.nans else slice(None)
-    losses = samples.loss[known]
-    if not len(losses):
-        return summary
-    rows = block.start + samples.index[known]
-    low, high = int(losses.argmin()), int(losses.argmax())
-    return replace(
-        summary,
-        low=Extreme(float(losses[low]), int(rows[low])),
-        high=Extreme(float(losses[high]), int(rows[high])),
-    )
 
 
 @dataclass
@@ -173,6 +169,7 @@ class _Kept:
     top: Chosen | None = None
     groups: tuple[dict[Label, Summary], ...] = ()
     like: Chosen | None = None
+    traits: Traits | None = None
 
 
 def break_down(data: Dataset, loss: Loss, policy: Policy, wanted: Wanted, workers: Workers) -> Breakdown:
@@ -196,47 +193,56 @@ def break_down(data: Dataset, loss: Loss, policy: Policy, wanted: Wanted, worker
     outputs = wanted.distribution and 1 < job.per_row <= _OUTPUTS
     if outputs:
         groupings.append(By("output"))
-    kept = _Kept(groups=tuple({} for _ in groupings))
+    so_far = _Kept(groups=tuple({} for _ in groupings))
     losses, every, bare = Spool(), Spool(), Spool()
     with losses:
         with workers.on(data) as executor:
             for (part,) in stream(data, [job], policy, _Cut(wanted, tuple(groupings)), executor):
-                _keep(kept, part, wanted, groupings)
+                _keep(so_far, part, wanted, groupings)
                 if part.losses:
                     losses.write(*part.losses)
                 if part.bare:
                     bare.write(*part.bare)
                 if part.every is not None:
-                    kept.like = part.every.take(np.arange(0))
+                    so_far.like = part.every.take(np.arange(0))
                     every.write(*part.every.arrays)
-        result = make_result(loss, kept.summary, "mean")
-        shares = not kept.negative
-        told = losses.rows and not math.isnan(kept.summary.special)
+        result = make_result(loss, so_far.summary, "mean")
+        shares = not so_far.negative
+        told = losses.rows and not math.isnan(so_far.summary.special)
         spread = distribution(losses, loss, shares=shares) if told else None
-    groups = [in_order(found) for found in kept.groups]
+    groups = [in_order(found) for found in so_far.groups]
+    if wanted.ranked:
+        every, bare = (ranked(spool, _rank) for spool in (every, bare))
     return Breakdown(
         result,
         job,
-        kept.rows,
-        kept.weighed,
-        kept.summary,
+        so_far.rows,
+        so_far.weighed,
+        so_far.summary,
         shares,
-        kept.top,
+        so_far.top,
         spread,
         groups[0] if wanted.by is not None else None,
         groups[-1] if outputs else None,
-        Every(every, kept.like) if kept.like is not None else None,
+        Every(every, so_far.like) if so_far.like is not None else None,
         bare if wanted.losses else None,
+        so_far.traits,
     )
 
 
-def _keep(kept: _Kept, part: _Part, wanted: Wanted, groupings: Sequence[By]) -> None:
-    kept.summary += part.summary
-    kept.rows += part.rows
-    kept.weighed |= part.weighed
-    kept.negative |= part.negative
+def _rank(record: Record) -> Array:
+    """Where a row of ``every`` or ``bare`` belongs among those that are ranked by their part of the sum."""
+    return rank_key(record[2], least=False)
+
+
+def _keep(so_far: _Kept, part: _Part, wanted: Wanted, groupings: Sequence[By]) -> None:
+    so_far.summary += part.summary
+    so_far.rows += part.rows
+    so_far.weighed |= part.weighed
+    so_far.negative |= part.negative
+    so_far.traits = so_far.traits + part.traits if so_far.traits and part.traits else part.traits
     if part.top is not None:
-        both = part.top if kept.top is None else kept.top + part.top
-        kept.top = both.take(foremost(both.part, wanted.top, least=wanted.least))
-    for by, total, groups in zip(groupings, kept.groups, part.groups, strict=True):
+        both = part.top if so_far.top is None else so_far.top + part.top
+        so_far.top = both.take(foremost(both.part, wanted.top, least=wanted.least))
+    for by, total, groups in zip(groupings, so_far.groups, part.groups, strict=True):
         added(total, groups, by.where)

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from lossctl.errors import UsageError, number
-from lossctl.kernels.kinds import Array, Dims
+from lossctl.kernels.kinds import Array, Dims, Kind
 from lossctl.kernels.spec import Loss
 
 # Odd, so that the middle of a symmetric range, where most kinks are, is one of the points.
@@ -148,11 +148,8 @@ def _of_classes(loss: Loss) -> Axis:
 
     def inputs(x: Array, target: float = 1.0) -> list[Array]:
         rest = np.zeros_like(x) if scores else (1.0 - x) / others
-        pred = np.stack([x, *[rest] * others], axis=1)
-        if kind.domain.high <= 0.0:
-            with np.errstate(divide="ignore"):
-                pred = np.log(pred)
-        row = np.array([target, *[(1.0 - target) / others] * others])
+        pred = _as(kind, np.stack([x, *[rest] * others], axis=1))
+        row = _as(loss.inputs[1].kind, np.array([target, *[(1.0 - target) / others] * others]))
         truth = np.tile(row, (len(x), 1)) if loss.inputs[1].kind.core else np.zeros(len(x))
         return [pred, truth, *_others(loss, len(x))]
 
@@ -165,6 +162,12 @@ def _of_classes(loss: Loss) -> Axis:
     # Some distances of distributions are infinite where the target rules a class out.
     soft = partial(inputs, target=_SOFT)
     return replace(axis, name=f"probability of the first class, {_SOFT:g} in the target", inputs=soft)
+
+
+def _as(kind: Kind, rows: Array) -> Array:
+    """Probabilities as their logarithms, where the kind is of those."""
+    with np.errstate(divide="ignore"):
+        return np.log(rows) if kind.domain.high <= 0.0 else rows
 
 
 def _against(loss: Loss, target: float) -> Callable[[Array], list[Array]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +13,7 @@ from lossctl.kernels.kinds import Array
 from lossctl.kernels.spec import Loss
 from lossctl.quantiles import order_statistics, spot
 from lossctl.spool import Spool
-from lossctl.summary import Summary, exact, exact_sum, ratio
+from lossctl.summary import Summary, exact, exact_sum, ratio, summed
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 TAILS = (0.01, 0.1)
@@ -148,17 +148,8 @@ def _sums(part: Array, share: Array | None, taken: np.ndarray) -> Summary:
     """The sums of those taken. The others are made zeros: they would take longer to leave out."""
     chosen = np.where(taken, part, 0.0)
     n = int(np.count_nonzero(taken))
-    total = float(np.add.reduce(chosen))
     weight = exact(float(n)) if share is None else exact_sum(np.where(taken, share, 0.0))
-    if math.isfinite(total):
-        return Summary(elements=n, total=exact(total), weight=weight)
-    finite = np.isfinite(chosen)
-    return Summary(
-        elements=n,
-        total=exact_sum(chosen[finite]),
-        weight=weight,
-        special=0.0 if finite.all() else float(np.add.reduce(chosen[~finite])),
-    )
+    return replace(summed(chosen, chosen, weight), elements=n)
 
 
 def _carried(part: Summary, whole: Summary) -> float | None:

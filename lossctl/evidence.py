@@ -12,9 +12,9 @@ from lossctl.errors import DataError
 from lossctl.executor import Executor
 from lossctl.kernels.kinds import Array
 from lossctl.kernels.spec import Loss
-from lossctl.resamples import MOST, interval, resampled
+from lossctl.resamples import MOST, freedom, interval, resampled
 from lossctl.spool import Spool
-from lossctl.summary import exact, exact_sum, ratio, rounded
+from lossctl.summary import Summary, exact, exact_sum, rounded, summed
 
 LEVEL = 0.95
 # Above this many samples Wilcoxon's test ranks so many of them, chosen at random: ranks are made in memory, and
@@ -85,41 +85,50 @@ def fitted(records: Records, model: int) -> Fit:
     Raises:
         DataError: there is nothing to divide by.
     """
-    total, weight, special = 0, 0, 0.0
+    total = Summary()
     for record in records:
         part = record.parts[model]
-        finite = np.isfinite(part)
-        total += exact_sum(part if finite.all() else part[finite])
-        special += float(part[~finite].sum())
-        weight += exact_sum(record.shares[model]) if record.shares else exact(float(len(part)))
-    if not weight:
+        weight = exact_sum(record.shares[model]) if record.shares else exact(float(len(part)))
+        total += summed(part, part, weight)
+    if not total.weight:
         raise DataError(f"{records.loss.name}: the denominator is 0: there is nothing to divide by")
-    return Fit(records.loss, ratio(total, weight) if special == 0.0 else special, rounded(weight))
+    return Fit(records.loss, total.mean, rounded(total.weight))
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Σz² of each model's own value; Σz² and Σz³ of its difference to the first. z is the influence of a sample."""
+    """Σz² of each model's own value, and of its difference to the first. z is the influence of a sample.
+
+    ``freedom``: the degrees of freedom that the second has.
+    """
 
     own: list[float]
     squares: list[float]
-    cubes: list[float]
+    freedom: list[float]
 
 
 def moments(records: Records, fits: Sequence[Fit]) -> Moments:
     """The moments of influences: how far the value moves with a sample, (L − mean·W)/ΣW, on the loss's own scale."""
-    found = Moments(*([0.0] * len(fits) for _ in range(3)))
+    own, squares, fourths = ([0.0] * len(fits) for _ in range(3))
+    for influences in _influences(records, fits):
+        for i, z in enumerate(influences):
+            apart = z - influences[0]
+            own[i] += float(np.add.reduce(z * z))
+            squares[i] += float(np.add.reduce(apart * apart))
+    for influences in _influences(records, fits):
+        for i, z in enumerate(influences):
+            u = (z - influences[0]) / math.sqrt(squares[i] or 1.0)  # so scaled that its fourth power is not 0
+            fourths[i] += float(np.add.reduce(u**4))
+    return Moments(own, squares, [freedom(fourth, records.rows) for fourth in fourths])
+
+
+def _influences(records: Records, fits: Sequence[Fit]) -> Iterator[list[Array]]:
+    """The influence of each sample of a record, on each model."""
     for record in records:
-        first = np.zeros(len(record))
-        for i, fit in enumerate(fits):
-            share = record.shares[i] if record.shares else 1.0
-            z = (record.parts[i] - fit.mean * share) * fit.slope
-            first = z if i == 0 else first
-            apart = z - first
-            found.own[i] += float(np.add.reduce(z * z))
-            found.squares[i] += float(np.add.reduce(apart * apart))
-            found.cubes[i] += float(np.add.reduce(apart * apart * apart))
-    return found
+        shares: Sequence[Array | float] = record.shares or [1.0] * len(fits)
+        yield [
+            (part - fit.mean * share) * fit.slope for fit, part, share in zip(fits, record.parts, shares, strict=True)
+        ]
 
 
 def error_of(squares: float, n: int) -> float | None:
@@ -148,8 +157,12 @@ def bounds(
     for i in range(1, models):
         apart = means[i - 1] if linear else _on_scale(fits[i], means[i]) - _on_scale(fits[0], means[0])
         apart = apart[np.isfinite(apart)]
-        influence = spread.squares[i], spread.cubes[i]
-        found.append(interval(fits[i].value - fits[0].value, apart, influence, LEVEL) if len(apart) else (None, None))
+        if not spread.squares[i]:  # the two differ by the same on every sample
+            found.append((fits[i].value - fits[0].value,) * 2)
+        elif len(apart):
+            found.append(interval(apart, n, spread.freedom[i], LEVEL))
+        else:
+            found.append((None, None))
     return found
 
 

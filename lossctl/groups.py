@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,10 +13,11 @@ import numpy.typing as npt
 from lossctl.blocks import Block
 from lossctl.errors import DataError, UsageError
 from lossctl.jobs import Job
-from lossctl.kernels.kinds import CLASSES, Array
-from lossctl.samples import Evaluated, cells
+from lossctl.kernels.kinds import CLASSES
+from lossctl.measures import Evaluated
+from lossctl.samples import cells
 from lossctl.sources.grammar import NUMBER
-from lossctl.summary import Spread, Summary, exact, exact_sum
+from lossctl.summary import Spread, Summary, exact, summed
 
 Label: TypeAlias = str | float  # text as a file has it, or a number; NaN is the text "nan"
 Codes: TypeAlias = npt.NDArray[np.intp]
@@ -62,7 +63,8 @@ def grouped(block: Block, job: Job, found: Evaluated, by: By) -> dict[Label, Sum
     labels, codes = _coded(block, job, found, by)
     order = np.argsort(codes.astype(np.uint16) if len(labels) <= _SHORT else codes, kind="stable")
     codes = codes[order]
-    values, part, share = found.values[order], found.parts[order], found.scale[order]
+    values, part, share = found.values[order], found.parts[order], found.shares[order]
+    weights = None if found.elements.weights is None else found.elements.weights[order]
     begins = np.flatnonzero(np.diff(codes, prepend=-1))
     elements = np.diff(begins, append=len(codes))
     firsts, odd = begins, ~np.isfinite(np.add.reduceat(part, begins))
@@ -86,25 +88,12 @@ def grouped(block: Block, job: Job, found: Evaluated, by: By) -> dict[Label, Sum
         own = Spread(n, lost, amount, *spread)
         if odd[i]:
             one = slice(int(begins[i]), int(begins[i]) + count)
-            groups[label] = _odd(values[one], found.parts[order[one]], n, exact(amount), own)
+            own_weights = None if weights is None else weights[one]
+            sums = summed(values[one], found.parts[order[one]], exact(amount), own_weights)
+            groups[label] = replace(sums, samples=n, spread=own)
         else:
             groups[label] = Summary(samples=n, elements=count, total=exact(lost), weight=exact(amount), spread=own)
     return groups
-
-
-def _odd(values: Array, parts: Array, samples: int, weight: int, spread: Spread) -> Summary:
-    """What is kept of a group in which a loss is not finite, or the sum no double."""
-    finite = np.isfinite(values)
-    return Summary(
-        samples=samples,
-        elements=len(values),
-        infinite=int(np.count_nonzero(np.isinf(values))),
-        nans=int(np.count_nonzero(np.isnan(values))),
-        total=exact_sum(parts[finite]),
-        weight=weight,
-        special=0.0 if finite.all() else float(np.add.reduce(values[~finite])),
-        spread=spread,
-    )
 
 
 def _coded(block: Block, job: Job, found: Evaluated, by: By) -> tuple[list[Label], Codes]:

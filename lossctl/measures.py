@@ -3,101 +3,121 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from lossctl.blocks import Block, Grouping
+from lossctl.blocks import Block, Elements
 from lossctl.jobs import Job
 from lossctl.kernels.kinds import Array
-from lossctl.summary import Extreme, Spread, Summary, exact, exact_sum
+from lossctl.summary import Extreme, Spread, Summary, exact, exact_sum, summed
 
 
-def summarise(block: Block, job: Job) -> Summary:
-    """What is kept of one loss over one block."""
-    policy, elements = block.policy, block.elements(job)
-    special = math.nan if elements.missing and policy.nan == "propagate" else 0.0
+@dataclass(slots=True)  # made for every block, and so is the next one
+class Evaluated:
+    """The elements of a block that count: the loss of each, its part of the sum, its share of the denominator.
+
+    ``scale`` is None where each share is 1.
+    """
+
+    elements: Elements
+    values: Array
+    parts: Array
+    scale: Array | None
+
+    @property
+    def index(self) -> npt.NDArray[np.intp]:
+        """Which they are among all elements of the block."""
+        index = self.elements.rows.index
+        return np.arange(len(self.values)) if index is None else index
+
+    @property
+    def shares(self) -> Array:
+        """The share of each, also where all are 1."""
+        return np.ones(len(self.values)) if self.scale is None else self.scale
+
+
+def evaluated(block: Block, job: Job) -> Evaluated:
+    """The loss of each element of a block."""
+    elements = block.elements(job)
     if not len(elements):
-        return Summary(missing=elements.missing, special=special, ignored=elements.ignored)
-    arrays, weights, rows = elements.arrays, elements.weights, elements.rows
+        return Evaluated(elements, np.empty(0), np.empty(0), None)
+    arrays, weights = elements.arrays, elements.weights
     values = job.loss.evaluate(*arrays)[0]
     denominator = job.loss.denominator
     amounts = None if denominator is None else denominator(*arrays, **job.loss.params)
     scale = weights if amounts is None else amounts if weights is None else amounts * weights
-    parts = values if weights is None else values * weights
-    total = float(np.add.reduce(parts))
-    odd = None if math.isfinite(total) else _odd(values, parts)
-    kept = Summary(
-        samples=rows.kept,
-        elements=len(values),
+    return Evaluated(elements, values, values if weights is None else values * weights, scale)
+
+
+@dataclass(slots=True)
+class Rowwise:
+    """What the elements of each sample add up to: ``part`` of the sum, ``share`` of the denominator (None: 1).
+
+    ``loss`` is the mean over its elements.
+    """
+
+    part: Array
+    share: Array | None
+    loss: Array
+
+
+def rowwise(found: Evaluated) -> Rowwise:
+    """What the samples of a block cost."""
+    rows, weights = found.elements.rows, found.elements.weights
+    if rows.per_row == 1 or not len(found.values):
+        return Rowwise(found.parts, found.scale, found.values)
+    ones = np.ones(len(found.values))
+    part, share = rows.sums(found.parts), rows.sums(ones if found.scale is None else found.scale)
+    return Rowwise(part, share, part / rows.sums(ones if weights is None else weights))
+
+
+def summarise(block: Block, job: Job) -> Summary:
+    """What is kept of one loss over one block."""
+    found = evaluated(block, job)
+    return kept(found, block, rowwise(found) if block.policy.detail else None)
+
+
+def kept(found: Evaluated, block: Block, samples: Rowwise | None) -> Summary:
+    """The sums of a block and, where its samples are given, their standard error and extremes."""
+    elements = found.elements
+    special = math.nan if elements.missing and block.policy.nan == "propagate" else 0.0
+    if not len(elements):
+        return Summary(missing=elements.missing, special=special, ignored=elements.ignored)
+    weight = exact(float(len(elements))) if found.scale is None else exact_sum(found.scale)
+    sums = summed(found.values, found.parts, weight, elements.weights)
+    summary = replace(
+        sums,
+        samples=elements.rows.kept,
         missing=elements.missing,
-        infinite=odd.infinite if odd else 0,
-        nans=odd.nans if odd else 0,
-        total=odd.total if odd else exact(total),
-        weight=exact(float(len(values))) if scale is None else exact_sum(scale),
-        special=odd.special + special if odd else special,
+        special=sums.special + special,
         ignored=elements.ignored,
     )
-    if not policy.detail:
-        return kept
-    if scale is None and rows.per_row == 1 and not kept.nans:
-        return _plain_detail(kept, values, total, rows)
-    return _with_detail(kept, parts, weights, scale, rows)
+    if samples is None:
+        return summary
+    total = sums.sum if elements.rows.per_row == 1 else float(np.add.reduce(samples.part))
+    low, high, top = _extremes(found, samples, sums.special)
+    return replace(summary, spread=Spread.of(samples.part, samples.share, total), low=low, high=high, top=top)
 
 
-def _odd(values: Array, parts: Array) -> Summary:
-    """The sums of a block in which a loss is not finite, or its sum no double."""
-    finite = np.isfinite(values)
-    return Summary(
-        infinite=int(np.count_nonzero(np.isinf(values))),
-        nans=int(np.count_nonzero(np.isnan(values))),
-        total=exact_sum(parts[finite]),
-        special=float(np.add.reduce(values[~finite])) if not finite.all() else 0.0,
-    )
+def _extremes(
+    found: Evaluated, samples: Rowwise, special: float
+) -> tuple[Extreme, Extreme, Extreme] | tuple[None, None, None]:
+    """The least loss, the greatest, and the greatest part. NaN, which is told by its number, is none of them."""
+    loss, part, rows = samples.loss, samples.part, found.elements.rows
+    known = None
+    if special != 0.0:
+        known = np.flatnonzero(~np.isnan(loss))
+        if not len(known):
+            return None, None, None
+        loss, part = loss[known], part[known]
 
+    def extreme(values: Array, at: int) -> Extreme:
+        # + 0.0: a loss of -0.0 reads 0
+        return Extreme(float(values[at]) + 0.0, rows.number(at if known is None else int(known[at])))
 
-def _plain_detail(kept: Summary, values: Array, total: float, rows: Grouping) -> Summary:
-    """Standard error and extremes where each element is a sample and counts once: in half the passes."""
-    n = len(values)
-    low, high = int(values.argmin()), int(values.argmax())
-    off = values - total / n
-    off *= off
-    least, most = float(values[low]) + 0.0, float(values[high]) + 0.0  # + 0.0: a loss of -0.0 reads 0
-    first, last = Extreme(least, rows.number(low)), Extreme(most, rows.number(high))
-    return replace(
-        kept,
-        spread=Spread(n, total, float(n), float(np.add.reduce(off)), 0.0, float(n)),
-        low=first,
-        high=last,
-        # of equals the one that comes first
-        top=min(first, last, key=lambda e: (-abs(e.value), e.row)),
-    )
-
-
-def _with_detail(kept: Summary, parts: Array, weights: Array | None, scale: Array | None, rows: Grouping) -> Summary:
-    """Standard error and extremes, of samples: what the elements of a row add up to."""
-    ones = np.ones(len(parts))
-    lost, share = rows.sums(parts), rows.sums(ones if scale is None else scale)
-    plain = weights is None and rows.per_row == 1
-    means = lost if plain else lost / rows.sums(ones if weights is None else weights)
-    total, weight = float(np.add.reduce(lost)), float(np.add.reduce(share))
-    off = lost - (total / weight if weight else 0.0) * share
-    spread = Spread(
-        len(lost),
-        total,
-        weight,
-        float(np.add.reduce(off * off)),  # NaN where a loss is infinite, which is told as unknown
-        0.0 if scale is None and rows.per_row == 1 else float(np.add.reduce(off * share)),
-        float(np.add.reduce(share * share)),
-    )
-    size = np.abs(lost)
-    if kept.nans:  # told by their number; the extremes are those of the others
-        means, size = np.where(np.isnan(means), means[~np.isnan(means)][:1].sum(), means), np.nan_to_num(size, nan=0.0)
-    low, high, top = (int(i) for i in (means.argmin(), means.argmax(), size.argmax()))
-    return replace(
-        kept,
-        spread=spread,
-        low=Extreme(float(means[low]) + 0.0, rows.number(low)),  # + 0.0: a loss of -0.0 reads 0
-        high=Extreme(float(means[high]) + 0.0, rows.number(high)),
-        top=Extreme(float(lost[top]), rows.number(top)),
-    )
+    low, high = extreme(loss, int(loss.argmin())), extreme(loss, int(loss.argmax()))
+    if samples.part is samples.loss:  # the greatest part is one of these: of equals the one that comes first
+        return low, high, min(low, high, key=lambda e: (-abs(e.value), e.row))
+    return low, high, extreme(part, int(np.abs(part).argmax()))

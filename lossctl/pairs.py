@@ -17,9 +17,11 @@ from lossctl.executor import Executor, Threads
 from lossctl.jobs import Job, Policy, make_job
 from lossctl.kernels.kinds import Array
 from lossctl.kernels.spec import Loss
-from lossctl.samples import Chosen, choose, costs, evaluated, foremost
+from lossctl.measures import evaluated
+from lossctl.samples import Chosen, choose, costs, foremost
 from lossctl.sources.aligned import Dataset
 from lossctl.spool import Spool
+from lossctl.traits import Traits, traits_of
 from lossctl.workers import Workers
 
 
@@ -40,6 +42,7 @@ class Difference:
         value: the difference of the losses.
         std_error: of the difference, from the spread of the paired differences of samples.
         low, high: its 95 % interval, by the bootstrap.
+        freedom: the degrees of freedom of its standard error, by the tails of the paired differences.
         p_t: of a paired t test, how likely so large a difference is by chance.
         p_wilcoxon: of Wilcoxon's signed-rank test.
         better, worse: the shares of samples of which its loss is less, and greater, than that of the first.
@@ -49,6 +52,7 @@ class Difference:
     std_error: float | None
     low: float | None
     high: float | None
+    freedom: float | None
     p_t: float | None
     p_wilcoxon: float | None
     better: float
@@ -65,7 +69,7 @@ class Comparison:
 
     Attributes:
         loss: which.
-        job: how a row splits into elements.
+        jobs: for each model how a row splits into elements.
         samples: those that count for every model.
         left_out: those that do for some.
         rows: those of the input.
@@ -74,10 +78,11 @@ class Comparison:
         scores: a model each.
         differences: each model but the first.
         apart: for each model, the samples on which models differ most: the same ones in the same order.
+        traits: for each model, what its inputs look like.
     """
 
     loss: Loss
-    job: Job
+    jobs: tuple[Job, ...]
     samples: int
     left_out: int
     rows: int
@@ -86,6 +91,7 @@ class Comparison:
     scores: tuple[Score, ...]
     differences: tuple[Difference, ...]
     apart: tuple[Chosen, ...]
+    traits: tuple[Traits, ...]
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,7 @@ class _Priced:
         plain: whether each is one element and counts once.
         weighed: whether they have weights.
         rows: those of the block.
+        traits: what the inputs look like.
     """
 
     samples: Chosen
@@ -105,6 +112,7 @@ class _Priced:
     plain: bool
     weighed: bool
     rows: int
+    traits: Traits
 
 
 @dataclass(frozen=True)
@@ -117,10 +125,9 @@ class _Price:
         found = evaluated(block, job)
         samples = costs(job, found)
         every = np.arange(len(samples))
-        plain = found.uniform and job.per_row == 1
         weighed = found.elements.weights is not None
         chosen = choose(block, job, samples, every, self.shown)
-        return _Priced(chosen, samples.elements, plain, weighed, block.count)
+        return _Priced(chosen, samples.elements, samples.plain, weighed, block.count, traits_of(block, job))
 
 
 @dataclass
@@ -136,10 +143,13 @@ class _Paired:
     counted: int = 0
     weighed: bool = False
     apart: tuple[Chosen, ...] = ()
+    traits: tuple[Traits, ...] = ()
 
     def add(self, priced: Sequence[_Priced], top: int) -> None:
         """Another block."""
         self.rows += priced[0].rows
+        new = tuple(p.traits for p in priced)
+        self.traits = tuple(a + b for a, b in zip(self.traits, new, strict=True)) if self.traits else new
         self.counted += len(np.unique(np.concatenate([p.samples.rows for p in priced])))
         self.weighed |= priced[0].weighed
         chosen = _in_common(priced)
@@ -161,21 +171,9 @@ def _in_common(priced: Sequence[_Priced]) -> list[Chosen]:
         np.array_equal(p.elements, first.elements) for p in priced
     ):
         return [p.samples for p in priced]
-    ids = [set(zip(p.samples.rows.tolist(), p.elements.tolist(), strict=True)) for p in priced]
-    common = set.intersection(*ids)
-    return [
-        p.samples.take(
-            np.array(
-                [
-                    i
-                    for i, key in enumerate(zip(p.samples.rows.tolist(), p.elements.tolist(), strict=True))
-                    if key in common
-                ],
-                np.intp,
-            )
-        )
-        for p in priced
-    ]
+    keys = [[*zip(p.samples.rows.tolist(), p.elements.tolist(), strict=True)] for p in priced]
+    common = set.intersection(*map(set, keys))
+    return [p.samples.take(np.flatnonzero([key in common for key in own])) for p, own in zip(priced, keys, strict=True)]
 
 
 def _gap(parts: Sequence[Array]) -> Array:
@@ -230,7 +228,7 @@ def compared(
             found.append(
                 Comparison(
                     loss,
-                    jobs[i * models],
+                    tuple(jobs[i * models : (i + 1) * models]),
                     records.rows,
                     paired.counted - records.rows,
                     paired.rows,
@@ -239,6 +237,7 @@ def compared(
                     scores,
                     differences,
                     paired.apart,
+                    paired.traits,
                 )
             )
     return found
@@ -272,6 +271,7 @@ def _judged(
                 value,
                 error,
                 *ends[i - 1],
+                spread.freedom[i] if ends[i - 1][0] is not None else None,
                 p_of_t(value, error, n) if tested and error else None,
                 p_of_ranks(records, i, seed) if tested else None,
                 better[i] / n,

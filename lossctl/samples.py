@@ -10,43 +10,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.blocks import Block, Elements
+from lossctl.blocks import Block
 from lossctl.jobs import Job
 from lossctl.kernels.kinds import CLASSES, Array
-from lossctl.summary import Spread, Summary, exact, exact_sum
+from lossctl.measures import Evaluated, Rowwise, rowwise
 
 Index: TypeAlias = npt.NDArray[np.intp]
 
 # Samples of which the extreme is found at once, on the way to the first few of a block.
 _RUN = 128
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluated:
-    """The elements of a block that count: the loss of each, its part of the sum, its share of the denominator."""
-
-    elements: Elements
-    index: Index  # which they are among all elements of the block
-    values: Array
-    parts: Array
-    scale: Array
-    uniform: bool  # whether each element's part is its loss, and its share 1
-
-
-def evaluated(block: Block, job: Job) -> Evaluated:
-    """The loss of each element of a block."""
-    elements = block.elements(job)
-    n = len(elements)
-    index = np.arange(n) if elements.rows.index is None else elements.rows.index
-    ones, weights = np.ones(n), elements.weights
-    if not n:
-        return Evaluated(elements, index, ones, ones, ones, uniform=True)
-    values = job.loss.evaluate(*elements.arrays)[0] + 0.0  # + 0.0: a loss of -0.0 reads 0
-    denominator = job.loss.denominator
-    amounts = None if denominator is None else denominator(*elements.arrays, **job.loss.params)
-    scale = weights if amounts is None else amounts if weights is None else amounts * weights
-    parts = values if weights is None else values * weights
-    return Evaluated(elements, index, values, parts, ones if scale is None else scale, scale is None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +30,7 @@ class Costs:
     """
 
     found: Evaluated
+    sums: Rowwise
     index: Index  # the rows, counted from the start of the block
     loss: Array
     part: Array
@@ -68,54 +41,25 @@ class Costs:
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def plain(self) -> bool:
+        """Whether each is one element and counts once."""
+        return self.found.scale is None and self.found.elements.rows.per_row == 1
+
 
 def costs(job: Job, found: Evaluated) -> Costs:
     """What the samples of a block cost."""
+    sums, rows = rowwise(found), found.elements.rows
     ones = np.ones(len(found.values))
     weights = ones if found.elements.weights is None else found.elements.weights
+    loss = sums.loss + 0.0  # + 0.0: a loss of -0.0 reads 0
+    part = loss if sums.part is sums.loss else sums.part + 0.0
     if job.per_row == 1 or not len(ones):
-        return Costs(found, found.index, found.values, found.parts, found.scale, weights, ones)
-    rows = found.index // job.per_row
-    starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    part, share, weight, count = (np.add.reduceat(a, starts) for a in (found.parts, found.scale, weights, ones))
-    return Costs(found, rows[starts], part / weight, part, share, weight / count, count)
-
-
-def summed(samples: Costs) -> Summary:
-    """The sums of samples, with the spread that a standard error is made of."""
-    found = samples.found
-    n = len(found.values)
-    total = float(np.add.reduce(found.values))
-    if found.uniform and n == len(samples) and n and math.isfinite(total):  # a third of the passes of the general way
-        off = found.values - total / n
-        off *= off
-        return Summary(
-            samples=n,
-            elements=n,
-            missing=found.elements.missing,
-            ignored=found.elements.ignored,
-            total=exact(total),
-            weight=exact(float(n)),
-            spread=Spread(n, total, float(n), float(np.add.reduce(off)), 0.0, float(n)),
-        )
-    finite = np.isfinite(found.values)
-    whole = bool(finite.all())
-    lost, share = samples.part, samples.share
-    total, weight = float(np.add.reduce(lost)), float(np.add.reduce(share))
-    off = lost - (total / weight if weight else 0.0) * share
-    moments = (float(np.add.reduce(a)) for a in (off * off, off * share, share * share))
-    return Summary(
-        samples=len(samples),
-        elements=len(found.values),
-        missing=found.elements.missing,
-        ignored=found.elements.ignored,
-        infinite=int(np.count_nonzero(np.isinf(found.values))),
-        nans=int(np.count_nonzero(np.isnan(found.values))),
-        total=exact_sum(found.parts if whole else found.parts[finite]),
-        weight=exact_sum(found.scale),
-        special=0.0 if whole else float(np.add.reduce(found.values[~finite])),
-        spread=Spread(len(samples), total, weight, *moments) if len(samples) else None,
-    )
+        return Costs(found, sums, found.index, loss, part, found.shares, weights, ones)
+    count = rows.sums(ones)
+    share = count if sums.share is None else sums.share
+    places = np.arange(rows.count) if rows.index is None else np.unique(rows.index // job.per_row)
+    return Costs(found, sums, places, loss, part, share, rows.sums(weights) / count, count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +157,7 @@ def foremost(part: Array, top: int, *, least: bool) -> Index:
     if not top:
         return np.empty(0, np.intp)
     near = _near(part, top, least=least)
-    key = _key(part[near], least)
+    key = rank_key(part[near], least=least)
     if top < len(key):
         limit = np.partition(key, top - 1)[top - 1]
         first = np.concatenate([np.flatnonzero(key < limit), np.flatnonzero(key == limit)[:top]])
@@ -237,7 +181,7 @@ def _near(part: Array, top: int, *, least: bool) -> Index:
     return np.concatenate([found, np.arange(n, len(part))])
 
 
-def _key(part: Array, least: bool) -> Array:
+def rank_key(part: Array, *, least: bool) -> Array:
     """Smallest for what comes first. NaN, of which the sum is NaN, adds as much as infinity."""
     known = np.where(np.isnan(part), math.inf, part)
     return known if least else -known

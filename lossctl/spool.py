@@ -23,10 +23,14 @@ class Spool:
     """Records of arrays side by side, all of one number of rows, in a file without a name.
 
     Arrays of objects hold strings.
+
+    Args:
+        held: rows in memory before they are written, which makes a record.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, held: int | None = None) -> None:
         self.rows = 0
+        self._limit = held or ROWS
         self._file: BinaryIO | None = None
         self._held: list[Record] = []
         self._held_rows = 0
@@ -39,7 +43,7 @@ class Spool:
         self._held.append(arrays)
         self._held_rows += len(arrays[0])
         self.rows += len(arrays[0])
-        if self._held_rows >= ROWS:
+        if self._held_rows >= self._limit:
             self._flush()
 
     def _flush(self) -> None:

@@ -80,6 +80,20 @@ class Spread:
     cross: float  # Σ (L − cW)·W
     weights: float  # Σ W²
 
+    @classmethod
+    def of(cls, part: Array, share: Array | None, total: float) -> Spread:
+        """That of samples: ``part`` is L, which add up to ``total``, and ``share`` W (None: each is 1)."""
+        n = len(part)
+        if share is None:  # a third of the passes of the general way
+            off = part - total / n
+            off *= off
+            return cls(n, total, float(n), float(np.add.reduce(off)), 0.0, float(n))
+        weight = float(np.add.reduce(share))
+        off = part - (total / weight if weight else 0.0) * share
+        # (NaN where a loss is infinite, which is told as unknown.)
+        squares, cross, weights = (float(np.add.reduce(a)) for a in (off * off, off * share, share * share))
+        return cls(n, total, weight, squares, cross, weights)
+
     @property
     def centre(self) -> float:
         """The mean of these samples."""
@@ -163,6 +177,38 @@ class Summary:
     def mean(self) -> float:
         """Σ wℓ / Σ w."""
         return ratio(self.total, self.weight) if self.special == 0.0 else self.special
+
+
+def summed(values: Array, parts: Array, weight: int, weights: Array | None = None) -> Summary:
+    """The sums of some elements.
+
+    Args:
+        values: the loss of each; what is not finite is counted, and summed apart.
+        parts: what each adds to the sum: the loss times its weight.
+        weight: what they add to the denominator, exactly.
+        weights: by which the losses were multiplied, for products beyond every double.
+
+    >>> summed(np.array([1.0, np.inf]), np.array([2.0, np.inf]), exact(3.0)).special
+    inf
+    """
+    total = float(np.add.reduce(parts))
+    if math.isfinite(total):
+        return Summary(elements=len(values), total=exact(total), weight=weight)
+    finite = np.isfinite(values)
+    held = parts[finite]
+    if weights is None or np.isfinite(held).all():
+        whole = exact_sum(held)
+    else:
+        products = zip(values[finite].tolist(), weights[finite].tolist(), strict=True)
+        whole = sum(exact(value) * exact(by) >> _UNIT_BITS for value, by in products)
+    return Summary(
+        elements=len(values),
+        infinite=int(np.count_nonzero(np.isinf(values))),
+        nans=int(np.count_nonzero(np.isnan(values))),
+        total=whole,
+        weight=weight,
+        special=0.0 if finite.all() else float(np.add.reduce(values[~finite])),
+    )
 
 
 def _first(a: Extreme | None, b: Extreme | None, sign: float) -> Extreme | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +76,22 @@ PLANTED = [
 def test_planted(loss: str, pred: np.ndarray, target: np.ndarray, note: str) -> None:
     (line,) = told(loss, pred, target)
     assert re.search(note, line), line
+
+
+@pytest.mark.parametrize(
+    ("loss", "pred", "target", "note"),
+    [
+        ("bce,bce_with_logits", PROBS, HAPPENED, "^bce_with_logits takes scores"),
+        ("bce,bce_with_logits", HAPPENED, PROBS, "are they swapped"),
+        ("poisson_nll,mse", np.exp(SCORES).astype(np.float32) + np.float32(1e6), np.exp(SCORES) + 1e6, "mse is mostly"),
+        ("nll,cross_entropy", np.log(ROWS), 1 + LABELS % 3, "no target is class 0"),
+    ],
+)
+def test_every_loss_is_looked_at(loss: str, pred: np.ndarray, target: np.ndarray, note: str) -> None:
+    """In either order the same: what is wrong for one of them is told, and once."""
+    lines, others = (told(spec, pred, target) for spec in (loss, ",".join(reversed(loss.split(",")))))
+    assert len([line for line in lines if re.search(note, line)]) == 1
+    assert lines == others
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -233,6 +251,109 @@ def test_strict_knows_the_outlier(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "its per-sample value" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["breakdown mse {p} {t}", "breakdown mse {p} {t} --all", "compare mse {p} {q} {t}"])
+def test_told_by_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """The same advice as compute's, silenced by -q, and an error with --strict."""
+    monkeypatch.setattr("lossctl.engine.BLOCK", 64)
+    files = {n: written(tmp_path, n, n, v) for n, v in (("p.csv", PROBS), ("q.csv", PROBS / 2), ("t.csv", HAPPENED))}
+    words = command.format(p=files["p.csv"], q=files["q.csv"], t=files["t.csv"]).split()
+    assert main(words) == 0
+    loud = capsys.readouterr()
+    assert [line for line in loud.err.splitlines() if line.startswith("note: mse is a loss for quantities")]
+    assert main([*words, "-q"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main([*words, "--strict", "-q"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("lossctl: mse is a loss for quantities")
+
+
+@pytest.mark.parametrize("place", [0, N - 1])
+def test_every_block_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: int
+) -> None:
+    """One target that is neither 0 nor 1 ends the advice, wherever it is."""
+    monkeypatch.setattr("lossctl.engine.BLOCK", 64)
+    quantities = HAPPENED.copy()
+    quantities[place] = 0.5
+    p, t = written(tmp_path, "p.csv", "p", PROBS), written(tmp_path, "t.csv", "t", quantities)
+    for words in (["breakdown", "mse", p, t], ["compare", "mse", p, p, t]):
+        assert main(words) == 0
+        assert capsys.readouterr().err == ""
+
+
+def test_what_a_sample_carries_is_weighed() -> None:
+    """The largest part of the sum, and not the largest loss."""
+    found = api.compute("mae", [1.0, 5.0, 2.0], [0.0, 0.0, 0.0], weight=[100.0, 1.0, 1.0])
+    assert (found.top, found.argmax) == (0, 1)
+    assert found.top_share == pytest.approx(100 / 107)
+
+
+def test_the_model_that_is_meant_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is true of one model alone; what is true of all is told once, without a name."""
+    files = [
+        written(tmp_path, n, n[0], v) for n, v in (("a.csv", SCORES), ("b.csv", np.full(N, 2.5)), ("t.csv", NOISE))
+    ]
+    assert main(["compare", "mse,mae", *files]) == 0
+    assert capsys.readouterr().err == "note: b: every prediction is the same: is it the right column?\n"
+    assert main(["compare", "mse", files[1], files[1], files[2]]) == 0
+    assert capsys.readouterr().err.count("every prediction is the same") == 1
+
+
+def test_an_interval_that_hangs_on_few_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Advice, and so an error with --strict; of few samples that are told to be few, nothing more."""
+    far = SCORES.copy()
+    far[7] += 1e3
+    words = []
+    for end in (N, 12):
+        named = (("a.csv", SCORES + NOISE), ("b.csv", far), ("t.csv", SCORES - NOISE[::-1]))
+        words.append(["compare", "mse", *(written(tmp_path, f"{end}{n}", n[0], v[:end]) for n, v in named)])
+    note = "mse: a few samples make most of the spread of the difference of 400b to 400a: its interval"
+    assert main(words[0]) == 0
+    assert capsys.readouterr().err.startswith(f"note: {note}")
+    assert main([*words[0], "--strict"]) == 2
+    assert capsys.readouterr().err.startswith(f"lossctl: {note}")
+    assert main(words[1]) == 0
+    assert capsys.readouterr().err == "note: 12 samples are few: intervals and tests have nothing much to go by\n"
+
+
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        ("mse", "-p a -t b"),
+        ("mae,huber:delta=2", "--pred a --target b --decimal . --no-progress --threads 1"),
+        ("huber", "-p a -t b -w w -P delta=3 --nan skip --na-values NA --na-values none"),
+        ("samples/my_losses.py:cubic", "-p @1 -t @2 --header"),
+    ],
+)
+def test_the_command_that_a_note_ends_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], loss: str, options: str
+) -> None:
+    """It runs as it stands, on the same numbers, and shows the sample first."""
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "my file.csv").write_text("a,b,w\n" + "".join(f"{i % 3},1,2\n" for i in range(40)) + "1e5,1,2\n")
+    words = shlex.split(options)
+    assert main(["compute", loss, f"{tmp_path}/my file.csv", *words, "-f", "json"]) == 0
+    said = capsys.readouterr()
+    commands = [line.partition("; see: lossctl ")[2] for line in said.err.splitlines() if "carries" in line]
+    assert len(commands) == len(loss.split(","))
+    assert not any("threads" in command or "progress" in command for command in commands)
+    for command, value in zip(commands, json.loads(said.out)["losses"], strict=True):
+        assert main([*shlex.split(command), "-f", "json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["loss"], found["value"]) == (value["loss"], value["value"])
+        assert found["worst"][0]["sample"] == 40
+
+
+def test_what_was_piped_has_to_be_piped_again() -> None:
+    text = "a,b\n" + "1,1.5\n" * 9 + "99,0\n"
+    command = [sys.executable, "-m", "lossctl", "compute", "mse", "-", "-p", "a", "-t", "b"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    assert done.stderr.endswith("; see: lossctl breakdown mse - --pred a --target b, on the same input\n")
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -252,6 +373,20 @@ def test_silent_on_the_samples(command: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "breakdown mse samples/diabetes_preds.csv samples/diabetes_targets.csv",
+        "breakdown bce samples/cancer.csv -p prob -t label --by label",
+        "compare mse,mae samples/diabetes.csv -p ridge -p forest -t target",
+        "compare bce samples/cancer_probs.csv samples/cancer_probs.npy samples/cancer_targets.csv",
+    ],
+)
+def test_silent_in_every_command(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main([*line.split(), "--strict", "-q"]) == 0
 
 
 # --- where it is illegal, the error names the likely cause -------------------------------------------

@@ -9,52 +9,26 @@ import math
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from conftest import Said, Told
 from hypothesis import given
 from hypothesis import strategies as st
 
 import lossctl
-from lossctl import distribution, engine, groups, quantiles, samples, spool
-from lossctl.cli.main import main
+from lossctl import distribution, engine, groups, piles, quantiles, samples, spool
 from lossctl.samples import foremost
+from lossctl.spool import Spool
 
+COMMAND = "breakdown"  # of the lines below
 ROOT = Path(__file__).parent.parent
 PAIR = "samples/diabetes_preds.csv samples/diabetes_targets.csv"
 N = 700
-
-Said = Callable[[str], tuple[int, str, str]]
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
-    """Exit code, stdout and stderr of ``breakdown`` with these words."""
-    monkeypatch.chdir(ROOT)
-
-    def run(line: str) -> tuple[int, str, str]:
-        code = main(["breakdown", *shlex.split(line)])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
-
-
-@pytest.fixture
-def told(said: Said) -> Callable[[str], dict[str, Any]]:
-    """The JSON of a line that works."""
-
-    def run(line: str) -> dict[str, Any]:
-        code, out, err = said(f"{line} -f json")
-        assert code == 0, err
-        document: dict[str, Any] = json.loads(out)
-        return document
-
-    return run
 
 
 @pytest.fixture
@@ -118,7 +92,7 @@ def check_distribution(document: dict[str, Any], losses: np.ndarray, parts: np.n
         assert tail["without"] == pytest.approx(parts[order[k:]].sum() / shares[order[k:]].sum(), rel=1e-12)
 
 
-def test_plain_losses(told: Callable[[str], dict[str, Any]], table: tuple[Path, dict[str, np.ndarray]]) -> None:
+def test_plain_losses(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
     path, data = table
     document = told(f"mae {path} -p p0 -t t0")
     losses = np.abs(data["pred"] - data["target"])[:, 0]
@@ -135,7 +109,7 @@ def test_plain_losses(told: Callable[[str], dict[str, Any]], table: tuple[Path, 
         )
 
 
-def test_weights(told: Callable[[str], dict[str, Any]], table: tuple[Path, dict[str, np.ndarray]]) -> None:
+def test_weights(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
     """The worst are those that add most, w·loss; quantiles count each sample once; weight 0 does not count."""
     path, data = table
     document = told(f"mse {path} -p p0 -t t0 -w w --nan skip")
@@ -152,9 +126,7 @@ def test_weights(told: Callable[[str], dict[str, Any]], table: tuple[Path, dict[
         assert row["loss"] == pytest.approx(each[row["sample"]].mean(), rel=1e-14)
 
 
-def test_ties_at_the_edge_of_the_worst(
-    told: Callable[[str], dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ties_at_the_edge_of_the_worst(told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of samples that add the same, the first ones are among the worst, wherever a record ends."""
     monkeypatch.setattr(engine, "BLOCK", 8)
     monkeypatch.setattr(spool, "ROWS", 8)
@@ -169,7 +141,7 @@ def test_ties_at_the_edge_of_the_worst(
     assert (tail["share"], tail["without"]) == (pytest.approx(0.1), 1.0)
 
 
-def test_outputs(told: Callable[[str], dict[str, Any]], table: tuple[Path, dict[str, np.ndarray]]) -> None:
+def test_outputs(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
     """A sample's loss is the mean over its outputs; what is shown is its worst; and there is a table by output."""
     path, data = table
     document = told(f"mse {path} -p 'p?' -t 't?'")
@@ -189,7 +161,7 @@ def test_outputs(told: Callable[[str], dict[str, Any]], table: tuple[Path, dict[
     assert alone["outputs"] == sorted(document["outputs"], key=lambda row: -row["mean"])
 
 
-def test_missing_elements(told: Callable[[str], dict[str, Any]], tmp_path: Path) -> None:
+def test_missing_elements(told: Told, tmp_path: Path) -> None:
     """Samples of different numbers of elements: means over what there is, and what they are divided by."""
     rng = np.random.default_rng(2)
     pred, target = rng.normal(size=(2, 300, 3))
@@ -208,9 +180,7 @@ def test_missing_elements(told: Callable[[str], dict[str, Any]], tmp_path: Path)
     assert [row["samples"] for row in document["outputs"]] == np.count_nonzero(~np.isnan(each), axis=0).tolist()
 
 
-def test_rmse_is_told_on_its_own_scale(
-    told: Callable[[str], dict[str, Any]], table: tuple[Path, dict[str, np.ndarray]]
-) -> None:
+def test_rmse_is_told_on_its_own_scale(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
     path, data = table
     document = told(f"rmse {path} -p p0 -t t0")
     squares = (data["pred"] - data["target"])[:, 0] ** 2
@@ -227,7 +197,7 @@ def test_rmse_is_told_on_its_own_scale(
         )
 
 
-def test_a_ratio(told: Callable[[str], dict[str, Any]], table: tuple[Path, dict[str, np.ndarray]]) -> None:
+def test_a_ratio(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
     """The loss wape divides by Σ|t|, in groups and without the worst too."""
     path, data = table
     document = told(f"wape {path} -p p0 -t t0")
@@ -242,7 +212,7 @@ def test_a_ratio(told: Callable[[str], dict[str, Any]], table: tuple[Path, dict[
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("column", ["town", "age"])
 def test_groups(
-    told: Callable[[str], dict[str, Any]],
+    told: Told,
     table: tuple[Path, dict[str, np.ndarray]],
     column: str,
     weighted: bool,
@@ -265,7 +235,7 @@ def test_groups(
         assert row["share"] == pytest.approx(part[own].sum() / part.sum(), rel=1e-13)
 
 
-def test_groups_by_class(told: Callable[[str], dict[str, Any]]) -> None:
+def test_groups_by_class(told: Told) -> None:
     """The class of a label, of a one-hot row, of a probability that is 0 or 1, of a sign, and of a name."""
     logits, labels = np.load(ROOT / "samples/digits_logits.npy"), np.load(ROOT / "samples/digits_labels.npy")
     losses = lossctl.get_loss("cross_entropy").value(logits.astype(float), labels)
@@ -285,7 +255,7 @@ def test_groups_by_class(told: Callable[[str], dict[str, Any]]) -> None:
     assert {row["mean"] for row in by_name["groups"]} == {row["mean"] for row in by_sign}
 
 
-def test_numbers_that_are_equal_are_one_group(told: Callable[[str], dict[str, Any]], tmp_path: Path) -> None:
+def test_numbers_that_are_equal_are_one_group(told: Told, tmp_path: Path) -> None:
     """1, 1.0 and 01; and in order as numbers. With one text among them all are texts."""
     path = tmp_path / "a.csv"
     path.write_text("g,p,t\n10,1,0\n1,2,0\n1.0,3,0\n01,4,0\n9,1,0\nnan,5,0\n")
@@ -300,7 +270,7 @@ def test_numbers_that_are_equal_are_one_group(told: Callable[[str], dict[str, An
     assert len(told(f"mae {path} -p p -t t --by g")["groups"]) == 7
 
 
-def test_large_integers_are_different_groups(told: Callable[[str], dict[str, Any]], tmp_path: Path) -> None:
+def test_large_integers_are_different_groups(told: Told, tmp_path: Path) -> None:
     """Beyond 2**53, where doubles run out: ids are such numbers."""
     ids = np.array([2**53, 2**53 + 1, 2**53 + 1])
     np.save(tmp_path / "g.npy", ids)
@@ -371,7 +341,7 @@ def test_bins_are_round_and_hold_all() -> None:
 
 
 def test_blocks_spools_and_threads_change_nothing(
-    told: Callable[[str], dict[str, Any]], table: tuple[Path, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
+    told: Told, table: tuple[Path, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does it where a block has one row, records are on disk, and bits are counted to the last."""
     path, _ = table
@@ -396,7 +366,7 @@ def same(a: Any, b: Any, *, exact: bool) -> bool:
 
 
 def test_from_stdin_arrays_and_shards(
-    said: Said, told: Callable[[str], dict[str, Any]], table: tuple[Path, dict[str, np.ndarray]], tmp_path: Path
+    said: Said, told: Told, table: tuple[Path, dict[str, np.ndarray]], tmp_path: Path
 ) -> None:
     path, data = table
     whole = told(f"mse {path} -p p0 -t t0 --columns name")
@@ -451,14 +421,14 @@ def test_order_and_number(said: Said, tmp_path: Path) -> None:
     assert rows("--all") == [0, 1, 2, 3, 4]
 
 
-def test_top_leaves_the_distribution_out(told: Callable[[str], dict[str, Any]]) -> None:
+def test_top_leaves_the_distribution_out(told: Told) -> None:
     assert {"worst", "distribution", "histogram", "tails"} <= told(f"mse {PAIR}").keys()
     assert "distribution" not in told(f"mse {PAIR} --top 10")
     assert told(f"mse {PAIR} --top 10")["worst"] == told(f"mse {PAIR}")["worst"]
     assert "best" in told(f"mse {PAIR} --bottom")
 
 
-def test_columns_beside_samples(told: Callable[[str], dict[str, Any]], tmp_path: Path) -> None:
+def test_columns_beside_samples(told: Told, tmp_path: Path) -> None:
     """By name or position, from either file, or a file of its own; of both files only where it is a key."""
     line = "bce samples/cancer.csv -p prob -t label --top 2"
     rows = told(f"{line} --columns id,diagnosis")["worst"]
@@ -472,7 +442,7 @@ def test_columns_beside_samples(told: Callable[[str], dict[str, Any]], tmp_path:
     assert told(f"{both} --on id --columns id,more")["worst"][0]["more"] == "y"
 
 
-def test_infinite_losses_are_told(said: Said, told: Callable[[str], dict[str, Any]], tmp_path: Path) -> None:
+def test_infinite_losses_are_told(said: Said, told: Told, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("p,t\n" + "0.5,1\n" * 15 + "0,1\n" + "0.9,1\n" * 4)
     line = f"bce {tmp_path}/a.csv -p p -t t"
     document = told(line)
@@ -491,7 +461,7 @@ def test_infinite_losses_are_told(said: Said, told: Callable[[str], dict[str, An
     assert "1 element cost inf in bce, first sample 15" in said(line)[2]
 
 
-def test_groups_with_infinite_losses(told: Callable[[str], dict[str, Any]], tmp_path: Path) -> None:
+def test_groups_with_infinite_losses(told: Told, tmp_path: Path) -> None:
     """They are infinite, the others are not; and a sum beyond every double is exact all the same."""
     (tmp_path / "a.csv").write_text("g,p,t\na,0,1\nb,0.5,1\na,0.9,1\n")
     rows = told(f"bce {tmp_path}/a.csv -p p -t t --by g")["groups"]
@@ -502,6 +472,19 @@ def test_groups_with_infinite_losses(told: Callable[[str], dict[str, Any]], tmp_
     (tmp_path / "b.csv").write_text("g,p,t\n" + "a,1.7e308,0\n" * 3 + "b,1,0\n")
     rows = told(f"mae {tmp_path}/b.csv -p p -t t --by g")["groups"]
     assert [row["mean"] for row in rows] == [1.7e308, 1.0]
+
+
+def test_weights_beyond_the_largest_double(said: Said, told: Told, tmp_path: Path) -> None:
+    """Products that no double holds, of sums whose quotient is one; and in the group that has them."""
+    (tmp_path / "a.csv").write_text("p,t,w\n1e308,0,100\n5e307,0,1\n1,0,1\n")
+    line = f"mae {tmp_path}/a.csv -p p -t t -w w"
+    mean = (100 * 10**308 + 5 * 10**307 + 1) / 102
+    assert told(line)["value"] == pytest.approx(mean, rel=1e-15)
+    groups = told(f"{line} --by w")["groups"]
+    assert [(group["w"], group["mean"]) for group in groups] == [("100", 1e308), ("1", pytest.approx(2.5e307))]
+    assert said(f"{line} -q --top 1")[1] == "1e+308\n"
+    weights = {"weight": [100.0, 1.0, 1.0]}
+    assert float(lossctl.compute("mae", [1e308, 5e307, 1.0], [0.0] * 3, **weights)) == pytest.approx(mean, rel=1e-15)
 
 
 def test_nan_is_told(said: Said, tmp_path: Path) -> None:
@@ -571,6 +554,52 @@ def test_every_sample_in_every_format(
     assert len((tmp_path / "t.csv").read_text().splitlines()) == 4
 
 
+def test_every_sample_by_its_loss(
+    said: Said, table: tuple[Path, dict[str, np.ndarray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order of the worst, of equals by row, through many piles and records; .npy keeps its rows."""
+    monkeypatch.setattr(spool, "ROWS", 50)
+    monkeypatch.setattr(piles, "_SORTED", 90)
+    monkeypatch.setattr(piles, "_HELD", 30)
+    path, data = table
+    line = f"mse {path} -p p0 -t t0 -w w --columns name --all --sort loss"
+    kept = np.flatnonzero(data["weight"])
+    losses = (data["pred"] - data["target"])[kept, 0] ** 2
+    order = ranked(losses * data["weight"][kept])
+    rows = list(csv.DictReader(io.StringIO(said(f"{line} -f csv")[1])))
+    assert [int(row["sample"]) for row in rows] == kept[order].tolist()
+    assert [row["name"] for row in rows] == data["name"][kept[order]].tolist()
+    np.testing.assert_allclose([float(row["loss"]) for row in rows], losses[order], rtol=1e-14)
+    found = [row["loss"] for row in rows]
+    assert [repr(json.loads(one)["loss"]) for one in said(f"{line} -f jsonl")[1].splitlines()] == found
+    assert said(f"{line} -q")[1].splitlines() == found
+    assert said(f"{line} -o {tmp_path}/l.parquet")[0] == 0
+    assert list(map(repr, pl.read_parquet(tmp_path / "l.parquet")["loss"].to_list())) == found
+    assert said(f"{line} --sort row -q")[1].splitlines() == list(map(repr, losses.tolist()))
+
+
+@given(
+    st.lists(st.floats(allow_nan=False) | st.sampled_from([0.0, 1.0]), max_size=60),
+    st.integers(1, 9),
+    st.integers(1, 5),
+)
+def test_piles_are_a_stable_sort(numbers: list[float], height: int, most: int) -> None:
+    """Whatever comes twice; and no more rows are sorted at once than a pile may have."""
+    rows, at_once = Spool(4), []
+    for begin in range(0, len(numbers), 7):
+        keys = np.array(numbers[begin : begin + 7])
+        rows.write(keys, np.arange(begin, begin + len(keys)))
+    assert all(len(record[0]) <= 7 for record in rows.records())
+    sort = piles._sort
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(piles, "_SORTED", height)
+        patched.setattr(piles, "_PILES", most)
+        patched.setattr(piles, "_sort", lambda pile, *more: [at_once.append(pile.rows), sort(pile, *more)])
+        found = [row for part in piles.ranked(rows, lambda record: record[0]).column(1) for row in part.tolist()]
+    assert found == np.argsort(numbers, kind="stable").tolist()
+    assert max(at_once, default=0) <= math.ceil(len(numbers) / min(most, math.ceil(len(numbers) / height) or 1))
+
+
 def test_json_of_rows_is_what_the_renderer_of_documents_writes(said: Said) -> None:
     """Streamed or not, the same indents."""
     out = said(f"mse {PAIR} --all -f json")[1]
@@ -609,7 +638,8 @@ def test_many_groups(said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (f"mse,mae {PAIR}", "breakdown takes a single loss"),
         (f"mse {PAIR} --top 0", "--top 0: at least 1"),
         (f"mse {PAIR} --sort lost", "--sort 'lost': one of loss, row; did you mean 'loss'?"),
-        (f"mse {PAIR} --all --top 3", "--all gives every sample, in the order of the file"),
+        (f"mse {PAIR} --all --top 3", "--all gives every sample: without --top"),
+        (f"mse {PAIR} --sort loss -o l.npy", "-o FILE.npy holds a loss for each row of the input"),
         (f"mse {PAIR} --top 3 -o l.npy", "-o FILE.npy holds every sample"),
         (f"mse {PAIR} --by class", "--by class: the target of mse is a finite number, no class"),
         (f"mse {PAIR} --by output", "--by output: a sample has a single output here"),
@@ -619,7 +649,7 @@ def test_many_groups(said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("mse samples/diabetes.csv -p ridge -t target --by group --columns id", "one or the other"),
         ("mse samples/diabetes.csv -p ridge -t target --columns @1-2", "'@1-2' is several columns"),
         (f"mse {PAIR} --by nowhere.csv", "nowhere.csv: no such file"),
-        (f"mse {PAIR} -o l.xlsx", "its suffix is none of"),
+        (f"mse {PAIR} -o l.xlsx", ".jsonl, .npy, .parquet; say --format"),
     ],
 )
 def test_mistakes(said: Said, line: str, told: str) -> None:

@@ -59,6 +59,10 @@ def files(tmp_path: Path) -> dict[str, Path]:
         np.save(tmp_path / f"{name}32.npy", values.astype(np.float32))
         np.savetxt(tmp_path / f"{name}.csv", values, fmt="%.17g")
         found |= {f"{name}.npy": tmp_path / f"{name}.npy", f"{name}.csv": tmp_path / f"{name}.csv"}
+    for name, whole in (("w", rng.uniform(0, 2, N)), ("g", rng.integers(0, 9, N))):
+        np.save(tmp_path / f"{name}.npy", whole)
+        np.savetxt(tmp_path / f"{name}.csv", whole, fmt="%.17g")
+        found |= {f"{name}.npy": tmp_path / f"{name}.npy", f"{name}.csv": tmp_path / f"{name}.csv"}
     return found
 
 
@@ -76,11 +80,23 @@ def ran(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, st
 
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("suffix", ["npy", "csv"])
-@pytest.mark.parametrize("command", ["compute mse,huber:delta=0.5,pseudo_huber", "gradcheck pseudo_huber"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "compute mse,huber:delta=0.5,pseudo_huber",
+        "gradcheck pseudo_huber",
+        "breakdown mse -w {w}",
+        "breakdown mse --by {g}",
+        "breakdown mse --top 20 --sort row",
+        "compare mse,mae {w} --resamples 100",
+        "plot mae",
+    ],
+)
 def test_the_digits_are_those_of_a_local_run(
     suffix: str, command: str, address: str, files: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = [*command.split(), files[f"p.{suffix}"], files[f"t.{suffix}"], "--format", "json"]
+    words = command.format(w=files[f"w.{suffix}"], g=files[f"g.{suffix}"]).split()
+    argv = [*words, files[f"p.{suffix}"], files[f"t.{suffix}"], "--format", "json"]
     here = ran(capsys, *argv, "--threads", 1)
     there = ran(capsys, *argv, "--cluster", address)
     assert here[0] == 0

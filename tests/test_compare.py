@@ -9,56 +9,28 @@ import math
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Said, Told
 from scipy import stats
 
 import lossctl
 from lossctl import engine, evidence, get_loss, resamples, spool
 from lossctl.api import from_arrays
 from lossctl.cli.command import with_values
-from lossctl.cli.main import main
 from lossctl.executor import Threads
 from lossctl.jobs import Policy
 from lossctl.pairs import Comparison, compared
 from lossctl.workers import Workers
 
+COMMAND = "compare"  # of the lines below
 ROOT = Path(__file__).parent.parent
 ONE = "samples/diabetes.csv -p ridge -p forest -t target"
 N = 400
-
-Said = Callable[[str], tuple[int, str, str]]
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
-    """Exit code, stdout and stderr of ``compare`` with these words."""
-    monkeypatch.chdir(ROOT)
-
-    def run(line: str) -> tuple[int, str, str]:
-        code = main(["compare", *shlex.split(line)])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
-
-
-@pytest.fixture
-def told(said: Said) -> Callable[[str], dict[str, Any]]:
-    """The JSON of a line that works."""
-
-    def run(line: str) -> dict[str, Any]:
-        code, out, err = said(f"{line} -f json")
-        assert code == 0, err
-        document: dict[str, Any] = json.loads(out)
-        return document
-
-    return run
 
 
 def drawn(seed: int = 3, n: int = N) -> dict[str, np.ndarray]:
@@ -141,17 +113,47 @@ def test_standard_errors_by_the_jackknife(name: str) -> None:
     )
 
 
-def test_the_interval_is_that_of_scipy() -> None:
-    """BCa of a skewed difference, at 50,000 resamples of each: what is left is chance."""
+@pytest.mark.parametrize("n", [9, 60])
+def test_the_interval_is_that_of_scipy(n: int) -> None:
+    """Percentiles of a skewed difference, at 50,000 resamples of each: what is left is chance."""
     rng = np.random.default_rng(0)
-    n = 60
     data = {"target": np.zeros(n), "pred": rng.normal(size=n), "pred 2": rng.lognormal(0.0, 0.8, n)}
     found = judge("mse", data, models=2, resamples=50_000).differences[0]
     apart = data["pred 2"] ** 2 - data["pred"] ** 2
-    theirs = stats.bootstrap((apart,), np.mean, n_resamples=50_000, method="BCa", rng=1).confidence_interval
-    assert [found.low, found.high] == pytest.approx([theirs.low, theirs.high], rel=0.02)
-    percentile = stats.bootstrap((apart,), np.mean, n_resamples=50_000, method="percentile", rng=1).confidence_interval
-    assert found.high != pytest.approx(percentile.high, rel=0.02)  # so that it is BCa that is compared
+    theirs = theirs_of((apart,), np.mean, apart)
+    assert [found.low, found.high] == pytest.approx(theirs, rel=0.02)
+    plain = stats.bootstrap((apart,), np.mean, n_resamples=50_000, method="percentile", rng=1).confidence_interval
+    assert found.high != pytest.approx(plain.high, rel=0.02)  # so that it is the expanded one that is compared
+
+
+def theirs_of(columns: tuple[np.ndarray, ...], statistic: Any, influence: np.ndarray) -> list[float]:
+    """SciPy's percentile interval, as far out as t is, of the freedom that the tails of the influences leave."""
+    n = len(influence)
+    freedom = min(n - 1, 2 * n / (stats.kurtosis(influence, fisher=False) - 1))
+    level = 2 * stats.norm.cdf(math.sqrt(n / (n - 1)) * stats.t.ppf(0.975, freedom)) - 1
+    found = stats.bootstrap(
+        columns,
+        statistic,
+        paired=len(columns) > 1,
+        n_resamples=50_000,
+        vectorized=True,
+        method="percentile",
+        confidence_level=level,
+        rng=1,
+    )
+    return [found.confidence_interval.low, found.confidence_interval.high]
+
+
+def test_the_freedom_of_a_variance() -> None:
+    """Of normal numbers n − 1, of one that has all of it 1 or 2; by the kurtosis that SciPy tells."""
+    rng = np.random.default_rng(0)
+    for n, draw in ((50, rng.lognormal), (400, rng.normal), (3, rng.normal)):
+        x = draw(size=n)
+        u = (x - x.mean()) / np.sqrt(((x - x.mean()) ** 2).sum())
+        wanted = min(n - 1, 2 * n / (stats.kurtosis(x, fisher=False) - 1))
+        assert resamples.freedom(float((u**4).sum()), n) == pytest.approx(wanted, rel=1e-12)
+    assert resamples.freedom(0.5, 2) == 1.0
+    assert resamples.freedom(1 / 400, 400) == 399.0
 
 
 @pytest.mark.parametrize("name", ["rmse", "wape"])
@@ -169,11 +171,14 @@ def test_the_interval_of_ratios_and_roots(name: str) -> None:
 
         return np.asarray(value(b) - value(a))
 
-    theirs = stats.bootstrap(
-        columns, statistic, paired=True, vectorized=True, n_resamples=30_000, method="BCa", rng=1
-    ).confidence_interval
-    width = theirs.high - theirs.low
-    assert [found.low, found.high] == pytest.approx([theirs.low, theirs.high], abs=0.03 * width)
+    low, high = theirs_of(columns, statistic, left_out(columns, statistic))
+    assert [found.low, found.high] == pytest.approx([low, high], abs=0.03 * (high - low))
+
+
+def left_out(columns: tuple[np.ndarray, ...], statistic: Any) -> np.ndarray:
+    """The influence of each sample: what leaving it out does."""
+    every = np.arange(len(columns[0]))
+    return np.array([-statistic(*(c[every != i] for c in columns)) for i in every])
 
 
 def test_denominators_of_their_own() -> None:
@@ -187,22 +192,20 @@ def test_denominators_of_their_own() -> None:
         one, two = (np.abs(pred - t).sum(axis) / np.abs(pred).sum(axis) for pred in (a, b))
         return np.asarray(two - one)
 
-    theirs = stats.bootstrap(
-        columns, statistic, paired=True, vectorized=True, n_resamples=30_000, method="BCa", rng=1
-    ).confidence_interval
+    low, high = theirs_of(columns, statistic, left_out(columns, statistic))
     (own,) = found.differences
     assert own.value == pytest.approx(float(statistic(*columns)), rel=1e-12)
-    assert [own.low, own.high] == pytest.approx([theirs.low, theirs.high], abs=0.03 * (theirs.high - theirs.low))
+    assert [own.low, own.high] == pytest.approx([low, high], abs=0.03 * (high - low))
 
 
 def test_groups_of_samples_vary_as_samples_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the limit the interval is that of groups: the same to the accuracy that so many groups have."""
-    for name, data in (("mse", without(drawn(n=40_000), "weight")), ("rmse", drawn(n=40_000))):
-        whole = judge(name, data, resamples=4000)
+    for name, data in (("mse", without(drawn(n=12_000), "weight")), ("rmse", drawn(n=12_000))):
+        whole = judge(name, data, resamples=3000)
         with monkeypatch.context() as patched:
-            patched.setattr(evidence, "MOST", 10_000)
-            patched.setattr(resamples, "MOST", 10_000)
-            grouped = judge(name, data, resamples=4000)
+            patched.setattr(evidence, "MOST", 4000)
+            patched.setattr(resamples, "MOST", 4000)
+            grouped = judge(name, data, resamples=3000)
         for a, b in zip(whole.differences, grouped.differences, strict=True):
             assert a.low is not None
             assert a.high is not None
@@ -259,6 +262,20 @@ def test_resamples_are_uniform_draws() -> None:
     assert len(set(tenth.tolist())) > 150
 
 
+@pytest.mark.parametrize("n", [1, 2, 7, 61, 128])
+def test_every_row_is_drawn_as_often(n: int) -> None:
+    """On both sides of where rows are cut into pieces: each row's count is binomial, and any two vary as they must."""
+    draws = 10_000
+    with Threads(2) as executor:
+        counts = np.array(resamples.resampled(list(np.eye(n)), draws, 0, executor))
+    assert (counts.sum(axis=0) == n).all()
+    spread = math.sqrt((n - 1) / n / draws)
+    assert counts.mean(axis=1) == pytest.approx(np.ones(n), abs=5 * spread)
+    off = np.cov(counts) if n > 1 else np.zeros((1, 1))
+    wanted = np.eye(n) - 1 / n
+    assert off == pytest.approx(wanted, abs=0.1)
+
+
 # --- Samples that do not count -------------------------------------------------------------------------
 
 
@@ -282,6 +299,16 @@ def test_elements_that_one_model_lacks() -> None:
     assert [score.value for score in found.scores] == [3.5, 4.5]
 
 
+def test_a_gap_elsewhere_changes_no_loss() -> None:
+    """Models that agree on a sample tie on it, whatever one lacks in another sample of several outputs."""
+    rng = np.random.default_rng(0)
+    pred, target = rng.normal(size=(2, 200, 9))
+    gaps = pred.copy()
+    gaps[7, 3] = np.nan
+    found = judge("mse", {"pred": pred, "pred 2": gaps, "target": target}, models=2, policy=Policy("skip"))
+    assert (found.samples, found.left_out, found.ties) == (199, 1, 1.0)
+
+
 def test_infinite_losses(said: Said, tmp_path: Path) -> None:
     """No interval and no test, wins all the same; and the gate fails."""
     (tmp_path / "a.csv").write_text("a,b,t\n0.9,0,1\n0.1,0.2,0\n0.5,0.4,1\n")
@@ -297,7 +324,7 @@ def test_infinite_losses(said: Said, tmp_path: Path) -> None:
     assert "is nan" in err
 
 
-def test_models_that_are_the_same(told: Callable[[str], dict[str, Any]]) -> None:
+def test_models_that_are_the_same(told: Told) -> None:
     """No difference, no test, an interval of nothing, all ties."""
     pair = "samples/cancer_probs.csv samples/cancer_probs.npy samples/cancer_targets.csv"
     first, second = told(f"bce {pair} --fail-if-worse")["models"]
@@ -310,7 +337,7 @@ def test_models_that_are_the_same(told: Callable[[str], dict[str, Any]]) -> None
 # --- Which files and columns --------------------------------------------------------------------------
 
 
-def test_columns_files_and_pipes_are_the_same(told: Callable[[str], dict[str, Any]], tmp_path: Path) -> None:
+def test_columns_files_and_pipes_are_the_same(told: Told, tmp_path: Path) -> None:
     """Three files; one file with --pred once for each; two files; stdin; arrays."""
     with (ROOT / "samples/diabetes.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -337,11 +364,11 @@ def test_columns_files_and_pipes_are_the_same(told: Callable[[str], dict[str, An
     for way in ways:
         for a, b in zip(way["models"], files["models"], strict=True):
             assert {**a, "model": ""} == {**b, "model": ""}
-    assert [row["model"] for row in files["models"]] == ["ridge.csv", "forest.csv"]
+    assert [row["model"] for row in files["models"]] == ["ridge", "forest"]
     assert [row["model"] for row in ways[0]["models"]] == ["ridge", "forest"]
 
 
-def test_models_of_several_columns(told: Callable[[str], dict[str, Any]], tmp_path: Path) -> None:
+def test_models_of_several_columns(told: Told, tmp_path: Path) -> None:
     """Each --pred is a model, and a glob is the classes of one."""
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(2, 50, 3)), rng.integers(0, 3, 50)
@@ -354,7 +381,7 @@ def test_models_of_several_columns(told: Callable[[str], dict[str, Any]], tmp_pa
         assert row["value"] == pytest.approx(get_loss("cross_entropy").value(own, labels).mean(), rel=1e-13)
 
 
-def test_each_model_has_its_own_further_inputs(told: Callable[[str], dict[str, Any]], tmp_path: Path) -> None:
+def test_each_model_has_its_own_further_inputs(told: Told, tmp_path: Path) -> None:
     """The variances in a model's own file; one that is in TARGETS is for all."""
     (tmp_path / "a.csv").write_text("p,var\n1,1\n2,4\n")
     (tmp_path / "b.csv").write_text("p,var\n1,2\n2,8\n")
@@ -378,7 +405,7 @@ def test_keys_are_compared_in_every_file(said: Said, tmp_path: Path) -> None:
     assert "b.csv:2" in err
 
 
-def test_where_models_differ_most(told: Callable[[str], dict[str, Any]]) -> None:
+def test_where_models_differ_most(told: Told) -> None:
     """By the largest gap of losses; with what each predicts and costs."""
     document = told(f"mse {ONE} --top 4 --columns id")
     data = np.genfromtxt(ROOT / "samples/diabetes.csv", delimiter=",", names=True, dtype=None, encoding=None)
@@ -508,10 +535,27 @@ def test_every_format(said: Said, form: str) -> None:
         assert float(rows[1]["difference"]) == pytest.approx(float(rows[1]["value"]) - float(rows[0]["value"]))
 
 
+def test_what_models_are_called(told: Told, tmp_path: Path) -> None:
+    """As short as tells them apart."""
+    files = ["a.csv", "b.csv", "b.v2.csv", "sub/a.csv"]
+    (tmp_path / "sub").mkdir()
+    for name in (*files, "t.csv"):
+        (tmp_path / name).write_text("x\n1\n2\n")
+
+    def called(*models: str) -> list[str]:
+        paths = " ".join(f"{tmp_path}/{name}" for name in (*models, "t.csv"))
+        return [row["model"] for row in told(f"mse {paths}")["models"]]
+
+    assert called("a.csv", "b.csv") == ["a", "b"]
+    assert called("b.csv", "b.v2.csv") == ["b.csv", "b.v2.csv"]
+    assert called("a.csv", "sub/a.csv") == [f"{tmp_path}/a.csv", f"{tmp_path}/sub/a.csv"]
+
+
 def test_tables_fit_into_80_columns(said: Said) -> None:
     out = said(f"mse {ONE}")[1]
-    assert max(map(len, out.splitlines()[:-1])) <= 80
-    assert out.splitlines()[-1].startswith("difference to ridge: below 0 is better; 95 % interval: BCa bootstrap")
+    difference = next(line for line in out.splitlines() if line.startswith("difference to"))
+    assert max(len(line) for line in out.splitlines() if line != difference) <= 80
+    assert difference.startswith("difference to ridge: below 0 is better; 95 % interval: bootstrap")
 
 
 def test_scipy_is_for_this_command_alone() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Option, Output, flat
+from lossctl.cli.options import Compute, Data, Option, Output, Strict, flat
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -40,8 +40,13 @@ class Breakdown:
     ] = None
     bottom: Annotated[bool, Option("--bottom", help="the best instead of the worst")] = False
     sort: Annotated[
-        str, Option("--sort", metavar="loss|row", help="by loss, or in the order of the file (groups: of their labels)")
-    ] = "loss"
+        str | None,
+        Option(
+            "--sort",
+            metavar="loss|row",
+            help="by loss (the default, but for every sample), or in the order of the file (groups: of their labels)",
+        ),
+    ] = None
     by: Annotated[
         str | None,
         Option("--by", metavar="COLUMN|FILE|class|output", help="a table by group: of a column, of the target's class"),
@@ -62,13 +67,15 @@ def breakdown(
     targets: Annotated[str | None, typer.Argument(metavar="[TARGETS]", help="a file, if not columns of PREDS")] = None,
     *,
     cut: Breakdown,
+    strict: Strict = False,
     data: Data,
     how: Compute,
     output: Output,
 ) -> tuple[Report, Output]:
     """Take a loss apart."""
+    from lossctl.advice import advice
     from lossctl.breakdowns import break_down
-    from lossctl.cli.compute import policy_of, workers_of
+    from lossctl.cli.compute import policy_of, refuse, workers_of
     from lossctl.cli.inputs import check_stdin, column_role, open_data
     from lossctl.cli.losses import bind
     from lossctl.cli.output import format_of, style_of
@@ -87,7 +94,7 @@ def breakdown(
     check_stdin([preds, targets])
     workers = workers_of(how, output)
     opened = open_data(bound, preds, targets, data, shown=names, by=cut.by)
-    wanted = replace(wanted, by=_by(cut.by, opened))
+    wanted = replace(wanted, by=_by(cut.by, opened), traits=strict or not output.quiet)
     asked = Asked(
         people=chosen in ("table", "markdown"),
         columns=names,
@@ -96,7 +103,11 @@ def breakdown(
         by=cut.by or "",
     )
     found = break_down(opened, bound[0], policy, wanted, workers)
-    return broken_down(found, opened, wanted, asked), replace(output, format=chosen)
+    lines = list(advice(opened, [found.job], policy, [found.traits])) if found.traits else []
+    report = broken_down(found, opened, wanted, asked, lines)
+    if strict:
+        refuse(report.advice)
+    return report, replace(output, format=chosen)
 
 
 def _wanted(cut: Breakdown, output: Output, chosen: str, shown: list[str]) -> Wanted:
@@ -110,18 +121,22 @@ def _wanted(cut: Breakdown, output: Output, chosen: str, shown: list[str]) -> Wa
     from lossctl.cli.compute import check_range
     from lossctl.errors import UsageError
 
-    check_choice("--sort", cut.sort, ("loss", "row"))
+    if cut.sort is not None:
+        check_choice("--sort", cut.sort, ("loss", "row"))
     check_range("--top", cut.top, 1)
     selected = cut.top is not None or cut.bottom or cut.by is not None
     if cut.every and selected:
-        raise UsageError("--all gives every sample, in the order of the file: without --top, --bottom and --by")
+        raise UsageError("--all gives every sample: without --top, --bottom and --by")
     if selected and chosen in ("npy", "parquet"):
         raise UsageError(f"-o FILE.{chosen} holds every sample: without --top, --bottom and --by")
     if shown and cut.by is not None:
         raise UsageError("--columns shows columns beside samples, and --by groups them: one or the other")
     if cut.every or (output.output is not None and chosen in _ROWS and not selected):
         bare = chosen in ("npy", "value")
-        return Wanted(every=not bare, losses=bare, shown=() if bare else tuple(shown))
+        ranked = cut.sort == "loss"
+        if ranked and chosen == "npy":
+            raise UsageError("-o FILE.npy holds a loss for each row of the input: without --sort loss")
+        return Wanted(every=not bare, losses=bare, ranked=ranked, shown=() if bare else tuple(shown))
     if cut.by is not None:
         return Wanted(top=0, groups=cut.top, least=cut.bottom)
     return Wanted(top=cut.top or _TOP, least=cut.bottom, distribution=not selected, shown=tuple(shown))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Option, Output, flat
+from lossctl.cli.options import Compute, Data, Option, Output, Strict, flat
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -58,12 +58,14 @@ def compare(
     ] = [],  # noqa: B006 - typer copies it; without any, ours is the better error
     *,
     against: Comparison,
+    strict: Strict = False,
     data: Data,
     how: Compute,
     output: Output,
 ) -> tuple[Report, Output]:
     """Compare models."""
-    from lossctl.cli.compute import check_range, policy_of, workers_of
+    from lossctl.advice import advice_on_models
+    from lossctl.cli.compute import check_range, policy_of, refuse, workers_of
     from lossctl.cli.inputs import check_stdin, column_role, open_data
     from lossctl.cli.losses import bind
     from lossctl.cli.output import format_of, style_of
@@ -106,7 +108,11 @@ def compare(
         columns=columns,
         labels=[label.strip() for label in data.labels.split(",")] if data.labels is not None else [],
     )
-    return duels(found, opened, shown, limits), output
+    jobs, traits = zip(*(c.jobs for c in found), strict=True), zip(*(c.traits for c in found), strict=True)
+    report = duels(found, opened, shown, limits, advice_on_models(opened, [*jobs], policy, [*traits], shown.models))
+    if strict:
+        refuse(report.advice)
+    return report, output
 
 
 def _models(files: Sequence[str], data: Data) -> tuple[list[Model], str | None]:
@@ -130,13 +136,19 @@ def _models(files: Sequence[str], data: Data) -> tuple[list[Model], str | None]:
 
 
 def _names(models: Sequence[Model]) -> list[str]:
-    """What models are called: by column, by file, by file with its folders."""
+    """What models are called: by column; by file without its suffix, with it, with its folders."""
     import os
+
+    from lossctl.sources.stream import STDIN
 
     if len({model.path for model in models}) == 1 and len({model.columns for model in models}) > 1:
         return [", ".join(model.columns) for model in models]
-    short = [os.path.basename(model.path) for model in models]
-    return short if len(set(short)) == len(models) else [model.path for model in models]
+    paths = ["stdin" if model.path == STDIN else model.path for model in models]
+    short = [os.path.basename(path) for path in paths]
+    for names in ([name.partition(".")[0] for name in short], short):
+        if len(set(names)) == len(models) and all(names):
+            return names
+    return paths
 
 
 def _limits(texts: Sequence[str], losses: Sequence[Loss]) -> dict[str, float]:

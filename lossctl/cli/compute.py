@@ -49,12 +49,14 @@ def compute(
 ) -> tuple[Report, Output]:
     """Compute losses."""
     from dataclasses import replace
+    from functools import partial
 
     from lossctl.api import REDUCTIONS, check_choice, compute_on
     from lossctl.cli.gates import failures, limits
     from lossctl.cli.inputs import check_stdin, open_data
     from lossctl.cli.losses import bind
     from lossctl.cli.output import format_of, style_of
+    from lossctl.cli.words import breakdown_of
     from lossctl.report.losses import computed
 
     style_of(output)  # a wrong option is told before a long run, not after
@@ -72,7 +74,8 @@ def compute(
         results, advice = advised(opened, bound, policy, reduction, workers)
     else:
         results, advice = compute_on(opened, bound, policy, reduction, workers), []
-    report = computed(results, opened.names, opened.line, advice)
+    see = partial(breakdown_of, losses, [preds, targets], data, how)
+    report = computed(results, opened.names, opened.line, advice, see=see)
     if strict:
         refuse(report.advice)
     beyond = failures(results, above, below)

@@ -46,7 +46,7 @@ def format_of(output: Output, default: str = "table", *, binary: Sequence[str] =
         name = SUFFIXES.get(suffix, suffix)
         if name not in FORMATS or suffix in ("table", "value"):
             known = ", ".join(
-                f".{name}" for name in (*SUFFIXES, *FORMATS) if name not in ("table", "value", "markdown")
+                f".{name}" for name in (*SUFFIXES, *FORMATS, *binary) if name not in ("table", "value", "markdown")
             )
             raise UsageError(f"-o {printable(path)}: its suffix is none of {known}; say --format")
         return name

@@ -49,7 +49,7 @@ def plot(
         require()
         output = replace(output, format=suffix)
     else:
-        format_of(output)
+        format_of(output, binary=("svg", "png"))
     style_of(output)
     bound = bind(losses, how.param)
     if preds is None:

@@ -17,8 +17,18 @@ def computed(
     sources: Sequence[str],
     line: Callable[[int], str | None],
     advice: Sequence[str] = (),
+    *,
+    see: Callable[[int], str],
 ) -> Report:
-    """What ``compute`` prints; ``line`` tells where a sample stands in a text file."""
+    """What ``compute`` prints.
+
+    Args:
+        results: what was found.
+        sources: the names of the files.
+        line: tells where a sample stands in a text file.
+        advice: what the inputs as a whole betray.
+        see: gives the command that tells more of a loss, by its number.
+    """
     first = results[0]
     columns = [
         Column("loss", "text"),
@@ -55,7 +65,7 @@ def computed(
         facts={"sources": list(sources), "reduction": first.reduction},
         values=[r.value for r in results],
         notes=[note for r in results for note in notes(r, line)],
-        advice=[*advice, *(note for r in results for note in _outliers(r, line))],
+        advice=[*advice, *_seen(results, see, line)],
     )
 
 
@@ -88,6 +98,12 @@ def notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
     return found
 
 
-def _outliers(r: Result, line: Callable[[int], str | None]) -> Iterator[str]:
+def _seen(results: Sequence[Result], see: Callable[[int], str], line: Callable[[int], str | None]) -> Iterator[str]:
+    for i, r in enumerate(results):
+        yield from (f"{note}; see: {see(i)}" for note in outliers(r, line))
+
+
+def outliers(r: Result, line: Callable[[int], str | None]) -> Iterator[str]:
+    """That one sample is most of the loss."""
     if r.top_share is not None and r.top_share > _MOST and r.count >= _FEW:
         yield f"{_sample(r.top, line)} carries {100 * r.top_share:.0f} % of {r.loss}"

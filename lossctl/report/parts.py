@@ -15,8 +15,9 @@ from lossctl.distribution import Distribution
 from lossctl.groups import Label
 from lossctl.kernels.spec import Loss
 from lossctl.report import Cell, Column, Report, Table
-from lossctl.report.losses import notes
+from lossctl.report.losses import notes, outliers
 from lossctl.report.rows import (
+    SHORT_BAR,
     Asked,
     bar,
     bare_losses,
@@ -25,6 +26,7 @@ from lossctl.report.rows import (
     output_name,
     output_names,
     ranking,
+    rough,
     told,
     total_of,
     write_npy,
@@ -37,7 +39,7 @@ from lossctl.summary import Summary, ratio
 _GROUPS = 20
 
 
-def broken_down(found: Breakdown, data: Dataset, wanted: Wanted, asked: Asked) -> Report:
+def broken_down(found: Breakdown, data: Dataset, wanted: Wanted, asked: Asked, advice: Sequence[str] = ()) -> Report:
     """The tables of what was asked for; the first is that of csv."""
     asked = replace(asked, outputs=output_names(data, found.job))
     result = found.result
@@ -88,6 +90,7 @@ def broken_down(found: Breakdown, data: Dataset, wanted: Wanted, asked: Asked) -
         facts=facts,
         values=values,
         notes=[*notes(result, data.line), *_more_notes(found)],
+        advice=[*advice, *outliers(result, data.line)],
         stream=bare_losses(found.losses) if found.losses is not None else None,
         files=files,
     )
@@ -95,7 +98,7 @@ def broken_down(found: Breakdown, data: Dataset, wanted: Wanted, asked: Asked) -
 
 def _title(found: Breakdown, data: Dataset) -> str:
     r = found.result
-    error = "" if r.std_error is None else f" ± {r.std_error:.3g}"
+    error = "" if r.std_error is None else f" ± {rough(r.std_error):.6g}"
     samples = f"{r.count:,} sample{'s' * (r.count != 1)}"
     if r.elements != r.count:
         samples += f" of {r.elements:,} elements"
@@ -177,7 +180,7 @@ def _groups(
         (
             _label(label, name, found, asked, numbers=numbers),
             *(summary.samples, summary.elements, value, error, share),
-            *([bar(share or 0.0, highest)] if asked.people and total is not None else []),
+            *([bar(share or 0.0, highest, SHORT_BAR)] if asked.people and total is not None else []),
         )
         for (label, value, error, summary), share in zip(entries[:most], shares, strict=False)
     ]

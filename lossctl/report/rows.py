@@ -21,7 +21,7 @@ from lossctl.spool import ROWS, Spool
 Field: TypeAlias = tuple[Column, Callable[[Chosen], list[Any]]]  # a column, and its cells
 
 _BAR = 20  # characters of the longest bar
-_SHORT_BAR = 10  # of one in a table that has much else, and is to fit into 80
+SHORT_BAR = 10  # of one in a table that has much else, and is to fit into 80
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def ranking(top: Chosen, found: Breakdown, asked: Asked) -> list[Field]:
         )
     if asked.people:
         fields.append(
-            (Column("bar", "text", label=""), lambda top: [bar(p, most, _SHORT_BAR) for p in top.part.tolist()])
+            (Column("bar", "text", label=""), lambda top: [bar(p, most, SHORT_BAR) for p in top.part.tolist()])
         )
     return fields
 
@@ -133,8 +133,17 @@ def bar(part: float, most: float, longest: int = _BAR) -> str:
     return "█" * max(round(longest * part / most), int(part > 0)) if most > 0 else ""
 
 
+def rough(error: float | None) -> float | None:
+    """A standard error to the three digits that it has.
+
+    >>> f"{rough(28742.7):g}", f"{rough(0.00123456):g}"
+    ('28700', '0.00123')
+    """
+    return None if error is None else float(f"{error:.3g}")
+
+
 def every_sample(found: Breakdown, every: Every, data: Dataset, asked: Asked) -> Table:
-    """A table of all samples that count, in the order of rows."""
+    """A table of all samples that count."""
     fields = fields_of(every.like, found, data, asked)
     return Table("samples", [column for column, _ in fields], _Rows(every, fields), long=True)
 
@@ -173,7 +182,7 @@ def write_npy(losses: Spool, rows: int, file: BinaryIO) -> None:
     """The loss of each row of the input, NaN where it does not count."""
     np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (rows,)})
     begin = 0
-    for places, values in losses.records():
+    for places, values, _ in losses.records():
         end = int(places[-1]) + 1
         dense = np.full(end - begin, np.nan)
         dense[places - begin] = values

@@ -62,6 +62,7 @@ CASES = [
     Case("mse", 200, normal, weighted=True, truth=0.21),
     Case("mse", 1000, normal, weighted=True, truth=0.21),
     Case("mse", 50, normal, weighted=False, truth=0.21),
+    Case("mse", 20, normal, weighted=False, truth=0.21),
     Case("mae", 200, skewed, weighted=False, truth=0.1 * TAIL),
     Case("mse", 1000, skewed, weighted=False, truth=0.21 * math.exp(2 * 0.7**2)),
 ]

@@ -1,0 +1,46 @@
+"""From options back to the words of a command line that gives them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, Field, fields
+from typing import Any, get_type_hints
+
+from lossctl.cli.options import Compute, Data
+from lossctl.sources.stream import STDIN
+
+# Of Compute what says where it runs, and not what.
+_WHERE = ("threads", "cluster", "allow_mixed", "no_progress")
+
+
+def breakdown_of(losses: str, paths: Sequence[str | None], data: Data, how: Compute, number: int) -> str:
+    """The command that breaks one of several losses down.
+
+    >>> breakdown_of("mse, mae", ["a b.csv", None], Data(pred=["p"], header=False), Compute(nan="skip"), 1)
+    "lossctl breakdown mae 'a b.csv' --pred p --no-header --nan skip"
+    """
+    loss = losses.split(",")[number].strip()
+    given = [path for path in paths if path is not None]
+    same = ", on the same input" if STDIN in given else ""
+    return shlex.join(["lossctl", "breakdown", loss, *given, *_words(data), *_words(how, but=_WHERE)]) + same
+
+
+def _words(group: Data | Compute, but: Sequence[str] = ()) -> Iterator[str]:
+    """Those of a group of options that are not at their default."""
+    hints = get_type_hints(type(group), include_extras=True)
+    for option in fields(group):
+        value = getattr(group, option.name)
+        if option.name in but or value == _default(option):
+            continue
+        said = hints[option.name].__metadata__[0]
+        name = [said.default, *said.param_decls][-1]  # (typer takes the first of an option's names for its default)
+        if isinstance(value, bool):
+            yield name.split("/")[0 if value else -1]
+        else:
+            for one in value if isinstance(value, list) else [value]:
+                yield from (name, str(one))
+
+
+def _default(option: Field[Any]) -> Any:
+    return option.default if option.default is not MISSING else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from golden import figures
 from mpmath import mp, mpf
@@ -24,6 +25,8 @@ from oracle import (
     value,
 )
 from oracle.terms import wlog
+
+from lossctl import get_loss
 
 HARD = {"label_smoothing": 0.0}
 GOLDEN = figures()
@@ -99,7 +102,26 @@ def test_known_derivatives(name: str, inputs: Any, params: Any, expected: list[f
     assert derivatives(name, inputs, params) == pytest.approx(expected, rel=1e-15, abs=0)
 
 
-@pytest.mark.parametrize("record", GOLDEN, ids=[f"{i}-{r['loss']}-{r['library']}" for i, r in enumerate(GOLDEN)])
+def records(*, coupled: bool) -> Any:
+    """Parametrise over the figures of losses whose samples depend on each other, or of the others."""
+    chosen = [r for r in GOLDEN if get_loss(r["loss"]).coupled == coupled]
+    return pytest.mark.parametrize("record", chosen, ids=[f"{i}-{r['loss']}-{r['library']}" for i, r in enumerate(chosen)])
+
+
+@records(coupled=True)
+def test_other_libraries_agree_on_batches(record: dict[str, Any]) -> None:
+    """A formula of a whole batch is the sum of its losses, and its gradient that of the sum."""
+    loss, inputs = get_loss(record["loss"]), record["inputs"]
+    count = np.sum(loss.denominator(*map(np.asarray, inputs))) if loss.denominator else len(inputs[0])
+    total = float(value(loss.name, inputs, record["params"])[0])
+    assert total / count == pytest.approx(record["value"], rel=record["rtol"], abs=0)
+    if record["gradient"]:
+        row = list(leaves(record["gradient"]))
+        got = derivatives(loss.name, inputs, record["params"], at := some(len(row)))
+        assert got == pytest.approx([row[j] for j in at], rel=record["rtol"], abs=0)
+
+
+@records(coupled=False)
 def test_other_libraries_agree(record: dict[str, Any]) -> None:
     """Mean, loss per sample and gradient are what torch, scikit-learn, scipy, optax and keras give."""
     name, params = record["loss"].partition(":")[0], record["params"]
@@ -163,6 +185,11 @@ def test_promised_relative_accuracy_sets_the_scale(planted: Any) -> None:
     assert value("split", (3.0,), {}) == (1, 1)
     (slope, magnitude), *_ = gradient("split", (3.0,), {})
     assert (float(slope), float(magnitude)) == (pytest.approx(0), 2)
+
+
+def test_a_rounded_term_that_jumps_to_one_side_does_not_hide_the_slope() -> None:
+    image = [8e-94, 1 - 2e-12, 0.0, 1e-17], [1.0, 1.0, 0.0, 1.0]
+    assert derivatives("jaccard", image, {"smooth": 1.0}) == pytest.approx([-0.25, -0.25, 0.125, -0.25], rel=1e-10)
 
 
 @pytest.mark.parametrize(

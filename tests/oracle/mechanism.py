@@ -191,7 +191,9 @@ def _both_sides(quotients: Quotients, step: Number, noise: Number) -> tuple[Numb
     sides = {sign: terms for sign in (-1, 1) if (terms := quotients(sign * step)) is not None}
     if not sides:
         raise EdgeError("an isolated point of the formula's domain")
-    magnitude = max(mp.fsum(abs(t) for t in terms) for terms in sides.values())
+    # The less of both sides, but for nothing: a term that is rounded, the head of a quotient, may jump to one of them.
+    sizes = sorted(mp.fsum(abs(t) for t in terms) for terms in sides.values())
+    magnitude = sizes[0] or sizes[-1]
     near = {sign: mp.fsum(terms) for sign, terms in sides.items()}
     if len(near) == 2 and abs(near[1] - near[-1]) <= max(AGREE * magnitude, noise / step):
         mean = (near[-1] + near[1]) / 2

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lossctl.errors import LossctlError as LossctlError
     from lossctl.errors import UsageError as UsageError
     from lossctl.gradients import gradcheck as gradcheck
+    from lossctl.kernels.declare import Param as Param
+    from lossctl.kernels.declare import loss as loss
     from lossctl.kernels.domain import NON_NEGATIVE as NON_NEGATIVE
     from lossctl.kernels.domain import OPEN_UNIT as OPEN_UNIT
     from lossctl.kernels.domain import POSITIVE as POSITIVE
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
     from lossctl.kernels.registry import get_loss as get_loss
     from lossctl.kernels.spec import Finish as Finish
     from lossctl.kernels.spec import Loss as Loss
-    from lossctl.kernels.spec import Param as Param
-    from lossctl.kernels.spec import loss as loss
     from lossctl.outcomes import GradCheck as GradCheck
     from lossctl.result import Result as Result
 
@@ -57,7 +57,7 @@ _HOME = {
         "lossctl.kernels.kinds",
     ),
     "get_loss": "lossctl.kernels.registry",
-    **dict.fromkeys(("Finish", "Loss", "Param", "loss"), "lossctl.kernels.spec"),
+    **dict.fromkeys(("Finish", "Loss", "Param", "loss"), "lossctl.kernels.declare"),
     "Result": "lossctl.result",
 }
 __all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - strings all the same

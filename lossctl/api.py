@@ -12,9 +12,9 @@ import numpy.typing as npt
 from lossctl.engine import run
 from lossctl.errors import DataError, UsageError, nearest, quoted
 from lossctl.jobs import Job, Policy, make_job
+from lossctl.kernels.declare import Loss, from_function
 from lossctl.kernels.kinds import SUM_TOLERANCE
 from lossctl.kernels.registry import get_loss, registered
-from lossctl.kernels.spec import Loss, from_function
 from lossctl.result import Result, make_result
 from lossctl.sources.aligned import Dataset, Place
 from lossctl.sources.source import ArraySource

@@ -198,7 +198,9 @@ class Block:
         own = arrays[job.roles.index(target[0])]
         more = np.ones(len(own))
         if policy.class_weight:
-            more = weights_of(target[1].normalize(own) if policy.normalize else own, policy.class_weight)
+            rows = target[1].normalize(own) if policy.normalize else own
+            # Rows of logarithms, which are at most 0, weigh by what they stand for.
+            more = weights_of(np.exp(rows) if target[1].domain.high == 0 else rows, policy.class_weight)
         if policy.ignore_index is not None:
             ignored = int(np.count_nonzero(own == policy.ignore_index))
             more = np.where(own == policy.ignore_index, 0.0, more)

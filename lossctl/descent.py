@@ -26,6 +26,10 @@ _SLOWEST = 16.0 / 17.0
 # Downwards until h = 4⁻¹⁸·2⁻²²·S ≈ 3e-18·S, below which nothing is left; upwards from beside an
 # edge, 1e-12 away, to S.
 _DOWN, _UP = 18, 26
+# So many times what the first steps can be off by is wrong for certain, though none of them settled.
+_MUCH = 16.0
+# Steps that are tried for it: from a 256th of the distance to an edge to a quarter.
+_LONGER = 4
 # Steps of a 16th of the distance to an edge: extrapolation is off by 2e-7 of −log p there.
 _NEAR = 2.0**-4
 
@@ -228,6 +232,31 @@ class Descent:
         rest = left_open & ~known
         self.verdict[rest & self.sides.infinite] = Verdict.UNDEFINED
         self.numeric[rest], self.error[rest] = self.sides.last[rest], self.sides.doubt.max(axis=0)[rest]
+        self._convict_of_much(np.flatnonzero(rest & ~self.sides.infinite & (self.streak == 0) & ~self.surprised))
+
+    def _convict_of_much(self, rows: Indices) -> None:
+        """What is off by far more than a step is, though rounding kept it from settling.
+
+        1e-9 from the edge of a domain a slope of 2 is known to 1e-3, and half of it is wrong all the same:
+        where the loss is a straight line up to rounding from that step on. What lies beyond the edge can be
+        singular, so that no step here goes far towards it.
+        """
+        longest = np.minimum(self.p.size * FIRST, self.p.room(self.j, None) / 4.0)
+        for level in range(_LONGER):
+            h = self.start[rows] * RATIO**level
+            rows, h = (rows, h) if level == 0 else (rows[within := h <= longest[rows]], h[within])
+            if not rows.size:
+                return
+            step = self.p.step(self.j, rows, self.value[rows], h)
+            error = step.noise + np.abs(step.bend)
+            away = np.abs(self.given[rows] - step.derivative)
+            much = np.flatnonzero(away > _MUCH * error + self.allowed[rows])
+            at, found, error, away = rows[much], step[much], error[much], away[much]
+            line = Line(self.p, self.j, at, self.value[at], found.derivative, found.size, error)
+            sure = straight(line, np.where(np.isfinite(away), away, error), self.rough[at])
+            self.verdict[at[sure]] = Verdict.WRONG
+            self._put(at[sure], found.derivative[sure], error[sure], found[sure])
+            rows = rows[self.verdict[rows] == Verdict.UNRESOLVED]
 
     def _convict(self, rows: Indices) -> None:
         """What settled elsewhere than was given is wrong, unless it is the loss that cannot be trusted."""

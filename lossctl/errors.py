@@ -6,7 +6,7 @@ Inner code raises the short cause; the layer that knows the file and the line ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class LossctlError(Exception):
@@ -21,19 +21,25 @@ class DataError(LossctlError):
     """A file, a row or a value is wrong."""
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
+def nearest(word: str, choices: Iterable[str], gist: Callable[[str], str] = str) -> str:
     """The end of an error message: ``; did you mean 'huber'?``, or nothing when no choice is near.
+
+    ``gist`` is what matters of a name: where that of a choice is the word's, no other choice is named.
 
     >>> nearest("hubr", ["huber", "mse"])
     "; did you mean 'huber'?"
     >>> nearest("zzz", ["huber", "mse"])
     ''
+    >>> nearest("MSE", ["mae", "mse"], gist=str.lower)
+    "; did you mean 'mse'?"
     """
     import difflib  # 1.4 ms that only an error has to pay
 
+    names = {gist(name): name for name in sorted(set(choices), reverse=True)}
     # 0.6 is difflib's own default; three names are as many as a line can hold.
-    found = difflib.get_close_matches(word, sorted(set(choices)), n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(repr(name) for name in found)}?" if found else ""
+    found = difflib.get_close_matches(gist(word), names, n=3, cutoff=0.6)
+    found = found[:1] if gist(word) in names else found
+    return f"; did you mean {' or '.join(repr(names[one]) for one in found)}?" if found else ""
 
 
 def number(value: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lossctl.errors import DataError, UsageError
-from lossctl.kernels.spec import Loss, Value
+from lossctl.kernels.declare import Loss, Value
 from lossctl.summary import Extreme, Summary, rounded
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lossctl.kernels.declare import Loss, Value
 from lossctl.kernels.kinds import Array
-from lossctl.kernels.spec import Loss, Value
 
 CLASSES = 4
 # The length of every axis that kinds name: as many pixels, features and items as classes.
@@ -74,6 +74,19 @@ def _vectors(rng: np.random.Generator, n: int) -> Array:
     )
 
 
+def _amounts(rng: np.random.Generator, n: int) -> Array:
+    return np.abs(_vectors(rng, n)) * (rng.random((n, CLASSES)) > 0.1)
+
+
+def _bound(rng: np.random.Generator, n: int) -> Array:
+    return 10.0 ** rng.choice([-150, -1, 0, 1, 150], n)
+
+
+def _latest(rng: np.random.Generator, n: int) -> Array:
+    later = _bound(rng, n) * (1.0 + 10.0 ** rng.uniform(-16, 1, n) * rng.integers(0, 2, n))
+    return np.where(rng.random(n) < 0.2, np.inf, later)
+
+
 def _flags(rng: np.random.Generator, n: int) -> Array:
     return rng.integers(0, 2, (n, CLASSES)).astype(float) * (rng.random((n, 1)) > 0.1)
 
@@ -94,7 +107,7 @@ def _frames(rng: np.random.Generator, n: int) -> Array:
 
 DRAWS: dict[str, Draw] = {
     **dict.fromkeys(("Vector", "Direction", "Scores", "ClassScores", "PixelScores"), _vectors),
-    "Amounts": lambda rng, n: np.abs(_vectors(rng, n)) * (rng.random((n, CLASSES)) > 0.1),
+    **dict.fromkeys(("Amounts", "Relevances"), _amounts),
     **dict.fromkeys(("ClassFlags", "HardMask"), _flags),
     **dict.fromkeys(("ClassChances", "Mask"), _chances),
     "PixelProbabilities": _pixels,
@@ -103,6 +116,9 @@ DRAWS: dict[str, Draw] = {
     "Symbols": lambda rng, n: rng.integers(0, CLASSES, (n, AXES["symbols"])).astype(float),
     "InputLength": lambda rng, n: rng.integers(0, AXES["frames"] + 1, n).astype(float),
     "TargetLength": lambda rng, n: rng.integers(0, AXES["symbols"] + 1, n).astype(float),
+    "Event": lambda rng, n: rng.integers(0, 2, n).astype(float),
+    "Earliest": lambda rng, n: _bound(rng, n) * (rng.random(n) > 0.2),
+    "Latest": _latest,
     "Members": _members,
     "Real": _real,
     "Positive": lambda rng, n: np.abs(_real(rng, n)) + 1e-150,
@@ -124,8 +140,7 @@ def hurtful(loss: Loss, rng: np.random.Generator, n: int) -> list[Array]:
     arrays = [DRAWS[spec.kind.name](rng, n) for spec in loss.inputs]
     if len(arrays) > 1 and arrays[0].shape == arrays[1].shape and loss.inputs[0].kind == loss.inputs[1].kind:
         near = arrays[1] * (1 + rng.choice([0.0, 1.0], arrays[1].shape) * 10.0 ** rng.uniform(-16, -1, arrays[1].shape))
-        if loss.inputs[0].kind.name == "Probabilities":
-            near /= near.sum(axis=1, keepdims=True)
+        near = loss.inputs[0].kind.normalize(near)
         close = rng.random((n, *(1,) * (arrays[1].ndim - 1))) < 0.2
         domain = loss.inputs[0].kind.domain
         lowest = np.nextafter(domain.low, np.inf) if domain.open_low else domain.low
@@ -155,6 +170,8 @@ SPECIAL: dict[str, list[dict[str, Value]]] = {
     "ctc": [{"blank": 3}],
 }
 FITS: dict[str, Callable[[dict[str, Value]], bool]] = {
+    # mpmath has no erfc of 1e300
+    "aft": lambda params: params.get("sigma") != 1e-150,
     "hampel": lambda params: len(params) != 1,
     # beyond q = 50 digits are lost in proportion to q, as its declaration says
     "lq": lambda params: params.get("q") != 1e150,

@@ -1,7 +1,8 @@
-"""Figures of other libraries for tests/golden: what each gives, and the very call that gave it.
+r"""Figures of other libraries for tests/golden: what each gives, and the very call that gave it.
 
     python -m venv peers
-    peers/bin/pip install torch scikit-learn scipy jax optax keras statsmodels scoringrules
+    peers/bin/pip install torch scikit-learn scipy jax optax rax keras statsmodels scoringrules kornia monai \
+        timm pytorch-toolbelt gtsam symforce dwd sktime catboost lightgbm xgboost
     peers/bin/python tests/make_golden.py [FAMILY…]
 
 The cases are in tests/golden/FAMILY.py, the figures beside them in FAMILY.json. ``params`` are all the
@@ -32,14 +33,26 @@ PACKAGES = {
     "rax": "rax",
     "kornia": "kornia",
     "monai": "monai",
+    "timm": "timm",
+    "pytorch_toolbelt": "pytorch-toolbelt",
+    "gtsam": "gtsam",
+    "symforce": "symforce",
+    "catboost": "catboost",
+    "lightgbm": "lightgbm",
+    "xgboost": "xgboost",
+    "dwd": "dwd",
+    "sktime": "sktime",
     "torch": "torch",
 }
+# Those whose functions take tensors, and are differentiated by torch; by jax those of the second.
+TENSORS, JAX = ("torch", "keras", "kornia", "monai", "timm", "pytorch_toolbelt"), ("optax", "rax")
 MODULES = (
     "keras",
     "sklearn.metrics",
     "sklearn._loss.loss",
     "sklearn.linear_model._sgd_fast",
     "statsmodels.robust.norms",
+    "statsmodels.duration.hazard_regression",
     "scoringrules",
     "scipy.special",
     "scipy.spatial",
@@ -49,6 +62,15 @@ MODULES = (
     "rax",
     "kornia.losses",
     "monai.losses",
+    "timm.loss",
+    "pytorch_toolbelt.losses.functional",
+    "gtsam",
+    "symforce.opt.noise_models",
+    "catboost.utils",
+    "lightgbm",
+    "xgboost",
+    "dwd.gen_dwd",
+    "sktime.performance_metrics.forecasting",
     "torch.nn.functional",
     "jax.numpy",
 )
@@ -84,8 +106,7 @@ def figures(case: Any, defaults: dict[str, Any], libraries: dict[str, Any]) -> d
     call, each = in_full(case.call), in_full(case.each or "")
     library = next(name for name in PACKAGES if f"{name}." in call)
     torch, jax = libraries["torch"], libraries["jax"]
-    convert = dict.fromkeys(("torch", "keras", "kornia", "monai"), torch.as_tensor).get(library, np.asarray)
-    convert = jax.numpy.asarray if library in ("optax", "rax") else convert
+    convert = torch.as_tensor if library in TENSORS else jax.numpy.asarray if library in JAX else np.asarray
     given = {name: convert(array) for name, array in zip(case.names, case.inputs, strict=True)}
     first = case.names[0]
     if case.weight is not None:
@@ -95,11 +116,11 @@ def figures(case: Any, defaults: dict[str, Any], libraries: dict[str, Any]) -> d
         return eval(expression, {**libraries, **given, **changed})  # noqa: S307 - they are all in golden/
 
     gradient = None
-    if each and library in ("torch", "kornia", "monai"):
+    if each and library in TENSORS:
         moved = given[first].clone().requires_grad_()
         evaluate(each, **{first: moved}).sum().backward()
         gradient = moved.grad.tolist()
-    elif each and library in ("optax", "rax"):
+    elif each and library in JAX:
         gradient = jax.grad(lambda moved: evaluate(each, **{first: moved}).sum())(given[first]).tolist()
 
     name, _, spec = case.loss.partition(":")

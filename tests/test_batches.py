@@ -42,6 +42,26 @@ def test_infonce_agrees_with_fifty_digits(seed: int, temperature: float) -> None
         assert oracle.error(float(value), slope.left, slope.magnitude) <= BOUND
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_cox_agrees_with_fifty_digits(seed: int) -> None:
+    """Risks from alike to 150 decades apart, times that are equal or not, everybody or some seen to the end."""
+    rng = np.random.default_rng(seed)
+    pred = rng.normal(size=7) * 10.0 ** rng.uniform(-3, 3)
+    pred = rng.choice([-1.0, 1.0], 7) * 10.0 ** rng.uniform(-150, 150, 7) if seed in (3, 4) else pred
+    batch = [np.round(pred) if seed % 2 else pred, rng.integers(0, 1 + seed, 7) * 1.0, rng.integers(0, 2, 7) * 1.0]
+    want, magnitude = oracle.value("cox", batch, {})
+    assert oracle.error(float(get_loss("cox").value(*batch).sum()), want, magnitude) <= BOUND
+    for value, slope in zip(get_loss("cox").gradient(*batch), oracle.slopes("cox", batch, {}), strict=True):
+        assert oracle.error(float(value), slope.left, slope.magnitude) <= BOUND
+
+
+def test_cox_of_many_keeps_its_digits() -> None:
+    """A sum of a hundred thousand risks, each rounded once: 1/n, 1/(n − 1) … of risks that are all the same."""
+    n = 100_000
+    value = get_loss("cox").value(np.full(n, 0.3), np.arange(n, dtype=float), np.ones(n))
+    np.testing.assert_allclose(value, np.log(np.arange(n, 0.0, -1.0)), rtol=1e-15)
+
+
 def test_infonce_is_torchs_cross_entropy_of_cosines() -> None:
     """By torch 2.13.0: F.cross_entropy(F.normalize(x) @ F.normalize(y).T / 0.5, torch.arange(3))."""
     x = [[1.0, 2.0, -1.0], [0.5, -1.0, 3.0], [-2.0, 0.25, 1.0]]

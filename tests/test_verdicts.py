@@ -124,6 +124,16 @@ def test_a_mistake_everywhere_is_seen_nearly_everywhere(mistake) -> None:
     assert result.caught >= 0.999 * result.planted
 
 
+@pytest.mark.parametrize("name", ["brier", "dice"])
+def test_half_a_gradient_is_wrong_beside_an_edge_too(name) -> None:
+    """A slope of 2 is known to 1e-3 there at best, 1e-9 from the edge: too little to be right, enough to be wrong."""
+    loss = registered()[name]
+    case = loss_case(loss, sampled(loss, 1000, 0))
+    verdict = case.check(0.5 * case.gradient).verdict[case.gradient != 0]
+    assert np.mean(verdict == Verdict.WRONG) > 0.85
+    assert not (verdict == Verdict.OK).any()
+
+
 def test_one_wrong_sample_in_many_is_the_one_that_is_told() -> None:
     case = kernel_case(KERNELS["log cosh"], rng_of("many"), 100_000)
     at = int(np.flatnonzero(np.abs(case.gradient[:, 0]) > 0.5)[17])

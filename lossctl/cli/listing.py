@@ -36,7 +36,7 @@ def listing(
     from dataclasses import replace
 
     from lossctl.errors import UsageError, nearest, quoted
-    from lossctl.kernels.registry import catalogued
+    from lossctl.kernels.registry import catalogued, gist
     from lossctl.report.catalogue import catalogue, matching, task_of
 
     losses, notes = catalogued()
@@ -49,5 +49,7 @@ def listing(
         names = [name for loss in losses for name in (loss.name, *loss.aliases)]
         losses = matching(losses, words)
         if not losses:
-            raise UsageError(f"no loss has {quoted(words)} in its name, aliases or summary{nearest(words, names)}")
+            raise UsageError(
+                f"no loss has {quoted(words)} in its name, aliases or summary{nearest(words, names, gist)}"
+            )
     return replace(catalogue(losses), notes=notes), output

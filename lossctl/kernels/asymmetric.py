@@ -6,14 +6,15 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import NON_NEGATIVE, OPEN_UNIT, REAL
 from lossctl.kernels.exact import difference, product
-from lossctl.kernels.kinds import Array, Real
-from lossctl.kernels.numerics import choose, expm1_minus_over_square
-from lossctl.kernels.spec import Param, Thunk, loss
+from lossctl.kernels.kinds import Array, NonNegative, Real
+from lossctl.kernels.numerics import EXP_SERIES_BELOW, choose, expm1_minus_over_square
 
-# Beyond |z| = 800 e^z is infinite or 0: what rounding took from z no longer matters, nor can be told.
-_FAR = 800.0
+# Up to z = 8 its rounding takes at most 8 half ulps from e^z, and below 0 what it takes is nothing beside z.
+# e^z is infinite beyond 709.
+_STEEP, _FAR = 8.0, 709.0
 
 
 def _weight(r: Array, tau: float) -> Array:
@@ -44,6 +45,28 @@ def quantile(
     """
     r = pred - target
     return _weight(r, tau) * np.abs(r), lambda: _weight(r, tau) * np.sign(r)
+
+
+@loss(
+    formula="tau·(−r) where r < 0, else (1 − tau)·r;  r = e^x − target, x = pred",
+    see="catboost LogLinQuantile",
+    aliases=("log_linear_quantile",),
+    differs=("catboost calls tau alpha",),
+    pitfalls=("pred is the logarithm of a quantile, the loss in target units; for quantiles themselves use quantile",),
+)
+def loglin_quantile(
+    pred: Real,
+    target: NonNegative,
+    *,
+    tau: Annotated[float, Param("the quantile whose logarithm is predicted", OPEN_UNIT)] = 0.5,
+) -> tuple[Array, Thunk]:
+    """The pinball loss of the logarithm of a quantile.
+
+    At r = 0 the gradient is taken to be 0.
+    """
+    level = np.exp(pred)
+    r = level - target
+    return _weight(r, tau) * np.abs(r), lambda: choose(r == 0, 0.0, _weight(r, tau) * np.copysign(level, r))
 
 
 @loss(
@@ -83,13 +106,14 @@ def linex(
     """Exponential on one side of the target, linear on the other."""
     e, lost = difference(target, pred)
     z = a * e
-    # e^z takes the error of z times z: what rounding took from it is put back.
-    low = choose(np.abs(z) < _FAR, product(e, a)[1] + a * lost, 0.0)
-    bent = np.abs(z) < 1.0
-    square = choose(bent, z, 0.0)
     far = np.expm1(z)
-    far = choose(np.isinf(far), far, far + np.exp(z) * low)
-    value = choose(bent, square * square * expm1_minus_over_square(square), far - z)
+    steep = np.flatnonzero((z > _STEEP) & (z < _FAR))
+    if steep.size:
+        # e^z takes the error of z times z: what rounding took from it is put back.
+        far[steep] += np.exp(z[steep]) * (product(e[steep], a)[1] + a * lost[steep])
+    value = far - z
+    near = np.flatnonzero(np.abs(z) < EXP_SERIES_BELOW)
+    value[near] = z[near] ** 2 * expm1_minus_over_square(z[near])
     return value, lambda: -a * far
 
 

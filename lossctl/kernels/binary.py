@@ -6,10 +6,10 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import POSITIVE, REAL, UNIT, Interval
-from lossctl.kernels.kinds import Array, Probability, Real
+from lossctl.kernels.kinds import Array, Positive, Probability, Real
 from lossctl.kernels.numerics import choose, xlog1py, xlogy
-from lossctl.kernels.spec import Param, Thunk, loss
 
 Smoothing = Annotated[float, Param("moves targets this far towards 1/2: t(1 − s) + s/2", UNIT)]
 
@@ -23,16 +23,16 @@ def _smoothed(target: Array, s: float) -> tuple[Array, Array]:
 
 @loss(
     formula="−t·log p − (1 − t)·log(1 − p);  p = pred, t = target",
-    see="Good 1952, doi:10.1111/j.2517-6161.1952.tb00104.x; https://en.wikipedia.org/wiki/Cross-entropy",
+    see="Good 1952, doi:10.1111/j.2517-6161.1952.tb00104.x",
     aliases=("binary_cross_entropy", "log_loss", "logloss"),
     differs=(
-        "at p = 0, t = 1 (inf here): torch 100, keras 16.118, scikit-learn 36.04: they clip",
-        "torch clamps log p at −100: p = 1e-50 costs 100 where 115.13 is right; its gradient at (0, 0) is 0",
+        "p = 0, t = 1: here inf, torch 100, keras 16.118, scikit-learn 36.04",
+        "torch clamps log p at −100; its gradient at (0, 0) is 0, here 1",
         "scikit-learn log_loss takes targets first",
     ),
     pitfalls=(
-        "pred is a probability; for raw scores use bce_with_logits, which also keeps the digits that 1 − p has lost",
-        "a probability of exactly 0 for an event that happened costs inf: nothing is clipped",
+        "for raw scores use bce_with_logits, which keeps what 1 − p loses",
+        "p = 0 for an event that happened costs inf: nothing is clipped",
     ),
     relative="the value everywhere, the gradient with targets 0 and 1",
     from_logits="bce_with_logits",
@@ -55,10 +55,10 @@ def bce(pred: Probability, target: Probability, *, label_smoothing: Smoothing = 
 
 @loss(
     formula="−w·t·log σ(x) − (1 − t)·log(1 − σ(x));  x = pred, t = target, w = pos_weight",
-    see="https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html",
+    see="torch.nn.BCEWithLogitsLoss",
     aliases=("sigmoid_cross_entropy", "binary_cross_entropy_with_logits"),
-    differs=("keras on numpy takes the sigmoid and clips it: 15.9 at x = 40, t = 0, where 40 is right",),
-    pitfalls=("pred is a logit, any real number: predictions that all lie in [0, 1] are probably probabilities",),
+    differs=("keras on numpy clips σ(x): 15.9 at x = 40, t = 0, where 40 is right",),
+    pitfalls=("pred is a logit: if all lie in [0, 1] they may be probabilities",),
     relative="the value everywhere, the gradient with targets 0 and 1",
 )
 def bce_with_logits(
@@ -68,7 +68,7 @@ def bce_with_logits(
     pos_weight: Annotated[float, Param("factor of the positive term", POSITIVE)] = 1.0,
     label_smoothing: Smoothing = 0.0,
 ) -> tuple[Array, Thunk]:
-    """Binary cross-entropy from logits, right where the sigmoid has saturated."""
+    """Binary cross-entropy from logits, right where they are large."""
     t, not_t = _smoothed(target, label_smoothing)
     t = t * pos_weight
     size = np.abs(pred)
@@ -113,14 +113,46 @@ def poly1(
     return entropy + epsilon * (target * not_p + not_t * pred), gradient
 
 
+# Below it a product may have lost digits, or be 0: its logarithm is that of its factors.
+_TINY = 1e-300
+# Below −40 log(1 + e^x) is e^x to the last digit.
+_ALMOST_NEVER = -40.0
+
+
+@loss(
+    formula="y − t·log(e^y − 1), y = w·log(1 + e^x);  x = pred, t = target, w = exposure",
+    see="LightGBM cross_entropy_lambda",
+    aliases=("xentlambda",),
+    differs=("LightGBM takes exposures as weights; of 1 it is bce_with_logits",),
+    pitfalls=("with exposure w an event has probability 1 − (1 + e^x)^−w",),
+)
+def cross_entropy_lambda(pred: Real, target: Probability, exposure: Positive) -> tuple[Array, Thunk]:
+    """Binary cross-entropy of events of unequal exposure."""
+    e = np.exp(-np.abs(pred))
+    rate = np.maximum(pred, 0.0) + np.log1p(e)
+    y = exposure * rate
+    rare = np.log(exposure) + choose(pred < _ALMOST_NEVER, pred, np.log(rate))
+    happened = choose(y < _TINY, rare, choose(y < 1.0, np.log(-np.expm1(-y)), np.log1p(-np.exp(-y))))
+    value = (1.0 - target) * y - target * happened
+
+    def gradient() -> Array:
+        slope = choose(pred > 0, 1.0, e) / (1.0 + e)
+        # σ/log(1 + e^x) and y/(e^y − 1) tend to 1 as the event gets rarer.
+        share = choose(pred < _ALMOST_NEVER, 1.0, slope / rate)
+        left = choose(y < _TINY, 1.0, y / np.expm1(y))
+        return np.asarray((1.0 - target) * (exposure * slope) - target * (share * left))
+
+    return value, gradient
+
+
 @loss(
     formula="t where x < threshold, else 1 − t;  x = pred, t = target",
-    see="https://scikit-learn.org/stable/modules/generated/sklearn.metrics.zero_one_loss.html",
+    see="sklearn.metrics.zero_one_loss",
     aliases=("misclassification", "error_rate"),
     differs=("scikit-learn zero_one_loss takes predicted labels, not scores", "accuracy is 1 minus this"),
     pitfalls=(
         "pred is any score: threshold=0 for logits and margins",
-        "it jumps at the threshold and has gradient 0 elsewhere: nothing learns from it",
+        "its gradient is 0 but where it jumps: nothing learns from it",
     ),
     relative="everywhere",
 )

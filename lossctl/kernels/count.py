@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import numpy as np
 
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import POSITIVE
-from lossctl.kernels.gamma import log_factorial, log_gamma
+from lossctl.kernels.gamma import log_factorial, log_gamma_from
 from lossctl.kernels.kinds import Array, Count, NonNegative, Real
-from lossctl.kernels.numerics import choose, log1p_over, u_minus_log1p, xlogy
-from lossctl.kernels.spec import Param, Thunk, loss
+from lossctl.kernels.numerics import choose, u_minus_log1p, xlogy
 
-Full = Annotated[bool, Param("adds log(t!) = log Γ(t + 1), which no prediction changes")]
+Full = Annotated[bool, Param("adds the constant log Γ(t + 1)")]
 
 
 @loss(
     formula="p − t·log p (+ log Γ(t + 1) if full);  p = pred, a rate, t = target",
-    see="https://docs.pytorch.org/docs/stable/generated/torch.nn.PoissonNLLLoss.html",
+    see="torch.nn.PoissonNLLLoss",
     aliases=("poisson", "poisson_loss"),
     differs=(
-        "torch poisson_nll_loss takes log rates unless log_input=False, and then adds 1e-8 to p in the logarithm",
-        "torch's full adds Stirling's approximation where t > 1, and nothing where not: here log Γ is exact",
-        "keras adds 1e-7 to p in the logarithm; scikit-learn and LightGBM train on log rates",
+        "torch takes log rates unless log_input=False, then log(p + 1e-8)",
+        "torch's full is Stirling's, and 0 where t ≤ 1; here log Γ is exact",
+        "keras: log(p + 1e-7); scikit-learn and LightGBM train on log rates",
     ),
     pitfalls=(
         "pred is a rate; for log rates use poisson_nll_log_rate",
@@ -41,8 +42,8 @@ def poisson_nll(pred: NonNegative, target: NonNegative, *, full: Full = False) -
 
 @loss(
     formula="e^x − t·x (+ log Γ(t + 1) if full);  x = pred, a log rate, t = target",
-    see="https://docs.pytorch.org/docs/stable/generated/torch.nn.PoissonNLLLoss.html",
-    differs=("torch's full adds Stirling's approximation where t > 1, and nothing where not: here log Γ is exact",),
+    see="torch.nn.PoissonNLLLoss",
+    differs=("torch's full is Stirling's, and 0 where t ≤ 1; here log Γ is exact",),
     pitfalls=("pred is the logarithm of a rate, any real number; for rates use poisson_nll",),
 )
 def poisson_nll_log_rate(pred: Real, target: NonNegative, *, full: Full = False) -> tuple[Array, Thunk]:
@@ -57,6 +58,8 @@ def poisson_nll_log_rate(pred: Real, target: NonNegative, *, full: Full = False)
 # From this number of failures 1/α on the likelihood is that of a Poisson with a correction, by Stirling's
 # series, of which these terms leave 1e-17 there; below, the gamma functions themselves do not cancel.
 _MANY = 20.0
+# Of y below it log(1 + y) is y, which as m·dispersion may have lost digits.
+_FEW = 1e-17
 
 
 def _stirling(x: Array | float) -> Array | float:
@@ -71,7 +74,7 @@ def _stirling(x: Array | float) -> Array | float:
     aliases=("nb_nll", "nb2_nll"),
     differs=(
         "scipy nbinom takes n = 1/dispersion and p = 1/(1 + dispersion·m)",
-        "statsmodels' NegativeBinomial calls the dispersion alpha and takes log m from its covariates",
+        "statsmodels' NegativeBinomial calls the dispersion alpha",
     ),
     pitfalls=("the constant log Γ(t + 1) is included", "dispersion towards 0 is poisson_nll:full=true"),
     relative="the gradient everywhere",
@@ -80,23 +83,27 @@ def negative_binomial_nll(
     pred: NonNegative,
     target: Count,
     *,
-    dispersion: Annotated[float, Param("how much more than its mean the variance is, over m²", POSITIVE)] = 1.0,
+    dispersion: Annotated[float, Param("(variance − m)/m²", POSITIVE)] = 1.0,
 ) -> tuple[Array, Thunk]:
-    """Negative log-likelihood of counts more scattered than Poisson's.
+    """Negative log-likelihood of overdispersed counts.
 
     With n = 1/dispersion: log Γ(t + 1) + log Γ(n) − log Γ(t + n) + t·log(1 + n/m) + n·log(1 + m/n).
     """
     n = 1.0 / dispersion
     m, t = pred, target
     y = dispersion * m
-    failures = m * log1p_over(y)  # n·log(1 + m/n)
+    failures = n * np.log1p(y)  # n·log(1 + m/n)
+    few = np.flatnonzero(y < _FEW)
+    failures[few] = m[few]
     if n < _MANY:
-        ways = log_gamma(t + n) - log_gamma(np.asarray(n)) - log_factorial(t)
-        odds = choose(t == 0, 0.0, t * np.log1p(1.0 / y))
-        value = failures + odds - ways
+        value = t * np.log1p(1.0 / y)
+        np.fmax(value, 0.0, out=value)  # 0·∞
+        value += failures
+        # Of large counts the two are large and their difference is not: it is taken first.
+        value -= (log_gamma_from(t, n) - math.lgamma(n)) - log_gamma_from(t, 1.0)
     else:
         # log Γ(t + n) − log Γ(n) − t·log n, small where t is; log n is then in no other term
         s = t * dispersion
         extra = (t - 0.5) * np.log1p(s) - n * u_minus_log1p(s) + (_stirling(t + n) - _stirling(n))
-        value = failures - (xlogy(t, m) - t * np.log1p(y)) + log_factorial(t) - choose(t == 0, 0.0, extra)
+        value = failures - (xlogy(t, m) - t * np.log1p(y)) + log_gamma_from(t, 1.0) - choose(t == 0, 0.0, extra)
     return value, lambda: choose(t == 0, 1.0, (m - t) / m) / (1.0 + y)

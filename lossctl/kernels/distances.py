@@ -6,9 +6,14 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.kinds import Array, Probabilities
 from lossctl.kernels.shaped import Distribution
-from lossctl.kernels.spec import Param, Thunk, loss
+
+# Products that add up to less may be subnormal under the root, or have vanished.
+_OVERLAP = 1e-140
+
+TASK = "distribution"
 
 
 @loss(
@@ -49,15 +54,27 @@ def hellinger(
 def bhattacharyya(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
     """Bhattacharyya distance of two distributions."""
     q, p = pred, target
-    root_q, root_p = np.sqrt(q), np.sqrt(p)
-    overlap = (root_q * root_p).sum(axis=-1)
-    # Near 1 the overlap is 1 less this, whose first part says how near.
-    apart = np.where(q == p, 0.0, (q - p) / (root_q + root_p))
-    less = 0.5 * ((apart * apart).sum(axis=-1) + (1.0 - q.sum(axis=-1)) + (1.0 - p.sum(axis=-1)))
+    roots = q * p
+    np.sqrt(roots, out=roots)
+    overlap = roots.sum(axis=-1)
+    few = np.flatnonzero(overlap < _OVERLAP)
+    if few.size:  # in C order, where the sum of a row does not depend on which others are in it
+        overlap[few] = np.ascontiguousarray(np.sqrt(q[few]) * np.sqrt(p[few])).sum(axis=-1)
+    # Near 1 the overlap is 1 less this, whose first part, Σ (√q − √p)²/2, says how near.
+    r = q - p
+    roots *= 2.0
+    roots += q
+    roots += p
+    np.divide(r, roots, out=roots)
+    roots *= r
+    apart = roots.sum(axis=-1)
+    rows = np.flatnonzero(np.isnan(apart))  # of a class that has no chance in either
+    apart[rows] = np.fmax(np.ascontiguousarray(roots[rows]), 0.0).sum(axis=-1)
+    less = 0.5 * (apart + (1.0 - q.sum(axis=-1)) + (1.0 - p.sum(axis=-1)))
     value = np.where(np.abs(less) < 0.5, -np.log1p(-less), -np.log(overlap))
 
     def gradient() -> Array:
-        return np.where(p == 0, 0.0, -0.5 * (root_p / root_q) / overlap[:, None])
+        return np.where(p == 0, 0.0, -0.5 * (np.sqrt(p) / np.sqrt(q)) / overlap[:, None])
 
     return value, gradient
 

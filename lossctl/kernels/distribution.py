@@ -6,12 +6,12 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import POSITIVE
 from lossctl.kernels.kinds import Array, LogProbabilities, Probabilities
 from lossctl.kernels.numerics import xlogy
 from lossctl.kernels.ratios import bregman, log_ratio, relative_entropy, shared
 from lossctl.kernels.shaped import Amounts, Distribution
-from lossctl.kernels.spec import Param, Thunk, loss
 
 
 @loss(
@@ -24,12 +24,11 @@ from lossctl.kernels.spec import Param, Thunk, loss
     ),
     pitfalls=(
         "pred is q, the distribution that is judged, and target is p: KL(target ‖ pred); swapped it is another number",
-        "natural logarithm: divide by log 2 for bits",
-        "a class with p > 0 and q = 0 costs inf",
+        "a class with p > 0 and q = 0 costs inf; divide by log 2 for bits",
     ),
 )
 def kl_divergence(pred: Probabilities, target: Probabilities) -> tuple[Array, Thunk]:
-    """Kullback–Leibler divergence of the prediction from the target, in nats."""
+    """Kullback–Leibler divergence of prediction from target, in nats."""
     q, p = pred, target
     return relative_entropy(p, q), lambda: np.where(p == 0, 0.0, -(p / q))
 
@@ -52,7 +51,7 @@ def reverse_kl(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
 
 @loss(
     formula="Σ p·(log p − z) over classes;  z = pred, p = target",
-    see="https://docs.pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html",
+    see="torch.nn.KLDivLoss",
     differs=("torch kl_div: its 'mean' divides by n·k, its 'batchmean' by n as here",),
     pitfalls=("pred is log-probabilities, as log_softmax gives them",),
 )
@@ -63,9 +62,25 @@ def kl_divergence_log_input(pred: LogProbabilities, target: Probabilities) -> tu
 
 
 @loss(
+    formula="Σ e^w·(w − z) over classes;  z = pred, w = target",
+    see="torch.nn.KLDivLoss",
+    aliases=("kl_divergence_with_log_targets",),
+    differs=("torch kl_div(log_target=True): 'mean' divides by n·k",),
+    pitfalls=("both are log-probabilities; of other targets it is kl_divergence_log_input",),
+)
+def kl_divergence_log_target(pred: LogProbabilities, target: LogProbabilities) -> tuple[Array, Thunk]:
+    """Kullback–Leibler divergence of two rows of log-probabilities, in nats."""
+    p = np.exp(target)
+    apart = target - pred
+    apart[p == 0] = 0.0  # 0·∞, and ∞ − ∞
+    apart *= p
+    return apart.sum(axis=-1), lambda: -p
+
+
+@loss(
     formula="Σ [p·log(p/m) + q·log(q/m)] / 2 over classes;  m = (p + q)/2, q = pred, p = target",
     see="Lin 1991, doi:10.1109/18.61115",
-    aliases=("jensen_shannon",),
+    aliases=("jensen_shannon", "jsd"),
     differs=("scipy jensenshannon is the square root of it, and divides rows by their sum",),
     pitfalls=("in nats, at most log 2", "the same either way round"),
     relative="everywhere",
@@ -78,7 +93,7 @@ def js_divergence(pred: Distribution, target: Distribution) -> tuple[Array, Thun
     """
     q, p = pred, target
     # With d = (q − p)/(q + p) a class costs m·[(1 − d)·log(1 − d) + (1 + d)·log(1 + d)]/2, m = (q + p)/2.
-    d = np.where(p == 0, 1.0, (q - p) / (q + p))
+    d = np.fmin((q - p) / (q + p), 1.0)  # 1 where both are 0
 
     def gradient() -> Array:
         # 1 + d cancels where q is the smaller by far
@@ -135,24 +150,50 @@ def renyi(
 ) -> tuple[Array, Thunk]:
     """Rényi divergence of the target from the prediction, in nats."""
     q, p = pred, target
-    ratio, total, a = p / q, p.sum(axis=-1), alpha - 1.0
-    power = np.where(p == 0, -np.inf, a * log_ratio(p, q) if a else 0.0)
-    # Powers of the ratios, beside the largest of them: none of them overflows.
-    largest = power.argmax(axis=-1)[:, None]
-    top = np.take_along_axis(power, largest, axis=-1)[:, 0]
-    beside = np.where(p == 0, 0.0, (ratio / np.take_along_axis(ratio, largest, axis=-1)) ** a)
-    inner = (p * beside).sum(axis=-1)
+    total, a = p.sum(axis=-1), alpha - 1.0
     if a:
         # Σ p·r^a / Σ p is 1 and terms that cancel in part where p and q are close.
-        grown = np.where(p == 0, 0.0, p * np.expm1(power)).sum(axis=-1) / total
-        few = np.log(np.where(p == 0, 0.0, p * ratio**a).sum(axis=-1) / total)
-        logarithm = np.where(grown < -0.5, few, np.log1p(grown))
-        value = np.where(grown == np.inf, top + np.log(inner / total), logarithm) / a
+        grown = _growth(p, q, a).sum(axis=-1) / total
+        value = np.log1p(grown)
+        rows = np.flatnonzero((grown < -0.5) | (grown == np.inf))
+        if rows.size:  # in C order, where the sum of a row does not depend on which others are in it
+            value[rows] = _powers(np.ascontiguousarray(p[rows]), np.ascontiguousarray(q[rows]), a, grown[rows])
+        value /= a
     else:
         value = relative_entropy(p, q) / total
 
     def gradient() -> Array:
-        steep = beside * (ratio / inner[:, None])
+        ratio, beside, _ = _beside(p, q, a)
+        steep = beside * (ratio / (p * beside).sum(axis=-1)[:, None])
         return np.where(p == 0, 0.0, -np.where(q == 0, np.inf, np.where(np.isnan(steep), 0.0, steep)))
 
-    return np.where(top == np.inf, np.inf, value), gradient
+    return value, gradient
+
+
+def _growth(p: Array, q: Array, a: float) -> Array:
+    """``p·((p/q)^a − 1)``, 0 where p is 0."""
+    if a == 1.0:
+        grown = p - q
+        grown /= q
+        np.fmax(grown, -1.0, out=grown)  # 0/0
+        grown *= p
+        return grown
+    return np.where(p == 0, 0.0, p * np.expm1(a * log_ratio(p, q)))
+
+
+def _beside(p: Array, q: Array, a: float) -> tuple[Array, Array, Array]:
+    """``r = p/q``, its powers ``r^a`` over the largest of a row, so that none overflows, and the logarithm of that."""
+    ratio = p / q
+    power = np.where(p == 0, -np.inf, a * log_ratio(p, q) if a else 0.0)
+    largest = power.argmax(axis=-1)[:, None]
+    beside = np.where(p == 0, 0.0, (ratio / np.take_along_axis(ratio, largest, axis=-1)) ** a)
+    return ratio, beside, np.take_along_axis(power, largest, axis=-1)[:, 0]
+
+
+def _powers(p: Array, q: Array, a: float, grown: Array) -> Array:
+    """``log(Σ p·r^a / Σ p)`` of rows where that is far below 0, or where the sum may overflow."""
+    ratio, beside, top = _beside(p, q, a)
+    total = p.sum(axis=-1)
+    few = np.log(np.where(p == 0, 0.0, p * ratio**a).sum(axis=-1) / total)
+    many = np.where(top == np.inf, np.inf, top + np.log((p * beside).sum(axis=-1) / total))
+    return np.where(grown == np.inf, many, few)

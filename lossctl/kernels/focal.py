@@ -6,17 +6,21 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import NON_NEGATIVE, UNIT, Interval
 from lossctl.kernels.exact import product
 from lossctl.kernels.kinds import Array, Probability, Real
-from lossctl.kernels.numerics import choose
-from lossctl.kernels.spec import Param, Thunk, loss
+from lossctl.kernels.numerics import choose, swapped
 
-Alpha = Annotated[float | None, Param("the weight of class 1; class 0 has 1 − alpha; none: 1 for both", UNIT)]
-Gamma = Annotated[float, Param("how much less the easy samples count; 0 is cross-entropy", NON_NEGATIVE)]
+Alpha = Annotated[float | None, Param("the weight of class 1", UNIT)]
+Gamma = Annotated[float, Param("how much less easy samples count", NON_NEGATIVE)]
 
 _LIN = "Lin et al. 2017, doi:10.1109/ICCV.2017.324"
-_SOFT = "of targets between 0 and 1 torchvision, optax and keras mix p_t; here the loss is mixed, t of the one"
+_SOFT = "of soft targets torchvision, optax and keras mix p_t: here the loss"
+
+
+# Beyond it what rounding took from q may show in 1 − q, up to there in log(1 − q) by an ulp or ten.
+_CERTAIN = 1.0 - 1.0 / 64.0
 
 
 def _weights(target: Array, alpha: float | None) -> tuple[Array, Array]:
@@ -27,31 +31,42 @@ def _weights(target: Array, alpha: float | None) -> tuple[Array, Array]:
 
 
 def _weighted(weight: Array, x: Array) -> Array:
-    """``weight·x``, and 0 where the weight is 0, whatever x is."""
-    return choose(weight == 0, 0.0, weight * x)
+    """``weight·x`` of what is at least 0, and 0 where the weight is 0, though x be infinite."""
+    product = weight * x
+    return np.fmax(product, 0.0, out=product)  # of NaN and 0 it is 0
 
 
-def _focused(p: Array, not_p: Array, gamma: float) -> tuple[Array, Thunk]:
-    """``−p^γ·log(1 − p)``, the cost of a probability p for what did not happen, and its derivative."""
-    power = p**gamma
-    entropy = -choose(p < 0.5, np.log1p(-np.minimum(p, 0.5)), np.log(not_p))
+def _power(x: Array, gamma: float) -> Array:
+    if gamma != 4.0:  # asymmetric's own, for which pow takes eight times as long as two squares
+        return x**gamma
+    square = x * x
+    square *= square
+    return square
+
+
+def _focused(p: Array, not_p: Array, entropy: Array, gamma: float) -> tuple[Array, Thunk]:
+    """``−p^γ·log(1 − p)``, the cost of a probability p for what did not happen, and its derivative.
+
+    ``entropy`` is −log(1 − p).
+    """
+    power = _power(p, gamma)
 
     def slope() -> Array:
         # Of p^(γ − 1)·log(1 − p) the first is infinite and the other 0 at p = 0 where γ < 1: log(1 − p)/p is not.
         share = choose(p == 0, 1.0, entropy / choose(p == 0, 1.0, p))
         return np.asarray(power * (1.0 / not_p + gamma * share))
 
-    return choose(power == 0, 0.0, power * entropy), slope
+    return power * entropy, slope
 
 
 @loss(
     formula="−t·alpha·(1 − p)^gamma·log p − (1 − t)·(1 − alpha)·p^gamma·log(1 − p);  p = pred, t = target",
     see=_LIN,
     aliases=("binary_focal", "binary_focal_crossentropy"),
-    differs=(_SOFT, "keras clips p at 1e-7, and uses alpha only with apply_class_balancing=True"),
+    differs=(_SOFT, "keras clips p at 1e-7; its alpha needs apply_class_balancing=True"),
     pitfalls=(
-        "pred is a probability; for logits use focal_with_logits, which keeps the digits that 1 − p has lost",
-        "alpha = 0.25 gives class 1 the smaller weight: gamma has taken so much from class 0 already",
+        "for logits use focal_with_logits, which keeps what 1 − p loses",
+        "alpha = 0.25 is less for class 1: gamma takes from class 0 already",
     ),
     relative="the value everywhere, the gradient with targets 0 and 1",
     from_logits="focal_with_logits",
@@ -60,26 +75,29 @@ def focal(pred: Probability, target: Probability, *, alpha: Alpha = 0.25, gamma:
     """Cross-entropy that a sample leaves as it is learned: for rare objects."""
     yes, no = _weights(target, alpha)
     p, not_p = pred, 1.0 - pred
-    missed, down = _focused(not_p, p, gamma)
-    found, up = _focused(p, not_p, gamma)
+    missed, down = _focused(not_p, p, -np.log(p), gamma)
+    found, up = _focused(p, not_p, -np.log1p(-p), gamma)
     return _weighted(yes, missed) + _weighted(no, found), lambda: _weighted(no, up()) - _weighted(yes, down())
 
 
-# From here on σ(−x) is e^(−x) to the last digit.
-_CERTAIN = 40.0
+# Beyond it σ(−x) is e^(−x), and about to vanish.
+_FAR = 700.0
 
 
-def _sigmoid_power(x: Array, gamma: float) -> Array:
+def _sigmoids(x: Array, e: Array) -> tuple[Array, Array]:
+    """``σ(x)`` and ``σ(−x)``, of e = exp(−|x|)."""
+    large = 1.0 / (1.0 + e)
+    return swapped(x < 0, large, e * large)
+
+
+def _sigmoid_power(x: Array, sigmoid: Array, gamma: float) -> Array:
     """``σ(−x)^γ``, also where σ(−x) itself is no double."""
-    e = np.exp(-np.abs(x))
-    near = (choose(x > 0, e, 1.0) / (1.0 + e)) ** gamma
-    high, low = product(np.clip(x, _CERTAIN, 1e100), gamma)  # whose rounding e^−γx would magnify
-    far = np.exp(-high) * (1.0 - choose(high < 1e3, low, 0.0))
-    return choose(x < _CERTAIN, near, far)
-
-
-def _softplus(x: Array) -> Array:
-    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+    power = _power(sigmoid, gamma)
+    if gamma < 1.0:
+        far = np.flatnonzero(x > _FAR)
+        high, low = product(np.minimum(x[far], 1e100), gamma)  # whose rounding e^−γx would magnify
+        power[far] = np.exp(-high) * (1.0 - choose(high < 1e3, low, 0.0))
+    return power
 
 
 @loss(
@@ -87,23 +105,25 @@ def _softplus(x: Array) -> Array:
     see=_LIN,
     aliases=("sigmoid_focal", "sigmoid_focal_loss"),
     differs=(_SOFT, "torchvision takes alpha = −1 for none, optax none by default"),
-    pitfalls=("pred is a logit, any real number: predictions that all lie in [0, 1] are probably probabilities",),
+    pitfalls=("pred is a logit: if all lie in [0, 1] they may be probabilities",),
     relative="the value everywhere, the gradient with targets 0 and 1",
 )
 def focal_with_logits(
     pred: Real, target: Probability, *, alpha: Alpha = 0.25, gamma: Gamma = 2.0
 ) -> tuple[Array, Thunk]:
-    """The focal loss from logits, right where the sigmoid has saturated."""
+    """The focal loss from logits, right where they are large."""
     yes, no = _weights(target, alpha)
-    yes_focus, no_focus = _sigmoid_power(pred, gamma), _sigmoid_power(-pred, gamma)
-    yes_cost, no_cost = _softplus(-pred), _softplus(pred)
+    e = np.exp(-np.abs(pred))
+    p, not_p = _sigmoids(pred, e)
+    yes_focus, no_focus = _sigmoid_power(pred, not_p, gamma), _sigmoid_power(-pred, p, gamma)
+    log = np.log1p(e)
+    yes_cost, no_cost = log - np.minimum(pred, 0.0), log + np.maximum(pred, 0.0)
 
     def gradient() -> Array:
         # d/dx of σ(−x)^γ·softplus(−x): both of its terms have one sign
-        p, not_p = _sigmoid_power(-pred, 1.0), _sigmoid_power(pred, 1.0)
         down = yes_focus * (gamma * p * yes_cost + not_p)
         up = no_focus * (gamma * not_p * no_cost + p)
-        return no * up - yes * down
+        return np.asarray(no * up - yes * down)
 
     return yes * (yes_focus * yes_cost) + no * (no_focus * no_cost), gradient
 
@@ -112,8 +132,8 @@ def focal_with_logits(
     formula="−t·(1 − p)^gamma_pos·log p − (1 − t)·q^gamma_neg·log(1 − q), q = max(0, p − clip);  p = pred, t = target",
     see="Ridnik et al. 2021, doi:10.1109/ICCV48922.2021.00015",
     aliases=("asl", "asymmetric_loss"),
-    differs=("the authors' code takes logits, and the logarithm of 1e-8 for that of anything below it",),
-    pitfalls=("pred is a probability, not a logit", "negatives below clip cost nothing, and have no gradient"),
+    differs=("the authors' code takes logits, and log 1e-8 for anything below it",),
+    pitfalls=("pred is a probability; negatives below clip have no gradient",),
     relative="the value everywhere, the gradient with targets 0 and 1",
 )
 def asymmetric(
@@ -128,9 +148,13 @@ def asymmetric(
 ) -> tuple[Array, Thunk]:
     """Focal loss with a focus of its own for the many negatives."""
     p, not_p, no = pred, 1.0 - pred, 1.0 - target
-    missed, down = _focused(not_p, p, gamma_pos)
+    missed, down = _focused(not_p, p, -np.log(p), gamma_pos)
     # One minus p − clip on its own: a tiny clip is all that is left of it at p = 1.
-    found, up = _focused(np.maximum(p - clip, 0.0), np.minimum(not_p + clip, 1.0), gamma_neg)
+    q, not_q = np.maximum(p - clip, 0.0), np.minimum(not_p + clip, 1.0)
+    entropy = -np.log1p(-q)
+    certain = np.flatnonzero(q > _CERTAIN)
+    entropy[certain] = -np.log(not_q[certain])
+    found, up = _focused(q, not_q, entropy, gamma_neg)
 
     def gradient() -> Array:
         seen = p > clip if clip else p >= 0.0

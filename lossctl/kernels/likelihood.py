@@ -7,11 +7,13 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.gamma import log_half_step
 from lossctl.kernels.kinds import Array, Positive, Real
 from lossctl.kernels.numerics import choose
-from lossctl.kernels.spec import Param, Thunk, loss
 
+# Beyond it a square may overflow.
+_HUGE = 1e150
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -20,7 +22,7 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
     see="Nix & Weigend 1994, doi:10.1109/ICNN.1994.374138",
     differs=("torch takes 1e-6 for any variance below it",),
     pitfalls=(
-        "var is a variance, not a standard deviation: --input var=COLUMN or FILE",
+        "var is a variance, σ²: --input var=COLUMN or FILE",
         "without full, and with it where var is small, it can be negative",
         "the gradient is that of pred, not of var",
     ),
@@ -58,32 +60,36 @@ def laplace_nll(pred: Real, target: Real, scale: Positive) -> tuple[Array, Thunk
 
 @loss(
     formula="log(scale) + (df + 1)/2·log(1 + r²/(df·scale²)) + C(df);  r = pred − target",
-    see="Lange, Little & Taylor 1989, doi:10.1080/01621459.1989.10478852; scipy.stats.t",
+    see="Lange, Little & Taylor 1989, doi:10.1080/01621459.1989.10478852",
     aliases=("t_nll",),
     differs=("statsmodels' norm StudentT leaves the constants out",),
     pitfalls=(
-        "scale is no standard deviation: that is scale·√(df/(df − 2)), of df above 2",
-        "--input scale=…, --input df=…: a column or a file each, since both may be predicted",
-        "C(df) = log Γ(df/2) − log Γ((df + 1)/2) + log(π·df)/2 is included; the gradient is that of pred",
+        "the standard deviation is scale·√(df/(df − 2)), of df above 2",
+        "--input scale=…, --input df=…: a column or a file each",
+        "C(df) = log Γ(df/2) − log Γ((df + 1)/2) + log(π·df)/2",
     ),
     relative="the gradient everywhere",
 )
 def student_t_nll(pred: Real, target: Real, scale: Positive, df: Positive) -> tuple[Array, Thunk]:
-    """Negative log-likelihood of Student's t errors, of predicted scale and tails."""
+    """Negative log-likelihood of Student's t errors."""
     r = pred - target
     z = r / scale
-    q = np.abs(z) / np.sqrt(df)
+    q = np.abs(z)
+    q /= np.sqrt(df)
     # log(1 + q²): 2·log q where the square overflows, and q itself may; where it vanishes so does the term
-    huge = q > 1e150
-    log_square = 2.0 * (np.log(np.abs(r)) - np.log(scale)) - np.log(df)
-    bend = choose(huge, log_square, np.log1p(choose(huge, 0.0, q) ** 2))
-    value = np.log(scale) + (0.5 * df + 0.5) * bend + (_HALF_LOG_2PI - log_half_step(0.5 * df))
+    value = np.log1p(q * q)
+    huge = np.flatnonzero(q > _HUGE)
+    value[huge] = 2.0 * (np.log(np.abs(r[huge])) - np.log(scale[huge])) - np.log(df[huge])
+    half = 0.5 * df
+    value *= half + 0.5
+    value += np.log(scale)
+    value += _HALF_LOG_2PI - log_half_step(half)
 
     def gradient() -> Array:
         far = q > 1.0
         some = choose(far, q, 1.0)
         beyond = np.sign(r) * ((df + 1.0) / np.sqrt(df) / scale) / (some + 1.0 / some)
         near = choose(far, beyond, (1.0 + 1.0 / df) * (z / scale) / (1.0 + np.minimum(q, 1.0) ** 2))
-        return choose(huge, (df + 1.0) / r, near)
+        return choose(q > _HUGE, (df + 1.0) / r, near)
 
     return value, gradient

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import POSITIVE, REAL
 from lossctl.kernels.kinds import Array, Real, Sign
 from lossctl.kernels.numerics import choose
-from lossctl.kernels.spec import Param, Thunk, loss
 
 _SIGNS = "targets are −1 and +1: pass --labels 0,1 for 0 and 1"
 _CURVES = "https://en.wikipedia.org/wiki/Loss_functions_for_classification"
@@ -58,7 +58,10 @@ def squared_hinge(pred: Real, target: Sign, *, margin: Margin = 1.0) -> tuple[Ar
     formula="0 where s ≤ 0, s²/(2·gamma) where s < gamma, else s − gamma/2, s = 1 − t·x;  x = pred, t = target",
     see="Shalev-Shwartz & Zhang 2013, arXiv:1209.1873",
     aliases=("smooth_hinge",),
-    differs=("Rennie & Srebro's smooth hinge is this with gamma = 1",),
+    differs=(
+        "Rennie & Srebro's smooth hinge is this with gamma = 1",
+        "optax sparsemax_loss is this with gamma = 2, of targets 0 and 1",
+    ),
     pitfalls=(_SIGNS,),
     relative="everywhere",
 )
@@ -90,7 +93,7 @@ def modified_huber(pred: Real, target: Sign) -> tuple[Array, Thunk]:
 
 @loss(
     formula="log(1 + e^(−u)), u = t·x;  x = pred, t = target in {−1, +1}",
-    see="https://docs.pytorch.org/docs/stable/generated/torch.nn.SoftMarginLoss.html",
+    see="torch.nn.SoftMarginLoss",
     aliases=("logistic_margin", "logistic_loss"),
     differs=("some divide by log 2, so that it is 1 at 0", "bce_with_logits is the same of targets 0 and 1"),
     pitfalls=(_SIGNS,),

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import NON_NEGATIVE, UNIT, Interval
 from lossctl.kernels.kinds import Array, Label, Logits, LogProbabilities, Probabilities
 from lossctl.kernels.numerics import xlogy
 from lossctl.kernels.shaped import ClassScores
-from lossctl.kernels.softmax import complement, others, restored, softmax
-from lossctl.kernels.spec import Param, Thunk, loss
+from lossctl.kernels.softmax import complement, cross_entropy, restored, softmax
 
 Smoothing = Annotated[float, Param("moves targets this far towards uniform: t(1 − s) + s/k", UNIT)]
+Margin = Annotated[float, Param("how far ahead the right class must be")]
 
 
 @loss(
@@ -63,7 +64,7 @@ def sparse_categorical_cross_entropy(pred: Probabilities, target: Label) -> tupl
 
 @loss(
     formula="−z[y];  z = pred, y = target",
-    see="https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html",
+    see="torch.nn.NLLLoss",
     aliases=("nll_loss",),
     pitfalls=("pred is log-probabilities, as log_softmax gives; for logits use sparse_softmax_cross_entropy",),
     relative="everywhere",
@@ -82,11 +83,11 @@ def nll(pred: LogProbabilities, target: Label) -> tuple[Array, Thunk]:
 
 @loss(
     formula="−Σ t·log softmax(z) over classes;  z = pred, t = target",
-    see="https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html",
+    see="torch.nn.CrossEntropyLoss",
     aliases=("softmax_ce", "categorical_cross_entropy_with_logits"),
-    differs=("torch and optax give NaN where a logit is −inf and its target 0: here that term is 0",),
+    differs=("torch and optax: NaN where a logit is −inf and its target 0; here 0",),
     pitfalls=(
-        "pred is logits: applying softmax before it is the most common mistake in classification",
+        "pred is logits: softmax before it is the most common mistake",
         "for class indices as targets use sparse_softmax_cross_entropy",
     ),
     relative="the value everywhere, the gradient with one-hot targets",
@@ -94,42 +95,32 @@ def nll(pred: LogProbabilities, target: Label) -> tuple[Array, Thunk]:
 def softmax_cross_entropy(
     pred: Logits, target: Probabilities, *, label_smoothing: Smoothing = 0.0
 ) -> tuple[Array, Thunk]:
-    """Cross-entropy from logits, the target a distribution over classes."""
+    """Cross-entropy from logits and a target distribution."""
     s = label_smoothing
-    t = target * (1.0 - s) + s / target.shape[-1] if s else target
-    gap, e, rest = softmax(pred)
-    total = t.sum(axis=-1)
-    value = np.where(t == 0, 0.0, t * gap).sum(axis=-1) + total * np.log1p(rest)
-
-    def gradient() -> Array:
-        exact = restored(e, pred.max(axis=-1, keepdims=True), pred, gap)
-        p = exact / (1.0 + rest)[:, None]
-        return np.asarray(p * others(t) - t * complement(e, p, rest[:, None]))
-
-    return value, gradient
+    return cross_entropy(pred, target * (1.0 - s) + s / target.shape[-1] if s else target)
 
 
 @loss(
     formula="logsumexp(z) − z[y];  z = pred, y = target",
-    see="https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html",
-    aliases=("cross_entropy", "ce", "sparse_softmax_ce"),
-    differs=("the usual form returns exactly 0 for a row that is certain to 1e-16: here its digits are kept",),
-    pitfalls=("pred is logits: applying softmax before it is the most common mistake in classification",),
+    see="torch.nn.CrossEntropyLoss",
+    aliases=("cross_entropy", "ce", "xent", "sparse_softmax_ce"),
+    differs=("the usual form is exactly 0 for a row certain to 1e-16: not here",),
+    pitfalls=("pred is logits: softmax before it is the most common mistake",),
     relative="value and gradient everywhere without label_smoothing, the value with it",
 )
 def sparse_softmax_cross_entropy(
     pred: Logits, target: Label, *, label_smoothing: Smoothing = 0.0
 ) -> tuple[Array, Thunk]:
-    """Cross-entropy from logits, the target a class index."""
+    """Cross-entropy from logits and a class index."""
     s = label_smoothing
     at = _at(target)
-    gap, e, rest = softmax(pred)
-    missed = gap[at]
+    top, e, rest = softmax(pred)
+    missed = top[:, 0] - pred[at]
     if s:  # with s = 1 the own class has no weight beside the others, and its logit may be -inf
-        missed = s * gap.mean(axis=-1) + np.where(s == 1, 0.0, (1.0 - s) * missed)
+        missed = s * (top - pred).mean(axis=-1) + np.where(s == 1, 0.0, (1.0 - s) * missed)
 
     def gradient() -> Array:
-        g = restored(e, pred.max(axis=-1, keepdims=True), pred, gap) / (1.0 + rest)[:, None]
+        g = restored(e, top, pred) / (1.0 + rest)[:, None]
         # p[y] − 1 would cancel: it is minus the sum of the others.
         own = -complement(e[at], g[at], rest)
         if s:
@@ -143,26 +134,25 @@ def sparse_softmax_cross_entropy(
 
 
 @loss(
-    formula="max(0, 1 + max z[j] − z[y]) over j ≠ y;  z = pred, y = target",
+    formula="max(0, margin + max z[j] − z[y]) over j ≠ y;  z = pred, y = target",
     see="Crammer & Singer 2001, https://jmlr.org/papers/v2/crammer01a.html",
     aliases=("categorical_hinge",),
     differs=(
-        "keras categorical_hinge takes one-hot targets, and counts a 0 among the wrong scores",
-        "torch multi_margin_loss adds up over the wrong classes: here multi_margin",
+        "keras takes one-hot targets, and counts a 0 among the wrong scores",
+        "optax multiclass_perceptron_loss is this with margin = 0",
     ),
-    pitfalls=("pred is scores, not probabilities: of probabilities the margin of 1 is never reached",),
+    pitfalls=("pred is scores: of probabilities a margin of 1 is never reached",),
 )
-def crammer_singer(pred: ClassScores, target: Label) -> tuple[Array, Thunk]:
+def crammer_singer(pred: ClassScores, target: Label, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
     """Hinge of the best wrong class against the right one."""
     at = _at(target)
-    wrong = pred.copy()
+    wrong = pred.copy(order="K")
     wrong[at] = -np.inf
-    rival = wrong.argmax(axis=-1)
-    short = 1.0 + (wrong.max(axis=-1) - pred[at])
+    short = margin + (wrong.max(axis=-1) - pred[at])
 
     def gradient() -> Array:
         g = np.zeros_like(pred)
-        g[at[0], rival] = short > 0
+        g[at[0], wrong.argmax(axis=-1)] = short > 0
         g[at] -= short > 0
         return g
 
@@ -170,8 +160,32 @@ def crammer_singer(pred: ClassScores, target: Label) -> tuple[Array, Thunk]:
 
 
 @loss(
+    formula="Σ (p[j] − [j = y])²/2 + max(0, c − z[y]), p = max(z − c, 0), Σ p = 1;  z = pred, y = target",
+    see="Martins & Astudillo 2016, doi:10.48550/arXiv.1602.02068",
+    differs=("of two classes it is smoothed_hinge:gamma=2 of the difference of their scores",),
+    pitfalls=("pred is scores, as for softmax; a right class that is ahead of all others by 1 costs nothing",),
+)
+def sparsemax(pred: Logits, target: Label) -> tuple[Array, Thunk]:
+    """The like of cross-entropy for probabilities that can be exactly 0."""
+    at = _at(target)
+    gap = pred.max(axis=-1, keepdims=True) - pred
+    # Michelot 1986, doi:10.1007/BF00938486: what lies below the mean excess is left out until nothing does.
+    kept = gap < 1.0
+    while True:
+        edge = (1.0 + np.where(kept, gap, 0.0).sum(axis=-1, keepdims=True)) / kept.sum(axis=-1, keepdims=True)
+        left = kept & (gap < edge)
+        if np.array_equal(left, kept):
+            break
+        kept = left
+    slope = np.where(kept, edge - gap, 0.0)
+    slope[at] = 0.0
+    slope[at] = -slope.sum(axis=-1)  # p[y] − 1 would cancel
+    return 0.5 * (slope * slope).sum(axis=-1) + np.maximum(gap[at] - edge[:, 0], 0.0), lambda: slope.copy(order="K")
+
+
+@loss(
     formula="Σ max(0, margin − z[y] + z[j])^p / k over j ≠ y;  z = pred, y = target",
-    see="https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiMarginLoss.html",
+    see="torch.nn.MultiMarginLoss",
     differs=("torch with weight divides by n, not by the sum of the weights",),
     pitfalls=("pred is scores, not probabilities", "it divides by all k classes, the right one included"),
 )
@@ -180,9 +194,9 @@ def multi_margin(
     target: Label,
     *,
     p: Annotated[int, Param("1 for hinges, 2 for their squares", Interval(1, 2))] = 1,
-    margin: Annotated[float, Param("how far the right class must be ahead, in units of scores")] = 1.0,
+    margin: Margin = 1.0,
 ) -> tuple[Array, Thunk]:
-    """Hinges of all wrong classes against the right one, over the number of classes."""
+    """Hinges of all wrong classes against the right one, averaged."""
     at = _at(target)
     short = np.maximum((pred - pred[at][:, None]) + margin, 0.0)
     short[at] = 0.0
@@ -199,16 +213,16 @@ def multi_margin(
 def _own(pred: Array, target: Array) -> tuple[Array, Array, Array, Callable[[Array], Array]]:
     """p[y], 1 − p[y], −log p[y], and what makes a gradient of the factor of p[j] − [j = y]."""
     at = _at(target)
-    gap, e, rest = softmax(pred)
+    top, e, rest = softmax(pred)
     p = e[at] / (1.0 + rest)
     missed = complement(e[at], p, rest)
 
     def gradient(factor: Array) -> Array:
-        g = restored(e, pred.max(axis=-1, keepdims=True), pred, gap) * (factor / (1.0 + rest))[:, None]
+        g = restored(e, top, pred) * (factor / (1.0 + rest))[:, None]
         g[at] = -missed * factor
         return np.asarray(g)
 
-    return p, missed, gap[at] + np.log1p(rest), gradient
+    return p, missed, (top[:, 0] - pred[at]) + np.log1p(rest), gradient
 
 
 @loss(
@@ -227,7 +241,7 @@ def softmax_focal(
     *,
     gamma: Annotated[float, Param("how much less rows count that are right already", NON_NEGATIVE)] = 2.0,
 ) -> tuple[Array, Thunk]:
-    """Focal loss of several classes: cross-entropy that dwells on rows that are wrong."""
+    """Focal loss of several classes: cross-entropy of the hard rows."""
     p, missed, cost, by_logits = _own(pred, target)
     weight = missed**gamma
 

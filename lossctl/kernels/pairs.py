@@ -6,39 +6,51 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import POSITIVE, Interval
 from lossctl.kernels.kinds import Array, NonNegative, Probability, Real, Sign
 from lossctl.kernels.shaped import Direction, Vector
 from lossctl.kernels.softmax import complement, restored, softmax
-from lossctl.kernels.spec import Param, Thunk, loss
+
+# Whatever a row or a number is, it is not one prediction.
+TASK = "pairs"
 
 # Numbers of a piece of the n × n similarities of a batch: 2 MiB, so that it stays in the cache.
 _PIECE = 1 << 18
+# Sums of powers beyond these may have overflown, or lost what is subnormal.
+_SMALL, _LARGE = 1e-280, 1e300
 # Two distances are known to some ulps.
 _ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
 
 
 def _unit(x: Array) -> tuple[Array, Array]:
     """``x/|x|`` and the factors, to be multiplied in turn, of 1/|x|: their product may be no double."""
-    top = np.abs(x).max(axis=-1, keepdims=True)
-    scaled = x / top
-    length = np.sqrt((scaled * scaled).sum(axis=-1, keepdims=True))
-    return scaled / length, np.stack([1.0 / length, 1.0 / top])
+    total, top = (x * x).sum(axis=-1), np.ones(len(x))
+    length = np.sqrt(total)
+    unit = x / length[:, None]
+    rows = np.flatnonzero(~((total > _SMALL) & (total < _LARGE)))
+    if rows.size:  # in C order, where the sum of a row does not depend on which others are in it
+        some = np.ascontiguousarray(x[rows])
+        largest = np.abs(some).max(axis=-1)
+        some /= largest[:, None]
+        top[rows], length[rows] = largest, np.sqrt((some * some).sum(axis=-1))
+        unit[rows] = some / length[rows, None]
+    return unit, 1.0 / np.stack([length, top])[..., None]
 
 
-def _apart(x: Array, y: Array) -> tuple[Array, Array, Thunk]:
-    """1 − cos of two vectors, as |u − v|²/2 of their directions, cos, and the gradient of 1 − cos by the first."""
+def _apart(x: Array, y: Array) -> tuple[Array, Array, Array, Thunk]:
+    """Directions u and v of two vectors, 1 − cos as |u − v|²/2, and its gradient by the first vector."""
     u, shrink = _unit(x)
     v, _ = _unit(y)
     r = u - v
-    apart, cosine = 0.5 * (r * r).sum(axis=-1), (u * v).sum(axis=-1)
+    apart = 0.5 * (r * r).sum(axis=-1)
 
     def gradient() -> Array:
-        near = cosine[:, None] > 0.5
-        across = np.where(near, r - apart[:, None] * u, cosine[:, None] * u - v)
+        cosine = (u * v).sum(axis=-1)[:, None]
+        across = np.where(cosine > 0.5, r - apart[:, None] * u, cosine * u - v)
         return np.asarray(across * shrink[0] * shrink[1])
 
-    return apart, cosine, gradient
+    return u, v, apart, gradient
 
 
 @loss(
@@ -52,13 +64,13 @@ def _apart(x: Array, y: Array) -> tuple[Array, Array, Thunk]:
 )
 def cosine_distance(pred: Direction, target: Direction) -> tuple[Array, Thunk]:
     """One minus the cosine of the angle between two vectors."""
-    apart, _, gradient = _apart(pred, target)
+    _, _, apart, gradient = _apart(pred, target)
     return apart, gradient
 
 
 @loss(
     formula="1 − cos where target = 1, max(0, cos − margin) where it is −1;  cos of pred and x2",
-    see="https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineEmbeddingLoss.html",
+    see="torch.nn.CosineEmbeddingLoss",
     differs=("torch adds 1e-12 to each squared length, so that vectors of zeros have a cosine",),
     pitfalls=("a vector of zeros is an error", "the other vectors are --input x2=…, target is 1 (alike) or −1"),
 )
@@ -70,8 +82,8 @@ def cosine_embedding(
     margin: Annotated[float, Param("the cosine up to which unlike vectors cost nothing", Interval(-1, 1))] = 0.0,
 ) -> tuple[Array, Thunk]:
     """Cosine distance of pairs that are alike, cosine of others."""
-    apart, cosine, slope = _apart(pred, x2)
-    alike = target > 0
+    u, v, apart, slope = _apart(pred, x2)
+    alike, cosine = target > 0, (u * v).sum(axis=-1)
     above = np.where(cosine > 0.5, (1.0 - margin) - apart, cosine - margin)
 
     def gradient() -> Array:
@@ -101,7 +113,7 @@ def contrastive(
 
 @loss(
     formula="x where t = 1, max(0, margin − x) where it is −1;  x = pred, t = target",
-    see="https://docs.pytorch.org/docs/stable/generated/torch.nn.HingeEmbeddingLoss.html",
+    see="torch.nn.HingeEmbeddingLoss",
     pitfalls=("pred is a distance, target 1 for pairs that are alike and −1 for others", "not the hinge of a score"),
     relative="everywhere",
 )
@@ -119,7 +131,7 @@ def hinge_embedding(
 
 @loss(
     formula="max(0, margin − t·(x1 − x2));  x1 = pred, t = target",
-    see="https://docs.pytorch.org/docs/stable/generated/torch.nn.MarginRankingLoss.html",
+    see="torch.nn.MarginRankingLoss",
     pitfalls=("the other scores are --input x2=…; target is 1 where pred should be the larger, −1 where x2 should",),
 )
 def margin_ranking(
@@ -137,15 +149,25 @@ def margin_ranking(
 def _distance(r: Array, p: float) -> tuple[Array, Thunk]:
     """``(Σ |r|^p)^(1/p)`` and its gradient; that of no distance is 0."""
     size = np.abs(r)
-    top = size.max(axis=-1, keepdims=True)
-    scaled = np.where(top == 0, 0.0, size / top)
-    total = (scaled**p).sum(axis=-1, keepdims=True)
+    total = (size**p).sum(axis=-1)
+    found = total ** (1.0 / p)
+    # A root of huge or tiny sums magnifies the rounding of 1/p, but where that is exact.
+    low, high = (_SMALL, _LARGE) if p in {1.0, 2.0} else (1e-8, 1e8)
+    rows = np.flatnonzero(~((total > low) & (total < high)))
+    if rows.size:
+        some = np.ascontiguousarray(size[rows])
+        top = some.max(axis=-1)
+        scaled = some / np.where(top == 0, 1.0, top)[:, None]
+        found[rows] = top * (scaled**p).sum(axis=-1) ** (1.0 / p)
 
     def gradient() -> Array:
+        top = size.max(axis=-1, keepdims=True)
+        scaled = np.where(top == 0, 0.0, size / top)
+        total = (scaled**p).sum(axis=-1, keepdims=True)
         slope = np.sign(r) * scaled ** (p - 1.0) / total ** (1.0 - 1.0 / p)
         return np.where(top == 0, 0.0, slope)
 
-    return (top * total ** (1.0 / p))[..., 0], gradient
+    return found, gradient
 
 
 @loss(
@@ -210,15 +232,17 @@ def infonce(
     pieces = [(np.arange(start, min(start + step, n)), slice(start, start + step)) for start in range(0, n, step)]
     value = np.empty(n)
     for own, part in pieces:
-        gap, _, rest = softmax(_similar(u[part], v) / temperature)
-        value[part] = gap[np.arange(len(own)), own] + np.log1p(rest)
+        z = _similar(u[part], v)
+        z /= temperature
+        top, _, rest = softmax(z)
+        value[part] = (top[:, 0] - z[np.arange(len(own)), own]) + np.log1p(rest)
 
     def gradient() -> Array:
         g = np.empty_like(u)
         for own, part in pieces:
             z = _similar(u[part], v) / temperature
-            gap, e, rest = softmax(z)
-            share = restored(e, z.max(axis=-1, keepdims=True), z, gap) / (1.0 + rest)[:, None]
+            top, e, rest = softmax(z)
+            share = restored(e, top, z) / (1.0 + rest)[:, None]
             at = np.arange(len(own)), own
             share[at] = -complement(e[at], share[at], rest)
             pull = np.einsum("ij,jd->id", share, v) / temperature

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from lossctl.kernels.declare import Finish, Thunk, loss
 from lossctl.kernels.kinds import AboveMinusOne, Array, NonZero, Real
 from lossctl.kernels.numerics import choose
-from lossctl.kernels.spec import Finish, Thunk, loss
 
 
 def _squared_log_ratio(pred: Array, target: Array) -> tuple[Array, Thunk]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lossctl.errors import UsageError, printable
-from lossctl.kernels.spec import Loss, from_function, proved
+from lossctl.kernels.declare import Loss, from_function, proved
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossctl.kernels.declare import Thunk, loss
+from lossctl.kernels.exact import difference
 from lossctl.kernels.kinds import Array
-from lossctl.kernels.shaped import Scores
-from lossctl.kernels.softmax import complement, others, restored, softmax
-from lossctl.kernels.spec import Thunk, loss
+from lossctl.kernels.numerics import choose
+from lossctl.kernels.shaped import Relevances, Scores
+from lossctl.kernels.softmax import complement, cross_entropy, others, restored, softmax
 
 _A_LIST = "a row is one list; lists of different lengths need runs of their own"
 
@@ -21,19 +23,36 @@ _A_LIST = "a row is one list; lists of different lengths need runs of their own"
 )
 def ranknet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     """Logistic loss of the pairs of a list, averaged over its pairs."""
-    value, slope, pairs = np.zeros(len(pred)), np.zeros_like(pred), np.zeros(len(pred))
-    for j in range(pred.shape[-1]):  # k passes over (n, k), not one over (n, k, k): memory
-        ahead = pred - pred[:, j, None]
-        counts = target > target[:, j, None]
-        top, low = np.maximum(pred, pred[:, j, None]), np.minimum(pred, pred[:, j, None])
-        e = restored(np.exp(low - top), top, low, top - low)
-        value += np.where(counts, np.maximum(-ahead, 0.0) + np.log1p(e), 0.0).sum(axis=-1)
-        push = np.where(counts, np.where(ahead > 0, e, 1.0) / (1.0 + e), 0.0)
-        slope -= push
-        slope[:, j] += push.sum(axis=-1)
+    k = pred.shape[-1]
+    value, pairs = np.zeros(len(pred)), np.zeros(len(pred))
+    for j in range(k - 1):  # k passes over (n, k), not one over (n, k, k): memory
+        sign = np.sign(target[:, j + 1 :] - target[:, j, None])
+        ahead, lost = difference(pred[:, j + 1 :], pred[:, j, None])
+        ahead *= sign
+        lost *= sign
+        cost = np.abs(ahead)
+        np.negative(cost, out=cost)
+        np.exp(cost, out=cost)
+        cost *= 1.0 - lost  # of a large exponent its rounding shows, where there is nothing beside it: ahead > 0
+        np.log1p(cost, out=cost)
+        cost -= np.minimum(ahead, 0.0)
+        counts = np.abs(sign)
+        cost *= counts
+        value += cost.sum(axis=-1)
         pairs += counts.sum(axis=-1)
     pairs = np.maximum(pairs, 1.0)
-    return value / pairs, lambda: slope / pairs[:, None]
+
+    def gradient() -> Array:
+        slope = np.zeros_like(pred)
+        for j in range(k):
+            ahead, lost = difference(pred, pred[:, j, None])
+            e = np.exp(-np.abs(ahead)) * (1.0 - np.copysign(1.0, ahead) * lost)
+            push = np.where(target > target[:, j, None], np.where(ahead > 0, e, 1.0) / (1.0 + e), 0.0)
+            slope -= push
+            slope[:, j] += push.sum(axis=-1)
+        return np.asarray(slope / pairs[:, None])
+
+    return value / pairs, gradient
 
 
 @loss(
@@ -45,19 +64,35 @@ def ranknet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
 )
 def listnet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     """Cross-entropy of which item comes first, as it should be and as it is scored."""
-    wanted = _chances(target)
-    gap, e, rest = softmax(pred)
+    best, chances, besides = softmax(target)
+    wanted = restored(chances, best, target)
+    top, e, rest = softmax(pred)
+    missed = top - pred
+    missed *= wanted
+    value = missed.sum(axis=-1) / (1.0 + besides) + np.log1p(rest)
 
     def gradient() -> Array:
-        p = restored(e, pred.max(axis=-1, keepdims=True), pred, gap) / (1.0 + rest)[:, None]
-        return np.asarray(p * others(wanted) - wanted * complement(e, p, rest[:, None]))
+        chance = wanted / (1.0 + besides)[:, None]
+        p = restored(e, top, pred) / (1.0 + rest)[:, None]
+        return np.asarray(p * others(chance) - chance * complement(e, p, rest[:, None]))
 
-    return (wanted * gap).sum(axis=-1) + wanted.sum(axis=-1) * np.log1p(rest), gradient
+    return value, gradient
 
 
-def _chances(x: Array) -> Array:
-    gap, e, rest = softmax(x)
-    return np.asarray(restored(e, x.max(axis=-1, keepdims=True), x, gap) / (1.0 + rest)[:, None])
+@loss(
+    formula="−Σ t·log softmax(x) over a list;  x = pred, t = target",
+    see="Bruch et al. 2019, doi:10.1145/3341981.3344221",
+    aliases=("query_softmax", "ranking_softmax"),
+    differs=(
+        "catboost QuerySoftMax divides the sum over all lists by the sum of all relevances",
+        "listnet weighs by softmax(t), not by t itself",
+    ),
+    pitfalls=(_A_LIST, "a list counts by the sum of its relevances: one without any costs nothing, and counts"),
+    relative="the value everywhere",
+)
+def softmax_ranking(pred: Scores, target: Relevances) -> tuple[Array, Thunk]:
+    """Cross-entropy of which item comes first, each wanted as much as it is relevant."""
+    return cross_entropy(pred, target)
 
 
 @loss(
@@ -72,17 +107,23 @@ def listmle(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     order = np.argsort(-target, axis=-1, kind="stable")
     x = np.take_along_axis(pred, order, axis=-1)
     k = x.shape[-1]
-    value = np.zeros(len(x))
-    for i in range(k - 1):  # the last item is certain
-        gap, _, rest = softmax(x[:, i:])
-        value += gap[:, 0] + np.log1p(rest)
+    columns = np.ascontiguousarray(x.T)
+    # From the last item, which is certain, to the first: the best score of those left, and the sum of exp(x − best)
+    # of the others.
+    top, rest, value = columns[-1], np.zeros(len(x)), np.zeros(len(x))
+    for score in columns[-2::-1]:
+        ahead, lost = difference(score, top)
+        e = np.exp(-np.abs(ahead)) * (1.0 - np.copysign(1.0, ahead) * lost)
+        rest = choose(ahead > 0, (1.0 + rest) * e, rest + e)
+        value += np.log1p(rest) - np.minimum(ahead, 0.0)
+        top = np.maximum(top, score)
 
     def gradient() -> Array:
         slope = np.zeros_like(x)
         for i in range(k - 1):
             left = x[:, i:]
-            gap, e, rest = softmax(left)
-            p = restored(e, left.max(axis=-1, keepdims=True), left, gap) / (1.0 + rest)[:, None]
+            top, e, rest = softmax(left)
+            p = restored(e, top, left) / (1.0 + rest)[:, None]
             p[:, 0] = -complement(e[:, 0], p[:, 0], rest)
             slope[:, i:] += p
         g = np.empty_like(slope)

@@ -8,11 +8,11 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.errors import UsageError
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import POSITIVE
 from lossctl.kernels.exact import difference, product, quotient
 from lossctl.kernels.kinds import Array, Real
-from lossctl.kernels.numerics import choose, expm1_minus_over_square
-from lossctl.kernels.spec import Param, Thunk, loss
+from lossctl.kernels.numerics import EXP_SERIES_BELOW, choose, expm1_minus_over_square
 
 _SCALED = "residuals are taken as they are: divide them by a scale, the MAD say, for the usual efficiency"
 
@@ -42,6 +42,33 @@ def tukey_biweight(
     square = u * u
     value = a * a * ((3.0 - 3.0 * square + square * square) / 6.0)
     return value, lambda: np.copysign(a, r) * ((1.0 - u) * (1.0 + u)) ** 2
+
+
+@loss(
+    formula="r²/2·(1 − 2u/3 + u²/5), u = (r/c)^4, where |r| ≤ c, else 4c²/15;  r = pred − target",
+    see="statsmodels.robust.norms.TukeyQuartic",
+    differs=("statsmodels has the power of u, 4 here, for a parameter k: 2 makes it tukey_biweight",),
+    pitfalls=(_SCALED,),
+    relative="the value everywhere",
+)
+def tukey_quartic(
+    pred: Real,
+    target: Real,
+    *,
+    c: Annotated[float, Param("from where on it is constant, in target units", POSITIVE)] = 3.61752,
+) -> tuple[Array, Thunk]:
+    """Tukey's biweight with a power 4 for 2: longer like r²/2, constant beyond ``c``.
+
+    About |r| = c its slope is next to nothing beside its value: gradcheck calls such points of large
+    targets unresolved.
+    """
+    r = pred - target
+    a = np.minimum(np.abs(r), c)
+    u = a / c
+    square = u * u
+    fourth = square * square
+    value = a * a * ((15.0 - 10.0 * fourth + 3.0 * (fourth * fourth)) / 30.0)
+    return value, lambda: np.copysign(a, r) * ((1.0 - u) * (1.0 + u) * (1.0 + square)) ** 2
 
 
 # Of a·|r| beyond it exp(−a|r|/2) is 0.
@@ -133,14 +160,15 @@ def ramsay(
     r = pred - target
     size = np.abs(r)
     x = a * size
-    near = np.minimum(x, 1.0)
-    some = np.clip(x, 1.0, _FLAT)
-    low = choose(x < 1.0, size, 0.0)
-    value = choose(
-        x < 1.0,
-        low * low * (np.exp(-near) * expm1_minus_over_square(near)),
-        (1.0 - np.exp(-some) * (1.0 + some)) / a / a,
-    )
+    some = np.minimum(x, _FLAT)
+    value = np.exp(-some)
+    some += 1.0
+    value *= some
+    np.subtract(1.0, value, out=value)
+    value /= a
+    value /= a
+    near = np.flatnonzero(x < EXP_SERIES_BELOW)
+    value[near] = size[near] ** 2 * (np.exp(-x[near]) * expm1_minus_over_square(x[near]))
 
     def gradient() -> Array:
         # The exponent magnifies what rounding took from a·|r|; half of it at a time, since r may be large.
@@ -155,7 +183,7 @@ def ramsay(
 
 @loss(
     formula="r²/2 where |r| ≤ c, else c²/2;  r = pred − target",
-    see="https://www.statsmodels.org/stable/generated/statsmodels.robust.norms.TrimmedMean.html",
+    see="statsmodels.robust.norms.TrimmedMean",
     aliases=("talwar",),
     differs=("the trimmed mean of a sample leaves out a share of it: here what is beyond c is left out",),
     pitfalls=("what is beyond c has no gradient, and a kink lies there", _SCALED),

@@ -15,7 +15,7 @@ from typing import Any
 from lossctl import kernels
 from lossctl.errors import UsageError, nearest, printable, quoted
 from lossctl.kernels import plugins
-from lossctl.kernels.spec import Loss, from_function, proved
+from lossctl.kernels.declare import Loss, from_function, proved
 
 
 @cache
@@ -89,8 +89,18 @@ def _named(name: str) -> Loss:
     if Path(f"{name}.py").is_file():
         hint = f"; a function of {printable(name)}.py is written {printable(name)}.py:FUNCTION"
     else:
-        hint = nearest(name, [*names, *offers]) or "; see: lossctl list"
+        hint = nearest(name, [*names, *offers], gist) or "; see: lossctl list"
     raise UsageError(f"unknown loss {quoted(name)}{hint}")
+
+
+def gist(name: str) -> str:
+    """What is left of a loss's name however it is written: libraries do so in several ways.
+
+    >>> gist("L1Loss") == gist("l1_loss") == gist("l1")
+    True
+    """
+    bare = name.lower().replace("-", "").replace("_", "")
+    return bare.removesuffix("loss") or bare
 
 
 def catalogued() -> tuple[list[Loss], list[str]]:

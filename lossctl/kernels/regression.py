@@ -7,10 +7,10 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.kernels.declare import Finish, Param, Thunk, loss
 from lossctl.kernels.domain import Interval
 from lossctl.kernels.kinds import Array, Real
 from lossctl.kernels.numerics import choose
-from lossctl.kernels.spec import Finish, Param, Thunk, loss
 
 
 def _squares(pred: Array, target: Array) -> tuple[Array, Thunk]:

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import POSITIVE
 from lossctl.kernels.exact import difference, product, quotient
 from lossctl.kernels.kinds import Array, Real
-from lossctl.kernels.numerics import choose, u_minus_log1p_over_square
-from lossctl.kernels.spec import Param, Thunk, loss
+from lossctl.kernels.numerics import LOG_SERIES_BELOW, choose, u_minus_log1p_over_square
 
-Scale = Annotated[float, Param("the residual beyond which it bends, in target units", POSITIVE)]
+Scale = Annotated[float, Param("where it bends, in target units", POSITIVE)]
 
 # Between these squares neither overflow nor vanish.
 _TINY, _HUGE = 1e-150, 1e150
@@ -97,9 +97,14 @@ def smooth_l1(
 def fair(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
     """About r²/2 near zero, c·|r| less a logarithm far away."""
     r = pred - target
-    a = np.abs(r)
-    u = a / c
-    value = choose(u < 1.0, a * a * u_minus_log1p_over_square(np.minimum(u, 1.0)), c * (a - c * np.log1p(u)))
+    u = np.abs(r)
+    u /= c
+    value = np.log1p(u)
+    np.subtract(u, value, out=value)
+    value *= c
+    value *= c
+    near = np.flatnonzero(u < LOG_SERIES_BELOW)
+    value[near] = r[near] ** 2 * u_minus_log1p_over_square(u[near])
     return value, lambda: r / (1.0 + u)
 
 
@@ -132,7 +137,7 @@ def cauchy(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
 
 @loss(
     formula="c²/2·arctan((r/c)²);  r = pred − target",
-    see="https://docs.scipy.org/doc/scipy/reference/generated/scipy.optimize.least_squares.html",
+    see="scipy.optimize.least_squares",
     differs=("scipy least_squares takes the square r²/c² and halves at the end: the same",),
     pitfalls=("an outlier costs at most π·c²/4, and has next to no gradient",),
     relative="everywhere",

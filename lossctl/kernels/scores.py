@@ -8,11 +8,11 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 
 from lossctl.errors import UsageError
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import REAL, Interval
 from lossctl.kernels.gamma import erf
 from lossctl.kernels.kinds import CLASSES, Array, Label, Positive, Probabilities, Probability, Real
 from lossctl.kernels.shaped import ArrayKind
-from lossctl.kernels.spec import Param, Thunk, loss
 
 Members: TypeAlias = Annotated[Array, ArrayKind("Members", "a finite number", REAL, CLASSES)]
 
@@ -55,7 +55,8 @@ def multiclass_brier(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
 def ranked_probability_score(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
     """The Brier score of being at most each class, summed: for ordered classes."""
     reached = np.arange(pred.shape[-1]) >= target[:, None]
-    d = np.cumsum(pred, axis=-1) - reached
+    d = np.cumsum(pred, axis=-1)
+    d -= reached  # that of a difference, of F and C, would be C, but F where NumPy reuses a large temporary
     return (d * d).sum(axis=-1), lambda: np.asarray(2.0 * np.cumsum(d[:, ::-1], axis=-1)[:, ::-1])
 
 
@@ -81,8 +82,8 @@ def crps_gaussian(pred: Real, target: Real, sigma: Positive) -> tuple[Array, Thu
     return value, lambda: np.copysign(share, r)
 
 
-def _ranks(x: Array) -> tuple[Array, Array]:
-    """Sorted rows, and of each member how many are smaller less how many are larger."""
+def _surplus(x: Array) -> Array:
+    """Of each member of a row how many are smaller less how many are larger."""
     order = np.argsort(x, axis=-1, kind="stable")
     ordered = np.take_along_axis(x, order, axis=-1)
     m = x.shape[-1]
@@ -95,7 +96,7 @@ def _ranks(x: Array) -> tuple[Array, Array]:
     end = np.minimum.accumulate(np.where(last, place, m)[:, ::-1], axis=-1)[:, ::-1]
     surplus = np.empty(x.shape)
     np.put_along_axis(surplus, order, smaller - (m - 1.0 - end), axis=-1)
-    return ordered, surplus
+    return surplus
 
 
 @loss(
@@ -124,20 +125,20 @@ def crps_ensemble(
         raise UsageError("crps_ensemble:estimator=fair needs two members or more, and here is one column")
     pairs = m * (m - 1.0) if estimator == "fair" else float(m * m)
     away = pred - target[:, None]
-    ordered, surplus = _ranks(pred)
+    ordered = np.sort(pred, axis=-1)
     # Σ over pairs of |x[i] − x[j]|: each gap between neighbours lies between k·(m − k) pairs.
     k = np.arange(1.0, m)
     spread = ((ordered[:, 1:] - ordered[:, :-1]) * (k * (m - k) / pairs)).sum(axis=-1)
-    return np.abs(away).sum(axis=-1) / m - spread, lambda: np.sign(away) / m - surplus / pairs
+    return np.abs(away).sum(axis=-1) / m - spread, lambda: np.sign(away) / m - _surplus(pred) / pairs
 
 
 @loss(
     formula="(u − l) + 2/alpha·max(0, l − t) + 2/alpha·max(0, t − u);  l = pred, u = upper, t = target",
     see="Gneiting & Raftery 2007, doi:10.1198/016214506000001437",
     aliases=("winkler", "winkler_score"),
-    differs=("scoringrules interval_score takes the observation first, then lower, upper and alpha",),
+    differs=("scoringrules takes the observation first, then lower, upper, alpha",),
     pitfalls=(
-        "PREDS is the lower bound, TARGETS the target, and --input upper=COLUMN or FILE the upper bound",
+        "PREDS is the lower bound; the upper: --input upper=COLUMN or FILE",
         "alpha = 0.1 is for intervals that should hold 90 % of the targets",
         "bounds that cross are not refused: they cost both penalties; the gradient is that of the lower bound",
     ),
@@ -147,11 +148,9 @@ def interval_score(
     upper: Real,
     target: Real,
     *,
-    alpha: Annotated[
-        float, Param("the share of targets outside the interval", Interval(0.0, 1.0, open_low=True, open_high=True))
-    ] = 0.1,
+    alpha: Annotated[float, Param("share of misses", Interval(0.0, 1.0, open_low=True, open_high=True))] = 0.1,
 ) -> tuple[Array, Thunk]:
-    """The width of a prediction interval, and a penalty for each target outside it."""
+    """The width of a prediction interval, and a price for misses."""
     cost = 2.0 / alpha
     below, above = np.maximum(0.0, pred - target), np.maximum(0.0, target - upper)
     value = (upper - pred) + cost * below + cost * above

@@ -9,23 +9,24 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import NON_NEGATIVE
 from lossctl.kernels.kinds import Array
+from lossctl.kernels.numerics import choose
 from lossctl.kernels.shaped import HardMask, Mask, PixelLabels, PixelProbabilities, PixelScores
-from lossctl.kernels.spec import Param, Thunk, loss
 
-Smooth = Annotated[float, Param("added above and below, so that empty masks agree; in pixels", NON_NEGATIVE)]
-Alpha = Annotated[float, Param("what a pixel costs that is predicted and not there", NON_NEGATIVE)]
-Beta = Annotated[float, Param("what a pixel costs that is there and not predicted", NON_NEGATIVE)]
+Smooth = Annotated[float, Param("pixels added above and below", NON_NEGATIVE)]
+Alpha = Annotated[float, Param("the price of a false positive", NON_NEGATIVE)]
+Beta = Annotated[float, Param("the price of a false negative", NON_NEGATIVE)]
 
-_ONE_CLASS = "one mask a sample: (n, height, width, …); of several classes give each as a sample of its own"
+_ONE_CLASS = "one mask a sample, (n, height, width, …): each class is a sample"
 _EMPTY = "with smooth = 0 two empty masks cost 0"
 
 
 def _missed(p: Array, t: Array, alpha: float, beta: float, smooth: float) -> tuple[Array, Thunk]:
     """``1 − (TP + s)/(TP + alpha·FP + beta·FN + s)`` as (alpha·FP + beta·FN)/(…): no term is negative."""
     hit = (p * t).sum(axis=-1) + smooth
-    off = (alpha * p * (1.0 - t) + beta * t * (1.0 - p)).sum(axis=-1)
+    off = alpha * (p * (1.0 - t)).sum(axis=-1) + beta * (t * (1.0 - p)).sum(axis=-1)
     whole = hit + off
 
     def gradient() -> Array:
@@ -133,10 +134,30 @@ def focal_tversky(
     return missed**gamma, gradient
 
 
-def _lovasz(errors: Array, lost: Array, there: Array) -> tuple[Array, Array]:
-    """The Lovász extension of the Jaccard loss at ``errors`` ≥ 0 (n, pixels), and its gradient by them.
+def _lovasz(errors: Array, there: Array) -> Array:
+    """The Lovász extension of the Jaccard loss at ``errors`` ≥ 0 (n, pixels).
 
-    With errors in falling order it is Σ error·(rise of the Jaccard loss when that pixel is missed as well).
+    With errors in falling order it is Σ error·(rise of the Jaccard loss when that pixel is missed as well):
+    1/union where the pixel is there, intersection/(union·(union − 1)) where it is not. ``there`` (n, pixels)
+    says which pixels are in the true mask.
+    """
+    n, pixels = errors.shape
+    order = np.argsort(-errors, axis=-1)  # of equal errors any comes first
+    order += np.arange(n)[:, None] * pixels
+    hit, ordered = np.ravel(there).take(order), np.ravel(errors).take(order)
+    hits = np.cumsum(hit.astype(np.int32), axis=-1).astype(np.float64)
+    rest = hits[:, -1:] - hits
+    union = rest + np.arange(1.0, pixels + 1.0)
+    rest /= union - 1.0
+    ordered *= choose(hit > 0, 1.0, rest)
+    ordered /= union
+    # Of an empty mask the first pixel costs all.
+    return np.asarray(np.where(hits[:, -1] > 0, ordered.sum(axis=-1), errors.max(axis=-1)))
+
+
+def _slope(errors: Array, lost: Array, there: Array) -> Array:
+    """The gradient of that by the errors.
+
     ``lost`` is what rounding took from the errors, since it can decide the order; ``there`` (n, pixels)
     says which pixels are in the true mask.
     """
@@ -144,7 +165,6 @@ def _lovasz(errors: Array, lost: Array, there: Array) -> tuple[Array, Array]:
     hit, sorted_ = np.take_along_axis(there, order, axis=-1), np.take_along_axis(errors, order, axis=-1)
     total, hits, misses = hit.sum(axis=-1, keepdims=True), np.cumsum(hit, axis=-1), np.cumsum(1.0 - hit, axis=-1)
     rise = _rise(hit, hits - hit, misses - (1.0 - hit), total)
-    value = (sorted_ * rise).sum(axis=-1)
     rest = np.take_along_axis(lost, order, axis=-1)
     edge = ((sorted_ == 0) | (sorted_ == 1)) & (rest == 0)
     if edge.any():
@@ -157,7 +177,7 @@ def _lovasz(errors: Array, lost: Array, there: Array) -> tuple[Array, Array]:
         rise = np.where(edge, _rise(hit, counted, at - counted, total), rise)
     slope = np.empty_like(errors)
     np.put_along_axis(slope, order, rise, axis=-1)
-    return value, slope
+    return slope
 
 
 def _rise(hit: Array, hits: Array, misses: Array, total: Array) -> Array:
@@ -202,8 +222,7 @@ def lovasz_hinge(pred: PixelScores, target: HardMask) -> tuple[Array, Thunk]:
     sign = 2.0 * target - 1.0
     short, lost = _less(sign * pred)
     short = np.maximum(short, 0.0)
-    value, slope = _lovasz(short, lost, target)
-    return value, lambda: np.where(short > 0, -sign * slope, 0.0)
+    return _lovasz(short, target), lambda: np.where(short > 0, -sign * _slope(short, lost, target), 0.0)
 
 
 @loss(
@@ -219,14 +238,21 @@ def lovasz_hinge(pred: PixelScores, target: HardMask) -> tuple[Array, Thunk]:
 )
 def lovasz_softmax(pred: PixelProbabilities, target: PixelLabels) -> tuple[Array, Thunk]:
     """Surrogate of the mean Jaccard loss of several classes."""
-    value, slopes, present = np.zeros(len(pred)), np.zeros_like(pred), np.zeros(len(pred))
+    value, present = np.zeros(len(pred)), np.zeros(len(pred))
     for c in range(pred.shape[-1]):
         there = (target == c).astype(np.float64)
         some = there.any(axis=-1)
-        short, lost = _less(pred[..., c])
-        away, lost = np.where(there > 0, short, pred[..., c]), np.where(there > 0, lost, 0.0)
-        cost, slope = _lovasz(away, lost, there)
-        value += np.where(some, cost, 0.0)
-        slopes[..., c] = np.where(some[:, None], np.where(there > 0, -slope, slope), 0.0)
+        value += some * _lovasz(np.abs(there - pred[..., c]), there)
         present += some
-    return value / present, lambda: slopes / present[:, None, None]
+
+    def gradient() -> Array:
+        slopes = np.zeros_like(pred)
+        for c in range(pred.shape[-1]):
+            there = (target == c).astype(np.float64)
+            short, lost = _less(pred[..., c])
+            away, lost = np.where(there > 0, short, pred[..., c]), np.where(there > 0, lost, 0.0)
+            slope = _slope(away, lost, there)
+            slopes[..., c] = np.where(there.any(axis=-1)[:, None], np.where(there > 0, -slope, slope), 0.0)
+        return np.asarray(slopes / present[:, None, None])
+
+    return value / present, gradient

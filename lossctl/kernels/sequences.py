@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import number
+from lossctl.kernels.declare import Param, Refusals, Thunk, loss
 from lossctl.kernels.domain import NON_NEGATIVE
 from lossctl.kernels.kinds import Array
 from lossctl.kernels.shaped import Frames, InputLength, Symbols, TargetLength
-from lossctl.kernels.spec import Param, Refusals, Thunk, loss
 
 Bools = npt.NDArray[np.bool_]
 
@@ -166,13 +166,13 @@ def _faults(
     formula="−log Σ Π p[t, path[t]] over the paths of the frames that, without repeats and blanks, are the target",
     see="Graves et al. 2006, doi:10.1145/1143844.1143891",
     differs=(
-        "torch 'mean' divides each loss by its target's length first; here it is a sample's loss",
-        "torch gives the gradient by logits, p − visits, not by log-probabilities, −visits",
+        "torch's mean divides each loss by its target's length first",
+        "torch's gradient is by logits, p − visits; here by log p, −visits",
     ),
     pitfalls=(
-        "pred is log-probabilities (n, frames, classes), torch's (frames, n, classes); its axes are fixed",
+        "pred is (n, frames, classes), torch's (frames, n, classes)",
         "a target that needs more frames than there are costs inf: equal symbols need a blank between",
-        "what follows input_lengths and target_lengths is padding: symbols may be anything there, frames at most 0",
+        "what follows input_lengths and target_lengths is padding",
     ),
     refuse=_faults,
 )

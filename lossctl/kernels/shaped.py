@@ -168,6 +168,7 @@ Vector: TypeAlias = Annotated[
 Direction: TypeAlias = Annotated[Array, DirectionKind("Direction", "a finite number", REAL, FEATURES, decades=1.0)]
 Scores: TypeAlias = Annotated[Array, ArrayKind("Scores", "a finite number", REAL, ITEMS)]
 ClassScores: TypeAlias = Annotated[Array, ArrayKind("ClassScores", "a finite number", REAL, CLASSES)]
+Relevances: TypeAlias = Annotated[Array, AmountsKind("Relevances", "a finite number, at least 0", NON_NEGATIVE, ITEMS)]
 Amounts: TypeAlias = Annotated[Array, AmountsKind("Amounts", "a finite number, at least 0", NON_NEGATIVE, CLASSES)]
 Distribution: TypeAlias = Annotated[
     Array, DistributionKind("Probabilities", "a probability, from 0 to 1", UNIT, CLASSES)

@@ -2,43 +2,70 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
 from lossctl.kernels.kinds import Array
+from lossctl.kernels.numerics import memory_order, rows_of
 
-# s − 1 has lost a factor s/(s − 1) of its digits: below this (a factor 20, 2e-15) it is summed anew.
-_CERTAIN = 0.05
-# exp(−gap) takes half an ulp of the gap as its relative error, 1.1e-16·gap: from 45 on that is half
-# of the 1e-14 promised, and what rounding took from the gap is put back.
-_FAR = 45.0
+# exp(−gap) takes the gap's rounding as its relative error: up to a gap of 64 at most half an ulp of 64, 3.6e-15.
+# Of terms below this, where it would reach the 1e-14 promised, what rounding took from the gap is put back.
+_CERTAIN = math.exp(-63.0)
 
 
 def softmax(z: Array) -> tuple[Array, Array, Array]:
-    """``m − z`` (n, k), ``exp(z − m)`` (n, k) and the sum of the latter without one largest term (n,).
+    """The largest logit m (n, 1), ``exp(z − m)`` (n, k) and the sum of that without one largest term (n,).
 
-    With m the largest logit, logsumexp(z) = m + log1p(rest): a certain row keeps the digits of how
-    certain it is, where log of the whole sum returns exactly 0 below 1e-16.
+    logsumexp(z) = m + log1p(rest): a certain row keeps the digits of how certain it is, where log of the
+    whole sum returns exactly 0 below 1e-16.
     """
     top = z.max(axis=-1, keepdims=True)
-    gap = top - z
-    e = np.exp(-gap)
-    rest = e.sum(axis=-1) - 1.0
-    certain = np.flatnonzero(rest < _CERTAIN)
-    if certain.size:
-        # C order: each row is then summed alone, whatever other rows are certain.
-        rests = np.ascontiguousarray(restored(e[certain], top[certain], z[certain], gap[certain], beyond=0.0))
-        rest[certain] = without(rests, rests.argmax(axis=-1)).sum(axis=-1)
-    return gap, e, rest
+    e = z - top
+    np.exp(e, out=e)
+    largest = np.floor(e)  # 1, and of the others 0
+    besides = e - largest
+    rest = besides.sum(axis=-1)
+    rows = np.flatnonzero(rest < _CERTAIN)
+    if rows.size:  # in C order, where the sum of a row does not depend on which others are in it
+        rest[rows] = restored(*(np.ascontiguousarray(x[rows]) for x in (besides, top, z))).sum(axis=-1)
+    rest += largest.sum(axis=-1) - 1.0
+    return top, e, rest
 
 
-def restored(e: Array, top: Array, z: Array, gap: Array, *, beyond: float = _FAR) -> Array:
-    """``exp(z − m)`` with what rounding took from the gap put back (Knuth's two-sum), where the gap is large."""
-    far = (gap > beyond) & (e > 0)
-    if not far.any():
+def cross_entropy(z: Array, t: Array) -> tuple[Array, Callable[[], Array]]:
+    """``−Σ t·log softmax(z)`` of weights t ≥ 0, whatever they sum to, and its gradient by z."""
+    top, e, rest = softmax(z)
+    total = t.sum(axis=-1)
+    missed = top - z
+    missed *= t
+    value = missed.sum(axis=-1)
+    rows = np.flatnonzero(np.isnan(value))  # where a weight of 0 met an infinite distance
+    value[rows] = np.fmax(np.ascontiguousarray(missed[rows]), 0.0).sum(axis=-1)
+    value += total * np.log1p(rest)
+
+    def gradient() -> Array:
+        p = restored(e, top, z) / (1.0 + rest)[:, None]
+        return np.asarray(p * others(t) - t * complement(e, p, rest[:, None]))
+
+    return value, gradient
+
+
+def restored(e: Array, top: Array, z: Array) -> Array:
+    """``exp(z − m)`` with what rounding took from a large m − z put back (Knuth's two-sum)."""
+    order = memory_order(e)
+    terms = e.ravel(order)
+    far = np.flatnonzero(terms < _CERTAIN)
+    far = far[terms[far] > 0]
+    if not far.size:
         return e
-    seen = top - gap
-    lost = (top - (gap + seen)) + (seen - z)
-    return np.where(far, e * (1.0 - lost), e)
+    found = terms.copy()
+    m, x = top[rows_of(far, e.shape, order), 0], z.ravel(order)[far]
+    gap = m - x
+    seen = m - gap
+    found[far] *= 1.0 - ((m - (gap + seen)) + (seen - x))
+    return found.reshape(e.shape, order=order)
 
 
 def without(x: Array, place: np.ndarray) -> Array:

@@ -3,45 +3,50 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from textwrap import wrap
 
-from lossctl.curves import curve_of, kinks
+from lossctl.curves import Curve, curve_of, kinks
 from lossctl.errors import UsageError
-from lossctl.kernels.kinds import takes_all
+from lossctl.kernels.kinds import Kind
 from lossctl.kernels.spec import Loss
-from lossctl.report import Cell, Column, Drawing, Report, Table
+from lossctl.report import Cell, Column, Report, Table
 from lossctl.report.curves import panels
-from lossctl.report.examples import example
+from lossctl.report.examples import LINE, example
 
-# Lines of the curve in `info`: with its title and its axis eight.
-_SMALL = 5
+# xterm, GNOME Terminal and macOS Terminal open with 80 columns and 24 lines, of which one is the next prompt's: on
+# that `info` fits.
+_WIDTH, _HEIGHT = 80, 23
+# Lines of its curve, where there is room and where not; a blank line, its title, its axis and that one's ends are
+# four more.
+_SMALL, _SMALLEST, _AROUND = 5, 3, 4
 # What the indent of a group and the gap between its columns leave of 80.
 _LINE = 76
-# The order in which tasks are listed: as many people have them; others follow by name.
-_ORDER = ("regression", "binary", "multiclass", "multilabel")
-# Families of which a row or a number is not one prediction, though it may be of the same kind.
-_OF_THEIR_OWN = ("pairs", "ranking", "sequences")
+# What the kinds of a loss's inputs can tell, listed first, as many people have them; what a family's file says
+# itself follows by name.
+_TOLD = ("regression", "binary", "multiclass")
 
 
 def task_of(loss: Loss) -> str:
-    """What the loss is for, by what it takes; where that does not tell, its family.
+    """What the loss is for: what its family's file says (``TASK``) or else what its inputs tell, or else its family.
 
     >>> from lossctl import get_loss
     >>> task_of(get_loss("huber")), task_of(get_loss("bce")), task_of(get_loss("cross_entropy"))
     ('regression', 'binary', 'multiclass')
     """
-    kinds = [i.kind for i in loss.inputs]
-    if len(kinds) < 2 or loss.family in _OF_THEIR_OWN or any(kind.core for kind in kinds[2:]):
-        return loss.family
-    pred, target = kinds[:2]
+    # Only a file of ours: in a user's own the name may mean anything.
+    said = "" if loss.source else str(loss.kernel.__globals__.get("TASK", ""))
+    return said or _told(*(i.kind for i in loss.inputs)) or loss.family
+
+
+def _told(pred: Kind, target: Kind | None = None, *more: Kind) -> str:
+    """What loss takes such inputs, or '' if many do."""
+    if target is None or any(kind.core for kind in more):
+        return ""
     if not pred.core and not target.core:
         return "binary" if target.name in ("Sign", "Probability") else "regression"
-    if pred.core == ("classes",):
-        if target.name == "Label":
-            return "multiclass"
-        return loss.family if loss.family in _ORDER or target.core != pred.core else "distribution"
-    return loss.family
+    return "multiclass" if pred.core == ("classes",) and target.name == "Label" else ""
 
 
 def ordered(losses: Sequence[Loss]) -> list[Loss]:
@@ -49,7 +54,7 @@ def ordered(losses: Sequence[Loss]) -> list[Loss]:
 
     def place(loss: Loss) -> tuple[int, str, bool, str]:
         task = task_of(loss)
-        return _ORDER.index(task) if task in _ORDER else len(_ORDER), task, loss.family != task, loss.family
+        return _TOLD.index(task) if task in _TOLD else len(_TOLD), task, loss.family != task, loss.family
 
     return sorted(losses, key=place)
 
@@ -109,12 +114,16 @@ def _heading(loss: Loss) -> str:
 
 def described(entry: Loss, spec: str) -> Report:
     """What ``info`` prints; ``spec`` is how the loss was named."""
-    inputs = [f"{i.name}: {i.kind.words}{_each(i.kind.core)}" for i in entry.inputs]
+    inputs = [
+        f"{', '.join(i.name for i in alike)}: {what}"
+        for what, alike in groupby(entry.inputs, key=lambda i: f"{i.kind.words}{_each(i.kind.core)}")
+    ]
     parameters = [
         f"{p.name}={p.show(entry.params[p.name])}: {'; '.join(filter(None, (p.help, p.expects)))}"
         for p in entry.parameters
     ]
-    drawn, gradient = _drawn(entry)
+    curve, gradient = _curve(entry)
+    title = " · ".join(filter(None, (entry.spec, _plain(entry.summary))))
     sections = {
         "formula": [entry.formula],
         "from": [entry.source] if entry.source else [],
@@ -129,6 +138,7 @@ def described(entry: Loss, spec: str) -> Report:
         "see": [entry.see],
         "example": [example(entry, spec)],
     }
+    small = _SMALL if _lines(title, sections.values()) + _SMALL + _AROUND <= _HEIGHT else _SMALLEST
     facts: dict[str, Cell] = {
         "name": entry.name,
         "summary": _plain(entry.summary),
@@ -150,33 +160,40 @@ def described(entry: Loss, spec: str) -> Report:
     }
     return Report(
         schema="lossctl.info/1",
-        title=" · ".join(filter(None, (entry.spec, _plain(entry.summary)))),
+        title=title,
         sections={heading: lines for heading, lines in sections.items() if any(lines)},
-        panels=drawn,
+        panels=panels([curve], small) if curve else [],
         facts=facts,
     )
 
 
-def _drawn(entry: Loss) -> tuple[list[list[Drawing]], list[str]]:
-    """The small curve, if there is one, and what there is to say of the gradient."""
+def _lines(title: str, sections: Iterable[Sequence[str]]) -> int:
+    """How many they take on that screen."""
+    return len(wrap(title, _WIDTH)) + sum(len(wrap(line, LINE)) for lines in sections for line in lines)
+
+
+def _curve(entry: Loss) -> tuple[Curve | None, list[str]]:
+    """The curve, if there is one, and what there is to say of the gradient."""
     try:
         curve = curve_of(entry)
     except UsageError:
-        return [], ["with respect to " + entry.inputs[0].name] if not entry.source else []
+        return None, ["with respect to " + entry.inputs[0].name] if not entry.source else []
     if curve.gradient is None:
-        return panels([curve], _SMALL), ["none: the function returns the loss alone"]
+        return curve, ["none: the function returns the loss alone"]
     jumps = kinks(entry)
-    told = f"jumps at {curve.axis} {' and '.join(f'{x:g}' for x in jumps)}" if jumps else "continuous"
-    return panels([curve], _SMALL), [f"with respect to {entry.inputs[0].name}; {told}"]
+    axis, _, where = curve.axis.partition(", ")
+    told = f"jumps at {axis} {' and '.join(f'{x:g}' for x in jumps)}" if jumps else "continuous"
+    told += f" ({where})" if jumps and where else ""
+    return curve, [f"with respect to {entry.inputs[0].name}; {told}"]
 
 
 def _digits(entry: Loss) -> list[str]:
     """How exact value and gradient are, of losses whose tests say so."""
     if entry.source:
         return []
-    terms = "wrong by at most 1e-14 of the magnitudes of the terms of the formula, added up"
+    terms = "within 1e-14 of the formula's terms"
     if not entry.relative:
-        return [f"value and gradient are {terms}: where these cancel, digits are lost"]
+        return [f"{terms}: fewer digits where they cancel"]
     if entry.relative.startswith("everywhere"):
         rest = entry.relative.removeprefix("everywhere").removeprefix(", ").strip()
         return [f"value and gradient are right to 14 digits{f' {rest}' if rest else ''}"]
@@ -187,8 +204,16 @@ def _digits(entry: Loss) -> list[str]:
 
 
 def _each(core: tuple[str, ...]) -> str:
-    whose = "image's" if takes_all(core) else "row's"
-    return f", one for each of the {whose} {' and '.join(name.rstrip('.') for name in core)}" if core else ""
+    return f", for each {' and '.join(map(_one, core))}" if core else ""
+
+
+def _one(axis: str) -> str:
+    """What there is one of at each place of an axis.
+
+    >>> _one("classes"), _one("pixels...")
+    ('class', 'pixel')
+    """
+    return "class" if axis == "classes" else axis.rstrip(".").removesuffix("s")
 
 
 def _plain(docstring: str) -> str:

@@ -1,52 +1,92 @@
-"""A command that runs anywhere, for any loss: two rows of inputs that it takes."""
+"""A command that runs anywhere, for any loss, on inputs that it takes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from lossctl.kernels.kinds import Kind
+from lossctl.kernels.kinds import Array, Kind, has_class_axis
 from lossctl.kernels.spec import Loss
 
-# Values for two samples, of which the first that a kind takes are shown: predictions, then targets and the rest.
-_NUMBERS = (((2.5, 0.5), (0.8, 0.3)), ((1.0, -1.0), (2.0, 1.0), (1.0, 0.0)))
-_LOGS = tuple(round(math.log(p), 4) for p in (0.7, 0.2, 0.1))
-_ROWS = (
-    (((2.0, 0.5, -1.0), (0.1, 1.5, 0.3)), ((0.7, 0.2, 0.1), (0.1, 0.8, 0.1)), (_LOGS, _LOGS)),
-    (((0.0, 1.0, 1.0), (1.0, 0.0, 0.0)), ((0.6, 0.3, 0.1), (0.2, 0.7, 0.1)), ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))),
-)
+# What the headings of `info` leave of a line of 80: where two samples do not fit, the second is alone.
+LINE = 67
+
+# Two samples of predictions, of targets and of whatever else there is, by how many axes a sample has. Of each the
+# first that the kind takes is shown.
+_CHANCES = ((0.7, 0.2, 0.1), (0.1, 0.8, 0.1))
+_CERTAIN = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+_LOGS, _OTHER_LOGS = (tuple(round(math.log(p), 4) for p in row) for row in (_CHANCES[0], (0.6, 0.3, 0.1)))
+_PIXELS = ((0.6, 0.4), (0.3, 0.7))
+_VALUES = {
+    0: (
+        ((2.5, -0.5), (0.8, 0.3)),
+        ((-1.0, 1.0), (2.0, 1.0), (0.0, 1.0)),
+        ((3.0, 2.0), (1.0, 1.0)),
+    ),
+    1: (
+        (((2.0, 0.5, -1.0), (0.1, 0.8, 0.3)), _CHANCES, (_LOGS, _LOGS)),
+        (((0.0, 1.0, 1.0), (1.0, 0.0, 0.0)), ((0.6, 0.3, 0.1), (0.2, 0.7, 0.1)), _CERTAIN, (_OTHER_LOGS, _OTHER_LOGS)),
+        (((1.0, 0.0, 2.0), (0.5, 0.5, 1.0)),),
+    ),
+    2: ([(_PIXELS, _PIXELS), np.log((_PIXELS, _PIXELS)).round(4).tolist()], [], []),
+}
 
 
 def example(loss: Loss, spec: str) -> str:
-    """A command line: where inputs are no table of numbers or of classes, one that draws its own."""
-    if any(i.kind.core not in ((), ("classes",)) for i in loss.inputs):
+    """A command line that shows where each input goes; a check where no values here are the loss's.
+
+    >>> from lossctl import get_loss
+    >>> print(example(get_loss("huber"), "huber"))
+    (echo 2.5,-1; echo -0.5,1) | lossctl compute huber - -p @1 -t @2
+    """
+    deep = any(len(i.kind.core) > 1 for i in loss.inputs)
+    sizes = {name: 2 if deep else 3 for i in loss.inputs for name in i.kind.core} | {"symbols": 1}
+    inputs = {role: _values(i.kind, role, sizes) for i, role in zip(loss.inputs, loss.roles, strict=True)}
+    known = {role: array for role, array in inputs.items() if array is not None}
+    if len(known) < len(inputs):
         return f"lossctl gradcheck {spec}"
-    values = [_values(i.kind, role == "target") for i, role in zip(loss.inputs, loss.roles, strict=True)]
-    known = [v for v in values if v is not None]
-    return _command(loss, spec, known) if len(known) == len(values) else f"lossctl gradcheck {spec}"
+    if deep:
+        return _saved(loss, spec, known)
+    both = _printed(spec, known, 2)
+    return both if len(both) <= LINE or loss.coupled else _printed(spec, known, 1)
 
 
-def _values(kind: Kind, is_target: bool) -> Sequence[Sequence[float]] | None:
-    """One row of numbers a sample."""
-    for pair in (_ROWS if kind.core else _NUMBERS)[is_target]:
-        array = np.array(pair)
-        if kind.find_fault(array, {"classes": 3}) is None:
-            return array.reshape(2, -1).tolist()
+def _values(kind: Kind, role: str, sizes: Mapping[str, int]) -> Array | None:
+    for pair in _VALUES[len(kind.core)][{"pred": 0, "target": 1}.get(role, 2)]:
+        array = np.array(pair)[(slice(None), *(slice(sizes[name]) for name in kind.core))]
+        if kind.find_fault(array, sizes) is None:
+            return array
     return None
 
 
-def _command(loss: Loss, spec: str, values: Sequence[Sequence[Sequence[float]]]) -> str:
-    names = {
-        role: [role] if len(rows[0]) == 1 else [f"{role}{j}" for j in range(len(rows[0]))]
-        for role, rows in zip(loss.roles, values, strict=True)
-    }
-    lines = [",".join(name for group in names.values() for name in group)]
-    lines += [",".join(f"{x:g}" for rows in values for x in rows[sample]) for sample in range(2)]
-    options = []
-    for role, columns in names.items():
-        wanted = columns[0] if len(columns) == 1 else f"'{role}*'"
-        options.append({"pred": "-p ", "target": "-t "}.get(role, f"--input {role}=") + wanted)
-    said = "; ".join(f"echo {line}" for line in lines)
-    return f"({said}) | lossctl compute {spec} - {' '.join(options)}"
+def _printed(spec: str, inputs: Mapping[str, Array], samples: int) -> str:
+    """The samples as lines of text without a header, their columns by number."""
+    table = np.column_stack([*inputs.values()])[-samples:]
+    lines = "; ".join(f"echo {','.join(f'{x:g}' for x in row)}" for row in table.tolist())
+    lines = f"({lines})" if samples > 1 else lines
+    options, last = [], 0
+    for role, array in inputs.items():
+        first, last = last + 1, last + array[0].size
+        options.append(_option(role) + (f"@{first}" if first == last else f"@{first}-{last}"))
+    return f"{lines} | lossctl compute {spec} - {' '.join(options)}"
+
+
+def _saved(loss: Loss, spec: str, inputs: Mapping[str, Array]) -> str:
+    """The second sample, which no line of text can hold, in an archive."""
+    file = f"{loss.name}.npz"
+    saved = ", ".join(f"{role}={_nested(array[1:].tolist())}" for role, array in inputs.items())
+    names = [f"{'' if role in ('pred', 'target') else _option(role)}{file}:{role}" for role in inputs]
+    code = f'import numpy; numpy.savez("{file}", {saved})'
+    axis = " --class-axis 2" if has_class_axis(loss.inputs[0].kind.core) else ""
+    return f"python3 -c '{code}' && lossctl compute {spec} {' '.join(names)}{axis}"
+
+
+def _nested(value: Any) -> str:
+    return f"[{', '.join(map(_nested, value))}]" if isinstance(value, list) else f"{value:g}"
+
+
+def _option(role: str) -> str:
+    return {"pred": "-p ", "target": "-t "}.get(role, f"--input {role}=")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from golden.case import FLOAT32, Recorder
 from golden.inputs import hard, logit, probability, soft, weight
 
@@ -90,6 +92,20 @@ for epsilon, given in (("", 1.0), (":epsilon=2.5", 2.5)):
         f"optax.losses.poly_loss_cross_entropy({TWO}, epsilon={given}).mean()",
         f"optax.losses.poly_loss_cross_entropy({TWO}, epsilon={given})",
     )
+# LightGBM shows its loss after a round of training, which here cannot move the scores
+XENTLAMBDA = (
+    "[seen := {}, lightgbm.train({'objective': 'cross_entropy_lambda', 'metric': 'cross_entropy_lambda', 'verbose': -1,"
+    " 'boost_from_average': False}, data := lightgbm.Dataset(np.zeros((10, 1)), target, weight=exposure,"
+    " init_score=pred), 1, [data], callbacks=[lightgbm.record_evaluation(seen)]), seen][2]"
+    "['training']['cross_entropy_lambda'][0]"
+)
+exposure = np.round(weight * 4) / 4  # which float32 holds
+names = ("pred", "target", "exposure")
+record("cross_entropy_lambda", (logit, hard, exposure), XENTLAMBDA, names=names)
+Y = "(exposure * F.softplus(pred))"
+EACH = f"(1 - target) * {Y} - target * torch.log(-torch.expm1(-{Y}))"
+record("cross_entropy_lambda", (logit, soft, exposure), f"({EACH}).mean()", EACH, names=names)
+
 record("zero_one", (probability, hard), "sklearn.metrics.zero_one_loss(target, pred >= 0.5)")
 record("zero_one:threshold=0", (logit, hard), "sklearn.metrics.zero_one_loss(target, pred >= 0)")
 record(

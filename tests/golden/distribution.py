@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from golden.case import Recorder
 from golden.inputs import log_rows, rows, soft_rows, weight
 
@@ -46,6 +48,18 @@ record(
     (log_rows, soft_rows),
     "F.kl_div(pred, target, reduction='batchmean')",
     "F.kl_div(pred, target, reduction='none').sum(1)",
+)
+record(
+    "kl_divergence_log_target",
+    (log_rows, np.log(soft_rows)),
+    "F.kl_div(pred, target, reduction='batchmean', log_target=True)",
+    "F.kl_div(pred, target, reduction='none', log_target=True).sum(1)",
+)
+record(
+    "kl_divergence_log_target",
+    (log_rows, np.log(soft_rows)),
+    "optax.losses.kl_divergence_with_log_targets(pred, target).mean()",
+    "optax.losses.kl_divergence_with_log_targets(pred, target)",
 )
 record(
     "js_divergence",

@@ -11,6 +11,7 @@ record = Recorder(
     {
         "softmax_cross_entropy": {"label_smoothing": 0.0},
         "sparse_softmax_cross_entropy": {"label_smoothing": 0.0},
+        "crammer_singer": {"margin": 1.0},
         "multi_margin": {"p": 1, "margin": 1.0},
         "softmax_focal": {"gamma": 2.0},
         "generalized_cross_entropy": {"q": 0.7},
@@ -142,6 +143,19 @@ record(
     "keras.losses.categorical_hinge(torch.nn.functional.one_hot(target), pred + 20).mean()",
     rtol=FLOAT32,
 )
+record(
+    "crammer_singer:margin=0",
+    (logits, labels),
+    "optax.losses.multiclass_perceptron_loss(pred, target).mean()",
+    "optax.losses.multiclass_perceptron_loss(pred, target)",
+)
+for size in (1.0, 0.1):  # so that the supports of sparsemax have several classes, and one
+    record(
+        "sparsemax",
+        (np.round(logits * size, 4), labels),
+        "optax.losses.multiclass_sparsemax_loss(pred, target).mean()",
+        "optax.losses.multiclass_sparsemax_loss(pred, target)",
+    )
 for p, margin in ((1, 1.0), (1, 0.5), (2, 1.0), (2, 2.5)):
     record(
         f"multi_margin:p={p}:margin={margin}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from golden.case import Recorder
-from golden.inputs import logits
+from golden.inputs import logits, weight
 
 record = Recorder({})
 
@@ -28,3 +28,13 @@ for target in (flags, chances):
         "F.multilabel_soft_margin_loss(pred, target)",
         "F.multilabel_soft_margin_loss(pred, target, reduction='none')",
     )
+# with scores that are equal; scikit-learn gives the loss of one row as that of a table of one
+coarse = np.round(logits)
+for spec, name in (("label_ranking", "label_ranking_loss"), ("coverage", "coverage_error")):
+    record(
+        spec,
+        (coarse, flags),
+        f"sklearn.metrics.{name}(target, pred)",
+        f"np.array([sklearn.metrics.{name}(t[None], p[None]) for p, t in zip(pred, target)])",
+    )
+    record(spec, (coarse, flags), f"sklearn.metrics.{name}(target, pred, sample_weight=weight)", weight=weight)

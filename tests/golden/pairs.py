@@ -14,6 +14,7 @@ record = Recorder(
         "hinge_embedding": {"margin": 1.0},
         "margin_ranking": {"margin": 0.0},
         "triplet": {"margin": 1.0, "p": 2.0, "swap": False},
+        "infonce": {"temperature": 0.07},
     }
 )
 
@@ -64,3 +65,9 @@ for spec in ("p=2.0", "p=1.0", "p=3.0:margin=0.5", "swap=true"):
     each = f"F.triplet_margin_loss(pred, target, negative, {given}, eps=0, reduction='none')"
     names = ("pred", "target", "negative")
     record(f"triplet:{spec}", (anchor, positive, negative), f"({each}).mean()", each, names=names)
+
+# as its users write it: torch has its parts
+for spec, temperature in (("infonce", 0.07), ("infonce:temperature=0.5", 0.5)):
+    cosines = "F.normalize(pred, dim=1) @ F.normalize(target, dim=1).T"
+    each = f"F.cross_entropy({cosines} / {temperature}, torch.arange(len(pred)), reduction='none')"
+    record(spec, (anchor, positive), f"{each}.mean()", each)

@@ -26,4 +26,16 @@ record(
     "rax.softmax_loss(pred, jax.nn.softmax(target))",
     "rax.softmax_loss(pred, jax.nn.softmax(target), reduce_fn=None)",
 )
+record(
+    "softmax_ranking",
+    (logits, grades),
+    "optax.losses.ranking_softmax_loss(pred, target)",
+    "optax.losses.ranking_softmax_loss(pred, target, reduce_fn=None)",
+)
+record(
+    "softmax_ranking",
+    (logits, grades),
+    "rax.softmax_loss(pred, target)",
+    "rax.softmax_loss(pred, target, reduce_fn=None)",
+)
 record("listmle", (logits, order), "rax.listmle_loss(pred, target)", "rax.listmle_loss(pred, target, reduce_fn=None)")

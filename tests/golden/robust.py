@@ -12,6 +12,9 @@ record = Recorder(
         "smooth_l1": {"beta": 1.0},
         "cauchy": {"c": 1.0},
         "arctan": {"c": 1.0},
+        "fair": {"c": 1.0},
+        "geman_mcclure": {"c": 1.0},
+        "welsch": {"c": 1.0},
     }
 )
 
@@ -77,3 +80,11 @@ COST = "scipy.optimize.least_squares(lambda x: pred - target + 0 * x, [0.0], los
 for name in ("cauchy", "arctan"):
     for spec, c in ((name, 1.0), (f"{name}:c=2.5", 2.5)):
         record(spec, real, f"{COST.format(name, c)} / len(pred)")
+
+for spec, c in (("fair", 1.0), ("fair:c=2.5", 2.5)):
+    each = f"np.vectorize(gtsam.noiseModel.mEstimator.Fair.Create({c}).loss)(pred - target)"
+    record(spec, real, f"{each}.mean()", each)
+for name in ("geman_mcclure", "welsch"):
+    for spec, c in ((name, 1.0), (f"{name}:c=2.5", 2.5)):  # kornia has no scale
+        each = f"kornia.losses.{name}_loss(pred / {c}, target / {c}, reduction='none')"
+        record(spec, real, f"{each}.mean()", each)

@@ -41,6 +41,7 @@ both("dice", DICE.format(1.0, ""))
 both("dice:smooth=0.25", DICE.format(0.25, ""))
 both("squared_dice:smooth=2", DICE.format(2.0, ", squared_pred=True"))
 both("jaccard", DICE.format(2.0, ", jaccard=True"))  # monai doubles what is above and below but not this
+both("jaccard:smooth=0.25", DICE.format(0.5, ", jaccard=True"))
 both("tversky:alpha=0.3:beta=0.7", TVERSKY.format(0.3, 0.7))
 both("focal_tversky:alpha=0.3:beta=0.7", f"({TVERSKY.format(0.3, 0.7)}) ** 0.75")
 record(

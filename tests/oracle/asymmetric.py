@@ -14,6 +14,14 @@ def quantile(pred: Number, target: Number, *, tau: Number) -> list[Number]:
     return [max(tau * e, (tau - 1) * e)]
 
 
+@oracle("loglin_quantile", relative_gradient=always)
+def loglin_quantile(pred: Number, target: Number, *, tau: Number) -> list[Number]:
+    """max(tau·e, (tau − 1)·e), e = target − e^x."""
+    level = mp.exp(pred)
+    weight = tau if target > level else tau - 1
+    return [weight * target, -weight * level]
+
+
 @oracle("expectile", relative_value=always, relative_gradient=always)
 def expectile(pred: Number, target: Number, *, tau: Number) -> list[Number]:
     """|tau − 1(e < 0)|·e², e = target − pred."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mpmath import mp  # type: ignore[import-untyped]
+
 from oracle.mechanism import ZERO, Inputs, Number, Params, always, oracle
 from oracle.terms import hard_targets, smoothed, softplus, wlog
 
@@ -28,6 +30,13 @@ def _hard_and_positive(inputs: Inputs, params: Params) -> bool:
 def poly1(pred: Number, target: Number, *, epsilon: Number) -> list[Number]:
     """Cross-entropy + epsilon·(1 − p_t), p_t the probability of what happened."""
     return [*bce(pred, target, label_smoothing=ZERO), epsilon * (target * (1 - pred) + (1 - target) * pred)]
+
+
+@oracle("cross_entropy_lambda")
+def cross_entropy_lambda(pred: Number, target: Number, exposure: Number) -> list[Number]:
+    """−t·log p − (1 − t)·log(1 − p), p = 1 − (1 + e^x)^−w; without the quotient: y − t·log(e^y − 1)."""
+    y = exposure * softplus(pred)
+    return [y, -target * (y + mp.log(-mp.expm1(-y)))]
 
 
 @oracle("zero_one", relative_value=always, relative_gradient=always)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from mpmath import mp  # type: ignore[import-untyped]
 
 from oracle.mechanism import INF, ZERO, Number, Row, always, oracle
-from oracle.terms import wlog
+from oracle.terms import weighted, wlog
 
 
 def times_log_ratio(p: Number, q: Number) -> Number:
@@ -37,6 +39,12 @@ def kl_divergence_log_input(pred: Row, target: Row) -> list[Number]:
     for z, p in zip(pred, target, strict=True):
         terms += [wlog(p, p), -p * z if p != 0 else ZERO]
     return terms
+
+
+@oracle("kl_divergence_log_target", relative_gradient=always)
+def kl_divergence_log_target(pred: Row, target: Row) -> list[Number]:
+    """Σ e^w·(w − z); 0 where e^w = 0."""
+    return [weighted(mp.exp(w), partial(mp.fsub, w, z)) for z, w in zip(pred, target, strict=True)]
 
 
 @oracle("js_divergence", relative_value=always, relative_gradient=always)

@@ -6,7 +6,7 @@ from functools import partial
 
 from mpmath import mp, mpf  # type: ignore[import-untyped]
 
-from oracle.mechanism import Label, Number, Row, always, oracle
+from oracle.mechanism import ZERO, Label, Number, Row, always, oracle
 from oracle.terms import hard_targets, one_hot, smoothed, surprise, weighted, wlog
 
 
@@ -41,11 +41,24 @@ def nll(pred: Row, target: Label) -> list[Number]:
 
 
 @oracle("crammer_singer")
-def crammer_singer(pred: Row, target: Label) -> list[Number]:
-    """max(0, 1 + max z[j] − z[y]) over j ≠ y."""
+def crammer_singer(pred: Row, target: Label, *, margin: Number) -> list[Number]:
+    """max(0, margin + max z[j] − z[y]) over j ≠ y."""
     rival = max(z for j, z in enumerate(pred) if j != target)
-    on = 1 + rival - pred[target] > 0
-    return [on * term for term in (mpf(1), rival, -pred[target])]
+    on = margin + rival - pred[target] > 0
+    return [on * term for term in (margin, rival, -pred[target])]
+
+
+@oracle("sparsemax")
+def sparsemax(pred: Row, target: Label) -> list[Number]:
+    """½ + max over probabilities p of Σ p[j]·(z[j] − z[y]) − ½·Σ p[j]²: its definition as a conjugate."""
+    ordered = sorted(pred, reverse=True)
+    # Of k classes, the level at which what is above it sums to 1: it rises as long as there is a class above it.
+    level = max((mp.fsum(ordered[:k]) - 1) / k for k in range(1, len(pred) + 1))
+    terms = [mpf(1) / 2]
+    for z in pred:
+        p = max(z - level, ZERO)
+        terms += [weighted(p, partial(mp.fsub, z, pred[target])), -(p**2) / 2]
+    return terms
 
 
 @oracle("multi_margin")

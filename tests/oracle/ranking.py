@@ -22,6 +22,12 @@ def listnet(pred: Row, target: Row) -> list[Number]:
     return [mp.exp(-surprise(target, j)) * surprise(pred, j) for j in range(len(pred))]
 
 
+@oracle("softmax_ranking", relative_value=always)
+def softmax_ranking(pred: Row, target: Row) -> list[Number]:
+    """−Σ t·log softmax(x)."""
+    return [t * surprise(pred, j) for j, t in enumerate(target)]
+
+
 @oracle("listmle", relative_value=always)
 def listmle(pred: Row, target: Row) -> list[Number]:
     """Σ −log softmax(x[i:])[0], the list sorted so that t falls, equals in their order."""

@@ -14,6 +14,13 @@ def tukey_biweight(pred: Number, target: Number, *, c: Number) -> list[Number]:
     return [c**2 / 2 * w, -(c**2) / 2 * w**2, c**2 / 6 * w**3] if w <= 1 else [c**2 / 6, ZERO, ZERO]
 
 
+@oracle("tukey_quartic", relative_value=always)
+def tukey_quartic(pred: Number, target: Number, *, c: Number) -> list[Number]:
+    """The integral of r·(1 − (r/c)⁴)² from 0 to |r|, or to c where that is less; multiplied out."""
+    w = ((pred - target) / c) ** 2
+    return [c**2 / 2 * w, -(c**2) / 3 * w**3, c**2 / 10 * w**5] if w <= 1 else [4 * c**2 / 15, ZERO, ZERO]
+
+
 @oracle("andrew_wave", relative_value=always, relative_gradient=always)
 def andrew_wave(pred: Number, target: Number, *, a: Number) -> list[Number]:
     """a²·(1 − cos(r/a)) where |r| ≤ a·π, else 2a²."""

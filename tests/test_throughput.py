@@ -1,0 +1,41 @@
+"""What tests/bench/throughput.py measures the kernels against: that it is the same loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from plain import Plain, expression
+from throughput import block
+
+from lossctl.kernels.registry import get_loss, registered
+from lossctl.kernels.spec import Loss
+
+LOSSES = [loss for loss in registered().values() if expression(loss.name)]
+
+
+def share_that_agrees(loss: Loss, other: Plain) -> float:
+    """Of the samples of which plain NumPy makes a number."""
+    arrays = [a[:512] for a in block(loss, np.random.default_rng(1))]
+    values = loss.value(*arrays)
+    with np.errstate(all="ignore"):
+        plain = other(*arrays)
+    told = np.isfinite(plain) & np.isfinite(values)
+    assert plain.shape == values.shape
+    assert told.mean() > 0.5
+    size = np.abs(values[told])
+    return float((np.abs(plain[told] - values[told]) <= 1e-5 * size + 1e-6 * np.median(size)).mean())
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+def test_plain_numpy_computes_the_loss(loss: Loss) -> None:
+    """But for the digits and the edges, of which it takes no care."""
+    other = expression(loss.name)
+    assert other is not None
+    assert share_that_agrees(loss, other) > 0.9
+
+
+@pytest.mark.parametrize(("name", "other"), [("mse", "mae"), ("dice", "jaccard"), ("kl_divergence", "reverse_kl")])
+def test_another_loss_is_seen(name: str, other: str) -> None:
+    wrong = expression(other)
+    assert wrong is not None
+    assert share_that_agrees(get_loss(name), wrong) < 0.5

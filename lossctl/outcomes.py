@@ -9,8 +9,8 @@ import numpy as np
 
 from lossctl.cases import Cases
 from lossctl.checker import BY_DIRECTION
-from lossctl.kernels.parameters import Value
 from lossctl.kernels.kinds import Array
+from lossctl.kernels.parameters import Value
 
 # How many of the worst coordinates a person is shown.
 _SHOWN = 5

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lossctl.errors import LossctlError as LossctlError
     from lossctl.errors import UsageError as UsageError
     from lossctl.gradients import gradcheck as gradcheck
+    from lossctl.kernels.declare import Finish as Finish
+    from lossctl.kernels.declare import Loss as Loss
     from lossctl.kernels.declare import Param as Param
     from lossctl.kernels.declare import loss as loss
     from lossctl.kernels.domain import NON_NEGATIVE as NON_NEGATIVE
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
     from lossctl.kernels.kinds import Real as Real
     from lossctl.kernels.kinds import Sign as Sign
     from lossctl.kernels.registry import get_loss as get_loss
-    from lossctl.kernels.spec import Finish as Finish
-    from lossctl.kernels.spec import Loss as Loss
     from lossctl.outcomes import GradCheck as GradCheck
     from lossctl.result import Result as Result
 

@@ -200,6 +200,10 @@ OUTSIDE = {
     "Symbols": (0.5, np.nan, np.inf),
     "InputLength": (-1.0, 0.5, 99.0, np.nan),
     "TargetLength": (-1.0, 0.5, 99.0, np.nan),
+    "Relevances": (-1e-9, np.nan, np.inf),
+    "Event": (-1.0, 0.5, 2.0, np.nan),
+    "Earliest": (-1e-9, np.nan, np.inf),
+    "Latest": (0.0, -1.0, np.nan),
 }
 
 

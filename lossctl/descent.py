@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossctl.differences import EPS, FIRST, RATIO, TINY, ULPS, Bools, Indices, Problem, Step, bend, extrapolated
+from lossctl.differences import EPS, FIRST, NORMAL, RATIO, TINY, ULPS, Bools, Indices, Problem, Step, bend, extrapolated
 from lossctl.glances import ROUGH, Line, hides, straight
 from lossctl.kernels.kinds import Array
 from lossctl.sides import SAME, STREAK, Sides
@@ -61,8 +61,9 @@ class Descent:
     def settle(self, scale: Array) -> None:
         """Reach a verdict on every sample."""
         self.limit = _UNCERTAIN * self.p.rtol * scale
-        # What changes the loss by less than the smallest double over a whole step underflows.
-        self.allowed = self.p.rtol * scale + self.slack + ULPS * TINY / self.start
+        # What changes the loss by less than the smallest double over a whole step underflows, and a gradient below
+        # the least normal double has few digits or none.
+        self.allowed = self.p.rtol * scale + self.slack + np.fmax(ULPS * TINY / self.start, NORMAL)
         self._downwards()
         self._upwards()
         self._conclude()

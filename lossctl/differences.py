@@ -30,6 +30,7 @@ Function: TypeAlias = Callable[[Indices | None, Array], Array]
 
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).smallest_subnormal)
+NORMAL = float(np.finfo(np.float64).tiny)  # the least double with all its digits
 RATIO = 4.0  # of consecutive steps: a power of two, so that steps stay exact
 # The first step, as a fraction of S: rounding, a few eps·2²² of |f|/S, is 4e-9 of the scale, and
 # structure of the loss down to a millionth of S is seen at once. (With 2⁻¹⁰ a dip of width 1 at

@@ -303,8 +303,8 @@ class Score:
     example: str = ""
 
 
-# A slope below this changes no loss by a double over a step: what is wrong by less cannot be seen.
-_SEEN = 1e-300
+# A slope below the least normal double has few digits or none, and what is wrong by less passes.
+_SEEN = 1e-307
 
 
 def score(case: Case, given: Array, found: Checked) -> Score:
@@ -346,6 +346,7 @@ SHAPES = {
     ("softmax_focal", "gamma"),
     ("generalized_cross_entropy", "q"),
     ("infonce", "temperature"),
+    ("supervised_ntxent", "temperature"),
     ("andrew_wave", "a"),
     ("ramsay", "a"),
     ("tversky", "alpha"),

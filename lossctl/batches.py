@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from lossctl.errors import DataError
+from lossctl.errors import DataError, UsageError
 from lossctl.jobs import Job
+from lossctl.kernels.spec import Loss
 from lossctl.sources.aligned import Dataset
 
 # What a coupled loss takes at its peak, as multiples of its inputs in float64: the inputs as they are
@@ -32,6 +33,19 @@ def prove_fits(data: Dataset, jobs: Sequence[Job]) -> None:
         raise DataError(
             f"{names}: {rows:,} samples are one batch, and need {_bytes(needed)} of memory ({_COPIES} times their "
             f"numbers); {_bytes(free)} are free: give it smaller batches"
+        )
+
+
+def prove_unweighted(loss: Loss, data: Dataset, reduction: str) -> None:
+    """That nobody asks for the gradient of a weighted mean or sum of losses that share their samples.
+
+    Raises:
+        UsageError: such a gradient is not that of each sample times its weight, which is all that kernels give.
+    """
+    if loss.coupled and "weight" in data.places and reduction != "none":
+        raise UsageError(
+            f"{loss.name}: samples depend on each other, so the gradient of a weighted {reduction} is not that of each "
+            "times its weight: leave out --weight, or say --reduction none"
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.api import as_loss, check_choice, check_class_weight, from_arrays, roles_of
+from lossctl.batches import prove_unweighted
 from lossctl.cases import Tally
 from lossctl.checker import RTOL, Checker, CoupledError
 from lossctl.diagnosis import diagnose
@@ -173,10 +174,14 @@ def check_on(
         rtol: what may differ, relative to the scale of a sample.
         whole: whether every verdict is kept.
         workers: where it is computed.
+
+    Raises:
+        UsageError: weights where samples depend on each other.
     """
     policy, workers = policy or Policy(), workers or Workers()
     opened = data()
     roles = roles_of(loss, opened)
+    prove_unweighted(loss, opened, reduction)
     if "grad" in opened.places and opened.tail("grad") != opened.tail("pred"):
         shapes = [f"(n, {', '.join(map(str, tail))})" if (tail := opened.tail(r)) else "(n,)" for r in ("grad", "pred")]
         raise DataError(f"grad has shape {shapes[0]}, pred {shapes[1]}: one derivative for each prediction")
@@ -200,6 +205,7 @@ def check_on(
         found = tallies(opened, loss)
     except CoupledError:
         loss = replace(loss, coupled=True)
+        prove_unweighted(loss, opened, reduction)
         found = tallies(data(), loss)
     return [_result(loss, t, what) for t, what in zip(found, ("gradient", "second derivative"), strict=False)]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lossctl.api import roles_of
+from lossctl.batches import prove_unweighted
 from lossctl.blocks import Block
 from lossctl.differences import Problem
 from lossctl.engine import stream
@@ -107,6 +108,9 @@ def spooled(
         raise UsageError(f"{loss.name} is no plain mean: it has no sum")
     if loss.denominator:
         raise UsageError(f"{loss.name} divides by what depends on the data: its gradient is not written")
+    if loss.coupled and numeric:
+        raise UsageError(f"{loss.name}: samples depend on each other: --numeric moves one at a time")
+    prove_unweighted(loss, data, reduction)
     job = make_job(loss, roles_of(loss, data), data, policy)
     spool, shape, total = Spool(), (), Summary()
     with workers.on(data) as executor:

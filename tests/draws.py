@@ -114,6 +114,7 @@ DRAWS: dict[str, Draw] = {
     "PixelLabels": lambda rng, n: rng.integers(0, CLASSES, (n, AXES["pixels..."])).astype(float),
     "Frames": _frames,
     "Symbols": lambda rng, n: rng.integers(0, CLASSES, (n, AXES["symbols"])).astype(float),
+    "Group": lambda rng, n: rng.integers(-1, n // 3 + 1, n).astype(float),
     "InputLength": lambda rng, n: rng.integers(0, AXES["frames"] + 1, n).astype(float),
     "TargetLength": lambda rng, n: rng.integers(0, AXES["symbols"] + 1, n).astype(float),
     "Event": lambda rng, n: rng.integers(0, 2, n).astype(float),

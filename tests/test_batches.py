@@ -11,6 +11,7 @@ import pytest
 import lossctl
 from lossctl import batches, engine
 from lossctl.api import compute_on, from_arrays
+from lossctl.cli.main import main
 from lossctl.errors import DataError, UsageError
 from lossctl.jobs import Policy
 from lossctl.kernels import pairs
@@ -40,6 +41,44 @@ def test_infonce_agrees_with_fifty_digits(seed: int, temperature: float) -> None
     at = oracle.some(len(got))
     for value, slope in zip(got[at], oracle.slopes("infonce", batch, loss.params, at), strict=True):
         assert oracle.error(float(value), slope.left, slope.magnitude) <= BOUND
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *("supervised_ntxent", "supervised_ntxent:temperature=1", "supervised_ntxent:temperature=37"),
+        *("circle", "circle:margin=0", "circle:gamma=1:margin=1", "circle:gamma=1e-3", "circle:gamma=1000"),
+    ],
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_agree_with_fifty_digits(seed: int, spec: str) -> None:
+    """Groups of three, two and one; two samples all but parallel, of one group or of two."""
+    loss = get_loss(spec)
+    batch = [np.concatenate(vectors(seed, 3)), np.array([0.0, 0.0, 1.0, seed % 2, 1.0, 7.0])]
+    want, magnitude = oracle.value(loss.name, batch, loss.params)
+    assert oracle.error(float(loss.value(*batch).sum()), want, magnitude) <= BOUND
+    got = loss.gradient(*batch).ravel()
+    for value, slope in zip(got, oracle.slopes(loss.name, batch, loss.params), strict=True):
+        assert oracle.error(float(value), slope.left, slope.magnitude) <= BOUND
+
+
+@pytest.mark.parametrize("name", ["supervised_ntxent", "circle"])
+def test_a_group_alone_has_nothing_to_be_told_from(name: str) -> None:
+    """Neither where there is no other group nor where nobody else is in one's own."""
+    loss, x = get_loss(name), np.concatenate(vectors(2, 2))
+    for groups in (np.zeros(4), np.arange(4.0)):
+        assert not loss.value(x, groups).any()
+        assert not loss.gradient(x, groups).any()
+
+
+@pytest.mark.parametrize("name", ["supervised_ntxent", "circle"])
+def test_groups_in_pieces_are_those_of_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = [vectors(3, 11)[0], np.arange(11.0) % 3]
+    loss = get_loss(name)
+    value, gradient = loss.value(*batch), loss.gradient(*batch)
+    monkeypatch.setattr(pairs, "_PIECE", 22)
+    np.testing.assert_allclose(loss.value(*batch), value, rtol=1e-13)
+    np.testing.assert_allclose(loss.gradient(*batch), gradient, rtol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -145,6 +184,29 @@ def test_every_gradient_of_a_batch_is_checked_coordinate_by_coordinate() -> None
 def test_a_factor_is_named(factor: float, words: str) -> None:
     found = lossctl.gradcheck("infonce", grad=lambda x, y: factor * get_loss("infonce").gradient(x, y))
     assert found.hint == f"given ÷ numeric {words}"
+
+
+@pytest.mark.parametrize("command", ["grad cox", "gradcheck cox --grad g"])
+def test_the_gradient_of_a_weighted_batch_is_refused(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Row i is the derivative of all losses by prediction i: no weight of a sample can be put to it afterwards."""
+    path = tmp_path / "x.csv"
+    path.write_text("p,t,e,w,g\n1,2,1,1,0\n0,1,1,3,0\n0.5,3,1,1,0\n")
+    name, loss, *rest = command.split()
+    words = [name, loss, str(path), "-p", "p", "-t", "t", "--input", "event=e", "-w", "w", "--reduction", "mean"]
+    assert main([*words, *rest]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "the gradient of a weighted mean is not that of each times its weight" in err
+
+
+def test_differences_of_a_batch_are_not_taken_one_by_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.csv").write_text("p,t,e\n1,2,1\n0,1,1\n")
+    words = ["grad", "cox", f"{tmp_path}/x.csv", "-p", "p", "-t", "t", "--input", "event=e"]
+    assert main([*words, "--numeric"]) == 2
+    assert "--numeric moves one at a time" in capsys.readouterr().err
+    assert main(words) == 0
 
 
 def test_a_wrong_gradient_of_a_batch_is_seen() -> None:

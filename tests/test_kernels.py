@@ -198,6 +198,7 @@ OUTSIDE = {
     "PixelLabels": (-1.0, CLASSES, 0.5, np.nan),
     "Frames": (1e-9, np.nan, np.inf),
     "Symbols": (0.5, np.nan, np.inf),
+    "Group": (0.5, np.nan, np.inf),
     "InputLength": (-1.0, 0.5, 99.0, np.nan),
     "TargetLength": (-1.0, 0.5, 99.0, np.nan),
     "Relevances": (-1e-9, np.nan, np.inf),

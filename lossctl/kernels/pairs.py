@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
@@ -23,7 +24,7 @@ _SMALL, _LARGE = 1e-280, 1e300
 _ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
 
 
-def _unit(x: Array) -> tuple[Array, Array]:
+def unit(x: Array) -> tuple[Array, Array]:
     """``x/|x|`` and the factors, to be multiplied in turn, of 1/|x|: their product may be no double."""
     total, top = (x * x).sum(axis=-1), np.ones(len(x))
     length = np.sqrt(total)
@@ -40,8 +41,8 @@ def _unit(x: Array) -> tuple[Array, Array]:
 
 def _apart(x: Array, y: Array) -> tuple[Array, Array, Array, Thunk]:
     """Directions u and v of two vectors, 1 − cos as |u − v|²/2, and its gradient by the first vector."""
-    u, shrink = _unit(x)
-    v, _ = _unit(y)
+    u, shrink = unit(x)
+    v, _ = unit(y)
     r = u - v
     apart = 0.5 * (r * r).sum(axis=-1)
 
@@ -225,22 +226,20 @@ def infonce(
     temperature: Annotated[float, Param("what cosines are divided by", POSITIVE)] = 0.07,
 ) -> tuple[Array, Thunk]:
     """Cross-entropy of picking each vector's own partner out of the batch."""
-    u, shrink = _unit(pred)
-    v, _ = _unit(target)
+    u, shrink = unit(pred)
+    v, _ = unit(target)
     n = len(u)
-    step = max(1, _PIECE // n)
-    pieces = [(np.arange(start, min(start + step, n)), slice(start, start + step)) for start in range(0, n, step)]
     value = np.empty(n)
-    for own, part in pieces:
-        z = _similar(u[part], v)
+    for own, part in pieces(n):
+        z = similar(u[part], v)
         z /= temperature
         top, _, rest = softmax(z)
         value[part] = (top[:, 0] - z[np.arange(len(own)), own]) + np.log1p(rest)
 
     def gradient() -> Array:
         g = np.empty_like(u)
-        for own, part in pieces:
-            z = _similar(u[part], v) / temperature
+        for own, part in pieces(n):
+            z = similar(u[part], v) / temperature
             top, e, rest = softmax(z)
             share = restored(e, top, z) / (1.0 + rest)[:, None]
             at = np.arange(len(own)), own
@@ -252,6 +251,13 @@ def infonce(
     return value, gradient
 
 
-def _similar(u: Array, v: Array) -> Array:
+def pieces(n: int) -> Iterator[tuple[np.ndarray, slice]]:
+    """Which samples of a batch to take at once, as places and as a slice."""
+    step = max(1, _PIECE // n)
+    for start in range(0, n, step):
+        yield np.arange(start, min(start + step, n)), slice(start, start + step)
+
+
+def similar(u: Array, v: Array) -> Array:
     """All products of rows: not by BLAS, whose last bits depend on how many threads it has."""
     return np.asarray(np.einsum("id,jd->ij", u, v))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from lossctl.kernels.declare import Thunk, loss
+from lossctl.kernels.declare import Finish, Thunk, loss
 from lossctl.kernels.exact import difference
 from lossctl.kernels.kinds import Array
 from lossctl.kernels.numerics import choose
@@ -131,3 +133,44 @@ def listmle(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
         return g
 
     return value, gradient
+
+
+def _centred(pred: Array, target: Array) -> Array:
+    """Residuals less their mean over the list: scores up to what is added to all of them."""
+    r = pred - target
+    r -= r.mean(axis=-1, keepdims=True)
+    return r
+
+
+@loss(
+    formula="√(mean (r − m)²), m = the mean of r over a list;  r = pred − target",
+    see="catboost QueryRMSE",
+    differs=("catboost's lists may be of different lengths: each item counts once",),
+    pitfalls=(_A_LIST, "what is added to all scores of a list costs nothing"),
+    finish=Finish(math.sqrt, lambda mean: 0.5 / math.sqrt(mean) if mean else 0.0, per_sample="the mean (r − m)²"),
+)
+def query_rmse(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
+    """Root of the mean squared error within lists, their levels apart.
+
+    Per-sample values are the mean of (r − m)² over the list. At value 0 the gradient is taken to be 0.
+    """
+    off = _centred(pred, target)
+    k = off.shape[-1]
+    return (off * off).sum(axis=-1) / k, lambda: off * (2.0 / k)
+
+
+@loss(
+    formula="mean |r − m|, m = the mean of r over a list;  r = pred − target",
+    see="catboost GroupQuantile",
+    differs=("catboost GroupQuantile is half of it, whatever its alpha: as much lies above a mean as below it",),
+    pitfalls=(_A_LIST, "what is added to all scores of a list costs nothing"),
+)
+def query_mae(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
+    """Mean absolute error within lists, their levels apart."""
+    off = _centred(pred, target)
+
+    def gradient() -> Array:
+        side = np.sign(off)
+        return np.asarray((side - side.mean(axis=-1, keepdims=True)) / off.shape[-1])
+
+    return np.abs(off).mean(axis=-1), gradient

@@ -134,6 +134,13 @@ class WholeKind(Kind):
         return rng.integers(0, dims["classes"], (n, *(dims[name] for name in self.core))).astype(np.float64)
 
 
+class GroupKind(WholeKind):
+    """The number of the group that a sample is in, whatever the numbers are."""
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        return rng.integers(0, n // 4 + 1, n).astype(np.float64)  # of four: a few are alone
+
+
 @dataclass(frozen=True)
 class LengthKind(Kind):
     """How much of an axis counts, from its start."""
@@ -192,6 +199,7 @@ Frames: TypeAlias = Annotated[
     FramesKind("Frames", "the logarithm of a probability, at most 0", Interval(-np.inf, 0.0), ("frames", *CLASSES)),
 ]
 Symbols: TypeAlias = Annotated[Array, WholeKind("Symbols", "a whole number", REAL, ("symbols",))]
+Group: TypeAlias = Annotated[Array, GroupKind("Group", "a whole number", REAL)]
 InputLength: TypeAlias = Annotated[
     Array, LengthKind("InputLength", "a whole number, of frames", NON_NEGATIVE, axis="frames", shortest=0.8)
 ]

@@ -9,25 +9,27 @@ from typing import Any
 import numpy as np
 
 from lossctl.kernels.kinds import Array, Kind, has_class_axis
+from lossctl.kernels.shaped import GroupKind
 from lossctl.kernels.spec import Loss
 
 # What the headings of `info` leave of a line of 80: where two samples do not fit, the second is alone.
 LINE = 67
 
-# Two samples of predictions, of targets and of whatever else there is, by how many axes a sample has. Of each the
-# first that the kind takes is shown.
+# Two samples of predictions, of targets and of whatever else there is, by how many axes a sample has, and three where
+# they are in groups, which would else be alone. Of each the first that the kind takes is shown.
 _CHANCES = ((0.7, 0.2, 0.1), (0.1, 0.8, 0.1))
 _CERTAIN = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 _LOGS, _OTHER_LOGS = (tuple(round(math.log(p), 4) for p in row) for row in (_CHANCES[0], (0.6, 0.3, 0.1)))
+_THREE = ((2.0, 0.5, -1.0), (0.1, 0.8, 0.3), (1.0, 1.0, 0.0))
 _PIXELS = ((0.6, 0.4), (0.3, 0.7))
 _VALUES = {
     0: (
         ((2.5, -0.5), (0.8, 0.3)),
-        ((-1.0, 1.0), (2.0, 1.0), (0.0, 1.0)),
+        ((-1.0, 1.0), (2.0, 1.0), (0.0, 1.0), (1.0, 2.0, 1.0)),
         ((3.0, 2.0), (1.0, 1.0)),
     ),
     1: (
-        (((2.0, 0.5, -1.0), (0.1, 0.8, 0.3)), _CHANCES, (_LOGS, _LOGS)),
+        (((2.0, 0.5, -1.0), (0.1, 0.8, 0.3)), _CHANCES, (_LOGS, _LOGS), _THREE),
         (((0.0, 1.0, 1.0), (1.0, 0.0, 0.0)), ((0.6, 0.3, 0.1), (0.2, 0.7, 0.1)), _CERTAIN, (_OTHER_LOGS, _OTHER_LOGS)),
         (((1.0, 0.0, 2.0), (0.5, 0.5, 1.0)),),
     ),
@@ -44,20 +46,21 @@ def example(loss: Loss, spec: str) -> str:
     """
     deep = any(len(i.kind.core) > 1 for i in loss.inputs)
     sizes = {name: 2 if deep else 3 for i in loss.inputs for name in i.kind.core} | {"symbols": 1}
-    inputs = {role: _values(i.kind, role, sizes) for i, role in zip(loss.inputs, loss.roles, strict=True)}
+    samples = 3 if any(isinstance(i.kind, GroupKind) for i in loss.inputs) else 2
+    inputs = {role: _values(i.kind, role, sizes, samples) for i, role in zip(loss.inputs, loss.roles, strict=True)}
     known = {role: array for role, array in inputs.items() if array is not None}
     if len(known) < len(inputs):
         return f"lossctl gradcheck {spec}"
     if deep:
         return _saved(loss, spec, known)
-    both = _printed(spec, known, 2)
-    return both if len(both) <= LINE or loss.coupled else _printed(spec, known, 1)
+    whole = _printed(spec, known, samples)
+    return whole if len(whole) <= LINE or loss.coupled else _printed(spec, known, 1)
 
 
-def _values(kind: Kind, role: str, sizes: Mapping[str, int]) -> Array | None:
-    for pair in _VALUES[len(kind.core)][{"pred": 0, "target": 1}.get(role, 2)]:
-        array = np.array(pair)[(slice(None), *(slice(sizes[name]) for name in kind.core))]
-        if kind.find_fault(array, sizes) is None:
+def _values(kind: Kind, role: str, sizes: Mapping[str, int], samples: int) -> Array | None:
+    for values in _VALUES[len(kind.core)][{"pred": 0, "target": 1}.get(role, 2)]:
+        array = np.array(values)[(slice(None), *(slice(sizes[name]) for name in kind.core))]
+        if len(array) == samples and kind.find_fault(array, sizes) is None:
             return array
     return None
 

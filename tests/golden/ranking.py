@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from golden.case import Recorder
+from golden.case import FLOAT32, Recorder
 from golden.inputs import N, logits
 
 record = Recorder({})
@@ -39,3 +39,8 @@ record(
     "rax.softmax_loss(pred, target, reduce_fn=None)",
 )
 record("listmle", (logits, order), "rax.listmle_loss(pred, target)", "rax.listmle_loss(pred, target, reduce_fn=None)")
+
+# catboost keeps targets in float32; its group quantile is of residuals less their mean
+QUERIES = "catboost.utils.eval_metric(target.ravel(), pred.ravel(), '{}', group_id=np.repeat(range(len(pred)), 4))[0]"
+record("query_rmse", (logits, order / 4), QUERIES.format("QueryRMSE"))
+record("query_mae", (logits, order / 4), "2 * " + QUERIES.format("GroupQuantile:alpha=0.3"), rtol=FLOAT32)

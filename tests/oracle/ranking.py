@@ -34,3 +34,18 @@ def listmle(pred: Row, target: Row) -> list[Number]:
     order = sorted(range(len(pred)), key=lambda i: -target[i])
     scores = [pred[i] for i in order]
     return [surprise(scores[i:], 0) for i in range(len(scores))]
+
+
+@oracle("query_rmse")
+def query_rmse(pred: Row, target: Row) -> list[Number]:
+    """The mean of (r − r̄)² over a list, the square multiplied out: Σ r²/k − ΣΣ r[i]·r[j]/k²."""
+    r, k = [x - t for x, t in zip(pred, target, strict=True)], len(pred)
+    return [*(a * a / k for a in r), *(-a * b / k**2 for a in r for b in r)]
+
+
+@oracle("query_mae")
+def query_mae(pred: Row, target: Row) -> list[Number]:
+    """The mean of |r − r̄| over a list, by which each r̄ is a sum."""
+    r, k = [x - t for x, t in zip(pred, target, strict=True)], len(pred)
+    sides = [mp.sign(a - mp.fsum(r) / k) for a in r]
+    return [*(s * a / k for s, a in zip(sides, r, strict=True)), *(-s * b / k**2 for s in sides for b in r)]

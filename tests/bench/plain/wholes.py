@@ -15,6 +15,41 @@ def _infonce(x: Array, y: Array, temperature: float = 0.07) -> Array:
     return sparse(u @ v.T, np.arange(len(u), dtype=np.float64))
 
 
+def _beside(x: Array, y: Array) -> tuple[Array, np.ndarray, np.ndarray]:
+    u = x / np.sqrt(dot(x, x))[:, None]
+    alike = y[:, None] == y
+    other = ~alike
+    np.fill_diagonal(alike, val=False)
+    return u @ u.T, alike, other
+
+
+def _supervised_ntxent(x: Array, y: Array) -> Array:
+    s, alike, other = _beside(x, y)
+    s /= 0.07
+    e = np.exp(s)
+    cost = np.log(e + (e * other).sum(axis=-1, keepdims=True))
+    cost -= s
+    cost *= alike
+    return cost.sum(axis=-1)
+
+
+def _circle(x: Array, y: Array) -> Array:
+    s, alike, other = _beside(x, y)
+    d = 1.0 - s
+    d *= d
+    d -= 0.16
+    d *= 80.0
+    near = np.maximum(s + 0.4, 0.0)
+    s -= 0.4
+    near *= s
+    near *= 80.0
+    far = np.exp(d, out=d)
+    far *= alike
+    np.exp(near, out=near)
+    near *= other
+    return np.log1p(far.sum(axis=-1) * near.sum(axis=-1))
+
+
 def _cox(x: Array, t: Array, d: Array) -> Array:
     order = np.argsort(-t)
     ordered = x[order]
@@ -54,6 +89,23 @@ def _listmle(x: Array, t: Array) -> Array:
     left = np.exp(ordered)[:, ::-1]
     log = np.log(np.cumsum(left, axis=-1))
     return log.sum(axis=-1) - ordered.sum(axis=-1)
+
+
+def _centred(x: Array, t: Array) -> Array:
+    r = x - t
+    r -= r.mean(axis=-1, keepdims=True)
+    return r
+
+
+def _query_rmse(x: Array, t: Array) -> Array:
+    off = _centred(x, t)
+    off *= off
+    return off.mean(axis=-1)
+
+
+def _query_mae(x: Array, t: Array) -> Array:
+    off = _centred(x, t)
+    return np.abs(off, out=off).mean(axis=-1)
 
 
 def _crps_ensemble(x: Array, t: Array) -> Array:
@@ -126,11 +178,15 @@ def _ctc(z: Array, target: Array, frames: Array, symbols: Array) -> Array:
 
 WHOLES: dict[str, Plain] = {
     "infonce": _infonce,
+    "supervised_ntxent": _supervised_ntxent,
+    "circle": _circle,
     "cox": _cox,
     "ranknet": _ranknet,
     "listnet": _listnet,
     "softmax_ranking": _softmax_ranking,
     "listmle": _listmle,
+    "query_rmse": _query_rmse,
+    "query_mae": _query_mae,
     "crps_ensemble": _crps_ensemble,
     "dice": partial(_tversky, smooth=0.5),
     "tversky": _tversky,

@@ -138,7 +138,7 @@ def circle(
     gamma: Annotated[float, Param("how much the worst counts beyond others", POSITIVE)] = 80.0,
     margin: Annotated[float, Param("distances up to it, or within it of 1, are right", UNIT)] = 0.4,
 ) -> tuple[Array, Thunk]:
-    """Softplus of how far one's group is and how near others are, each weighed by how wrong."""
+    """How far one's group is and how near others are, each weighed by how wrong."""
 
     def each(s: Array, others: Others) -> tuple[Array, Thunk]:
         alike, other = others

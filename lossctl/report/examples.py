@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from lossctl.kernels.kinds import Array, Kind, has_class_axis
-from lossctl.kernels.shaped import GroupKind
 from lossctl.kernels.spec import Loss
 
 # What the headings of `info` leave of a line of 80: where two samples do not fit, the second is alone.
 LINE = 67
 
-# Two samples of predictions, of targets and of whatever else there is, by how many axes a sample has, and three where
-# they are in groups, which would else be alone. Of each the first that the kind takes is shown.
+# Two samples of predictions, of targets and of whatever else there is, by how many axes a sample has, and three for
+# losses of groups, which two are too few for. Of each the first that the kind takes is shown.
 _CHANCES = ((0.7, 0.2, 0.1), (0.1, 0.8, 0.1))
 _CERTAIN = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 _LOGS, _OTHER_LOGS = (tuple(round(math.log(p), 4) for p in row) for row in (_CHANCES[0], (0.6, 0.3, 0.1)))
@@ -46,10 +45,12 @@ def example(loss: Loss, spec: str) -> str:
     """
     deep = any(len(i.kind.core) > 1 for i in loss.inputs)
     sizes = {name: 2 if deep else 3 for i in loss.inputs for name in i.kind.core} | {"symbols": 1}
-    samples = 3 if any(isinstance(i.kind, GroupKind) for i in loss.inputs) else 2
-    inputs = {role: _values(i.kind, role, sizes, samples) for i, role in zip(loss.inputs, loss.roles, strict=True)}
-    known = {role: array for role, array in inputs.items() if array is not None}
-    if len(known) < len(inputs):
+    for samples in (2, 3):
+        inputs = {role: _values(i.kind, role, sizes, samples) for i, role in zip(loss.inputs, loss.roles, strict=True)}
+        known = {role: array for role, array in inputs.items() if array is not None}
+        if len(known) == len(inputs) and loss.evaluate(*known.values())[0].any():  # else there is nothing to lose
+            break
+    else:
         return f"lossctl gradcheck {spec}"
     if deep:
         return _saved(loss, spec, known)

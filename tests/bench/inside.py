@@ -5,10 +5,13 @@ Times are medians of alternating rounds in one process; those of two threads nee
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +20,15 @@ from functools import partial
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as lossctl sets it
 
 import numpy as np
+import polars as pl
 
 import lossctl
-from lossctl import engine
+from lossctl import engine, resamples
 from lossctl.blocks import as_float64
+from lossctl.cli.main import main as main_of_lossctl
+from lossctl.executor import Threads
 from lossctl.kernels.numerics import choose
+from lossctl.sources import bulk, columnar, stream
 
 PAIRS = 8_000_000
 ROUNDS = 7
@@ -142,7 +149,54 @@ def _lse(z: np.ndarray) -> np.ndarray:
     return np.exp(z - z.max(axis=-1, keepdims=True)).sum(axis=-1)
 
 
-FIGURES = {f.__name__: f for f in (blocks, threads, pages, where, casts, order)}
+def draws() -> None:
+    """resamples._DRAWS: 1000 resamples of 100,000 rows on two threads, by the draws that are made at once."""
+    column = np.random.default_rng(0).normal(size=100_000)
+    print("\n1000 resamples of 100,000 rows, two threads, ms\n")
+    for size in (1 << 16, 1 << 18, 1 << 20):
+        resamples._DRAWS = size
+        with Threads(2) as executor:
+            took = alternating({"": partial(resamples.resampled, [column], 1000, 0, executor)}, 3)[""]
+        print(f"  {size:>9,} at once {took:6.0f}")
+
+
+def strips() -> None:
+    """columnar._STRIP_ROWS: 4M rows of two columns of Parquet in row groups of 122,880, by the rows read at once."""
+    rng = np.random.default_rng(0)
+    print("\nmse of 4M rows of Parquet, ms\n")
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/x.parquet"
+        frame = pl.DataFrame({"pred": rng.normal(size=4_000_000), "target": rng.normal(size=4_000_000)})
+        frame.write_parquet(path, row_group_size=122_880)
+        for size in (1 << 17, 1 << 19, 1 << 21):
+            columnar._STRIP_ROWS = size
+            print(f"  {size:>9,} rows {alternating({'': partial(_command, path)}, 5)['']:6.0f}")
+
+
+def pieces() -> None:
+    """stream.CHUNK, which polars parses at once, and stream.PIECE, which the grammar does: 2M rows of text."""
+    print("\nmse of 2M rows of CSV, ms\n")
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/x.csv"
+        table = np.random.default_rng(0).normal(size=(2_000_000, 2))
+        np.savetxt(path, table, fmt="%.17g", delimiter=",", header="pred,target", comments="")
+        bulk.WORTH = 0
+        for size in (1 << 20, 1 << 21, 1 << 22, 1 << 24):
+            stream.CHUNK = size
+            print(f"  polars  {size >> 10:>6} KiB {alternating({'': partial(_command, path)}, 5)['']:6.0f}")
+        bulk.WORTH = sys.maxsize
+        for size in (1 << 16, 1 << 18, 1 << 20):
+            stream.CHUNK = stream.PIECE = size
+            print(f"  grammar {size >> 10:>6} KiB {alternating({'': partial(_command, path)}, 1)['']:6.0f}")
+
+
+def _command(path: str) -> None:
+    columnar._strip.cache_clear()  # what a run before has read
+    with contextlib.redirect_stdout(io.StringIO()):
+        main_of_lossctl(["compute", "mse", path, "-p", "pred", "-t", "target", "-q"])
+
+
+FIGURES = {f.__name__: f for f in (blocks, threads, pages, where, casts, order, draws, strips, pieces)}
 
 
 def main(names: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 # A strip of rows is read at once, since each read finds its way through the file anew: at most so many rows
-# (4M rows of two columns in row groups of 122,880: 131,072 0.14 s, 524,288 0.08, 2,097,152 0.06 in four times the memory),
+# (4M rows of two columns in row groups of 122,880: 131,072 0.14 s, 524,288 0.08, 2,097,152 0.06 and much memory),
 # and of many columns at most so many bytes of doubles.
 _STRIP_ROWS = 1 << 19
 _STRIP = 1 << 25

@@ -14,6 +14,7 @@ from lossctl.errors import number
 from lossctl.executor import keep_pages
 from lossctl.jobs import Job, Policy, classes_of
 from lossctl.kernels.kinds import Array, Core, as_elements, has_class_axis
+from lossctl.kernels.numerics import Order
 from lossctl.kernels.spec import column_major
 from lossctl.kernels.suspicion import likely_cause
 from lossctl.sources.aligned import Place, Slab
@@ -292,15 +293,19 @@ def _key(block: Block, role: str) -> npt.NDArray[Any]:
 
 
 def as_float64(raw: npt.NDArray[Any]) -> Array:
-    """The same numbers as float64.
+    """The same numbers as float64, in the memory order that kernels want.
+
+    Before anything else looks at them: to prove that rows of 10 classes sum to 1 took half the time of a
+    cross-entropy while they were row after row.
 
     Raises:
         BadValueError: a number that would change.
     """
+    order: Order = "F" if column_major(raw) else "C"
     if raw.dtype == np.float64 and raw.dtype.isnative:
-        return raw
-    # In one step into the order that the kernel wants: 61 µs for a block of 10 classes, and in two 218.
-    array = raw.T.astype(np.float64, order="C").T if column_major(raw) else raw.astype(np.float64)
+        return np.asarray(raw, order=order)
+    # In one step into that order: 61 µs for a block of 10 classes, and in two 218.
+    array = raw.T.astype(np.float64, order="C").T if order == "F" else raw.astype(np.float64)
     if raw.dtype.kind in "iu" and raw.dtype.itemsize == 8:
         if raw.size and (int(raw.max()) > _EXACT_INTEGERS or int(raw.min()) < -_EXACT_INTEGERS):
             changed = np.array([int(a) != int(b) for a, b in zip(raw.flat, array.flat, strict=True)]).reshape(raw.shape)

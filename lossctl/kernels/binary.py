@@ -40,11 +40,11 @@ def _smoothed(target: Array, s: float) -> tuple[Array, Array]:
 def bce(pred: Probability, target: Probability, *, label_smoothing: Smoothing = 0.0) -> tuple[Array, Thunk]:
     """Cross-entropy of an event and its predicted probability, in nats."""
     t, not_t = _smoothed(target, label_smoothing)
-    not_p = 1.0 - pred
 
     def gradient() -> Array:
         # (p − t)/(p(1 − p)), each side of the division formed without loss. At p = 0 = t and
         # p = 1 = t it is 0/0, whose limits along t = p are 1 and −1 = 1 − 2p.
+        not_p = 1.0 - pred
         if label_smoothing:
             return not_t / not_p - t / pred
         top, bottom = pred - target, pred * not_p
@@ -70,12 +70,18 @@ def bce_with_logits(
 ) -> tuple[Array, Thunk]:
     """Binary cross-entropy from logits, right where they are large."""
     t, not_t = _smoothed(target, label_smoothing)
-    t = t * pos_weight
     size = np.abs(pred)
     e = np.exp(-size)
     # The usual max(x, 0) − xt + log1p(e) cancels for soft targets; here every term is positive.
-    # (One of the first two is 0. To choose one would cost more than to add both.)
-    value = np.maximum(pred, 0.0) * not_t - np.minimum(pred, 0.0) * t + (t + not_t) * np.log1p(e)
+    value = np.log1p(e)
+    if label_smoothing == 0 and pos_weight == 1:
+        missed = np.abs(target - (pred > 0))  # 1 − t or t, for a quarter of what it takes to choose
+    else:
+        t = t * pos_weight
+        value *= t + not_t
+        missed = choose(pred > 0, not_t, t)
+    missed *= size
+    value += missed
 
     def gradient() -> Array:
         large = 1.0 / (1.0 + e)

@@ -36,7 +36,7 @@ def advised(
 ) -> tuple[list[Result], list[str]]:
     """The results of several losses in one pass over the data, and a line for each thing that looks wrong."""
     jobs = [make_job(loss, roles_of(loss, data), data, policy) for loss in losses]
-    with workers.on(data) as executor:
+    with workers.on(data, losses) as executor:
         summaries, traits = watched(data, jobs, policy, executor)
     results = [make_result(loss, summary, reduction) for loss, summary in zip(losses, summaries, strict=True)]
     return results, list(advice(data, jobs, policy, traits))

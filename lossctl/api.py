@@ -108,7 +108,7 @@ def from_arrays(named: Mapping[str, npt.ArrayLike | None]) -> Dataset:
 def compute_on(data: Dataset, bound: Sequence[Loss], policy: Policy, reduction: str, workers: Workers) -> list[Result]:
     """The results of several losses in one pass over the data."""
     jobs: list[Job] = [make_job(loss, roles_of(loss, data), data, policy) for loss in bound]
-    with workers.on(data) as executor:
+    with workers.on(data, bound) as executor:
         summaries = run(data, jobs, policy, executor)
     return [make_result(loss, summary, reduction) for loss, summary in zip(bound, summaries, strict=True)]
 

@@ -10,7 +10,7 @@ import platform
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from lossctl.errors import LossctlError, UsageError, printable, quoted
-from lossctl.executor import Future
+from lossctl.executor import Future, in_order
 from lossctl.kernels.registry import USERS
 
 T = TypeVar("T")
@@ -78,10 +78,10 @@ class Cluster:
         self._pool: Any = None
         self._slots = 0
 
-    @property
-    def window(self) -> int:
-        """Every thread of every worker busy, and its next task waiting."""
-        return 2 * self._slots
+    def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
+        """The result of each task, in their order."""
+        # Every thread of every worker busy, and its next task waiting.
+        return in_order(self.submit, 2 * self._slots, tasks)
 
     def submit(self, fn: Callable[[], T], /) -> Future[T]:
         """Run a task on a worker."""

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from lossctl.batches import prove_fits
 from lossctl.blocks import Block, Fold, KeysDifferError, RowError, Task
 from lossctl.errors import DataError, UsageError
-from lossctl.executor import Executor, Future
+from lossctl.executor import Executor
 from lossctl.jobs import Job, Policy
 from lossctl.measures import summarise
 from lossctl.sources.aligned import Dataset
@@ -71,42 +70,23 @@ def stream(
     Raises:
         DataError: the first row, in order, that cannot be used.
     """
-    pending: deque[Future[list[tuple[T, ...]]]] = deque()
-
-    def settled() -> list[tuple[T, ...]]:
-        try:
-            return pending.popleft().result()
-        except RowError as fault:
-            where = data.locate(fault.role, fault.row, fault.place)
-            raise DataError(f"{where}: {fault.cause}") from None
-        except KeysDifferError as fault:
-            here, there = (data.locate(role, fault.row) for role in fault.roles)
-            told = f"{here}: {fault.values[0]} where {there} has {fault.values[1]}"
-            raise DataError(
-                f"{told}: not the same sample; sort both files by it, and leave out what one lacks"
-            ) from None
-
     rows = block_rows(data, jobs)
     group = None if fold is None else Fold(fold, TASK_BLOCKS)
     tied = data.tied() if executor.remote else ()
     # Rows that are read here are in memory until they are done.
     groups = executor.groups if data.seekable and not tied else 1
     slabs = data.slabs(rows * TASK_BLOCKS * groups if rows < sys.maxsize else rows, tied)
-    while True:
-        try:
-            slab = next(slabs, None)
-        except DataError:
-            # Rows that were handed out before the bad one come first, and so do their errors.
-            while pending:
-                yield from settled()
-            raise
-        if slab is None:
-            break
-        pending.append(executor.submit(Task(slab, data.places, data.keys, tuple(jobs), policy, rows, measure, group)))
-        if len(pending) >= executor.window:
-            yield from settled()
-    while pending:
-        yield from settled()
+    tasks = (Task(slab, data.places, data.keys, tuple(jobs), policy, rows, measure, group) for slab in slabs)
+    try:
+        for blocks in executor.ordered(tasks):
+            yield from blocks
+    except RowError as fault:
+        where = data.locate(fault.role, fault.row, fault.place)
+        raise DataError(f"{where}: {fault.cause}") from None
+    except KeysDifferError as fault:
+        here, there = (data.locate(role, fault.row) for role in fault.roles)
+        told = f"{here}: {fault.values[0]} where {there} has {fault.values[1]}"
+        raise DataError(f"{told}: not the same sample; sort both files by it, and leave out what one lacks") from None
 
 
 def run(data: Dataset, jobs: Sequence[Job], policy: Policy, executor: Executor) -> list[Summary]:

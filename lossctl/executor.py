@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
+
+from lossctl.errors import LossctlError
 
 T = TypeVar("T")
 Held_co = TypeVar("Held_co", covariant=True)
@@ -21,22 +24,41 @@ class Future(Protocol[Held_co]):
 
 
 class Executor(Protocol):
-    """The part of ``concurrent.futures.Executor`` that the engine uses, and how much to give it."""
-
-    @property
-    def window(self) -> int:
-        """How many tasks to hand out at once: it keeps workers busy, and bounds memory."""
+    """Where tasks run, and how much to give it."""
 
     @property
     def remote(self) -> bool:
-        """Whether tasks run in other processes."""
+        """Whether tasks are sent to other processes."""
 
     @property
     def groups(self) -> int:
         """How many groups of blocks make a task whose rows the worker reads itself."""
 
-    def submit(self, fn: Callable[[], T], /) -> Future[T]:
-        """Hand a task out."""
+    def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
+        """The result of each task, in their order; an error comes where the first to raise one is."""
+
+
+def in_order(
+    submit: Callable[[Callable[[], T]], Future[T]], window: int, tasks: Iterable[Callable[[], T]]
+) -> Iterator[T]:
+    """The result of each task, of which so many are handed out at once: it keeps workers busy, and bounds memory."""
+    pending: deque[Future[T]] = deque()
+    made = iter(tasks)
+    while True:
+        try:
+            task = next(made, None)
+        except LossctlError:
+            # Tasks that were handed out before it come first, and so do their errors.
+            while pending:
+                yield pending.popleft().result()
+            raise
+        if task is None:
+            break
+        pending.append(submit(task))
+        if len(pending) >= window:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
 
 
 # What glibc may keep of freed memory: a few blocks' temporaries a thread. mallopt(3) names the options.
@@ -90,10 +112,10 @@ class Threads:
         self._pool: Any = None
         self._first: _First | None = None
 
-    @property
-    def window(self) -> int:
-        """Every thread busy, and its next task waiting."""
-        return 2 * self.count if self.count > 1 else 1
+    def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
+        """The result of each task, in their order."""
+        # Every thread busy, and its next task waiting.
+        return in_order(self.submit, 2 * self.count if self.count > 1 else 1, tasks)
 
     def submit(self, fn: Callable[[], T], /) -> Future[T]:
         """Run a task: the first when its result is asked for, with others in the pool."""

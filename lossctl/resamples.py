@@ -24,7 +24,6 @@ differences nearly symmetric, as those of two models are. Where the variance is 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from statistics import NormalDist
@@ -32,7 +31,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.executor import Executor, Future
+from lossctl.executor import Executor
 from lossctl.kernels.kinds import Array
 
 # Draws that are made at once. Shorter arrays stay in the cache, but threads of one Python wait for each other between
@@ -56,14 +55,11 @@ def resampled(columns: Sequence[Array], resamples: int, seed: int, executor: Exe
     >>> sums.tolist()
     [5.0, 5.0, 5.0]
     """
-    pending: deque[Future[list[Array]]] = deque()
-    found: list[list[Array]] = []
-    for task in range(math.ceil(resamples / _TASK)):
-        count = min(_TASK, resamples - task * _TASK)
-        pending.append(executor.submit(partial(_drawn, columns, count, (seed, task))))
-        if len(pending) >= executor.window:
-            found.append(pending.popleft().result())
-    found += [future.result() for future in pending]
+    tasks = (
+        partial(_drawn, columns, min(_TASK, resamples - task * _TASK), (seed, task))
+        for task in range(math.ceil(resamples / _TASK))
+    )
+    found = list(executor.ordered(tasks))
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
-from lossctl.executor import Executor, Future, Threads, cores
+from lossctl.executor import Executor, Threads, cores
+from lossctl.kernels.spec import Loss
 from lossctl.sources.aligned import Dataset
-
-T = TypeVar("T")
 
 # Called with the rows that are done, whenever some are.
 Seen: TypeAlias = Callable[[int], None]
@@ -22,29 +22,42 @@ class Workers:
 
     Attributes:
         threads: how many; None: as many as there are cores.
-        cluster: the address of a scheduler, or ``local``; None: threads of this process.
+        cluster: the address of a scheduler, or ``local``; None: this machine, in threads or processes.
         allow_mixed: whether workers may differ in what the last digits depend on.
         watch: shows how far a run over a data set is.
+        own: whether this process is lossctl's own, which may be forked.
     """
 
     threads: int | None = None
     cluster: str | None = None
     allow_mixed: bool = False
     watch: Callable[[Dataset], AbstractContextManager[Seen]] | None = None
+    own: bool = False
 
     @contextmanager
-    def on(self, data: Dataset) -> Iterator[Executor]:
-        """An executor for one pass over ``data``."""
-        with self._executor() as executor:
+    def on(self, data: Dataset, sums: Sequence[Loss] = ()) -> Iterator[Executor]:
+        """An executor for one pass over ``data``.
+
+        Args:
+            data: the inputs.
+            sums: the losses of a pass that keeps little more than a sum of each block: a child can send that.
+        """
+        with self._executor(data, sums) as executor:
             if self.watch is None:
                 yield executor
                 return
             with self.watch(data) as seen:
                 yield _Watched(executor, seen)
 
-    def _executor(self) -> Any:
+    def _executor(self, data: Dataset, sums: Sequence[Loss]) -> Any:
         if self.cluster is None:
-            return Threads(self.threads)
+            count = self.threads or cores()
+            if self.own and sums and count > 1:
+                from lossctl.processes import Processes, can_fork
+
+                if can_fork(data, sums):
+                    return Processes(count)
+            return Threads(count)
         from lossctl.cluster import Cluster
 
         return Cluster(self.cluster, self.threads or cores(), allow_mixed=self.allow_mixed)
@@ -57,21 +70,14 @@ class _Watched:
         self._executor, self._seen = executor, seen
         self.remote, self.groups = executor.remote, executor.groups
 
-    @property
-    def window(self) -> int:
-        return self._executor.window
+    def ordered(self, tasks: Iterable[Any]) -> Iterator[Any]:
+        rows: deque[int] = deque()
 
-    def submit(self, fn: Callable[[], T], /) -> Future[T]:
-        return _Told(self._executor.submit(fn), fn, self._seen)
+        def counted() -> Iterator[Any]:
+            for task in tasks:
+                rows.append(task.slab.stop - task.slab.start)
+                yield task
 
-
-class _Told:
-    """A task whose end is told."""
-
-    def __init__(self, future: Future[Any], task: Any, seen: Seen) -> None:
-        self._future, self._rows, self._seen = future, task.slab.stop - task.slab.start, seen
-
-    def result(self) -> Any:
-        value = self._future.result()
-        self._seen(self._rows)
-        return value
+        for value in self._executor.ordered(counted()):
+            self._seen(rows.popleft())
+            yield value

@@ -32,7 +32,7 @@ NOWHERE = 999  # to the right of everything: a public name, say, imported throug
 KERNELS_MAY = {*sys.stdlib_module_names, "numpy", "lossctl"}
 # Parts of more than one module.
 BESIDE = {
-    "sources": ("executor", "cluster", "workers"),
+    "sources": ("executor", "processes", "cluster", "workers"),
     "engine": ("jobs", "batches", "blocks", "measures", "traits"),
     "api": (
         *("advice", "curves", "pictures", "piles"),

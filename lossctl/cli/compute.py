@@ -100,7 +100,7 @@ def workers_of(how: Compute, output: Output) -> Workers:
     if how.cluster not in (None, "local") and how.threads is not None:
         raise UsageError("--threads: the workers of a cluster have as many as they were started with")
     watch = progress if wanted(no_progress=how.no_progress, quiet=output.quiet) else None
-    return Workers(how.threads, how.cluster, how.allow_mixed, watch)
+    return Workers(how.threads, how.cluster, how.allow_mixed, watch, own=True)
 
 
 def policy_of(how: Compute, data: Data) -> Policy:

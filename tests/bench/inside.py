@@ -24,10 +24,13 @@ import polars as pl
 
 import lossctl
 from lossctl import engine, resamples
+from lossctl.api import from_arrays
 from lossctl.blocks import as_float64
 from lossctl.cli.main import main as main_of_lossctl
 from lossctl.executor import Threads
+from lossctl.jobs import Policy, make_job
 from lossctl.kernels.numerics import choose
+from lossctl.processes import Processes
 from lossctl.sources import bulk, columnar, stream
 
 PAIRS = 8_000_000
@@ -45,8 +48,8 @@ def alternating(functions: Mapping[str, Callable[[], object]], rounds: int = ROU
     return {name: 1e3 * statistics.median(t) for name, t in times.items()}
 
 
-def _pairs(name: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    pred, target = rng.normal(size=(2, PAIRS))
+def _pairs(name: str, rng: np.random.Generator, count: int = PAIRS) -> tuple[np.ndarray, np.ndarray]:
+    pred, target = rng.normal(size=(2, count))
     return pred, (target > 0) * 1.0 if name == "bce_with_logits" else target
 
 
@@ -65,20 +68,32 @@ def blocks() -> None:
 
 
 def threads() -> None:
-    """What a second thread gains, beside what it gains where nothing but one NumPy call on a cached block is run."""
-    rng = np.random.default_rng(0)
-    print("\nhow many times as fast two threads are as one\n")
-    for name in ("mse", "pseudo_huber", "bce_with_logits", "log_cosh", "kl_divergence"):
-        if name == "kl_divergence":
-            pairs: Sequence[np.ndarray] = rng.dirichlet(np.ones(10), (2, PAIRS // 10))
+    """What a second thread gains, and a second process (processes.py).
+
+    Beside them what a thread gains where nothing but one NumPy call on a cached block is run.
+    """
+    rng, numbers = np.random.default_rng(0), 4 * PAIRS
+    print(f"\n{numbers:,} numbers in memory: how many times as fast two threads are as one, and two processes\n")
+    for name in ("mse", "huber", "bce_with_logits", "categorical_cross_entropy", "kl_divergence"):
+        if name in ("categorical_cross_entropy", "kl_divergence"):
+            pairs: Sequence[np.ndarray] = rng.dirichlet(np.ones(10), (2, numbers // 10))
         else:
-            pairs = _pairs(name, rng)
-        runs = {str(n): partial(lossctl.compute, name, *pairs, threads=n) for n in (1, 2)}
-        one, two = alternating(runs).values()
-        print(f"  {name:24} {one / two:.2f} ×   ({one:.0f} ms, {two:.0f})")
+            pairs = _pairs(name, rng, numbers)
+        ways = {"one": partial(Threads, 1), "two": partial(Threads, 2), "forked": partial(Processes, 2)}
+        runs = {way: partial(_summed, name, pairs, start) for way, start in ways.items()}
+        one, two, forked = alternating(runs).values()
+        print(f"  {name:26} {one / two:.2f} × {one / forked:.2f} ×   ({one:.0f} ms, {two:.0f}, {forked:.0f})")
     for length in (1 << 13, 1 << 17, 1 << 20):
         one, two = alternating({str(n): partial(_exponentials, n, length) for n in (1, 2)}).values()
         print(f"  np.exp of {length >> 10:>4}k numbers    {one / two:.2f} ×")
+
+
+def _summed(name: str, pairs: Sequence[np.ndarray], start: Callable[[], Threads | Processes]) -> None:
+    """As ``compute -q`` does it."""
+    loss = lossctl.get_loss(name)
+    data = from_arrays(dict(zip(("pred", "target"), pairs, strict=True)))
+    with start() as executor:
+        engine.run(data, [make_job(loss, loss.roles, data, Policy())], Policy(detail=False), executor)
 
 
 def _exponentials(count: int, length: int) -> None:

@@ -188,7 +188,7 @@ def check_on(
     factor = 1.0
     if reduction == "mean":
         job = make_job(loss, roles, opened, policy)
-        with workers.on(opened) as executor:
+        with workers.on(opened, [loss]) as executor:
             summary = run(opened, [job], replace(policy, detail=False), executor)[0]
         slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
         factor = summary.weight / 2**1074 / slope if slope else 1.0
@@ -197,7 +197,8 @@ def check_on(
 
     def tallies(opened: Dataset, loss: Loss) -> list[Tally]:
         job = make_job(loss, roles, opened, policy)
-        with workers.on(opened) as executor:
+        small = [loss] if gradient is None and not whole else []  # a function is somebody's code
+        with workers.on(opened, small) as executor:
             blocks = [block[0] for block in stream(opened, [job], policy, checker, executor)]
         return [reduce(add, parts) for parts in zip(*blocks, strict=True)]
 

@@ -89,6 +89,8 @@ class Processes:
 
     def _fork(self, tasks: Sequence[Callable[[], object]]) -> None:
         taken, self._tickets = os.pipe()
+        # Children never hear Ctrl-C: the parent does, and is the one to say so.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         for _ in range(min(self._threads.count, len(tasks))):
             results, told = os.pipe()
             try:
@@ -102,6 +104,7 @@ class Processes:
             os.close(told)
             self._children[results] = child
         os.close(taken)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _result(self, number: int) -> Any:
         poll = select.poll()
@@ -152,7 +155,6 @@ def _serve(tasks: Sequence[Callable[[], object]], taken: int, told: int, others:
     """The life of a child."""
     status = 1
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it as well, and is the one to say so
         for descriptor in others:  # else the end of a pipe would never come
             os.close(descriptor)
         while ticket := os.read(taken, _NUMBER):

@@ -184,6 +184,31 @@ def test_the_digits_are_those_of_one_process(
     assert told[0] == told[1] == told[2]
 
 
+def test_a_gradient_check_is_that_of_one_process(
+    folder: Path, forks: list[int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BLOCK", 1000)
+    given = np.random.default_rng(1).normal(size=10_000)
+    np.save(folder / "few.npy", given)
+    np.save(folder / "none.npy", given * 0)
+    argv = ["gradcheck", "huber", str(folder / "few.npy"), str(folder / "none.npy"), "-f", "json"]
+    told = []
+    for threads in ("1", "2"):
+        assert main([*argv, "--threads", threads]) == 0
+        told.append(capsys.readouterr())
+    assert len(forks) == 2
+    assert told[0] == told[1]
+
+
+def test_a_gradient_of_somebody_elses_code_is_not_forked(
+    folder: Path, forks: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "grad.py").write_text("def slope(pred, target):\n    return 2 * (pred - target)\n")
+    files = [str(folder / "p.npy"), str(folder / "t.npy")]
+    assert main(["gradcheck", "mse", *files, "--grad", f"{folder}/grad.py:slope", "--threads", "2"]) == 0
+    assert not forks
+
+
 def test_the_first_row_that_is_wrong_is_told(
     folder: Path, forks: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:

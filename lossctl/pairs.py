@@ -18,7 +18,7 @@ from lossctl.jobs import Job, Policy, make_job
 from lossctl.kernels.kinds import Array
 from lossctl.kernels.spec import Loss
 from lossctl.measures import evaluated
-from lossctl.samples import Chosen, choose, costs, foremost
+from lossctl.samples import Chosen, Index, choose, costs, foremost
 from lossctl.sources.aligned import Dataset
 from lossctl.spool import Spool
 from lossctl.traits import Traits, traits_of
@@ -150,7 +150,7 @@ class _Paired:
         self.rows += priced[0].rows
         new = tuple(p.traits for p in priced)
         self.traits = tuple(a + b for a, b in zip(self.traits, new, strict=True)) if self.traits else new
-        self.counted += len(np.unique(np.concatenate([p.samples.rows for p in priced])))
+        self.counted += _together([p.samples.rows for p in priced])
         self.weighed |= priced[0].weighed
         chosen = _in_common(priced)
         self.plain &= all(p.plain for p in priced)
@@ -162,6 +162,14 @@ class _Paired:
         together = [a + b for a, b in zip(self.apart, chosen, strict=True)] if self.apart else chosen
         order = foremost(_gap([c.part for c in together]), top, least=False)
         self.apart = tuple(c.take(order) for c in together)
+
+
+def _together(rows: Sequence[Index]) -> int:
+    """How many rows count for one model or another: nearly always the same ones, and to unite them takes a third."""
+    first = rows[0]
+    if all(np.array_equal(own, first) for own in rows[1:]):
+        return len(first)
+    return len(np.unique(np.concatenate(rows)))
 
 
 def _in_common(priced: Sequence[_Priced]) -> list[Chosen]:

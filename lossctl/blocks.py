@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import number
-from lossctl.executor import keep_pages
 from lossctl.jobs import Job, Policy, classes_of
 from lossctl.kernels.kinds import Array, Core, as_elements, has_class_axis
 from lossctl.kernels.numerics import Order
 from lossctl.kernels.spec import column_major
 from lossctl.kernels.suspicion import likely_cause
-from lossctl.sources.aligned import Place, Slab
-from lossctl.sources.grammar import shown
-from lossctl.sources.source import BadValueError, Read, Rows
+from lossctl.sources.aligned import Place
+from lossctl.sources.source import BadValueError, Rows
 
 # The largest integer below which every integer is a double.
-_EXACT_INTEGERS = 2**53
-
-T = TypeVar("T")
+EXACT_INTEGERS = 2**53
 
 
 class RowError(Exception):
@@ -33,68 +28,6 @@ class RowError(Exception):
     def __init__(self, role: str, row: int, place: int | None, cause: str) -> None:
         super().__init__(role, row, place, cause)
         self.role, self.row, self.place, self.cause = role, row, place, cause
-
-
-class KeysDifferError(Exception):
-    """A row that is of one sample here and of another there: the roles of the keys, the row, both values."""
-
-    def __init__(self, roles: tuple[str, str], row: int, values: tuple[str, str]) -> None:
-        super().__init__(roles, row, values)
-        self.roles, self.row, self.values = roles, row, values
-
-
-@dataclass(frozen=True)
-class Fold(Generic[T]):
-    """What the measures of two blocks make, the first rows first, and how many blocks become one measure.
-
-    That many on every executor: sums of floats depend on which are added first.
-    """
-
-    add: Callable[[T, T], T]
-    blocks: int
-
-
-@dataclass(frozen=True)
-class Task(Generic[T]):
-    """A range of rows and what is to be measured of each block of it, for each job."""
-
-    slab: Slab
-    places: Mapping[str, Place]
-    keys: tuple[tuple[str, str], ...]
-    jobs: tuple[Job, ...]
-    policy: Policy
-    block_rows: int
-    measure: Callable[[Block, Job], T]
-    fold: Fold[T] | None = None
-
-    def __call__(self) -> list[tuple[T, ...]]:
-        """For each block, the measure of each job; for each group of them, where measures fold."""
-        keep_pages()
-        with np.errstate(all="ignore"):  # what overflows is told in the result
-            blocks = self._blocks()
-        if self.fold is None:
-            return blocks
-        add, size = self.fold.add, self.fold.blocks
-        groups = (blocks[i : i + size] for i in range(0, len(blocks), size))
-        return [tuple(reduce(add, measures) for measures in zip(*group, strict=True)) for group in groups]
-
-    def _blocks(self) -> list[tuple[T, ...]]:
-        readers = [source.reader() for source in self.slab.sources]
-        results = []
-        for start in range(self.slab.start, self.slab.stop, self.block_rows):
-            stop = min(start + self.block_rows, self.slab.stop)
-            block = Block(self, start, [self._read(i, r, start, stop) for i, r in enumerate(readers)])
-            for roles in self.keys:
-                _agree(block, roles)
-            results.append(tuple(self.measure(block, job) for job in self.jobs))
-        return results
-
-    def _read(self, index: int, read: Read, start: int, stop: int) -> Rows:
-        try:
-            return read(start, stop)
-        except BadValueError as bad:
-            role = next(r for r, p in self.places.items() if p.source == index and p.field == bad.field)
-            raise RowError(role, start + bad.row, bad.place, bad.cause) from None
 
 
 @dataclass(slots=True)  # made for every block: a frozen one costs a microsecond more
@@ -152,8 +85,8 @@ class Elements:
 class Block:
     """The inputs of one block in the shapes that losses want, each made once."""
 
-    def __init__(self, task: Task[Any], start: int, rows: Sequence[Rows]) -> None:
-        self.policy, self.places, self.start, self.rows = task.policy, task.places, start, rows
+    def __init__(self, policy: Policy, places: Mapping[str, Place], start: int, rows: Sequence[Rows]) -> None:
+        self.policy, self.places, self.start, self.rows = policy, places, start, rows
         self.count = len(rows[0][0])
         self._made: dict[tuple[str, Core], Array] = {}
         self._checked: set[tuple[str, int]] = set()
@@ -266,32 +199,6 @@ def weights_of(target: Array, class_weight: Sequence[float]) -> Array:
     return np.where(np.isnan(total) | np.isinf(total), 1.0, total)
 
 
-def _agree(block: Block, roles: tuple[str, str]) -> None:
-    """Prove that two keys are equal: as text where both files are text, else as numbers."""
-    left, right = (_key(block, role) for role in roles)
-    differ = left != right
-    if differ.any():
-        row = int(np.argmax(differ))
-        values = [shown(v) if isinstance(v, str) else number(v) for v in (left[row], right[row])]
-        raise KeysDifferError(roles, block.start + row, (values[0], values[1]))
-
-
-def _key(block: Block, role: str) -> npt.NDArray[Any]:
-    place = block.places[role]
-    raw = block.rows[place.source][place.field]
-    if raw.dtype == object:
-        return raw.reshape(-1)
-    key = block.input(role)
-    beyond = np.abs(key) > _EXACT_INTEGERS
-    if beyond.any():
-        row = int(np.argmax(beyond))
-        cause = (
-            f"{number(key[row])} is beyond 2**53, where different keys can be the same double: use text in both files"
-        )
-        raise RowError(role, block.start + row, None, cause)
-    return key
-
-
 def as_float64(raw: npt.NDArray[Any]) -> Array:
     """The same numbers as float64, in the memory order that kernels want.
 
@@ -307,7 +214,7 @@ def as_float64(raw: npt.NDArray[Any]) -> Array:
     # In one step into that order: 61 µs for a block of 10 classes, and in two 218.
     array = raw.T.astype(np.float64, order="C").T if order == "F" else raw.astype(np.float64)
     if raw.dtype.kind in "iu" and raw.dtype.itemsize == 8:
-        if raw.size and (int(raw.max()) > _EXACT_INTEGERS or int(raw.min()) < -_EXACT_INTEGERS):
+        if raw.size and (int(raw.max()) > EXACT_INTEGERS or int(raw.min()) < -EXACT_INTEGERS):
             changed = np.array([int(a) != int(b) for a, b in zip(raw.flat, array.flat, strict=True)]).reshape(raw.shape)
             _refuse(raw, changed, "is beyond 2**53 and no double")
     elif raw.dtype.kind == "f" and raw.dtype.itemsize > 8:

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from lossctl.batches import prove_fits
-from lossctl.blocks import Block, Fold, KeysDifferError, RowError, Task
+from lossctl.blocks import Block, RowError
 from lossctl.errors import DataError, UsageError
 from lossctl.executor import Executor
 from lossctl.jobs import Job, Policy
 from lossctl.measures import summarise
 from lossctl.sources.aligned import Dataset
 from lossctl.summary import Summary
+from lossctl.tasks import Fold, KeysDifferError, Task
 
 # Numbers in a block. Temporaries (1 MiB each) and their L2 cache are not all that counts: threads of one Python
 # wait for each other between NumPy calls, and long calls wait less. Milliseconds of mse on 8M pairs (one thread, two):

@@ -33,7 +33,7 @@ KERNELS_MAY = {*sys.stdlib_module_names, "numpy", "lossctl"}
 # Parts of more than one module.
 BESIDE = {
     "sources": ("executor", "processes", "cluster", "workers"),
-    "engine": ("jobs", "batches", "blocks", "measures", "traits"),
+    "engine": ("jobs", "batches", "blocks", "tasks", "measures", "traits"),
     "api": (
         *("advice", "curves", "pictures", "piles"),
         *("spool", "quantiles", "samples", "distribution", "groups", "breakdowns", "resamples", "evidence", "pairs"),

@@ -110,9 +110,9 @@ _WITHOUT_PAGES = """
 import sys, time
 import numpy as np
 import lossctl
-from lossctl import blocks
+from lossctl import tasks
 if sys.argv[1] == "out":
-    blocks.keep_pages = lambda: None
+    tasks.keep_pages = lambda: None
 p, t = np.random.default_rng(0).normal(size=(2, 4_000_000))
 times = []
 for _ in range(9):

@@ -109,7 +109,7 @@ DRAWS: dict[str, Draw] = {
     **dict.fromkeys(("Vector", "Direction", "Scores", "ClassScores", "PixelScores"), _vectors),
     **dict.fromkeys(("Amounts", "Relevances"), _amounts),
     **dict.fromkeys(("ClassFlags", "HardMask"), _flags),
-    **dict.fromkeys(("ClassChances", "Mask"), _chances),
+    **dict.fromkeys(("ClassChances", "Chances", "Mask"), _chances),
     "PixelProbabilities": _pixels,
     "PixelLabels": lambda rng, n: rng.integers(0, CLASSES, (n, AXES["pixels..."])).astype(float),
     "Frames": _frames,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from plain import Plain, expression
-from throughput import block
+from throughput import block, calls
 
 from lossctl.kernels.registry import get_loss, registered
 from lossctl.kernels.spec import Loss
 
-LOSSES = [loss for loss in registered().values() if expression(loss.name)]
+ALL = list(registered().values())
+LOSSES = [loss for loss in ALL if expression(loss.name)]
 
 
 def share_that_agrees(loss: Loss, other: Plain) -> float:
@@ -39,3 +40,15 @@ def test_another_loss_is_seen(name: str, other: str) -> None:
     wrong = expression(other)
     assert wrong is not None
     assert share_that_agrees(get_loss(name), wrong) < 0.5
+
+
+@pytest.mark.parametrize("loss", ALL, ids=lambda loss: loss.name)
+def test_what_is_measured_is_the_value_and_the_gradient(loss: Loss) -> None:
+    arrays = [a[:64].copy(order="K") for a in block(loss, np.random.default_rng(2))]
+    with np.errstate(all="ignore"):
+        value, gradient, *plain = (call() for call in calls(loss, arrays))
+    np.testing.assert_array_equal(value, loss.evaluate(*arrays)[0])
+    thunk = loss.evaluate(*arrays)[1]
+    assert thunk is not None
+    np.testing.assert_array_equal(gradient, thunk())
+    assert [x.shape for x in plain] == ([] if expression(loss.name) is None else [value.shape])

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Annotated, TypeAlias
 
 import numpy as np
 
-from lossctl.kernels.declare import Finish, Thunk, loss
+from lossctl.kernels.declare import Finish, Param, Thunk, loss
+from lossctl.kernels.domain import UNIT
 from lossctl.kernels.exact import difference
 from lossctl.kernels.kinds import Array
+from lossctl.kernels.normal import Point
 from lossctl.kernels.numerics import choose
-from lossctl.kernels.shaped import Relevances, Scores
-from lossctl.kernels.softmax import complement, cross_entropy, others, restored, softmax
+from lossctl.kernels.shaped import ITEMS, ProbabilityArrayKind, Relevances, Scores
+from lossctl.kernels.shifts import shift
+from lossctl.kernels.softmax import complement, cross_entropy, others, restored, softmax, without
+
+Chances: TypeAlias = Annotated[Array, ProbabilityArrayKind("Chances", "a probability, from 0 to 1", UNIT, ITEMS)]
 
 _A_LIST = "a row is one list; lists of different lengths need runs of their own"
 
@@ -174,3 +181,66 @@ def query_mae(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
         return np.asarray((side - side.mean(axis=-1, keepdims=True)) / off.shape[-1])
 
     return np.abs(off).mean(axis=-1), gradient
+
+
+def _log_losses(u: Point, t: Array) -> tuple[Array, Callable[[], Point]]:
+    """The mean over lists of −t·log σ(u) − (1 − t)·log(1 − σ(u)), and what makes it rise with ``u`` and fall.
+
+    ``u`` is a pair (n, k). Where t is 0 or 1 one of the two slopes is 0: nothing is subtracted.
+    """
+    k = t.shape[-1]
+    size = np.abs(u[0])
+    e = np.exp(-size) * (1.0 - np.copysign(1.0, u[0]) * u[1])
+    not_t = 1.0 - t
+    cost = size * choose(u[0] > 0, not_t, t) + np.log1p(e)
+
+    def slopes() -> Point:
+        whole = (1.0 + e) * k
+        return choose(u[0] > 0, 1.0, e) * not_t / whole, choose(u[0] > 0, e, 1.0) * t / whole
+
+    return cost.sum(axis=-1) / k, slopes
+
+
+def _balanced(rises: Array, falls: Array) -> Array:
+    """``rises − falls`` of rows of which that sums to 0: where one has more than all others, minus their sum."""
+    slope, size = np.asarray(rises - falls), rises + falls
+    top, row = size.argmax(axis=-1), np.arange(len(size))
+    besides = size[row, top] > without(size, top).sum(axis=-1)
+    slope[row, top] = np.where(besides, -without(slope, top).sum(axis=-1), slope[row, top])
+    return slope
+
+
+@loss(
+    formula="mean of (1 − alpha)·H(x) + alpha·H(x + s) over a list, s = what makes Σ H(x + s) least;  "
+    "H(x) = −t·log σ(x) − (1 − t)·log σ(−x), x = pred, t = target",
+    see="catboost QueryCrossEntropy",
+    differs=(
+        "catboost's lists may be of different lengths: each item counts once",
+        "catboost has no H(x + s) where all t of a list are equal; here it is 0 where all are 0 or all are 1",
+    ),
+    pitfalls=(_A_LIST, "with alpha = 1 what is added to all scores of a list costs nothing"),
+    relative="the value everywhere, the gradient with hard targets",
+)
+def query_cross_entropy(
+    pred: Scores,
+    target: Chances,
+    *,
+    alpha: Annotated[float, Param("how much of it is of scores less what their list has in common", UNIT)] = 0.95,
+) -> tuple[Array, Thunk]:
+    """Cross-entropy of scores as they are, and with the level of their list put right.
+
+    Where Σ H(x + s) is least its derivative by s is 0: how s moves with the scores changes nothing, to the
+    first order, and the slope is that of H at x + s.
+    """
+    value, slopes = _log_losses((pred, np.zeros_like(pred)), target)
+    s = shift(pred, target)
+    fitted, moved = _log_losses(s.added(pred), target)
+    value = (1.0 - alpha) * value + alpha * np.where(s.certain, 0.0, fitted)
+
+    def gradient() -> Array:
+        rises, falls = slopes()
+        return np.asarray(
+            (1.0 - alpha) * (rises - falls) + alpha * np.where(s.certain[:, None], 0.0, _balanced(*moved()))
+        )
+
+    return value, gradient

@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.kernels.declare import Param, Thunk, loss
-from lossctl.kernels.domain import NON_NEGATIVE
+from lossctl.kernels.domain import NON_NEGATIVE, POSITIVE
 from lossctl.kernels.kinds import Array
 from lossctl.kernels.numerics import choose
 from lossctl.kernels.shaped import HardMask, Mask, PixelLabels, PixelProbabilities, PixelScores
@@ -132,6 +132,45 @@ def focal_tversky(
         return np.where(slope == 0, 0.0, (gamma * missed ** (gamma - 1.0))[:, None] * slope)
 
     return missed**gamma, gradient
+
+
+@loss(
+    formula="Σ v[c]·dice(p, t)/Σ v[c] over classes c, p = pred, t = [target = c];  "
+    "v[c] = 1/(N[c]² + epsilon), N[c] = the batch's pixels of c",
+    see="optax multiclass_generalized_dice_loss",
+    differs=(
+        "optax's smooth is half of this one, its pred logits",
+        "Sudre et al. 2017, monai: weighted sums above and below, of an image",
+    ),
+    pitfalls=(
+        "pred is probabilities (softmax), target a class index a pixel",
+        "a class that no image has weighs 1/epsilon: it is nearly all that counts",
+    ),
+    relative="everywhere",
+    coupled=True,
+)
+def multiclass_generalized_dice(
+    pred: PixelProbabilities,
+    target: PixelLabels,
+    *,
+    smooth: Smooth = 1.0,
+    epsilon: Annotated[float, Param("what is added to the square of a class's pixels", POSITIVE)] = 1e-7,
+) -> tuple[Array, Thunk]:
+    """Dice losses of several classes, the rarer a class the more it counts."""
+    value, parts = np.zeros(len(pred)), []
+    for c, weight in enumerate(_rarity(target, pred.shape[-1], epsilon)):
+        missed, slopes = _missed(pred[..., c], (target == c).astype(np.float64), 0.5, 0.5, 0.5 * smooth)
+        value += weight * missed
+        parts.append((weight, slopes))
+    return value, lambda: np.stack([weight * slopes() for weight, slopes in parts], axis=-1)
+
+
+def _rarity(labels: Array, classes: int, epsilon: float) -> Array:
+    """``1/(N² + epsilon)`` of each class that there are N pixels of, over their sum."""
+    counts = np.bincount(labels.astype(np.intp).ravel(), minlength=classes).astype(np.float64)
+    # Beside the least, since epsilon may be too small for its inverse.
+    shares = (counts.min() ** 2 + epsilon) / (counts**2 + epsilon)
+    return np.asarray(shares / shares.sum())
 
 
 def _lovasz(errors: Array, there: Array) -> Array:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from lossctl.kernels.declare import Param, Refusals, Thunk, loss
 from lossctl.kernels.domain import NON_NEGATIVE, POSITIVE, UNIT, Interval
@@ -25,7 +27,18 @@ Event: TypeAlias = Annotated[Array, FlagsKind("Event", "0 or 1", UNIT)]
 def _falls(start: Array, now: Array) -> Array:
     """``e^(now − start)`` of now ≤ start, with what rounding took from a large exponent put back."""
     gap, lost = difference(now, start)
-    return np.asarray(np.exp(gap) * (1.0 + np.where(np.isfinite(lost), lost, 0.0)))
+    lost += 1.0
+    lost *= np.exp(gap, out=gap)
+    return np.fmax(lost, 0.0, out=lost)  # nothing is known of what an infinite exponent lost
+
+
+def _shrunk(old: float, new: float) -> float:
+    """``e^−|new − old|``: in Python, since a call of NumPy's takes as long as all of it."""
+    low, high = (old, new) if old < new else (new, old)
+    gap = low - high
+    seen = low - gap
+    e = math.exp(gap)
+    return e * (1.0 + ((low - (gap + seen)) + (seen - high))) if e else 0.0
 
 
 def _added(level: Array, terms: Array, apart: Array) -> Array:
@@ -34,22 +47,22 @@ def _added(level: Array, terms: Array, apart: Array) -> Array:
     A stretch begins with that, its first term being ignored; it is the sum of the one before and what was
     ``apart`` at its end, times e^−(the change of level).
     """
-    starts = np.flatnonzero(np.append(True, level[1:] != level[:-1]))
-    old, new = level[starts[:-1]], level[starts[1:]]
-    falls = [*_falls(np.maximum(old, new), np.minimum(old, new)).tolist(), 0.0]
     # In double precision the rounding of a million additions would show.
     sums, carried = terms.astype(np.longdouble), 0.0
-    for start, end, fall in zip(starts.tolist(), [*starts[1:].tolist(), len(terms)], falls, strict=True):
-        sums[start] = carried
-        np.cumsum(sums[start:end], out=sums[start:end])
-        carried = float(sums[end - 1] + apart[end - 1]) * fall
+    ends = np.flatnonzero(level[1:] != level[:-1]) + 1
+    for start, end in pairwise([0, *ends.tolist(), len(terms)]):
+        stretch = sums[start:end]
+        stretch[0] = carried
+        np.add.accumulate(stretch, out=stretch)
+        if end < len(terms):
+            carried = float(stretch[-1] + apart[end - 1]) * _shrunk(float(level[end - 1]), float(level[end]))
     return sums.astype(np.float64)
 
 
 def _gathered(x: Array) -> tuple[Array, Array]:
     """Of each beginning of a row its largest m, and the sum of e^(x − m) without one largest term."""
     top = np.maximum.accumulate(x)
-    return top, _added(top, _falls(top, x), np.ones_like(x))
+    return top, _added(top, _falls(top, x), np.ones(len(x)))
 
 
 @loss(
@@ -73,17 +86,21 @@ def cox(pred: Real, target: NonNegative, event: Event) -> tuple[Array, Thunk]:
     x, time, seen = pred[order], target[order], event[order]
     top, rest = _gathered(x)
     # Who has the same time is at risk as well: from the last of them on.
-    ends = np.flatnonzero(np.append(time[1:] != time[:-1], True))
-    counts = np.diff(ends, prepend=-1)
+    last = np.ones(len(x), np.bool_)
+    np.not_equal(time[1:], time[:-1], out=last[:-1])
+    ends = np.flatnonzero(last)
     top, rest = top[ends], rest[ends]
-    group = np.repeat(np.arange(len(ends)), counts)
+    group: npt.NDArray[np.intp] = np.cumsum(last) - last
+    lost = top[group]
+    lost -= x
+    lost += np.log1p(rest)[group]
     value = np.empty_like(x)
-    value[order] = np.where(seen > 0, (top[group] - x) + np.log1p(rest)[group], 0.0)
+    value[order] = choose(seen > 0, lost, 0.0)
 
     def gradient() -> Array:
         # From the first time to the last those at risk get fewer, and the largest of them less: what the
         # events before each time add to the slope, in units of e^−top.
-        deaths = np.add.reduceat(seen, ends - counts + 1)
+        deaths = np.add.reduceat(seen, np.append(0, ends[:-1] + 1))
         each = 1.0 / (1.0 + rest)
         owed = (deaths * each)[::-1]
         before = _added(top[::-1], np.append(0.0, owed[:-1]), owed)[::-1]
@@ -132,11 +149,10 @@ def _standard(time: Array, pred: Array, sigma: float) -> Point:
     exponent = exponent - below
     high, low = difference(exponent * _LOG2_HIGH, pred)
     low += exponent * _LOG2_LOW + np.log(mantissa)
-    total, rest = difference(high, -low)
-    z, lost = quotient(total, rest, sigma)
-    ends = (time == 0) | (time == np.inf)
-    z = choose(ends, np.log(time), z)
-    return z, choose((np.abs(z) < _GONE) & ~ends, lost, 0.0)
+    z, lost = difference(high, -low)
+    if sigma != 1.0:  # the default takes nothing: it need not be divided by
+        z, lost = quotient(z, lost, sigma)
+    return z, choose(np.abs(z) < _GONE, lost, 0.0)
 
 
 def _exp(z: Array, lost: Array) -> Array:

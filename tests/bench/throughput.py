@@ -1,9 +1,10 @@
 """How fast each kernel is beside plain NumPy: ``python tests/bench/throughput.py [NAME …]``.
 
 For every registered loss, or those that are named: million numbers a second, of one block of the engine's size
-on one thread, of its value kernel (parameters at their defaults, inputs as their kinds draw them) and of the
-expression that plain/ has for it, which makes no effort to be right at the edges. The two take turns, and
-medians are compared; the slowest ratio comes first. The bar of the catalogue is a third.
+on one thread, of its value (parameters at their defaults, inputs as their kinds draw them), of its value and
+gradient, and of the value as the expression that plain/ has for it, which makes no effort to be right at the
+edges. They take turns, and medians are compared; the slowest ratio of the values comes first. The bar of the
+catalogue is a third. The last column is how many times as long as the value alone both take.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as lossctl sets it
 
@@ -29,7 +31,7 @@ from lossctl.kernels.spec import Loss, column_major
 AXES = {"classes": 10, "items": 10, "features": 10, "pixels...": 1024, "frames": 20, "symbols": 8}
 # Of a loss whose samples are one batch the time grows with its square: that many rows take about as long as a block.
 BATCH = 512
-SECONDS = 0.4  # that each of a loss and its expression is given, at least
+SECONDS = 0.4  # that each of what is measured of a loss is given, at least
 ROUNDS = 7  # at least
 
 
@@ -44,24 +46,51 @@ def block(loss: Loss, rng: np.random.Generator) -> list[Array]:
     return [np.asarray(a, order="F" if column_major(a) else "C") for a in arrays]
 
 
-def medians(calls: list[Callable[[], object]]) -> list[float]:
+def medians(functions: Sequence[Callable[[], object]]) -> list[float]:
     """Processor seconds of each call, which take turns: what else runs on the machine counts for less in them."""
-    times: list[list[float]] = [[] for _ in calls]
-    until = time.perf_counter() + SECONDS * len(calls)
+    times: list[list[float]] = [[] for _ in functions]
+    until = time.perf_counter() + SECONDS * len(functions)
     while time.perf_counter() < until or len(times[0]) < ROUNDS:
-        for call, taken in zip(calls, times, strict=True):
+        for call, taken in zip(functions, times, strict=True):
             start = time.thread_time()
             call()
             taken.append(time.thread_time() - start)
     return [statistics.median(taken) for taken in times]
 
 
-def measured(loss: Loss) -> tuple[str, float, float]:
-    """(name, million numbers a second of the kernel, of plain NumPy: NaN where there is no expression)."""
-    arrays, other = block(loss, np.random.default_rng(0)), expression(loss.name)
-    calls = [lambda: loss.kernel(*arrays, **loss.params)[0], *([] if other is None else [lambda: other(*arrays)])]
-    speeds = [max(a.size for a in arrays) / seconds / 1e6 for seconds in medians(calls)]
-    return loss.name, speeds[0], speeds[1] if other else math.nan
+def calls(loss: Loss, arrays: list[Array]) -> list[Callable[[], Array]]:
+    """What is measured: the value, the gradient after it, and, where there is an expression, plain NumPy's value."""
+
+    def value() -> Array:
+        return np.asarray(loss.kernel(*arrays, **loss.params)[0])
+
+    def gradient() -> Array:
+        return np.asarray(loss.kernel(*arrays, **loss.params)[1]())
+
+    other = expression(loss.name)
+    return [value, gradient] if other is None else [value, gradient, lambda: other(*arrays)]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Million numbers a second."""
+
+    name: str
+    value: float
+    both: float
+    plain: float = math.nan  # where there is no expression
+
+    @property
+    def ratio(self) -> float:
+        """Of the value to plain NumPy's."""
+        return self.value / self.plain
+
+
+def measured(loss: Loss) -> Speed:
+    """How fast a loss is."""
+    arrays = block(loss, np.random.default_rng(0))
+    size = max(a.size for a in arrays)
+    return Speed(loss.name, *(size / seconds / 1e6 for seconds in medians(calls(loss, arrays))))
 
 
 def main() -> None:
@@ -69,13 +98,14 @@ def main() -> None:
     keep_pages()
     names = sys.argv[1:] or list(registered())
     with np.errstate(all="ignore"):
-        rows = sorted(
-            (measured(get_loss(name)) for name in names), key=lambda row: (math.isnan(row[2]), row[1] / row[2])
+        speeds = sorted(
+            (measured(get_loss(name)) for name in names), key=lambda speed: (math.isnan(speed.plain), speed.ratio)
         )
     print(f"million numbers a second of a block of {BLOCK:,}, one thread, NumPy {np.__version__}\n")
-    print(f"{'':34}{'kernel':>9}{'plain':>9}{'ratio':>8}")
-    for name, ours, theirs in rows:
-        print(f"{name:34}{ours:9.1f}{theirs:9.1f}{ours / theirs:8.2f}")
+    print(f"{'':34}{'value':>9}{'plain':>9}{'ratio':>8}{'and gradient':>15}{'times':>8}")
+    for speed in speeds:
+        told = f"{speed.value:9.1f}{speed.plain:9.1f}{speed.ratio:8.2f}"
+        print(f"{speed.name:34}{told}{speed.both:15.1f}{speed.value / speed.both:8.2f}")
 
 
 if __name__ == "__main__":

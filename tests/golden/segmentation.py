@@ -15,6 +15,7 @@ record = Recorder(
         "jaccard": SMOOTH,
         "tversky": ERRORS,
         "focal_tversky": ERRORS | {"gamma": 0.75},
+        "multiclass_generalized_dice": SMOOTH | {"epsilon": 1e-7},
     }
 )
 
@@ -59,3 +60,14 @@ each = (
     " for p, t in zip(pred, target)])"
 )
 record("lovasz_softmax", (chances, labels), f"{each}.mean()")
+
+# optax's smooth is above and below half of the sums; its parts, and their gradient, with the weights that it gives them
+for spec, smooth in (("multiclass_generalized_dice", 1.0), ("multiclass_generalized_dice:smooth=0.25", 0.25)):
+    given = f"smooth={smooth / 2}, apply_softmax=False)"
+    call = f"optax.losses.multiclass_generalized_dice_loss(pred, jax.nn.one_hot(target, {CLASSES}), {given}"
+    record(spec, (chances, labels), call)
+    each = (
+        f"[t := jax.nn.one_hot(target, {CLASSES}), w := 1 / (t.sum((0, 1)) ** 2 + 1e-07), optax.losses.dice_loss("
+        f"pred, t, class_weights={CLASSES} * w / w.sum(), {given}][-1]"
+    )
+    record(spec, (chances, labels), f"({each}).mean()", each)

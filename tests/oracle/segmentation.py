@@ -89,3 +89,19 @@ def lovasz_softmax(pred: Row, target: list[Label]) -> list[Number]:
         errors = [abs(mpf(t) - pixel[c]) for t, pixel in zip(there, pred, strict=True)]
         terms += [term / len(present) for term in lovasz(errors, there)]
     return terms
+
+
+@oracle("multiclass_generalized_dice", digits=EXACT, relative_value=always, relative_gradient=always)
+def multiclass_generalized_dice(
+    pred: list[list[Row]], target: list[list[Label]], *, smooth: Number, epsilon: Number
+) -> list[Number]:
+    """Of a whole batch: Σ over images and classes of v[c]/Σ v·dice, v = 1/(N² + epsilon), N = how many pixels."""
+    classes = range(len(pred[0][0]))
+    counts = [sum(label == c for image in target for label in image) for c in classes]
+    v = [1 / (mpf(count) ** 2 + epsilon) for count in counts]
+    terms = []
+    for image, labels in zip(pred, target, strict=True):
+        for c in classes:
+            there = [mpf(label == c) for label in labels]
+            terms += [v[c] / mp.fsum(v) * part for part in dice([pixel[c] for pixel in image], there, smooth=smooth)]
+    return terms

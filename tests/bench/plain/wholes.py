@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from plain.common import Array, Plain, dot, logits, softplus, sparse
+from plain.common import Array, Plain, dot, logits, sigmoid, softplus, sparse
 
 
 def _infonce(x: Array, y: Array, temperature: float = 0.07) -> Array:
@@ -52,10 +52,17 @@ def _circle(x: Array, y: Array) -> Array:
 
 def _cox(x: Array, t: Array, d: Array) -> Array:
     order = np.argsort(-t)
-    ordered = x[order]
+    ordered, time = x[order], t[order]
     sums = np.logaddexp.accumulate(ordered)
+    last = np.ones(len(x), np.bool_)  # of equal times, who are all at risk
+    np.not_equal(time[1:], time[:-1], out=last[:-1])
+    group = np.cumsum(last)
+    group -= last
+    sums = sums[last][group]
+    sums -= ordered
+    sums *= d[order]
     value = np.empty_like(x)
-    value[order] = d[order] * (sums - ordered)
+    value[order] = sums
     return value
 
 
@@ -108,6 +115,22 @@ def _query_mae(x: Array, t: Array) -> Array:
     return np.abs(off, out=off).mean(axis=-1)
 
 
+def _query_cross_entropy(x: Array, t: Array, alpha: float = 0.95) -> Array:
+    total, low, high = t.sum(axis=-1), -x.max(axis=-1) - 40.0, 40.0 - x.min(axis=-1)
+    for _ in range(50):
+        s = 0.5 * (low + high)
+        short = sigmoid(x + s[:, None]).sum(axis=-1) < total
+        low, high = np.where(short, s, low), np.where(short, high, s)
+    moved = x + low[:, None]
+    own, fitted = softplus(x), softplus(moved)
+    own -= x * t
+    fitted -= moved * t
+    fitted *= alpha
+    own *= 1.0 - alpha
+    own += fitted
+    return own.mean(axis=-1)
+
+
 def _crps_ensemble(x: Array, t: Array) -> Array:
     m = x.shape[-1]
     away = x - t[:, None]
@@ -124,6 +147,17 @@ def _tversky(p: Array, t: Array, alpha: float = 0.5, beta: float = 0.5, smooth: 
 
 def _squared_dice(p: Array, t: Array) -> Array:
     return 1.0 - (2.0 * dot(p, t) + 1.0) / (dot(p, p) + dot(t, t) + 1.0)
+
+
+def _multiclass_generalized_dice(p: Array, y: Array) -> Array:
+    k = p.shape[-1]
+    weight = 1.0 / (np.bincount(y.astype(np.intp).ravel(), minlength=k) ** 2 + 1e-7)
+    weight /= weight.sum()
+    value = np.zeros(len(p))
+    for c in range(k):
+        there = (y == c).astype(np.float64)
+        value += weight[c] * _tversky(p[..., c], there, smooth=0.5)
+    return value
 
 
 def _lovasz(errors: Array, there: Array) -> Array:
@@ -187,12 +221,14 @@ WHOLES: dict[str, Plain] = {
     "listmle": _listmle,
     "query_rmse": _query_rmse,
     "query_mae": _query_mae,
+    "query_cross_entropy": _query_cross_entropy,
     "crps_ensemble": _crps_ensemble,
     "dice": partial(_tversky, smooth=0.5),
     "tversky": _tversky,
     "jaccard": partial(_tversky, alpha=1.0, beta=1.0),
     "focal_tversky": lambda p, t: _tversky(p, t) ** 0.75,
     "squared_dice": _squared_dice,
+    "multiclass_generalized_dice": _multiclass_generalized_dice,
     "lovasz_hinge": _lovasz_hinge,
     "lovasz_softmax": _lovasz_softmax,
     "ctc": _ctc,

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 from lossctl.kernels.registry import registered
 from lossctl.kernels.spec import Loss
+from lossctl.report.catalogue import for_each
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -145,10 +146,8 @@ def catalogue() -> str:
         )
         for entry in losses
     ]
-    kinds = {spec.kind: None for entry in losses for spec in entry.inputs}
-    meanings = "".join(
-        f"- {kind.name}: {'a row, one number a class, each ' if kind.core else ''}{kind.words}\n" for kind in kinds
-    )
+    kinds = [spec.kind for entry in losses for spec in entry.inputs]
+    meanings = "".join(dict.fromkeys(f"- {kind.name}: {kind.words}{for_each(kind.core)}\n" for kind in kinds))
     return f"{_table(('name', 'also called', 'inputs', 'parameters', 'formula'), rows)}\n{meanings}"
 
 

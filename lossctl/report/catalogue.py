@@ -116,7 +116,7 @@ def described(entry: Loss, spec: str) -> Report:
     """What ``info`` prints; ``spec`` is how the loss was named."""
     inputs = [
         f"{', '.join(i.name for i in alike)}: {what}"
-        for what, alike in groupby(entry.inputs, key=lambda i: f"{i.kind.words}{_each(i.kind.core)}")
+        for what, alike in groupby(entry.inputs, key=lambda i: f"{i.kind.words}{for_each(i.kind.core)}")
     ]
     parameters = [
         f"{p.name}={p.show(entry.params[p.name])}: {'; '.join(filter(None, (p.help, p.expects)))}"
@@ -203,7 +203,8 @@ def _digits(entry: Loss) -> list[str]:
     return [f"{told}; elsewhere {terms}"]
 
 
-def _each(core: tuple[str, ...]) -> str:
+def for_each(core: tuple[str, ...]) -> str:
+    """What of an element there is one number of: ``, for each pixel``."""
     return f", for each {' and '.join(map(_one, core))}" if core else ""
 
 

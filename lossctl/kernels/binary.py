@@ -69,21 +69,26 @@ def bce_with_logits(
     label_smoothing: Smoothing = 0.0,
 ) -> tuple[Array, Thunk]:
     """Binary cross-entropy from logits, right where they are large."""
-    t, not_t = _smoothed(target, label_smoothing)
-    size = np.abs(pred)
-    e = np.exp(-size)
+
+    def weights() -> tuple[Array, Array]:
+        t, not_t = _smoothed(target, label_smoothing)
+        return t * pos_weight, not_t
+
+    below = -np.abs(pred)
+    e = np.exp(below)
     # The usual max(x, 0) − xt + log1p(e) cancels for soft targets; here every term is positive.
     value = np.log1p(e)
     if label_smoothing == 0 and pos_weight == 1:
         missed = np.abs(target - (pred > 0))  # 1 − t or t, for a quarter of what it takes to choose
     else:
-        t = t * pos_weight
+        t, not_t = weights()
         value *= t + not_t
         missed = choose(pred > 0, not_t, t)
-    missed *= size
-    value += missed
+    missed *= below
+    value -= missed
 
     def gradient() -> Array:
+        t, not_t = weights()
         large = 1.0 / (1.0 + e)
         small = e * large  # σ(−|x|), where 1 − σ(|x|) would be 0 from |x| = 37 on
         positive = pred > 0

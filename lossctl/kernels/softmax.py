@@ -25,12 +25,13 @@ def softmax(z: Array) -> tuple[Array, Array, Array]:
     e = z - top
     np.exp(e, out=e)
     largest = np.floor(e)  # 1, and of the others 0
-    besides = e - largest
+    ties = largest.sum(axis=-1) - 1.0
+    besides = np.subtract(e, largest, out=largest)
     rest = besides.sum(axis=-1)
     rows = np.flatnonzero(rest < _CERTAIN)
     if rows.size:  # in C order, where the sum of a row does not depend on which others are in it
         rest[rows] = restored(*(np.ascontiguousarray(x[rows]) for x in (besides, top, z))).sum(axis=-1)
-    rest += largest.sum(axis=-1) - 1.0
+    rest += ties
     return top, e, rest
 
 

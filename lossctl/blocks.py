@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from lossctl.errors import number
 from lossctl.jobs import Job, Policy, classes_of
-from lossctl.kernels.kinds import Array, Core, as_elements, has_class_axis
+from lossctl.kernels.domain import REAL
+from lossctl.kernels.kinds import Array, Core, Kind, as_elements, has_class_axis
 from lossctl.kernels.numerics import Order
 from lossctl.kernels.spec import column_major
 from lossctl.kernels.suspicion import likely_cause
@@ -77,6 +78,7 @@ class Elements:
     rows: Grouping
     missing: int
     ignored: int
+    suspended: bool = False  # whether some are yet to be proved finite, by the loss: see ``Block.elements``
 
     def __len__(self) -> int:
         return len(self.arrays[0])
@@ -104,8 +106,13 @@ class Block:
                 raise RowError(role, self.start + bad.row // per_row, spot, bad.cause) from None
         return self._made[role, core]
 
-    def elements(self, job: Job) -> Elements:
-        """The elements that count: those of weight 0 or with a NaN (unless it is an error) do not."""
+    def elements(self, job: Job, *, suspend: bool = False) -> Elements:
+        """The elements that count: those of weight 0 or with a NaN (unless it is an error) do not.
+
+        Args:
+            job: whose inputs.
+            suspend: leave to whoever asks what finite losses prove, and call ``prove`` where they are not.
+        """
         arrays = [self.input(r, i.kind.core) for r, i in zip(job.roles, job.loss.inputs, strict=True)]
         weights, ignored = self._weights(job, arrays)
         keep = None if weights is None else weights != 0
@@ -120,7 +127,13 @@ class Block:
             arrays = [a[index] for a in arrays]
             weights = None if weights is None else weights[index]
         grouping = Grouping(self.start, self.count, job.per_row, index)
-        return Elements(self._proved(job, arrays, index), weights, grouping, skipped, ignored)
+        suspend = suspend and job.loss.exposes
+        return Elements(self._proved(job, arrays, index, suspend), weights, grouping, skipped, ignored, suspend)
+
+    def prove(self, job: Job, elements: Elements) -> None:
+        """Prove what was suspended."""
+        for i, array in enumerate(elements.arrays):
+            self._prove(job, i, array, elements.rows.index)
 
     def _weights(self, job: Job, arrays: Sequence[Array]) -> tuple[Array | None, int]:
         """One weight an element, of its sample and of its class; how many are 0 since their label is to be ignored."""
@@ -153,29 +166,34 @@ class Block:
             raise RowError("weight", self.start + row, spot if per_row > 1 else None, cause)
         return np.repeat(weights, job.per_row) if len(weights) < self.count * job.per_row else weights
 
-    def _proved(self, job: Job, arrays: list[Array], index: npt.NDArray[np.intp] | None) -> list[Array]:
+    def _proved(self, job: Job, arrays: list[Array], index: npt.NDArray[np.intp] | None, suspend: bool) -> list[Array]:
         """The inputs in the loss's own encoding, each element proved to be in its domain."""
         policy, proved = self.policy, []
         for i, (role, spec, given) in enumerate(zip(job.roles, job.loss.inputs, arrays, strict=True)):
             array = spec.kind.encode(given) if role in policy.labelled else given
             array = spec.kind.normalize(array) if policy.normalize else array
             proved.append(array)
-            key = (role, id(spec.kind))  # kinds are constants, and hashing one takes as long as checking it
-            if index is None and key in self._checked:
-                continue  # by another loss of this run
-            if fault := spec.kind.find_fault(array, job.dims, policy.tolerance):
-                row, spot = divmod(fault.element if index is None else int(index[fault.element]), job.per_row)
-                moved = policy.class_axis is not None and has_class_axis(spec.kind.core)
-                place = (None if job.loop or moved else fault.place) if spec.kind.core else spot if job.loop else None
-                raise RowError(role, self.start + row, place, fault.cause + likely_cause(job.loss, i, array, fault))
-            if index is None:
-                self._checked.add(key)
+            if not (suspend and type(spec.kind) is Kind and spec.kind.domain is REAL):
+                self._prove(job, i, array, index)
         if refused := job.loss.refusal(proved, policy.tolerance):
             name, element, cause = refused
             role = next(r for r, i in zip(job.roles, job.loss.inputs, strict=True) if i.name == name)
             row = (element if index is None else int(index[element])) // job.per_row
             raise RowError(role, self.start + row, None, cause)
         return proved
+
+    def _prove(self, job: Job, i: int, array: Array, index: npt.NDArray[np.intp] | None) -> None:
+        policy, role, kind = self.policy, job.roles[i], job.loss.inputs[i].kind
+        key = (role, id(kind))  # kinds are constants, and hashing one takes as long as checking it
+        if index is None and key in self._checked:
+            return  # by another loss of this run
+        if fault := kind.find_fault(array, job.dims, policy.tolerance):
+            row, spot = divmod(fault.element if index is None else int(index[fault.element]), job.per_row)
+            moved = policy.class_axis is not None and has_class_axis(kind.core)
+            place = (None if job.loop or moved else fault.place) if kind.core else spot if job.loop else None
+            raise RowError(role, self.start + row, place, fault.cause + likely_cause(job.loss, i, array, fault))
+        if index is None:
+            self._checked.add(key)
 
 
 def weights_of(target: Array, class_weight: Sequence[float]) -> Array:

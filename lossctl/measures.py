@@ -18,13 +18,14 @@ from lossctl.summary import Extreme, Spread, Summary, exact, exact_sum, summed
 class Evaluated:
     """The elements of a block that count: the loss of each, its part of the sum, its share of the denominator.
 
-    ``scale`` is None where each share is 1.
+    ``scale`` is None where each share is 1, ``total`` the sum of the values where it is known.
     """
 
     elements: Elements
     values: Array
     parts: Array
     scale: Array | None
+    total: float | None = None
 
     @property
     def index(self) -> npt.NDArray[np.intp]:
@@ -40,15 +41,18 @@ class Evaluated:
 
 def evaluated(block: Block, job: Job) -> Evaluated:
     """The loss of each element of a block."""
-    elements = block.elements(job)
+    elements = block.elements(job, suspend=True)
     if not len(elements):
         return Evaluated(elements, np.empty(0), np.empty(0), None)
     arrays, weights = elements.arrays, elements.weights
     values = job.loss.evaluate(*arrays)[0]
+    total = float(np.add.reduce(values)) if elements.suspended else None
+    if total is not None and not math.isfinite(total):
+        block.prove(job, elements)
     denominator = job.loss.denominator
     amounts = None if denominator is None else denominator(*arrays, **job.loss.params)
     scale = weights if amounts is None else amounts if weights is None else amounts * weights
-    return Evaluated(elements, values, values if weights is None else values * weights, scale)
+    return Evaluated(elements, values, values if weights is None else values * weights, scale, total)
 
 
 @dataclass(slots=True)
@@ -86,7 +90,8 @@ def kept(found: Evaluated, block: Block, samples: Rowwise | None) -> Summary:
     if not len(elements):
         return Summary(missing=elements.missing, special=special, ignored=elements.ignored)
     weight = exact(float(len(elements))) if found.scale is None else exact_sum(found.scale)
-    sums = summed(found.values, found.parts, weight, elements.weights)
+    total = found.total if found.parts is found.values else None
+    sums = summed(found.values, found.parts, weight, elements.weights, total=total)
     summary = replace(
         sums,
         samples=elements.rows.kept,

@@ -179,7 +179,9 @@ class Summary:
         return ratio(self.total, self.weight) if self.special == 0.0 else self.special
 
 
-def summed(values: Array, parts: Array, weight: int, weights: Array | None = None) -> Summary:
+def summed(
+    values: Array, parts: Array, weight: int, weights: Array | None = None, *, total: float | None = None
+) -> Summary:
     """The sums of some elements.
 
     Args:
@@ -187,11 +189,12 @@ def summed(values: Array, parts: Array, weight: int, weights: Array | None = Non
         parts: what each adds to the sum: the loss times its weight.
         weight: what they add to the denominator, exactly.
         weights: by which the losses were multiplied, for products beyond every double.
+        total: the sum of ``parts`` in double precision, if it is known.
 
     >>> summed(np.array([1.0, np.inf]), np.array([2.0, np.inf]), exact(3.0)).special
     inf
     """
-    total = float(np.add.reduce(parts))
+    total = float(np.add.reduce(parts)) if total is None else total
     if math.isfinite(total):
         return Summary(elements=len(values), total=exact(total), weight=weight)
     finite = np.isfinite(values)

@@ -11,8 +11,10 @@ import oracle
 import pytest
 from draws import AXES, CLASSES, DRAWS, admitted, hurtful, settings
 
+import lossctl
 from lossctl.errors import DataError
 from lossctl.kernels import kinds
+from lossctl.kernels.domain import REAL
 from lossctl.kernels.registry import get_loss, registered
 from lossctl.kernels.spec import Loss
 
@@ -125,6 +127,45 @@ def test_a_row_has_the_same_digits_in_a_large_block(loss: Loss) -> None:
     assert max(a.nbytes for a in arrays) > 2**18
     values = loss.value(*arrays)
     np.testing.assert_array_equal(loss.value(*(a[90:100] for a in arrays)), values[90:100])
+
+
+def concealed(loss: Loss) -> list[str]:
+    """What can be in an input that any finite number can be in, and the loss be finite."""
+    found = []
+    for i, spec in enumerate(loss.inputs):
+        if type(spec.kind) is kinds.Kind and spec.kind.domain is REAL:
+            for bad in (math.nan, math.inf, -math.inf):
+                arrays = [a.copy() for a in hurtful(loss, np.random.default_rng(3), 2000)]
+                arrays[i][:] = bad
+                if np.isfinite(loss.evaluate(*arrays)[0]).any():
+                    found.append(f"{spec.name} {bad}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("loss", "params"), [case for case in CASES if case[0].exposes], ids=lambda v: v.name if isinstance(v, Loss) else ""
+)
+def test_a_loss_that_exposes_is_finite_of_finite_inputs_alone(loss: Loss, params: dict[str, object]) -> None:
+    assert any(type(spec.kind) is kinds.Kind and spec.kind.domain is REAL for spec in loss.inputs)
+    assert concealed(loss.bind(**params)) == []
+
+
+def test_a_loss_that_conceals_is_seen() -> None:
+    """Of an infinite score on the right side nothing is lost."""
+    assert concealed(get_loss("hinge")) == ["pred inf", "pred -inf"]
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss.exposes], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_left_to_the_loss_to_prove_is_proved(loss: Loss, bad: float) -> None:
+    for role in ("pred", "target"):
+        data = {"pred": np.zeros(9), "target": np.ones(9), "weight": np.ones(9)}
+        data[role][5] = bad
+        told = rf"^{role}\[5\]: {bad!s} is not "
+        with pytest.raises(DataError, match=told):
+            lossctl.compute(loss, **data)
+        with pytest.raises(DataError, match=told):
+            lossctl.compute(loss, data["pred"], data["target"])
 
 
 @every_loss

@@ -32,6 +32,7 @@ def _weight(r: Array, tau: float) -> Array:
     ),
     pitfalls=("its minimum is the tau-quantile: with tau = 0.9 too low a prediction costs nine times as much",),
     relative="everywhere",
+    exposes=True,
 )
 def quantile(
     pred: Real,
@@ -76,6 +77,7 @@ def loglin_quantile(
     differs=("some double it, so that tau = 0.5 is r²: here it is r²/2",),
     pitfalls=("an expectile is no quantile: it is to the mean what a quantile is to the median",),
     relative="everywhere",
+    exposes=True,
 )
 def expectile(
     pred: Real,
@@ -130,6 +132,7 @@ Epsilon = Annotated[float, Param("errors up to this cost nothing, in target unit
     aliases=("svr",),
     differs=("scikit-learn LinearSVR takes epsilon = 0 by default, SVR and SGDRegressor 0.1 as here",),
     pitfalls=("epsilon is in the units of the target: scale the one with the other",),
+    exposes=True,
 )
 def epsilon_insensitive(pred: Real, target: Real, *, epsilon: Epsilon = 0.1) -> tuple[Array, Thunk]:
     """The absolute error beyond a tolerance: support vector regression.
@@ -147,6 +150,7 @@ def epsilon_insensitive(pred: Real, target: Real, *, epsilon: Epsilon = 0.1) -> 
     see="https://scikit-learn.org/stable/modules/sgd.html#mathematical-formulation",
     differs=("not halved, as in scikit-learn; some texts halve it",),
     pitfalls=("epsilon is in the units of the target: scale the one with the other",),
+    exposes=True,
 )
 def squared_epsilon_insensitive(pred: Real, target: Real, *, epsilon: Epsilon = 0.1) -> tuple[Array, Thunk]:
     """The squared error beyond a tolerance."""

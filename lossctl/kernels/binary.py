@@ -60,6 +60,7 @@ def bce(pred: Probability, target: Probability, *, label_smoothing: Smoothing = 
     differs=("keras on numpy clips σ(x): 15.9 at x = 40, t = 0, where 40 is right",),
     pitfalls=("pred is a logit: if all lie in [0, 1] they may be probabilities",),
     relative="the value everywhere, the gradient with targets 0 and 1",
+    exposes=True,
 )
 def bce_with_logits(
     pred: Real,

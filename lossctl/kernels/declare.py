@@ -32,6 +32,7 @@ def loss(
     denominator: Callable[..., Array] | None = None,
     coupled: bool = False,
     refuse: Callable[..., Refusals] | None = None,
+    exposes: bool = False,
 ) -> Callable[[Callable[..., Any]], Loss]:
     """Declare the kernel below as a loss.
 
@@ -52,6 +53,8 @@ def loss(
         coupled: samples of a batch depend on each other, so that it cannot be computed in blocks.
         refuse: what is wrong with inputs that are each in their domain (a length beyond another's
             axis): of the inputs, parameters and ``tolerance``, for each cause whose, which elements, why.
+        exposes: a NaN or an infinity in any input makes the loss NaN or infinite, so that finite losses
+            prove finite inputs: a third of the time of a loss as cheap as mse.
 
     >>> import numpy as np
     >>> from lossctl import Real, loss
@@ -81,6 +84,7 @@ def loss(
             denominator=denominator,
             coupled=coupled,
             refuse=refuse,
+            exposes=exposes,
         )
 
     return declare

@@ -25,6 +25,7 @@ def _squares(pred: Array, target: Array) -> tuple[Array, Thunk]:
     differs=("optax l2_loss is r²/2", "torch mse_loss broadcasts (3,) against (3, 1), and only warns"),
     pitfalls=("one outlier can carry most of it: a residual ten times as large weighs a hundred times as much",),
     relative="everywhere",
+    exposes=True,
 )
 def mse(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """The squared error, not halved."""
@@ -39,6 +40,7 @@ def mse(pred: Real, target: Real) -> tuple[Array, Thunk]:
     pitfalls=("the rmse of a whole is not the mean of the rmse of its parts",),
     relative="everywhere",
     finish=Finish(math.sqrt, lambda mean: 0.5 / math.sqrt(mean) if mean else 0.0, per_sample="r²"),
+    exposes=True,
 )
 def rmse(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """The square root of the mean squared error, in the units of the target.
@@ -54,6 +56,7 @@ def rmse(pred: Real, target: Real) -> tuple[Array, Thunk]:
     aliases=("l1", "absolute_error", "mean_absolute_error"),
     pitfalls=("its gradient never shrinks near the target; at r = 0 it is taken to be 0",),
     relative="everywhere",
+    exposes=True,
 )
 def mae(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """The absolute error, minimised by the median."""
@@ -68,6 +71,7 @@ def mae(pred: Real, target: Real) -> tuple[Array, Thunk]:
     differs=("optax calls it l2_loss, scikit-learn HalfSquaredError; l2 is here another name of mse, r²",),
     pitfalls=("half of mse: so is its gradient, r",),
     relative="everywhere",
+    exposes=True,
 )
 def half_squared_error(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """Half the squared error, whose gradient is the residual itself."""
@@ -82,6 +86,7 @@ def half_squared_error(pred: Real, target: Real) -> tuple[Array, Thunk]:
     differs=("keras and optax write r + softplus(−2r) − log 2, which at r = 1e-8 is noise: 5e-17 is right",),
     pitfalls=("it bends at |r| = 1 in the units of the target, and has no parameter: scale both if that is wrong",),
     relative="everywhere",
+    exposes=True,
 )
 def log_cosh(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """About r²/2 near zero, |r| − log 2 far away."""

@@ -29,6 +29,7 @@ _FLAT = 4000.0
     ),
     pitfalls=("delta is in the units of the target: scale the one with the other",),
     relative="everywhere",
+    exposes=True,
 )
 def huber(
     pred: Real,
@@ -52,6 +53,7 @@ def huber(
     differs=("image restoration writes √(r² + eps²): this divided by delta, plus delta",),
     pitfalls=("written as in the formula it is 0 for tiny r and overflows for huge r: not here",),
     relative="everywhere",
+    exposes=True,
 )
 def pseudo_huber(
     pred: Real,
@@ -75,6 +77,7 @@ def pseudo_huber(
     differs=("torch takes beta = 0 as mae; here beta is above 0", "huber with delta = beta is this times beta"),
     pitfalls=("beta is in the units of the target: scale the one with the other",),
     relative="everywhere",
+    exposes=True,
 )
 def smooth_l1(
     pred: Real,
@@ -97,6 +100,7 @@ def smooth_l1(
     differs=("LightGBM calls c fair_c",),
     pitfalls=("c is in the units of the target: scale the one with the other",),
     relative="everywhere",
+    exposes=True,
 )
 def fair(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
     """About r²/2 near zero, c·|r| less a logarithm far away."""

@@ -68,6 +68,7 @@ class Loss:
     denominator: Callable[..., Array] | None = None
     coupled: bool = False
     refuse: Callable[..., Refusals] | None = None
+    exposes: bool = False
     source: str = ""
 
     @property

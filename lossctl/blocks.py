@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from lossctl.errors import number
 from lossctl.jobs import Job, Policy, classes_of
-from lossctl.kernels.domain import REAL
-from lossctl.kernels.kinds import Array, Core, Kind, as_elements, has_class_axis
+from lossctl.kernels.kinds import Array, Core, as_elements, has_class_axis
 from lossctl.kernels.numerics import Order
 from lossctl.kernels.spec import column_major
 from lossctl.kernels.suspicion import likely_cause
@@ -173,7 +172,7 @@ class Block:
             array = spec.kind.encode(given) if role in policy.labelled else given
             array = spec.kind.normalize(array) if policy.normalize else array
             proved.append(array)
-            if not (suspend and type(spec.kind) is Kind and spec.kind.domain is REAL):
+            if not (suspend and spec.kind.only_finite):
                 self._prove(job, i, array, index)
         if refused := job.loss.refusal(proved, policy.tolerance):
             name, element, cause = refused

@@ -50,6 +50,11 @@ class Kind:
     labels: int = 0  # how many --labels it can be written with: none, 2, or -1 for any number
     hint: str = field(default="", repr=False)
 
+    @property
+    def only_finite(self) -> bool:
+        """Whether NaN and infinities are all that is no member."""
+        return type(self) is Kind and self.domain is REAL
+
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
         """The first element of ``x`` (n, *core) outside the domain, or None."""
         if not x.size or (self.domain is REAL and _all_finite(x)):
@@ -200,6 +205,8 @@ class LabelKind(Kind):
 
 class LogitsKind(Kind):
     """A row of scores, of which some but not all may be -inf (a class ruled out)."""
+
+    only_finite = True
 
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
         if _all_finite(x):  # in one pass instead of three

@@ -91,6 +91,7 @@ def nll(pred: LogProbabilities, target: Label) -> tuple[Array, Thunk]:
         "for class indices as targets use sparse_softmax_cross_entropy",
     ),
     relative="the value everywhere, the gradient with one-hot targets",
+    exposes=True,
 )
 def softmax_cross_entropy(
     pred: Logits, target: Probabilities, *, label_smoothing: Smoothing = 0.0
@@ -107,6 +108,7 @@ def softmax_cross_entropy(
     differs=("the usual form is exactly 0 for a row certain to 1e-16: not here",),
     pitfalls=("pred is logits: softmax before it is the most common mistake",),
     relative="value and gradient everywhere without label_smoothing, the value with it",
+    exposes=True,
 )
 def sparse_softmax_cross_entropy(
     pred: Logits, target: Label, *, label_smoothing: Smoothing = 0.0

@@ -25,7 +25,7 @@ from lossctl.tasks import Fold, KeysDifferError, Task
 
 # Numbers in a block. Temporaries (1 MiB each) and their L2 cache are not all that counts: threads of one Python
 # wait for each other between NumPy calls, and long calls wait less. Milliseconds of mse on 8M pairs (one thread, two):
-# 32k 20, 35; 64k 16, 21; 128k 14, 15; 256k 14, 11, where bce_with_logits takes 62 and 52 instead of 52 and 43.
+# 32k 26, 40; 64k 31, 31; 128k 24, 26; 256k 22, 22; of bce_with_logits 71, 91; 83, 59; 57, 44; 58, 48.
 BLOCK = 131_072
 # Blocks in a task: long enough that handing it out (50 µs) is nothing, short enough that the last
 # one does not leave the other threads idle on a few million rows.

@@ -1,8 +1,8 @@
 """Children of this process: as many Pythons as cores, of which none waits for another's.
 
 Threads of one Python wait for each other between NumPy calls, and a core that waits falls asleep. How many times as
-fast two threads are as one on 32M numbers, and two processes (tests/bench/inside.py threads): mse 1.00, 1.26; huber
-1.03, 1.20; bce_with_logits 1.18, 1.33; categorical_cross_entropy 1.46, 1.68; kl_divergence 1.28, 1.54.
+fast two threads are as one on 32M numbers, and two processes (tests/bench/inside.py threads): mse 0.98, 1.10; huber
+1.09, 1.26; bce_with_logits 1.50, 1.55; categorical_cross_entropy 1.34, 1.56; kl_divergence 1.45, 1.79.
 
 A child is a copy of the process as it was: it has the tasks and the open files without being sent them, and it sends
 back what it makes of them. That is for small results, and for a process that is lossctl's own.

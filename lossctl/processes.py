@@ -81,7 +81,8 @@ class Processes:
         given, ahead = 0, 2 * len(self._children)  # the next task of each waits for it
         for number in range(tasks):
             while given < min(number + ahead, tasks):
-                os.write(self._tickets, given.to_bytes(_NUMBER))
+                with suppress(BrokenPipeError):  # no child is left: the next result tells
+                    os.write(self._tickets, given.to_bytes(_NUMBER))
                 given += 1
             if given == tasks:
                 self._close_tickets()
@@ -91,20 +92,27 @@ class Processes:
         taken, self._tickets = os.pipe()
         # Children never hear Ctrl-C: the parent does, and is the one to say so.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        for _ in range(min(self._threads.count, len(tasks))):
-            results, told = os.pipe()
-            try:
-                child = os.fork()
-            except OSError:  # no more processes for this user: those that there are do it, or threads
-                os.close(results)
-                os.close(told)
-                break
+        try:
+            for _ in range(min(self._threads.count, len(tasks))):
+                self._bear(tasks, taken)
+        except OSError:  # no more processes or files for this user: those that there are do it, or threads
+            pass
+        finally:
+            os.close(taken)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def _bear(self, tasks: Sequence[Callable[[], object]], taken: int) -> None:
+        results, told = os.pipe()
+        try:
+            child = os.fork()
             if not child:
                 _serve(tasks, taken, told, [self._tickets, results, *self._children])
-            os.close(told)
             self._children[results] = child
-        os.close(taken)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        except OSError:
+            os.close(results)
+            raise
+        finally:
+            os.close(told)
 
     def _result(self, number: int) -> Any:
         poll = select.poll()
@@ -112,9 +120,10 @@ class Processes:
             poll.register(results, select.POLLIN)
         while number not in self._done:
             for results, _ in poll.poll():
-                length = _read(results, _NUMBER)
-                if length:
-                    at, value, error = pickle.loads(_read(results, int.from_bytes(length)))  # noqa: S301 - a child's
+                length = int.from_bytes(_read(results, _NUMBER))
+                told = _read(results, length)
+                if length and len(told) == length:
+                    at, value, error = pickle.loads(told)  # noqa: S301 - a child's
                     self._done[at] = (value, error)
                 else:
                     poll.unregister(results)

@@ -154,13 +154,26 @@ def test_a_child_that_dies_is_told_of() -> None:
     assert told == "a process of this run has ended by signal 9; --threads 1 does without"
 
 
-def test_where_no_process_can_be_had_it_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused() -> int:
-        raise BlockingIOError("Resource temporarily unavailable")
+@pytest.mark.parametrize(("call", "allowed"), [("fork", 0), ("fork", 1), ("pipe", 1), ("pipe", 2)])
+def test_where_no_more_processes_can_be_had_the_others_do_it(
+    call: str, allowed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No process, no descriptor: one child of two is born, or none, and nothing is left open."""
+    left, real = [None] * allowed, getattr(os, call)
 
-    monkeypatch.setattr(os, "fork", refused)
+    def refusing() -> object:
+        if not left:
+            raise OSError("no more for this user")
+        left.pop()
+        return real()
+
+    monkeypatch.setattr(os, call, refusing)
+    before = os.listdir("/proc/self/fd")
     with Processes(2) as executor:
-        assert list(executor.ordered([os.getpid] * 3)) == [os.getpid()] * 3
+        pids = list(executor.ordered([os.getpid] * 3))
+    assert len(set(pids)) == 1
+    assert (pids[0] == os.getpid()) == ((call, allowed) in (("fork", 0), ("pipe", 1)))
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_who_has_seen_enough_leaves_no_child() -> None:

@@ -185,10 +185,11 @@ def check_on(
     if "grad" in opened.places and opened.tail("grad") != opened.tail("pred"):
         shapes = [f"(n, {', '.join(map(str, tail))})" if (tail := opened.tail(r)) else "(n,)" for r in ("grad", "pred")]
         raise DataError(f"grad has shape {shapes[0]}, pred {shapes[1]}: one derivative for each prediction")
+    small = [loss] if gradient is None and not whole else []  # a function is somebody's code
     factor = 1.0
     if reduction == "mean":
         job = make_job(loss, roles, opened, policy)
-        with workers.on(opened, [loss]) as executor:
+        with workers.on(opened, small) as executor:
             summary = run(opened, [job], replace(policy, detail=False), executor)[0]
         slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
         factor = summary.weight / 2**1074 / slope if slope else 1.0
@@ -197,7 +198,6 @@ def check_on(
 
     def tallies(opened: Dataset, loss: Loss) -> list[Tally]:
         job = make_job(loss, roles, opened, policy)
-        small = [loss] if gradient is None and not whole else []  # a function is somebody's code
         with workers.on(opened, small) as executor:
             blocks = [block[0] for block in stream(opened, [job], policy, checker, executor)]
         return [reduce(add, parts) for parts in zip(*blocks, strict=True)]

@@ -61,9 +61,10 @@ class Processes:
         self._children: dict[int, int] = {}  # the process of each pipe that results come from
         self._tickets = -1  # where children take the numbers of tasks from
         self._done: dict[int, Any] = {}  # what came before its turn
+        self._sigchld: Any = None  # what was done at the end of a child before
 
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
-        """The result of each task, in their order."""
+        """The result of each task, in their order: once."""
         held: list[Callable[[], T]] = []
         fault: LossctlError | None = None
         try:
@@ -89,7 +90,12 @@ class Processes:
             yield self._result(number)
 
     def _fork(self, tasks: Sequence[Callable[[], object]]) -> None:
-        taken, self._tickets = os.pipe()
+        try:
+            taken, self._tickets = os.pipe()
+        except OSError:  # as below
+            return
+        # Whoever started this process may have it ignore the end of children: nobody could ask how they ended.
+        self._sigchld = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # Children never hear Ctrl-C: the parent does, and is the one to say so.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -154,10 +160,11 @@ class Processes:
         self._close_tickets()
         for results, child in self._children.items():
             os.close(results)
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)  # it holds nothing, and nobody wants what it has not told
+            os.kill(child, signal.SIGKILL)  # it holds nothing, and nobody wants what it has not told
             os.waitpid(child, 0)
         self._children.clear()
+        if self._sigchld is not None:
+            signal.signal(signal.SIGCHLD, self._sigchld)
 
 
 def _serve(tasks: Sequence[Callable[[], object]], taken: int, told: int, others: Iterable[int]) -> NoReturn:

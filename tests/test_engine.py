@@ -18,8 +18,14 @@ from hypothesis import strategies as st
 
 import lossctl
 from lossctl import engine
+from lossctl.api import from_arrays
+from lossctl.blocks import Block
+from lossctl.engine import stream
 from lossctl.errors import DataError, UsageError
+from lossctl.executor import Threads
+from lossctl.jobs import Job, Policy, make_job
 from lossctl.kernels.registry import get_loss
+from lossctl.measures import evaluated
 from lossctl.summary import Spread, Summary, exact, exact_sum, ratio, rounded
 
 finite = st.floats(-1e300, 1e300)
@@ -381,3 +387,40 @@ def test_several_losses_read_the_data_once(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_loss_is_bound_to_its_parameters() -> None:
     bound = get_loss("huber:delta=2").bind(delta=0.5)
     assert (bound.spec, bound.params) == ("huber:delta=0.5", {"delta": 0.5})
+
+
+@pytest.mark.parametrize("classes", [3, 10, 50, 200, 2000])
+@pytest.mark.parametrize("how", ["weights", "nan", "bytes", "columns", "lone"])
+def test_a_normalised_row_has_the_same_digits_whatever_is_beside_it(
+    how: str, classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are divided by sums, which round in another order where they lie otherwise in memory."""
+    rng = np.random.default_rng(classes)
+    pred, target = rng.random((2, 40, classes))
+    loss = get_loss("categorical_cross_entropy")
+
+    def values(policy: Policy, **arrays: np.ndarray) -> np.ndarray:
+        data = from_arrays(arrays)
+        job = make_job(loss, loss.roles, data, policy)
+        return np.concatenate([found for (found,) in stream(data, [job], policy, _values, Threads(1))])
+
+    policy = Policy(normalize=True)
+    truth = values(policy, pred=pred, target=target)
+    kept = np.arange(40) % 7 != 3
+    if how == "weights":
+        np.testing.assert_array_equal(values(policy, pred=pred, target=target, weight=kept * 1.0), truth[kept])
+    elif how == "nan":
+        holes = np.where(kept[:, None], pred, np.nan)
+        np.testing.assert_array_equal(values(replace(policy, nan="skip"), pred=holes, target=target), truth[kept])
+    elif how == "bytes":
+        swapped = np.asfortranarray(pred).astype(">f8")
+        np.testing.assert_array_equal(values(policy, pred=swapped, target=target), truth)
+    elif how == "columns":
+        np.testing.assert_array_equal(values(policy, pred=np.asfortranarray(pred), target=target), truth)
+    else:
+        monkeypatch.setattr(engine, "BLOCK", 13 * classes)  # 13, 13, 13 rows, and one
+        np.testing.assert_array_equal(values(policy, pred=pred, target=target), truth)
+
+
+def _values(block: Block, job: Job) -> np.ndarray:
+    return evaluated(block, job).values.copy()

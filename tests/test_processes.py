@@ -154,7 +154,7 @@ def test_a_child_that_dies_is_told_of() -> None:
     assert told == "a process of this run has ended by signal 9; --threads 1 does without"
 
 
-@pytest.mark.parametrize(("call", "allowed"), [("fork", 0), ("fork", 1), ("pipe", 1), ("pipe", 2)])
+@pytest.mark.parametrize(("call", "allowed"), [("fork", 0), ("fork", 1), ("pipe", 0), ("pipe", 1), ("pipe", 2)])
 def test_where_no_more_processes_can_be_had_the_others_do_it(
     call: str, allowed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,8 +172,18 @@ def test_where_no_more_processes_can_be_had_the_others_do_it(
     with Processes(2) as executor:
         pids = list(executor.ordered([os.getpid] * 3))
     assert len(set(pids)) == 1
-    assert (pids[0] == os.getpid()) == ((call, allowed) in (("fork", 0), ("pipe", 1)))
+    assert (pids[0] == os.getpid()) == ((call, allowed) in (("fork", 0), ("pipe", 0), ("pipe", 1)))
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_who_started_the_process_may_have_children_ignored() -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with Processes(2) as executor:
+            assert os.getpid() not in list(executor.ordered([os.getpid] * 3))
+        assert signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def test_who_has_seen_enough_leaves_no_child() -> None:
@@ -181,7 +191,7 @@ def test_who_has_seen_enough_leaves_no_child() -> None:
         first = next(iter(executor.ordered(partial(later, i) for i in range(100))))
         born = children(os.getpid())
         assert first[1] in born
-    assert not any(map(alive, {first[1], *executor._children.values()}))
+    assert not any(map(alive, born))
 
 
 @pytest.mark.parametrize("options", [["-q"], ["-f", "json"], ["--strict"]], ids=" ".join)

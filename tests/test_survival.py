@@ -42,10 +42,11 @@ def test_cox_of_a_falling_and_of_a_rising_row() -> None:
         np.testing.assert_allclose(loss.gradient(x, time, event), gradient, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("sigma", [1.0, 0.3, 2.0])
 @pytest.mark.parametrize("distribution", ["normal", "logistic", "extreme"])
-def test_aft_of_times_without_a_bound(distribution: str) -> None:
+def test_aft_of_times_without_a_bound(distribution: str, sigma: float) -> None:
     """Nothing is known: nothing is lost, and nothing pulls; with one bound it is that of a tail."""
-    loss: Any = get_loss(f"aft:distribution={distribution}")
+    loss: Any = get_loss(f"aft:distribution={distribution}:sigma={sigma}")
     assert loss.value([0.5], [0.0], [math.inf])[0] == 0
     assert loss.gradient([0.5], [0.0], [math.inf])[0] == 0
     below, above = loss.value([0.5, 0.5], [0.0, 2.0], [2.0, math.inf])

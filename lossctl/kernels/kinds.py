@@ -51,8 +51,8 @@ class Kind:
     hint: str = field(default="", repr=False)
 
     @property
-    def only_finite(self) -> bool:
-        """Whether NaN and infinities are all that is no member."""
+    def exposable(self) -> bool:
+        """Whether what is no member has a NaN or an infinity in it, which a loss can pass on."""
         return type(self) is Kind and self.domain is REAL
 
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
@@ -206,7 +206,9 @@ class LabelKind(Kind):
 class LogitsKind(Kind):
     """A row of scores, of which some but not all may be -inf (a class ruled out)."""
 
-    only_finite = True
+    @property
+    def exposable(self) -> bool:
+        return True
 
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
         if _all_finite(x):  # in one pass instead of three
@@ -244,6 +246,7 @@ class ProbabilitiesKind(Kind):
         return np.asarray(x.sum(axis=-1))
 
     def normalize(self, x: Array) -> Array:
+        x = np.ascontiguousarray(x)  # where the sum of a row does not depend on which others are in it
         sums = x.sum(axis=-1, keepdims=True)
         # A row that cannot be scaled stays as it is, and fails the check that follows.
         return np.asarray(x / np.where((sums > 0) & np.isfinite(sums), sums, 1.0))
@@ -263,6 +266,7 @@ class LogProbabilitiesKind(ProbabilitiesKind):
         return np.asarray(np.exp(x).sum(axis=-1))
 
     def normalize(self, x: Array) -> Array:
+        x = np.ascontiguousarray(x)  # as above
         top = x.max(axis=-1, keepdims=True)
         top = np.where(np.isfinite(top), top, 0.0)
         return np.asarray(x - top - np.log(np.exp(x - top).sum(axis=-1, keepdims=True)))

@@ -49,16 +49,16 @@ def xlogy(x: Array, y: Array) -> Array:
     ...     xlogy(np.array([0.0, 1.0]), np.array([0.0, 1.0])).tolist()
     [0.0, 0.0]
     """
-    return _zero_where(x, np.log(y))
+    return _times(x, np.log(y))
 
 
 def xlog1py(x: Array, y: Array) -> Array:
     """``x·log1p y``, and 0 where x is 0, whatever y is."""
-    return _zero_where(x, np.log1p(y))
+    return _times(x, np.log1p(y))
 
 
-def _zero_where(x: Array, product: Array) -> Array:
-    """``product`` times ``x``, in its place, and 0 where ``x`` is though the other be infinite."""
+def _times(x: Array, product: Array) -> Array:
+    """``x`` times what ``product`` is, made in its place; 0 where ``x`` is, though the other be infinite."""
     product *= x
     # Only an infinite factor makes it anything but 0 there, and then no sum of it is finite. To choose
     # element by element costs more than the logarithm where the zeros are scattered (hard targets).

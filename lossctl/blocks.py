@@ -172,8 +172,14 @@ class Block:
             array = spec.kind.encode(given) if role in policy.labelled else given
             array = spec.kind.normalize(array) if policy.normalize else array
             proved.append(array)
-            if not (suspend and spec.kind.exposable):
+            if suspend and spec.kind.exposable:
+                continue
+            try:
                 self._prove(job, i, array, index)
+            except RowError:
+                for j in range(i):  # what was suspended is told first, as without
+                    self._prove(job, j, proved[j], index)
+                raise
         if refused := job.loss.refusal(proved, policy.tolerance):
             name, element, cause = refused
             role = next(r for r, i in zip(job.roles, job.loss.inputs, strict=True) if i.name == name)

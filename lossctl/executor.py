@@ -127,8 +127,14 @@ class Threads:
 
             self._pool = ThreadPoolExecutor(self.count)
             if not self._first.asked:
-                self._first.pooled = self._pool.submit(self._first.fn)
-        future: Future[T] = self._pool.submit(fn)
+                self._first.pooled = self._pooled(self._first.fn)
+        return self._pooled(fn) or _First(fn)
+
+    def _pooled(self, fn: Callable[[], T]) -> Future[T] | None:
+        try:
+            future: Future[T] = self._pool.submit(fn)
+        except RuntimeError:  # no more threads for this user: it is run where it is asked for
+            return None
         return future
 
     def __enter__(self) -> Self:

@@ -105,6 +105,15 @@ def test_another_grid_gives_other_digits(
     assert answer(folder, "pairs", "npy", [], capsys) != truth
 
 
+def test_where_no_thread_can_be_had_it_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with Threads(2) as executor:
+        assert list(executor.ordered([threading.get_ident] * 3)) == [threading.get_ident()] * 3
+
+
 def test_threads_start_with_the_second_task() -> None:
     """A pool and its import cost more than a small run."""
     with Threads(2) as executor:

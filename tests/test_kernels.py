@@ -128,6 +128,41 @@ def test_a_row_has_the_same_digits_in_a_large_block(loss: Loss) -> None:
     np.testing.assert_array_equal(loss.value(*(a[90:100] for a in arrays)), values[90:100])
 
 
+RESIDUALS = [case for case in UNCOUPLED if [i.kind.name for i in case[0].inputs] == ["Real", "Real"]]
+
+
+@pytest.mark.parametrize(("loss", "params"), RESIDUALS, ids=lambda v: v.name if isinstance(v, Loss) else "")
+def test_a_residual_beyond_every_double_costs_what_it_must(loss: Loss, params: dict[str, object]) -> None:
+    """And pulls as it must: neither is ∞ − ∞ or ∞·0."""
+    far = np.array([1.7e308, -1.7e308, 1.7e308])
+    value, slope = loss.bind(**params).evaluate(far, np.array([-1e308, 1e308, 1.6e308]))
+    assert slope is not None
+    assert not np.isnan(value).any()
+    assert not np.isnan(slope()).any()
+
+
+def test_a_residual_over_a_tiny_scale_costs_what_it_must() -> None:
+    far, at = np.array([1e300, -1e300, 1.7e308]), np.array([0.0, 0.0, -1e308])
+    value, slope = get_loss("fair:c=1e-10").evaluate(far, at)
+    assert value.tolist() == [1e290, 1e290, math.inf]
+    assert slope is not None
+    assert slope().tolist() == [1e-10, -1e-10, 1e-10]
+    value, slope = get_loss("pseudo_huber:delta=2").evaluate(far, at)
+    assert value.tolist() == [2e300, 2e300, math.inf]
+    assert slope is not None
+    assert slope().tolist() == [2.0, -2.0, 2.0]
+    value, slope = get_loss("barron").evaluate(far, at)
+    assert value.tolist() == [1e300, 1e300, math.inf]
+    assert slope is not None
+    assert slope().tolist() == [1.0, -1.0, 1.0]
+
+
+@pytest.mark.parametrize(("pred", "target"), [(1.7e308, 1.6e308), (-1.7e308, 1e308)])
+def test_smape_of_what_sums_beyond_every_double(pred: float, target: float) -> None:
+    small = get_loss("smape").value([pred / 1e300], [target / 1e300])[0]
+    assert get_loss("smape").value([pred], [target])[0] == pytest.approx(small, rel=1e-14)
+
+
 def concealed(loss: Loss) -> list[str]:
     """What can be in an input that any finite number can be in, and the loss be finite."""
     found = []
@@ -170,6 +205,14 @@ def test_what_is_left_to_the_loss_to_prove_is_proved(loss: Loss, bad: float) -> 
         for weight in (None, np.ones(9)):
             with pytest.raises(DataError, match=rf"^{role}\[5"):
                 lossctl.compute(loss, **data, weight=weight)
+
+
+def test_what_is_left_to_the_loss_is_told_as_early_as_without() -> None:
+    pred, target = np.zeros(9), np.ones(9)
+    pred[7], target[3] = math.nan, math.nan
+    for loss in ("bce_with_logits", "bce_with_logits:pos_weight=2", "mse", "bce"):
+        with pytest.raises(DataError, match=r"^pred\[7\]: nan"):
+            lossctl.compute(loss, pred, target)
 
 
 @every_loss
@@ -238,7 +281,7 @@ OUTSIDE = {
     **dict.fromkeys(("Vector", "Direction", "Scores", "ClassScores", "PixelScores", "Members"), (np.nan, -np.inf)),
     "Amounts": (-1e-300, np.nan, np.inf),
     **dict.fromkeys(("ClassFlags", "HardMask"), (0.5, -1.0, np.nan)),
-    **dict.fromkeys(("ClassChances", "Mask"), (-1e-300, 1 + 2.3e-16, np.nan)),
+    **dict.fromkeys(("ClassChances", "Chances", "Mask"), (-1e-300, 1 + 2.3e-16, np.nan)),
     "PixelProbabilities": (-0.1, 1.1, np.nan),
     "PixelLabels": (-1.0, CLASSES, 0.5, np.nan),
     "Frames": (1e-9, np.nan, np.inf),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import gzip
 import io
@@ -467,3 +468,19 @@ def test_columns_that_are_not_wanted_are_not_read(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "preadv", counted)
     same(rows(source), array[:, [6, 2]])
     assert len(taken) == 2
+
+
+def test_a_read_that_fails_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a bad disk."""
+    path, other = str(tmp_path / "x.npy"), str(tmp_path / "y.npy")
+    np.save(path, np.zeros(5))
+    np.save(other, np.zeros(5))
+
+    def bad(*_args: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "preadv", bad)
+    assert main(["compute", "mse", path, other]) == 2
+    assert capsys.readouterr() == ("", f"lossctl: {path}: input/output error\n")

@@ -10,7 +10,7 @@ from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import NON_NEGATIVE, OPEN_UNIT, REAL
 from lossctl.kernels.exact import difference, product
 from lossctl.kernels.kinds import Array, NonNegative, Real
-from lossctl.kernels.numerics import EXP_SERIES_BELOW, choose, expm1_minus_over_square
+from lossctl.kernels.numerics import EXP_SERIES_BELOW, choose, expm1_minus_over_square, not_finite
 
 # Up to z = 8 its rounding takes at most 8 half ulps from e^z, and below 0 what it takes is nothing beside z.
 # e^z is infinite beyond 709.
@@ -116,6 +116,7 @@ def linex(
     value = far - z
     near = np.flatnonzero(np.abs(z) < EXP_SERIES_BELOW)
     value[near] = z[near] ** 2 * expm1_minus_over_square(z[near])
+    value[not_finite(value)] = np.inf  # and not ∞ − ∞
     return value, lambda: -a * far
 
 

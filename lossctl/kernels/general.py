@@ -10,6 +10,7 @@ import numpy as np
 from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import Interval
 from lossctl.kernels.kinds import Array, Real
+from lossctl.kernels.numerics import not_finite
 from lossctl.kernels.robust import Scale, gaussian_slope
 
 # Squares below or beyond it may have lost digits, or overflown.
@@ -42,9 +43,17 @@ def barron(pred: Real, target: Real, *, alpha: Shape = 1.0, c: Scale = 1.0) -> t
         return 0.5 * u * u, lambda: (pred - target) / c / c
     if alpha == 1.0:  # thrice as fast as the powers below
         h = _root(u, u * u, 1.0)
-        return u * (u / (1.0 + h)), lambda: np.sign(pred - target) * (u / h / c)
+        share, beyond = u / (1.0 + h), not_finite(u)
+        share[beyond] = 1.0
+
+        def slope() -> Array:
+            share = u / h
+            share[beyond] = 1.0
+            return np.sign(pred - target) * (share / c)
+
+        return u * share, slope
     b = 2.0 - alpha
-    v = u / math.sqrt(b)
+    v = u / math.sqrt(b) if b < math.inf else np.zeros_like(u)
     v *= v
     size = _size(u, v, b)
     ratio = alpha / b if b < math.inf else -1.0
@@ -66,7 +75,9 @@ def barron(pred: Real, target: Real, *, alpha: Shape = 1.0, c: Scale = 1.0) -> t
         s = _root(u, v, b)
         # s^(alpha − 2), of whichever power is exact and does not overflow
         power = s**alpha / s if alpha <= 1.0 else s ** (alpha - 1.0)
-        return np.sign(pred - target) * ((u / s) / c * power)
+        share, beyond = u / s, not_finite(s)
+        share[beyond], power[beyond] = math.sqrt(b), s[beyond] ** (alpha - 1.0)
+        return np.sign(pred - target) * (share / c * power)
 
     return value, gradient
 

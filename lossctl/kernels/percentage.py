@@ -8,7 +8,7 @@ import numpy as np
 
 from lossctl.kernels.declare import Finish, Thunk, loss
 from lossctl.kernels.kinds import AboveMinusOne, Array, NonZero, Real
-from lossctl.kernels.numerics import choose
+from lossctl.kernels.numerics import choose, not_finite
 
 
 def _squared_log_ratio(pred: Array, target: Array) -> tuple[Array, Thunk]:
@@ -95,13 +95,17 @@ def smape(pred: Real, target: Real) -> tuple[Array, Thunk]:
     r = pred - target
     size = np.abs(pred) + np.abs(target)
     some = choose(size == 0, 1.0, size)
+    share = np.abs(r) / some
+    if (beyond := not_finite(size)).size:  # the sum of two halves is not
+        p, t = 0.5 * pred[beyond], 0.5 * target[beyond]
+        share[beyond] = np.abs(p - t) / (np.abs(p) + np.abs(t))
 
     def gradient() -> Array:
         # Where the signs agree |r| and the size share the prediction: 4|t|/size², towards the target.
         toward = choose(np.sign(pred) * np.sign(target) < 0, 0.0, np.sign(r))
         return 4.0 * toward * (np.abs(target) / some / some)
 
-    return 2.0 * (np.abs(r) / some), gradient
+    return 2.0 * share, gradient
 
 
 def _size_of_target(_pred: Array, target: Array) -> Array:

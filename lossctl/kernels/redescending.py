@@ -12,7 +12,7 @@ from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import POSITIVE
 from lossctl.kernels.exact import difference, product, quotient
 from lossctl.kernels.kinds import Array, Real
-from lossctl.kernels.numerics import EXP_SERIES_BELOW, choose, expm1_minus_over_square
+from lossctl.kernels.numerics import EXP_SERIES_BELOW, choose, expm1_minus_over_square, not_finite
 
 _SCALED = "residuals are taken as they are: divide them by a scale, the MAD say, for the usual efficiency"
 
@@ -102,7 +102,7 @@ def andrew_wave(
         # Near the top sin(u) is π − u: of u with what rounding took from it, and of all of π.
         exact, lost = difference(pred, target)
         high, low = quotient(np.abs(exact), np.copysign(1.0, exact) * lost, a)
-        rest = np.maximum((math.pi - high) + (_PI_LOW - low), 0.0)
+        rest = np.fmax((math.pi - high) + (_PI_LOW - low), 0.0)  # also where r/a overflows
         slope = np.sin(choose(high < 1.0, high, np.minimum(rest, math.pi)))
         return np.asarray(slope * np.copysign(a, r))
 
@@ -176,7 +176,9 @@ def ramsay(
         high, rest = product(np.abs(exact), a)
         rest = rest + a * (np.copysign(1.0, exact) * lost)
         half = np.exp(-0.5 * high) * (1.0 - 0.5 * choose(high < _FLAT, rest, 0.0))
-        return np.asarray(r * half * half)
+        slope = r * half * half
+        slope[not_finite(r)] = 0.0
+        return slope
 
     return value, gradient
 

@@ -10,7 +10,7 @@ from lossctl.kernels.declare import Param, Thunk, loss
 from lossctl.kernels.domain import POSITIVE
 from lossctl.kernels.exact import difference, product, quotient
 from lossctl.kernels.kinds import Array, Real
-from lossctl.kernels.numerics import LOG_SERIES_BELOW, choose, u_minus_log1p_over_square
+from lossctl.kernels.numerics import LOG_SERIES_BELOW, choose, not_finite, u_minus_log1p_over_square
 
 Scale = Annotated[float, Param("where it bends, in target units", POSITIVE)]
 
@@ -68,7 +68,15 @@ def pseudo_huber(
     extreme = ~((h > _TINY) & (h < _HUGE))
     if extreme.any():
         h[extreme] = np.hypot(delta, r[extreme])
-    return r * (delta * (r / (h + delta))), lambda: r * (delta / h)
+    share, beyond = r / (h + delta), not_finite(r)
+    share[beyond] = np.sign(r[beyond])
+
+    def gradient() -> Array:
+        slope = r * (delta / h)
+        slope[beyond] = np.copysign(delta, r[beyond])
+        return slope
+
+    return r * (delta * share), gradient
 
 
 @loss(
@@ -113,7 +121,15 @@ def fair(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
     value *= c
     near = np.flatnonzero(u < LOG_SERIES_BELOW)
     value[near] = r[near] ** 2 * u_minus_log1p_over_square(u[near])
-    return value, lambda: r / (1.0 + u)
+    beyond = not_finite(u)  # where c·|r| is all of it
+    value[beyond] = c * np.abs(r[beyond])
+
+    def gradient() -> Array:
+        slope = r / (1.0 + u)
+        slope[beyond] = np.copysign(c, r[beyond])
+        return slope
+
+    return value, gradient
 
 
 @loss(
@@ -198,6 +214,7 @@ def gaussian_slope(pred: Array, target: Array, c: float) -> Array:
     low = choose(w < _FLAT, w_low + 2.0 * u * u_low, 0.0)
     # Half of the exponent at a time: the whole would vanish where divided by a tiny c it need not.
     half = np.exp(-0.25 * w) * (1.0 - 0.25 * low)
+    u[not_finite(u)] = 0.0  # of which nothing is left
     return np.asarray((u * half) / c * half)
 
 

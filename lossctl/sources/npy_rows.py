@@ -67,7 +67,10 @@ def _fill(file: NpyFile, block: npt.NDArray[Any], at: int) -> None:
     done = 0
     while done < len(view):
         # A read may be short (2 GiB at most a call, or a signal); none at all means the file shrank.
-        got = os.preadv(file.fd, [view[done:]], at + done)
+        try:
+            got = os.preadv(file.fd, [view[done:]], at + done)
+        except OSError as error:
+            raise DataError(f"{file.where}: {stream.reason(error)}") from None
         if not got:
             raise DataError(f"{file.where}: truncated while it was read: is something still writing it?")
         done += got

@@ -230,8 +230,8 @@ def weights_of(target: Array, class_weight: Sequence[float]) -> Array:
 def as_float64(raw: npt.NDArray[Any]) -> Array:
     """The same numbers as float64, in the memory order that kernels want.
 
-    Before anything else looks at them: to prove that rows of 10 classes sum to 1 took half the time of a
-    cross-entropy while they were row after row.
+    Before anything else looks at them: the sums of a block of rows of 10 classes, which proving them takes, cost
+    254 µs where it lies row after row and 29 where column after column (tests/bench/inside.py sums).
 
     Raises:
         BadValueError: a number that would change.

@@ -165,7 +165,7 @@ class _Paired:
 
 
 def _together(rows: Sequence[Index]) -> int:
-    """How many rows count for one model or another: nearly always the same ones, and to unite them takes a third."""
+    """How many rows count for one model or another: nearly always the same ones, and others must be sorted."""
     first = rows[0]
     if all(np.array_equal(own, first) for own in rows[1:]):
         return len(first)

@@ -1,8 +1,8 @@
 """Children of this process: as many Pythons as cores, of which none waits for another's.
 
 Threads of one Python wait for each other between NumPy calls, and a core that waits falls asleep. How many times as
-fast two threads are as one on 32M numbers, and two processes (tests/bench/inside.py threads): mse 0.98, 1.10; huber
-1.09, 1.26; bce_with_logits 1.50, 1.55; categorical_cross_entropy 1.34, 1.56; kl_divergence 1.45, 1.79.
+fast two threads are as one on 32M numbers, and two processes (tests/bench/inside.py threads): mse 1.04, 1.11; huber
+0.90, 1.14; bce_with_logits 1.14, 1.23; categorical_cross_entropy 1.24, 1.44; kl_divergence 1.22, 1.71.
 
 A child is a copy of the process as it was: it has the tasks and the open files without being sent them, and it sends
 back what it makes of them. That is for small results, and for a process that is lossctl's own.
@@ -28,9 +28,10 @@ from lossctl.sources.aligned import Dataset
 
 T = TypeVar("T")
 
-# Tasks from which on children pay. To fork one, and the pages that it is the first to touch, take 10 ms: of 8M pairs,
-# which are 16 tasks, threads and processes are as fast (tests/bench/inside.py threads); of 20M pairs, as commands with
-# start-up taken off, processes took 0.75 of the time with mse, 0.69 with huber, 0.92 with bce_with_logits.
+# Tasks from which on children pay. To fork them, and the pages that they are the first to touch, take some 10 ms: of
+# 8M pairs, which are 16 tasks, processes take up to 6 ms more than threads with mse and up to 9 less with kl_divergence
+# (tests/bench/inside.py threads), and a gradient check gains seconds; of 20M pairs, as commands with start-up taken
+# off, they take 0.5 of the time of threads with mse, 0.9 with huber, 0.8 with bce_with_logits (run.py marginal).
 _WORTH = 16
 # Bytes of the number of a task, and of the length of a result. (A pipe gives so few of them whole or not at all.)
 _NUMBER = 8

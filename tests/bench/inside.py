@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as lossctl sets it
@@ -30,6 +31,7 @@ from lossctl.cli.main import main as main_of_lossctl
 from lossctl.executor import Threads
 from lossctl.jobs import Policy, make_job
 from lossctl.kernels.numerics import choose
+from lossctl.kernels.spec import Loss
 from lossctl.processes import Processes
 from lossctl.sources import bulk, columnar, stream
 
@@ -72,7 +74,14 @@ def threads() -> None:
 
     Beside them what a thread gains where nothing but one NumPy call on a cached block is run.
     """
-    rng, numbers = np.random.default_rng(0), 4 * PAIRS
+    for numbers in (PAIRS, 4 * PAIRS):
+        _gains(numbers, np.random.default_rng(0))
+    for length in (1 << 13, 1 << 17, 1 << 20):
+        one, two = alternating({str(n): partial(_exponentials, n, length) for n in (1, 2)}).values()
+        print(f"  np.exp of {length >> 10:>4}k numbers    {one / two:.2f} ×")
+
+
+def _gains(numbers: int, rng: np.random.Generator) -> None:
     print(f"\n{numbers:,} numbers in memory: how many times as fast two threads are as one, and two processes\n")
     for name in ("mse", "huber", "bce_with_logits", "categorical_cross_entropy", "kl_divergence"):
         if name in ("categorical_cross_entropy", "kl_divergence"):
@@ -83,9 +92,6 @@ def threads() -> None:
         runs = {way: partial(_summed, name, pairs, start) for way, start in ways.items()}
         one, two, forked = alternating(runs).values()
         print(f"  {name:26} {one / two:.2f} × {one / forked:.2f} ×   ({one:.0f} ms, {two:.0f}, {forked:.0f})")
-    for length in (1 << 13, 1 << 17, 1 << 20):
-        one, two = alternating({str(n): partial(_exponentials, n, length) for n in (1, 2)}).values()
-        print(f"  np.exp of {length >> 10:>4}k numbers    {one / two:.2f} ×")
 
 
 def _summed(name: str, pairs: Sequence[np.ndarray], start: Callable[[], Threads | Processes]) -> None:
@@ -140,6 +146,43 @@ def where() -> None:
         {"choose": lambda: choose(mask, a, b), "where": lambda: np.where(mask, a, b)}, 99
     ).items():
         print(f"  {name:8} {ms:.2f} ms")
+
+
+def clips() -> None:
+    """robust.huber: np.clip against np.minimum; binary.bce_with_logits: |t − [x > 0]| against a choice."""
+    x, t = np.random.default_rng(0).normal(size=(2, engine.BLOCK))
+    a, t = np.abs(x), (t > 0) * 1.0
+    ways = {
+        "np.minimum": lambda: np.minimum(a, 1.0),
+        "np.clip": lambda: np.clip(a, 0.0, 1.0),
+        "choose": lambda: choose(x > 0, 1.0 - t, t),
+        "|t - [x > 0]|": lambda: np.abs(t - (x > 0)),
+    }
+    for name, ms in alternating(ways, 99).items():
+        print(f"  {name:14} {ms * 1e3:.0f} µs")
+
+
+def proofs() -> None:
+    """declare.exposes: mse of pairs in memory on one thread where its values prove its inputs, and beforehand."""
+    data = from_arrays(dict(zip(("pred", "target"), _pairs("mse", np.random.default_rng(0)), strict=True)))
+
+    def summed(loss: Loss) -> None:
+        with Threads(1) as executor:
+            engine.run(data, [make_job(loss, loss.roles, data, Policy())], Policy(detail=False), executor)
+
+    mse = lossctl.get_loss("mse")
+    ways = {"by its values": partial(summed, mse), "beforehand": partial(summed, replace(mse, exposes=False))}
+    for name, ms in alternating(ways).items():
+        print(f"  {name:14} {ms:.0f} ms")
+
+
+def sums() -> None:
+    """blocks.as_float64: the sums of a block of rows of ten classes, row after row or column after column."""
+    rows = np.random.default_rng(0).dirichlet(np.ones(10), engine.BLOCK // 10)
+    columns = np.asfortranarray(rows)
+    ways = {"rows": lambda: rows.sum(axis=-1), "columns": lambda: columns.sum(axis=-1)}
+    for name, ms in alternating(ways, 99).items():
+        print(f"  {name:8} {ms * 1e3:.0f} µs")
 
 
 def casts() -> None:
@@ -211,7 +254,9 @@ def _command(path: str) -> None:
         main_of_lossctl(["compute", "mse", path, "-p", "pred", "-t", "target", "-q"])
 
 
-FIGURES = {f.__name__: f for f in (blocks, threads, pages, where, casts, order, draws, strips, pieces)}
+FIGURES = {
+    f.__name__: f for f in (blocks, threads, pages, where, clips, proofs, sums, casts, order, draws, strips, pieces)
+}
 
 
 def main(names: Sequence[str]) -> None:

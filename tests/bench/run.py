@@ -130,7 +130,69 @@ def memory(folder: Path) -> None:
         path.unlink()
 
 
-FIGURES = {"startup": startup, "completion": completion, "memory": memory}
+# Of each loss its kinds of inputs, and the loss in whole-array NumPy of p and t.
+_WHOLE = {
+    "mse": ("xy", "r = p - t; print((r * r).mean())"),
+    "huber": ("xy", "r = p - t; a = np.abs(r); print(np.where(a <= 1, 0.5 * r * r, a - 0.5).mean())"),
+    "bce_with_logits": ("xb", "print((np.maximum(p, 0) - p * t + np.log1p(np.exp(-np.abs(p)))).mean())"),
+    "sparse_softmax_cross_entropy": (
+        "zl",
+        "m = p.max(1); print((np.log(np.exp(p - m[:, None]).sum(1)) + m - p[np.arange(len(t)), t]).mean())",
+    ),
+}
+_READ = """
+import sys
+buffer = bytearray(1 << 20)
+for path in sys.argv[1:]:
+    with open(path, "rb", buffering=0) as file:
+        while file.readinto(buffer):
+            pass
+"""
+# As compute does it where it cannot fork.
+_THREADS = "import lossctl.processes as p; p.can_fork = lambda *_: False; from lossctl.__main__ import run; run()"
+
+
+def marginal(folder: Path) -> None:
+    """20M numbers of NPY, start-up taken off: against whole-array NumPy, and against reading the files."""
+    rng = np.random.default_rng(0)
+    made = {
+        "x": lambda: rng.normal(size=ROWS),
+        "y": lambda: rng.normal(size=ROWS),
+        "b": lambda: rng.integers(0, 2, ROWS).astype(np.float64),
+        "z": lambda: rng.normal(size=(ROWS // 10, 10)).astype(np.float32),
+        "l": lambda: rng.integers(0, 10, ROWS // 10),
+    }
+    for name, make in made.items():
+        np.save(folder / f"{name}.npy", make())
+        np.save(folder / f"{name}1.npy", np.zeros(1000))
+    print("\n20M numbers of NPY, ms beyond start-up, median of 11, and how many times whole-array NumPy's\n")
+    for loss, (kinds, formula) in _WHOLE.items():
+        files = [str(folder / f"{kind}.npy") for kind in kinds]
+        whole = f"import sys, numpy as np; p, t = map(np.load, sys.argv[1:]); {formula}"
+        small = [str(folder / f"{kind}1.npy") for kind in "xy"]
+        ours = ["compute", loss, *files]
+        times = take_turns(
+            {
+                "start": [*LOSSCTL, "compute", "mse", *small, "-q"],
+                "import": [sys.executable, "-c", "import numpy"],
+                "bare": [sys.executable, "-c", "pass"],
+                "NumPy": [sys.executable, "-c", whole, *files],
+                "reading": [sys.executable, "-c", _READ, *files],
+                "-q": [*LOSSCTL, *ours, "-q"],
+                "in threads": [sys.executable, "-c", _THREADS, *ours, "-q"],
+                "one thread": [*LOSSCTL, *ours, "-q", "--threads", "1"],
+                "with table": [*LOSSCTL, *ours],
+            },
+            rounds=11,
+        )
+        base = {"NumPy": times.pop("import"), "reading": times.pop("bare")}
+        start = times.pop("start")
+        own = {name: 1e3 * (seconds - base.get(name, start)) for name, seconds in times.items()}
+        told = "   ".join(f"{name} {ms:.0f} ({ms / own['NumPy']:.2f} ×)" for name, ms in own.items())
+        print(f"  {loss:30} {told}")
+
+
+FIGURES = {"startup": startup, "completion": completion, "memory": memory, "marginal": marginal}
 
 
 def main(names: Sequence[str]) -> None:

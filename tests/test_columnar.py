@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import math
@@ -11,6 +12,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -316,6 +318,59 @@ def lines(content: str | bytes, *names: str, worth: float = math.inf, chunk: int
             )
         except LossctlError as error:
             return str(error).replace(str(path), "x")
+
+
+def piped(blocks: list[bytes], *, size: int = 64, limit: int = 80) -> list[float]:
+    """The values of p that a pipe gives, which is written a block at a time."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError), open(writing, "wb", buffering=0) as file:
+            file.writelines(blocks)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with (
+            mock.patch.multiple(stream, PIECE=size, CHUNK=4 * size, RECORD_LIMIT=limit),
+            mock.patch.object(bulk, "WORTH", 0),
+        ):
+            source = open_source(f"/dev/fd/{reading}", Options(input_format="ndjson")).bind((Field("pred", ("p",)),))
+            return [float(value) for rows in source.chunks() for value in rows[0].ravel()]
+    finally:
+        os.close(reading)
+        writer.join()
+
+
+TEXTS = st.text(st.sampled_from('"\\,{}\r\nab\u00e9'), max_size=30)
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=60), st.integers(1, 200), st.sampled_from(["\n", "\r\n"]), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_pipe_gives_every_row_whatever_its_texts_and_blocks(
+    texts: list[str], step: int, end: str, closed: bool
+) -> None:
+    """Quotes in texts do not hide the end of a line, and nothing depends on how a pipe is written."""
+    records = [{"s": text, "p": i} for i, text in enumerate(texts)] + [{"p": i} for i in range(50)]
+    content = end.join(map(json.dumps, records)) + end * closed
+    data = content.encode()
+    found = piped([data[at : at + step] for at in range(0, len(data), step)])
+    assert found == [json.loads(line)["p"] for line in content.split("\n") if line]
+
+
+def test_a_pipe_written_line_by_line_loses_no_rows() -> None:
+    """One text with a quote in it, then more bytes than a record may have: 137,284 of 300,000 rows were read."""
+    lines = [b'{"s": "a\\"b", "p": 0, "t": 0}\n', *(b'{"p": %d, "t": 0}\n' % i for i in range(1, 3000))]
+    assert piped(lines, size=1 << 10, limit=1 << 10) == list(range(3000))
+
+
+@pytest.mark.parametrize(
+    "blocks", [[b'{"p": 1}\n', b'{"s": "' + b"x" * 400 + b'", "p": 2}\n'], [b'{"p": 1}' + b" " * 400]]
+)
+def test_a_line_too_long_is_refused_and_not_cut(blocks: list[bytes]) -> None:
+    for written in (blocks, [bytes([b]) for b in b"".join(blocks)], [b"".join(blocks)]):
+        with pytest.raises(DataError, match="a line of over 256 bytes: one object a line is read"):
+            piped(written, limit=64)
 
 
 @pytest.mark.parametrize(

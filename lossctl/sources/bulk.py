@@ -80,7 +80,7 @@ class Bulk:
             return None
         if self._dialect.decimal == "," and b"." in text:  # polars would take both
             return None
-        return text if _short_lines(text) and _utf8(text) else None
+        return text if short_lines(text, stream.RECORD_LIMIT) and _utf8(text) else None
 
     def _is_table(self, text: bytes, rows: int) -> bool:
         """Whether every line is a row of as many cells as there are columns, with quotes where they belong.
@@ -146,9 +146,9 @@ def _single_blanks(text: bytes) -> bool:
     return not (text.startswith(b" ") or any(other in text for other in (b"\t", b"  ", b" \n", b"\n ")))
 
 
-def _short_lines(text: bytes) -> bool:
-    """Whether every line is surely below the limit of a record: in every half of it a line ends."""
-    half = max(1, stream.RECORD_LIMIT // 2)
+def short_lines(text: bytes, limit: int) -> bool:
+    """Whether every line surely has fewer bytes than this limit: in every half of it a line ends."""
+    half = max(1, limit // 2)
     return all(text.find(b"\n", at, at + half) >= 0 for at in range(0, len(text), half))
 
 

@@ -33,7 +33,7 @@ class JsonFile:
 
     def __init__(self, origin: stream.Origin, options: Options) -> None:
         self.where, self.reading = origin.where, origin.reading
-        self._follow = stream.pieces(origin, options.encoding)
+        self._follow = stream.pieces(origin, options.encoding, stream.newline_record_end)
         data = next(self._follow, None)
         if data is None:
             raise DataError(f"{self.where}: empty file")
@@ -72,6 +72,8 @@ class JsonFile:
 
     def _object(self, data: bytes, line: int) -> dict[str, Any]:
         at = f"{self.where}:{line}:"
+        if stream.overlong(data):
+            raise DataError(f"{at} a line of over {stream.longest_record():,} bytes: one object a line is read")
         if not data.strip():
             raise DataError(f"{at} blank line; every line is one sample: remove it")
         try:
@@ -137,13 +139,15 @@ class JsonSource:
 
     def _pieces(self, chunk: bytes, row: int) -> Iterator[Rows]:
         """The rows of a chunk by the standard library, a piece at a time."""
-        for data in stream.split(chunk):
+        for data in stream.split(chunk, stream.newline_record_end):
             objects = self._file.objects(data, row + 1)
             yield tuple(self._values(objects, row, i) for i in range(len(self._fields)))
             row += len(objects)
 
     def _bulk(self, chunk: bytes) -> Rows | None:
         """The rows of a chunk by polars; None where a null, an infinity or an error asks for the other."""
+        if not bulk.short_lines(chunk, stream.longest_record()):
+            return None
         import polars as pl
 
         names = dict.fromkeys(name for chosen in self._chosen for name in chosen)

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, repeat
@@ -31,6 +31,9 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 STDIN = "-"
+
+# Where the last whole record of some text ends; 0: nowhere.
+RecordEnd: TypeAlias = Callable[[bytes], int]
 
 
 def where(path: str) -> str:
@@ -181,24 +184,47 @@ def unchanged(file: BinaryIO, where: str) -> Iterator[None]:
         raise DataError(f"{where}: {reason(error)}") from None
 
 
-def pieces(origin: Origin, encoding: str | None) -> Iterator[bytes]:
+def quoted_record_end(data: bytes) -> int:
+    """Where the last whole record of delimited text ends (0: nowhere): after a line end that is not inside quotes."""
+    end = _last_line_end(data, len(data))
+    quotes = data.count(b'"', 0, end)
+    while end and quotes % 2:
+        opened = data.rfind(b'"', 0, end)
+        before = _last_line_end(data, opened)
+        quotes -= data.count(b'"', before, end)
+        end = before
+    return end
+
+
+def newline_record_end(data: bytes) -> int:
+    r"""Where the last whole line ends (0: nowhere): of formats in which every \n ends a record, quotes or not."""
+    return data.rfind(b"\n") + 1
+
+
+def pieces(origin: Origin, encoding: str | None, record_end: RecordEnd) -> Iterator[bytes]:
     """UTF-8 text without its byte-order mark, cut where a record ends: first a piece, then a chunk at a time.
+
+    The last piece may be a record that never ends: whoever reads it has to refuse an overlong() one.
 
     Raises:
         DataError: the file cannot be read, or is not in its encoding.
         UsageError: an encoding that Python does not know.
     """
-    return _cut(_decoded(origin.blocks(), encoding, origin.where), chain([PIECE], repeat(CHUNK)))
+    return _cut(_decoded(origin.blocks(), encoding, origin.where), chain([PIECE], repeat(CHUNK)), record_end)
 
 
-def split(chunk: bytes) -> Iterator[bytes]:
+def split(chunk: bytes, record_end: RecordEnd) -> Iterator[bytes]:
     """The same text in pieces that end where a record ends."""
     blocks = (chunk[at : at + PIECE] for at in range(0, len(chunk), PIECE))
-    return _cut(blocks, repeat(PIECE))
+    return _cut(blocks, repeat(PIECE), record_end)
 
 
-def _cut(blocks: Iterator[bytes], sizes: Iterator[int]) -> Iterator[bytes]:
-    """Text of about these sizes, cut where a record ends."""
+def _cut(blocks: Iterator[bytes], sizes: Iterator[int], record_end: RecordEnd) -> Iterator[bytes]:
+    """Text of about these sizes, cut where a record ends.
+
+    A piece without a record end is looked at again when it has doubled, so that the time is linear in its length,
+    however small the blocks of a pipe are.
+    """
     wanted = next(sizes)
     held: list[bytes] = []
     size = 0
@@ -208,21 +234,28 @@ def _cut(blocks: Iterator[bytes], sizes: Iterator[int]) -> Iterator[bytes]:
         if size < wanted:
             continue
         data = held[0] if len(held) == 1 else b"".join(held)
-        if cut := _last_record_end(data):
+        if cut := record_end(data):
             yield data[:cut]
             data = data[cut:]
             wanted = next(sizes)
         elif overlong(data):
             yield data  # the grammar says what is wrong: a quote, or a record without end
             return
+        else:
+            wanted = 2 * size
         held, size = [data], len(data)
     if rest := b"".join(held):
         yield rest
 
 
+def longest_record() -> int:
+    """The most bytes that a record's characters can take: UTF-8 makes up to 4 of each."""
+    return 4 * RECORD_LIMIT
+
+
 def overlong(data: bytes) -> bool:
-    """Whether so many bytes are surely more than a record's characters, of which UTF-8 makes up to 4 bytes each."""
-    return len(data) > 4 * RECORD_LIMIT
+    """Whether so many bytes are surely more than a record's characters."""
+    return len(data) > longest_record()
 
 
 def _decoded(blocks: Iterator[bytes], encoding: str | None, where: str) -> Iterator[bytes]:
@@ -264,18 +297,6 @@ def codecs_name(encoding: str) -> str:
     if not getattr(info, "_is_text_encoding", True):
         raise UsageError(f"{quoted(encoding)} is not an encoding of text")
     return info.name
-
-
-def _last_record_end(data: bytes) -> int:
-    """Where the last whole record ends (0: nowhere): after a line end that is not inside quotes."""
-    end = _last_line_end(data, len(data))
-    quotes = data.count(b'"', 0, end)
-    while end and quotes % 2:
-        opened = data.rfind(b'"', 0, end)
-        before = _last_line_end(data, opened)
-        quotes -= data.count(b'"', before, end)
-        end = before
-    return end
 
 
 def _last_line_end(data: bytes, stop: int) -> int:

@@ -60,7 +60,7 @@ class TextFile:
         self.where, self.reading = origin.where, origin.reading
         self.dialect = _dialect(delimiter, options)
         self.labels, self.named = labels, options.named
-        self._follow = stream.pieces(origin, options.encoding)
+        self._follow = stream.pieces(origin, options.encoding, stream.quoted_record_end)
         data = next(self._follow, None)
         if data is None:
             raise DataError(f"{self.where}: empty file")
@@ -197,7 +197,7 @@ class TextSource:
                 line += len(rows[0])
                 yield rows
                 continue
-            for data in stream.split(chunk):
+            for data in stream.split(chunk, stream.quoted_record_end):
                 piece = file.parse(data, line)
                 yield self._rows(piece, row)
                 row += len(piece.records)

@@ -18,47 +18,47 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lossctl.api import compute as compute
-    from lossctl.api import losses as losses
+    from lossctl.api import list_losses as list_losses
+    from lossctl.core.decorator import Finish as Finish
+    from lossctl.core.decorator import Loss as Loss
+    from lossctl.core.decorator import Param as Param
+    from lossctl.core.decorator import loss as loss
+    from lossctl.core.input_kinds import Label as Label
+    from lossctl.core.input_kinds import Logits as Logits
+    from lossctl.core.input_kinds import LogProbabilities as LogProbabilities
+    from lossctl.core.input_kinds import Positive as Positive
+    from lossctl.core.input_kinds import Probabilities as Probabilities
+    from lossctl.core.input_kinds import Probability as Probability
+    from lossctl.core.input_kinds import Real as Real
+    from lossctl.core.input_kinds import Sign as Sign
+    from lossctl.core.interval import NON_NEGATIVE as NON_NEGATIVE
+    from lossctl.core.interval import OPEN_UNIT as OPEN_UNIT
+    from lossctl.core.interval import POSITIVE as POSITIVE
+    from lossctl.core.interval import REAL as REAL
+    from lossctl.core.interval import UNIT as UNIT
+    from lossctl.core.interval import Interval as Interval
+    from lossctl.core.registry import get_loss as get_loss
+    from lossctl.engine.result import Result as Result
     from lossctl.errors import DataError as DataError
     from lossctl.errors import LossctlError as LossctlError
     from lossctl.errors import UsageError as UsageError
-    from lossctl.gradients import gradcheck as gradcheck
-    from lossctl.kernels.declare import Finish as Finish
-    from lossctl.kernels.declare import Loss as Loss
-    from lossctl.kernels.declare import Param as Param
-    from lossctl.kernels.declare import loss as loss
-    from lossctl.kernels.domain import NON_NEGATIVE as NON_NEGATIVE
-    from lossctl.kernels.domain import OPEN_UNIT as OPEN_UNIT
-    from lossctl.kernels.domain import POSITIVE as POSITIVE
-    from lossctl.kernels.domain import REAL as REAL
-    from lossctl.kernels.domain import UNIT as UNIT
-    from lossctl.kernels.domain import Interval as Interval
-    from lossctl.kernels.kinds import Label as Label
-    from lossctl.kernels.kinds import Logits as Logits
-    from lossctl.kernels.kinds import LogProbabilities as LogProbabilities
-    from lossctl.kernels.kinds import Positive as Positive
-    from lossctl.kernels.kinds import Probabilities as Probabilities
-    from lossctl.kernels.kinds import Probability as Probability
-    from lossctl.kernels.kinds import Real as Real
-    from lossctl.kernels.kinds import Sign as Sign
-    from lossctl.kernels.registry import get_loss as get_loss
-    from lossctl.outcomes import GradCheck as GradCheck
-    from lossctl.result import Result as Result
+    from lossctl.gradients.gradcheck import gradcheck as gradcheck
+    from lossctl.gradients.result import GradCheck as GradCheck
 
 # Where each public name is: imported on first use, so that `lossctl --help` needs no NumPy.
 _HOME = {
-    **dict.fromkeys(("compute", "losses"), "lossctl.api"),
-    "GradCheck": "lossctl.outcomes",
-    "gradcheck": "lossctl.gradients",
+    **dict.fromkeys(("compute", "list_losses"), "lossctl.api"),
+    "GradCheck": "lossctl.gradients.result",
+    "gradcheck": "lossctl.gradients.gradcheck",
     **dict.fromkeys(("DataError", "LossctlError", "UsageError"), "lossctl.errors"),
-    **dict.fromkeys(("NON_NEGATIVE", "OPEN_UNIT", "POSITIVE", "REAL", "UNIT", "Interval"), "lossctl.kernels.domain"),
+    **dict.fromkeys(("NON_NEGATIVE", "OPEN_UNIT", "POSITIVE", "REAL", "UNIT", "Interval"), "lossctl.core.interval"),
     **dict.fromkeys(
         ("Label", "Logits", "LogProbabilities", "Positive", "Probabilities", "Probability", "Real", "Sign"),
-        "lossctl.kernels.kinds",
+        "lossctl.core.input_kinds",
     ),
-    "get_loss": "lossctl.kernels.registry",
-    **dict.fromkeys(("Finish", "Loss", "Param", "loss"), "lossctl.kernels.declare"),
-    "Result": "lossctl.result",
+    "get_loss": "lossctl.core.registry",
+    **dict.fromkeys(("Finish", "Loss", "Param", "loss"), "lossctl.core.decorator"),
+    "Result": "lossctl.engine.result",
 }
 __all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - strings all the same
 

@@ -11,7 +11,7 @@ def run() -> None:
     # (tests/bench/run.py startup: 1.79 × an import of NumPy with both, 1.49 × without).
     gc.set_threshold(100_000, *gc.get_threshold()[1:])
     try:
-        from lossctl.cli.main import main
+        from lossctl.cli.app import main
 
         code = main()
     except KeyboardInterrupt:  # while it is imported

@@ -9,26 +9,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.engine import run
+from lossctl.core.decorator import Loss, from_function
+from lossctl.core.input_kinds import SUM_TOLERANCE
+from lossctl.core.registry import get_loss, registered
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Job, Policy, make_job
+from lossctl.engine.result import Result, make_result
+from lossctl.engine.run import run
 from lossctl.errors import DataError, UsageError, nearest, quoted
-from lossctl.jobs import Job, Policy, make_job
-from lossctl.kernels.declare import Loss, from_function
-from lossctl.kernels.kinds import SUM_TOLERANCE
-from lossctl.kernels.registry import get_loss, registered
-from lossctl.result import Result, make_result
-from lossctl.sources.aligned import Dataset, Place
-from lossctl.sources.source import ArraySource
-from lossctl.workers import Workers
+from lossctl.io.dataset import Dataset, Place
+from lossctl.io.source import ArraySource
 
 REDUCTIONS = ("mean", "sum")
 NAN = ("error", "skip", "propagate")
 
 
-def losses() -> list[str]:
+def list_losses() -> list[str]:
     """The names of every registered loss.
 
     >>> import lossctl
-    >>> "huber" in lossctl.losses()
+    >>> "huber" in lossctl.list_losses()
     True
     """
     return list(registered())

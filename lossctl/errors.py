@@ -1,7 +1,7 @@
 """The errors a user can cause, each one line: where, what is wrong with the value, what is right.
 
 Inner code raises the short cause; the layer that knows the file and the line adds them
-(:func:`DataError.at`). ``LossctlError`` is caught in one place, ``lossctl.cli.main``.
+(:func:`DataError.at`). ``LossctlError`` is caught in one place, ``lossctl.cli.app``.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ os.environ["TERM"] = "xterm-256color"
 @pytest.fixture
 def said(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
     """Exit code, stdout and stderr of the module's COMMAND with these words, in the folder of the project."""
-    from lossctl.cli.main import main
+    from lossctl.cli.app import main
 
     monkeypatch.chdir(Path(__file__).parent.parent)
 

@@ -25,7 +25,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-from lossctl.cli import main as cli
+from lossctl.cli import app as cli
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,

@@ -15,12 +15,12 @@ import pytest
 import update_readme as readme
 
 from lossctl import api, get_loss
-from lossctl.advice import advised
-from lossctl.cli.main import main
-from lossctl.engine import block_rows
+from lossctl.analysis.input_checks import advised
+from lossctl.cli.app import main
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Policy, make_job
+from lossctl.engine.run import block_rows
 from lossctl.errors import DataError
-from lossctl.jobs import Policy, make_job
-from lossctl.workers import Workers
 
 ROOT = Path(__file__).parent.parent
 RNG = np.random.default_rng(0)
@@ -97,7 +97,7 @@ def test_every_loss_is_looked_at(loss: str, pred: np.ndarray, target: np.ndarray
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_the_same_whatever_the_threads(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     """Traits of many small blocks add up to those of one."""
-    monkeypatch.setattr("lossctl.engine.BLOCK", 64)
+    monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
     for loss, pred, target, note in PLANTED:
         (line,) = told(loss, pred, target, threads)
         assert re.search(note, line), line
@@ -108,13 +108,13 @@ def test_blocks_are_small_there(monkeypatch: pytest.MonkeyPatch) -> None:
     data = api.from_arrays({"pred": SCORES, "target": NOISE})
     job = make_job(get_loss("mse"), ["pred", "target"], data, Policy())
     assert block_rows(data, [job]) >= N
-    monkeypatch.setattr("lossctl.engine.BLOCK", 64)
+    monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
     assert block_rows(data, [job]) == 64
 
 
 def test_the_first_exception_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """One prediction outside [0, 1], one that differs, one target of class 0: no advice, wherever it is."""
-    monkeypatch.setattr("lossctl.engine.BLOCK", 64)
+    monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
     for place in (0, 17, 200, N - 1):
         probs, same, labels, quantities = PROBS.copy(), np.full(N, 2.5), 1 + LABELS % 3, HAPPENED.copy()
         probs[place], same[place], labels[place], quantities[place] = 1.5, 2.6, 0, 0.5
@@ -177,9 +177,9 @@ def test_silent_with_labels_and_weights() -> None:
 
 def test_many_rows_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory: a digest a row is kept up to a limit, and none beyond."""
-    monkeypatch.setattr("lossctl.traits._ROWS", 2 * N - 1)
+    monkeypatch.setattr("lossctl.analysis.input_profile._ROWS", 2 * N - 1)
     assert told("mse", np.tile(SCORES, 2), np.tile(SCORES + NOISE, 2)) == []
-    monkeypatch.setattr("lossctl.traits._ROWS", 2 * N)
+    monkeypatch.setattr("lossctl.analysis.input_profile._ROWS", 2 * N)
     assert told("mse", np.tile(SCORES, 2), np.tile(SCORES + NOISE, 2)) != []
 
 
@@ -256,7 +256,7 @@ def test_told_by_every_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     """The same advice as compute's, silenced by -q, and an error with --strict."""
-    monkeypatch.setattr("lossctl.engine.BLOCK", 64)
+    monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
     files = {n: written(tmp_path, n, n, v) for n, v in (("p.csv", PROBS), ("q.csv", PROBS / 2), ("t.csv", HAPPENED))}
     words = command.format(p=files["p.csv"], q=files["q.csv"], t=files["t.csv"]).split()
     assert main(words) == 0
@@ -275,7 +275,7 @@ def test_every_block_is_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: int
 ) -> None:
     """One target that is neither 0 nor 1 ends the advice, wherever it is."""
-    monkeypatch.setattr("lossctl.engine.BLOCK", 64)
+    monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
     quantities = HAPPENED.copy()
     quantities[place] = 0.5
     p, t = written(tmp_path, "p.csv", "p", PROBS), written(tmp_path, "t.csv", "t", quantities)

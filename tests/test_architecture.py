@@ -24,8 +24,8 @@ SOURCES = {
 # Who alone may import a library.
 HOMES = {
     "typer": ("lossctl.cli",),
-    "rich": ("lossctl.render.table", "lossctl.render.progress"),
-    "plotille": ("lossctl.render.panels",),
+    "rich": ("lossctl.render.table", "lossctl.render.progress_line"),
+    "plotille": ("lossctl.render.charts",),
     "matplotlib": ("lossctl.render.figure",),
 }
 NOWHERE = 999  # to the right of everything: a public name, say, imported through the front door
@@ -68,7 +68,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 
 def part_of(name: str) -> str:
-    """``sources`` of ``lossctl.sources.text``."""
+    """``sources`` of ``lossctl.io.delimited_text``."""
     return [*name.split("."), ""][1]
 
 
@@ -106,19 +106,19 @@ def test_imports_point_to_the_left(module: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("lossctl.errors", "from lossctl.kernels.spec import Loss"),
-        ("lossctl.kernels.robust", "from lossctl.engine import run"),
-        ("lossctl.kernels.robust", "import lossctl.sources.text"),
-        ("lossctl.kernels.robust", "import polars as pl"),
-        ("lossctl.kernels.robust", "from scipy import special"),
-        ("lossctl.sources.text", "def late():\n    from lossctl import engine"),
-        ("lossctl.engine", "from lossctl.api import compute"),
+        ("lossctl.errors", "from lossctl.core.loss import Loss"),
+        ("lossctl.losses.robust", "from lossctl.engine.run import run"),
+        ("lossctl.losses.robust", "import lossctl.io.delimited_text"),
+        ("lossctl.losses.robust", "import polars as pl"),
+        ("lossctl.losses.robust", "from scipy import special"),
+        ("lossctl.io.delimited_text", "def late():\n    from lossctl import engine"),
+        ("lossctl.engine.run", "from lossctl.api import compute"),
         ("lossctl.report", "if TYPE_CHECKING:\n    from lossctl.render import Style"),
         ("lossctl.report", "from rich.text import Text"),
-        ("lossctl.render.plain", "import rich"),
+        ("lossctl.render.delimited", "import rich"),
         ("lossctl.render.table", "import typer"),
         ("lossctl.render.table", "from lossctl.cli.output import say"),
-        ("lossctl.sources.npy", "from .. import engine"),
+        ("lossctl.io.npy", "from .. import engine"),
         ("lossctl.api", "from lossctl import compute"),
     ],
 )
@@ -127,8 +127,8 @@ def test_a_forbidden_import_is_seen(module: str, source: str) -> None:
 
 
 def test_allowed_imports_are_not_faults() -> None:
-    assert not faults("lossctl.cli.main", "import typer\nfrom lossctl import __version__, errors")
-    assert not faults("lossctl.kernels.spec", "import math\nimport numpy.typing as npt\nfrom lossctl import kernels")
+    assert not faults("lossctl.cli.app", "import typer\nfrom lossctl import __version__, errors")
+    assert not faults("lossctl.core.loss", "import math\nimport numpy.typing as npt\nfrom lossctl import kernels")
     assert not faults("lossctl.render.table", "from rich.text import Text\nfrom lossctl.render import Style")
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lossctl import engine
-from lossctl.cli.main import main
+import lossctl.engine.run
+from lossctl.cli.app import main
 
 
 @dataclass(frozen=True)
@@ -835,8 +835,8 @@ def test_the_first_bad_row_is_told(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     """However many threads find bad rows of their own."""
-    monkeypatch.setattr(engine, "BLOCK", 4)
-    monkeypatch.setattr(engine, "TASK_BLOCKS", 1)
+    monkeypatch.setattr(lossctl.engine.run, "BLOCK", 4)
+    monkeypatch.setattr(lossctl.engine.run, "TASK_BLOCKS", 1)
     values = np.arange(400.0)
     values[[101, 105, 110, 399]] = math.nan
     for name in ("p", "t"):

@@ -9,15 +9,15 @@ import oracle
 import pytest
 
 import lossctl
-from lossctl import batches, engine
 from lossctl.api import compute_on, from_arrays
-from lossctl.cli.main import main
+from lossctl.cli.app import main
+from lossctl.core.input_kinds import Array
+from lossctl.core.registry import get_loss
+from lossctl.engine import batch_checks, run
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Policy
 from lossctl.errors import DataError, UsageError
-from lossctl.jobs import Policy
-from lossctl.kernels import pairs
-from lossctl.kernels.kinds import Array
-from lossctl.kernels.registry import get_loss
-from lossctl.workers import Workers
+from lossctl.losses import metric_learning
 
 BOUND = 1e-14
 
@@ -76,7 +76,7 @@ def test_groups_in_pieces_are_those_of_the_whole(name: str, monkeypatch: pytest.
     batch = [vectors(3, 11)[0], np.arange(11.0) % 3]
     loss = get_loss(name)
     value, gradient = loss.value(*batch), loss.gradient(*batch)
-    monkeypatch.setattr(pairs, "_PIECE", 22)
+    monkeypatch.setattr(metric_learning, "_PIECE", 22)
     np.testing.assert_allclose(loss.value(*batch), value, rtol=1e-13)
     np.testing.assert_allclose(loss.gradient(*batch), gradient, rtol=1e-9)
 
@@ -112,7 +112,7 @@ def test_pieces_of_the_similarities_add_up_to_the_whole(monkeypatch: pytest.Monk
     batch = vectors(3, 11)
     loss = get_loss("infonce")
     value, gradient = loss.value(*batch), loss.gradient(*batch)
-    monkeypatch.setattr(pairs, "_PIECE", 22)
+    monkeypatch.setattr(metric_learning, "_PIECE", 22)
     np.testing.assert_allclose(loss.value(*batch), value, rtol=1e-13)
     np.testing.assert_allclose(loss.gradient(*batch), gradient, rtol=1e-9)
 
@@ -121,7 +121,7 @@ def test_a_batch_is_not_cut_into_blocks(monkeypatch: pytest.MonkeyPatch) -> None
     """In blocks of two rows every sample would have one other to be told from, not ten."""
     batch = vectors(4, 11)
     want = get_loss("infonce").value(*batch).mean()
-    monkeypatch.setattr(engine, "BLOCK", 6)
+    monkeypatch.setattr(run, "BLOCK", 6)
     assert float(lossctl.compute("infonce", *batch)) == pytest.approx(float(want), rel=1e-14)
 
 
@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_refused_before_it_is_taken(monkeypatch: pytest.Mon
         with open(tmp_path / name, "wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             file.truncate(file.tell() + 80_000_000_000)
-    monkeypatch.setattr(batches, "_free", lambda: 16_000_000_000)
+    monkeypatch.setattr(batch_checks, "_free", lambda: 16_000_000_000)
     shape = (10_000_000, 1000)
     x, y = (np.memmap(tmp_path / name, "<f8", "r", 128, shape) for name in ("x.npy", "y.npy"))
     with pytest.raises(DataError, match=r"^infonce: 10,000,000 samples are one batch, and need 960.0 GB of memory"):
@@ -154,7 +154,7 @@ def test_what_does_not_fit_is_refused_before_it_is_taken(monkeypatch: pytest.Mon
 
 
 def test_where_the_system_does_not_tell_its_memory_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "_MEMINFO", Path("/nowhere"))
+    monkeypatch.setattr(batch_checks, "_MEMINFO", Path("/nowhere"))
     lossctl.compute("infonce", *vectors(0))
 
 

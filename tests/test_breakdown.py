@@ -21,9 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lossctl
-from lossctl import distribution, engine, groups, piles, quantiles, samples, spool
-from lossctl.samples import foremost
-from lossctl.spool import Spool
+from lossctl.analysis import distribution, external_sort, grouping, per_sample, quantiles
+from lossctl.analysis.per_sample import foremost
+from lossctl.engine import run
+from lossctl.io import spool
+from lossctl.io.spool import Spool
 
 COMMAND = "breakdown"  # of the lines below
 ROOT = Path(__file__).parent.parent
@@ -128,7 +130,7 @@ def test_weights(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
 
 def test_ties_at_the_edge_of_the_worst(told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of samples that add the same, the first ones are among the worst, wherever a record ends."""
-    monkeypatch.setattr(engine, "BLOCK", 8)
+    monkeypatch.setattr(run, "BLOCK", 8)
     monkeypatch.setattr(spool, "ROWS", 8)
     weights = np.tile([1.0, 2.0, 4.0], 40)
     lines = [f"{4 / weight!r},0,{weight!r}\n" for weight in weights.tolist()]
@@ -322,7 +324,7 @@ def test_the_foremost_are_in_the_order_of_a_stable_sort(numbers: list[float], to
     known = np.where(np.isnan(parts), np.inf, parts)
     with pytest.MonkeyPatch.context() as patched:
         for run in (1, 2, 3, 128):  # a short list has no long runs
-            patched.setattr(samples, "_RUN", run)
+            patched.setattr(per_sample, "_RUN", run)
             assert foremost(parts, top, least=False).tolist() == np.argsort(-known, kind="stable")[:top].tolist()
             assert foremost(parts, top, least=True).tolist() == np.argsort(known, kind="stable")[:top].tolist()
 
@@ -348,7 +350,7 @@ def test_blocks_spools_and_threads_change_nothing(
     options = ("", " --by town", " --bottom", " --all --columns name")
     lines = [f"mse {path} -p 'p?' -t 't?' -w w{more}" for more in options]
     before = [told(line) for line in lines]
-    monkeypatch.setattr(engine, "BLOCK", 16)
+    monkeypatch.setattr(run, "BLOCK", 16)
     monkeypatch.setattr(spool, "ROWS", 20)
     monkeypatch.setattr(quantiles, "_GATHERED", 0)
     for line, document in zip(lines, before, strict=True):
@@ -559,8 +561,8 @@ def test_every_sample_by_its_loss(
 ) -> None:
     """The order of the worst, of equals by row, through many piles and records; .npy keeps its rows."""
     monkeypatch.setattr(spool, "ROWS", 50)
-    monkeypatch.setattr(piles, "_SORTED", 90)
-    monkeypatch.setattr(piles, "_HELD", 30)
+    monkeypatch.setattr(external_sort, "_SORTED", 90)
+    monkeypatch.setattr(external_sort, "_HELD", 30)
     path, data = table
     line = f"mse {path} -p p0 -t t0 -w w --columns name --all --sort loss"
     kept = np.flatnonzero(data["weight"])
@@ -590,12 +592,14 @@ def test_piles_are_a_stable_sort(numbers: list[float], height: int, most: int) -
         keys = np.array(numbers[begin : begin + 7])
         rows.write(keys, np.arange(begin, begin + len(keys)))
     assert all(len(record[0]) <= 7 for record in rows.records())
-    sort = piles._sort
+    sort = external_sort._sort
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(piles, "_SORTED", height)
-        patched.setattr(piles, "_PILES", most)
-        patched.setattr(piles, "_sort", lambda pile, *more: [at_once.append(pile.rows), sort(pile, *more)])
-        found = [row for part in piles.ranked(rows, lambda record: record[0]).column(1) for row in part.tolist()]
+        patched.setattr(external_sort, "_SORTED", height)
+        patched.setattr(external_sort, "_PILES", most)
+        patched.setattr(external_sort, "_sort", lambda pile, *more: [at_once.append(pile.rows), sort(pile, *more)])
+        found = [
+            row for part in external_sort.ranked(rows, lambda record: record[0]).column(1) for row in part.tolist()
+        ]
     assert found == np.argsort(numbers, kind="stable").tolist()
     assert max(at_once, default=0) <= math.ceil(len(numbers) / min(most, math.ceil(len(numbers) / height) or 1))
 
@@ -626,7 +630,7 @@ def test_many_groups(said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(said(f"{line} -f csv")[1].splitlines()) == 31
     assert len(said(f"{line} -f csv --top 4")[1].splitlines()) == 5
     assert said(f"{line} -q --bottom --top 2")[1] == "0.0\n1.0\n"
-    monkeypatch.setattr(groups, "MOST", 29)
+    monkeypatch.setattr(grouping, "MOST", 29)
     code, out, err = said(line)
     assert (code, out) == (2, "")
     assert "column g: more than 29 groups: group by a column of fewer different values" in err

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 import lossctl
-from lossctl import engine
 from lossctl.api import from_arrays
-from lossctl.blocks import weights_of
+from lossctl.core.loss import Loss
+from lossctl.core.registry import get_loss, registered
+from lossctl.engine import run
+from lossctl.engine.block import weights_of
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Policy, classes_of
 from lossctl.errors import DataError, UsageError
-from lossctl.jobs import Policy, classes_of
-from lossctl.kernels.registry import get_loss, registered
-from lossctl.kernels.spec import Loss
-from lossctl.slopes import spooled
-from lossctl.workers import Workers
+from lossctl.gradients.gradient_rows import spooled
 
 N, K = 12, 4
 RNG = np.random.default_rng(5)
@@ -140,7 +140,7 @@ def test_options_that_do_not_fit_are_told(loss: str, options: dict[str, Any], me
 def test_blocks_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     labels = np.where(LABELS == 2, -1, LABELS)
     want = lossctl.compute("ce", LOGITS, labels, class_weight=WEIGHTS, ignore_index=-1)
-    monkeypatch.setattr(engine, "BLOCK", 8)
+    monkeypatch.setattr(run, "BLOCK", 8)
     got = lossctl.compute("ce", LOGITS, labels, class_weight=WEIGHTS, ignore_index=-1, threads=threads)
     assert (float(got), got.ignored) == (pytest.approx(float(want), rel=1e-15), want.ignored)
 

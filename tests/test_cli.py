@@ -30,8 +30,8 @@ from typing import Any, BinaryIO, TypeAlias
 
 import pytest
 
-from lossctl.cli.main import build, main
-from lossctl.kernels.registry import registered
+from lossctl.cli.app import build, main
+from lossctl.core.registry import registered
 from lossctl.render import Style
 from lossctl.render.table import table
 from lossctl.report import Column, Report, Table
@@ -244,7 +244,7 @@ def fail(*_: object) -> None:
 
 def test_a_bug_exits_3_with_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect of lossctl's own is told in one line that says how to report it."""
-    monkeypatch.setattr("lossctl.kernels.registry.get_loss", fail)
+    monkeypatch.setattr("lossctl.core.registry.get_loss", fail)
     done = cli("info", "mse")
     assert_refused(done, 3)
     assert "a bug in lossctl: RuntimeError: not the user's fault at all" in done.stderr
@@ -253,7 +253,7 @@ def test_a_bug_exits_3_with_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_bug_shows_its_traceback_when_asked(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """LOSSCTL_DEBUG=1 adds the traceback and changes nothing else: 1 would say that a gate has failed."""
-    monkeypatch.setattr("lossctl.kernels.registry.get_loss", fail)
+    monkeypatch.setattr("lossctl.core.registry.get_loss", fail)
     monkeypatch.setenv("LOSSCTL_DEBUG", "1")
     done = cli("info", "mse")
     assert (done.returncode, done.stdout) == (3, "")
@@ -719,11 +719,11 @@ def imported_by(statement: str) -> set[str]:
     [
         ("import lossctl; dir(lossctl)", set()),
         (
-            "from lossctl.cli.main import main; main(['--help']); main(['--version']); main(['compute', '--help'])",
+            "from lossctl.cli.app import main; main(['--help']); main(['--version']); main(['compute', '--help'])",
             set(),
         ),
-        (f"from lossctl.cli.main import main; main(['compute', 'mse', *{PAIR}, '-q'])", {"numpy"}),
-        (f"from lossctl.cli.main import main; main(['compute', 'mse', *{PAIR}])", {"numpy", "rich"}),
+        (f"from lossctl.cli.app import main; main(['compute', 'mse', *{PAIR}, '-q'])", {"numpy"}),
+        (f"from lossctl.cli.app import main; main(['compute', 'mse', *{PAIR}])", {"numpy", "rich"}),
     ],
     ids=["import", "help", "value", "table"],
 )

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import lossctl.cluster as clusters
-from lossctl import engine
-from lossctl.cli.main import main
+import lossctl.engine.executors.dask as clusters
+from lossctl.cli.app import main
+from lossctl.engine import run
 
 distributed = pytest.importorskip("distributed")
 
@@ -43,7 +43,7 @@ def address(scheduler: Any) -> str:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many tasks of few rows: the grid is made here and sent with each task."""
-    monkeypatch.setattr(engine, "BLOCK", 512)
+    monkeypatch.setattr(run, "BLOCK", 512)
     monkeypatch.setattr(clusters, "_GROUPS", 3)
     monkeypatch.setattr(clusters.Cluster, "groups", 3)
 

@@ -25,9 +25,9 @@ from hypothesis import strategies as st
 from mutants import COMPRESS, outcome
 
 from lossctl.errors import DataError, LossctlError
-from lossctl.sources import bulk, columnar, stream
-from lossctl.sources.formats import open_source
-from lossctl.sources.source import Field, Options, Source
+from lossctl.io import byte_stream, columnar, text_polars
+from lossctl.io.formats import open_source
+from lossctl.io.source import Field, Options, Source
 
 INDEXED = [".parquet", ".arrow", ".feather"]
 FORMS = [*INDEXED, ".ndjson", ".jsonl"]
@@ -200,7 +200,7 @@ def test_pipes_and_compression_are_refused(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["grow", "rewrite", "remove"])
 def test_a_file_that_changes(change: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = put(tmp_path / f"x{form}", p=np.arange(40.0))
-    monkeypatch.setattr(stream, "PIECE", 64)
+    monkeypatch.setattr(byte_stream, "PIECE", 64)
     source = opened(path)
     content = Path(path).read_bytes()
     if change == "remove":
@@ -260,7 +260,7 @@ def test_a_panic_is_not_heard(tmp_path: Path, capfd: pytest.CaptureFixture[str])
         os.write(2, b"thread 'x' panicked at y\n")
         raise pl.exceptions.PanicException("y")
 
-    stored = columnar.ColumnarFile(stream.Origin(path), ".parquet").stored
+    stored = columnar.ColumnarFile(byte_stream.Origin(path), ".parquet").stored
     with pytest.raises(DataError, match=r"x\.parquet: not a readable \.parquet file: y"):
         stored.ask(panic)
     assert capfd.readouterr().err == ""
@@ -273,7 +273,7 @@ def test_closed_stderr(form: str, tmp_path: Path) -> None:
     """Where descriptor 2 was closed at the start it is some other file, which is left alone."""
     path = put(tmp_path / f"x{form}", p=[1.0, 2.0])
     code = (
-        "import sys;from lossctl.sources.formats import open_source;from lossctl.sources.source import Field, Options;"
+        "import sys;from lossctl.io.formats import open_source;from lossctl.io.source import Field, Options;"
         "print(sys.stderr, open_source(sys.argv[1], Options()).bind((Field('pred'),)).reader()(0, 2)[0].tolist())"
     )
     command = ["sh", "-c", '"$@" 2>&-', "sh", sys.executable, "-c", code, path]
@@ -305,9 +305,9 @@ def lines(content: str | bytes, *names: str, worth: float = math.inf, chunk: int
     """What a file of this content gives: values, or the error."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(stream, "PIECE", 16),
-        mock.patch.object(stream, "CHUNK", chunk),
-        mock.patch.object(bulk, "WORTH", worth),
+        mock.patch.object(byte_stream, "PIECE", 16),
+        mock.patch.object(byte_stream, "CHUNK", chunk),
+        mock.patch.object(text_polars, "WORTH", worth),
     ):
         path = Path(folder) / "x.ndjson"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -332,8 +332,8 @@ def piped(blocks: list[bytes], *, size: int = 64, limit: int = 80) -> list[float
     writer.start()
     try:
         with (
-            mock.patch.multiple(stream, PIECE=size, CHUNK=4 * size, RECORD_LIMIT=limit),
-            mock.patch.object(bulk, "WORTH", 0),
+            mock.patch.multiple(byte_stream, PIECE=size, CHUNK=4 * size, RECORD_LIMIT=limit),
+            mock.patch.object(text_polars, "WORTH", 0),
         ):
             source = open_source(f"/dev/fd/{reading}", Options(input_format="ndjson")).bind((Field("pred", ("p",)),))
             return [float(value) for rows in source.chunks() for value in rows[0].ravel()]

@@ -19,13 +19,16 @@ from conftest import Said, Told
 from scipy import stats
 
 import lossctl
-from lossctl import engine, evidence, get_loss, resamples, spool
+from lossctl import get_loss
+from lossctl.analysis import bootstrap, inference
+from lossctl.analysis.comparison import Comparison, compared
 from lossctl.api import from_arrays
-from lossctl.cli.command import with_values
-from lossctl.executor import Threads
-from lossctl.jobs import Policy
-from lossctl.pairs import Comparison, compared
-from lossctl.workers import Workers
+from lossctl.cli.parsing import with_values
+from lossctl.engine import run
+from lossctl.engine.executors.base import Threads
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Policy
+from lossctl.io import spool
 
 COMMAND = "compare"  # of the lines below
 ROOT = Path(__file__).parent.parent
@@ -151,9 +154,9 @@ def test_the_freedom_of_a_variance() -> None:
         x = draw(size=n)
         u = (x - x.mean()) / np.sqrt(((x - x.mean()) ** 2).sum())
         wanted = min(n - 1, 2 * n / (stats.kurtosis(x, fisher=False) - 1))
-        assert resamples.freedom(float((u**4).sum()), n) == pytest.approx(wanted, rel=1e-12)
-    assert resamples.freedom(0.5, 2) == 1.0
-    assert resamples.freedom(1 / 400, 400) == 399.0
+        assert bootstrap.freedom(float((u**4).sum()), n) == pytest.approx(wanted, rel=1e-12)
+    assert bootstrap.freedom(0.5, 2) == 1.0
+    assert bootstrap.freedom(1 / 400, 400) == 399.0
 
 
 @pytest.mark.parametrize("name", ["rmse", "wape"])
@@ -203,8 +206,8 @@ def test_groups_of_samples_vary_as_samples_do(monkeypatch: pytest.MonkeyPatch) -
     for name, data in (("mse", without(drawn(n=12_000), "weight")), ("rmse", drawn(n=12_000))):
         whole = judge(name, data, resamples=3000)
         with monkeypatch.context() as patched:
-            patched.setattr(evidence, "MOST", 4000)
-            patched.setattr(resamples, "MOST", 4000)
+            patched.setattr(inference, "MOST", 4000)
+            patched.setattr(bootstrap, "MOST", 4000)
             grouped = judge(name, data, resamples=3000)
         for a, b in zip(whole.differences, grouped.differences, strict=True):
             assert a.low is not None
@@ -217,10 +220,10 @@ def test_ranks_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the limit Wilcoxon's test is of so many samples, chosen at random over all records."""
     data = without(drawn(n=5000), "weight")
     monkeypatch.setattr(spool, "ROWS", 300)
-    monkeypatch.setattr(engine, "BLOCK", 256)
+    monkeypatch.setattr(run, "BLOCK", 256)
     seen: list[np.ndarray] = []
     wilcoxon = stats.wilcoxon
-    monkeypatch.setattr(evidence, "RANKED", 1200)
+    monkeypatch.setattr(inference, "RANKED", 1200)
 
     def watched(apart: np.ndarray) -> Any:
         seen.append(apart)
@@ -255,7 +258,7 @@ def test_resamples_are_uniform_draws() -> None:
     marks = np.zeros(n)
     marks[-7000:] = 1.0
     with Threads(2) as executor:
-        ones, tenth = resamples.resampled([np.ones(n), marks], 300, 0, executor)
+        ones, tenth = bootstrap.resampled([np.ones(n), marks], 300, 0, executor)
     assert set(ones.tolist()) == {float(n)}
     assert tenth.mean() == pytest.approx(7000, abs=5 * math.sqrt(6300 / 300))
     assert tenth.std() == pytest.approx(math.sqrt(6300), rel=0.2)
@@ -267,7 +270,7 @@ def test_every_row_is_drawn_as_often(n: int) -> None:
     """On both sides of where rows are cut into pieces: each row's count is binomial, and any two vary as they must."""
     draws = 10_000
     with Threads(2) as executor:
-        counts = np.array(resamples.resampled(list(np.eye(n)), draws, 0, executor))
+        counts = np.array(bootstrap.resampled(list(np.eye(n)), draws, 0, executor))
     assert (counts.sum(axis=0) == n).all()
     spread = math.sqrt((n - 1) / n / draws)
     assert counts.mean(axis=1) == pytest.approx(np.ones(n), abs=5 * spread)
@@ -561,7 +564,7 @@ def test_tables_fit_into_80_columns(said: Said) -> None:
 def test_scipy_is_for_this_command_alone() -> None:
     """Nobody waits for it elsewhere."""
     code = (
-        "import sys\nfrom lossctl.cli.main import main\n"
+        "import sys\nfrom lossctl.cli.app import main\n"
         "main(['breakdown', 'mse', 'samples/diabetes.csv', '-p', 'ridge', '-t', 'target', '-q'])\n"
         "main(['--help'])\nprint([m for m in ('scipy', 'polars') if m in sys.modules])"
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import lossctl
-from lossctl.kernels.registry import registered
+from lossctl.core.registry import registered
 
 RNG = np.random.default_rng(0)
 N, K = 300, 7

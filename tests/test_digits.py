@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lossctl import engine
-from lossctl.cli.main import main
-from lossctl.executor import Threads
+from lossctl.cli.app import main
+from lossctl.engine import run
+from lossctl.engine.executors.base import Threads
 
 distributed = pytest.importorskip("distributed")
 
@@ -81,7 +81,7 @@ def answer(folder: Path, name: str, door: str, options: list[str], capsys: pytes
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many blocks and tasks, also of a small file."""
-    monkeypatch.setattr(engine, "BLOCK", 2048)
+    monkeypatch.setattr(run, "BLOCK", 2048)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -101,7 +101,7 @@ def test_another_grid_gives_other_digits(
 ) -> None:
     """So that the test above can fail: it is the grid that makes them the same."""
     truth = answer(folder, "pairs", "npy", [], capsys)
-    monkeypatch.setattr(engine, "BLOCK", 1000)
+    monkeypatch.setattr(run, "BLOCK", 1000)
     assert answer(folder, "pairs", "npy", [], capsys) != truth
 
 

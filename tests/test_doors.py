@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutants import COMPRESS, fault, headed, mutant, npy, npz, outcome, rounds, spoiled, targets
 
-from lossctl import engine
-from lossctl.sources import compressed, stream
-from lossctl.sources import npy as npy_module
+from lossctl.engine import run
+from lossctl.io import byte_stream, compression
+from lossctl.io import npy as npy_module
 
 PRED, TARGET = np.array([0.5, 0.25, 1.0]), np.array([1.0, 0.0, 1.0])
 MSE = "0.10416666666666667\n"
@@ -155,7 +155,7 @@ def test_an_empty_compressed_file(form: str, suffix: str, folder: Path) -> None:
 
 
 def test_an_xz_that_asks_for_much_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compressed, "_XZ_MEMORY", 1 << 16)
+    monkeypatch.setattr(compression, "_XZ_MEMORY", 1 << 16)
     put({"x.csv.xz": lzma.compress(b"1\n")})  # wants 8 MiB
     refused("mse x.csv.xz t1.csv", "x.csv.xz: damaged, or not xz: Memory usage limit exceeded")
 
@@ -217,7 +217,7 @@ def test_a_bomb_is_spooled_as_far_as_it_declares(suffix: str, folder: Path, monk
         f"mse {name} t1.csv", "x.np", "more data than the header declares: shape (1,) of float64 is 8 bytes, more fol"
     )
     assert sum(spooled) <= len(BOMB) - (200 << 20) + 8
-    assert sum(taken) <= 2 * stream.PIECE
+    assert sum(taken) <= 2 * byte_stream.PIECE
 
 
 @packed
@@ -262,7 +262,7 @@ def test_archives(command: str, kind: str, folder: Path) -> None:
 
 
 def test_archives_give_the_same_digits_in_any_number_of_threads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "BLOCK", 1024)
+    monkeypatch.setattr(run, "BLOCK", 1024)
     rng = np.random.default_rng(1)
     arrays = {"p": rng.normal(size=(9000, 3)), "y": np.asfortranarray(rng.normal(size=(9000, 3)))}
     put({"d.npz": npz(arrays, deflated=True), "a.npy": arrays["p"], "b.npy": arrays["y"]})
@@ -365,8 +365,8 @@ def test_keys_that_agree(command: str, keyed: None, monkeypatch: pytest.MonkeyPa
     """The key is no value: where no columns are chosen, it is none of them."""
     piped = as_bytes(GOOD["t.csv" if command.endswith("-") else "p.csv"])
     wanted = "0.0\n" if "-t pred" in command else MSE
-    for block in (engine.BLOCK, 1):
-        monkeypatch.setattr(engine, "BLOCK", block)
+    for block in (run.BLOCK, 1):
+        monkeypatch.setattr(run, "BLOCK", block)
         for threads in (1, 3):
             assert value(f"mse {command} --on id --threads {threads}", piped) == wanted
 
@@ -384,8 +384,8 @@ LACKS = "not the same sample; sort both files by it"
 def test_the_first_row_whose_keys_differ(
     form: str, threads: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "BLOCK", 8)
-    monkeypatch.setattr(engine, "TASK_BLOCKS", 2)
+    monkeypatch.setattr(run, "BLOCK", 8)
+    monkeypatch.setattr(run, "TASK_BLOCKS", 2)
     ids = np.arange(1000)
     moved = ids.copy()
     moved[[500, 501, 900, 901]] = moved[[501, 500, 901, 900]]
@@ -614,7 +614,7 @@ def test_a_file_that_changes_while_it_is_read(
     if name == "x.npy":
         monkeypatch.setattr(npy_module.NpyFile, "bind", lambda self, fields: (bind(self, fields), hook())[0])
     else:
-        real = stream.state
+        real = byte_stream.state
         calls = []
 
         def state(descriptor: int) -> object:
@@ -623,7 +623,7 @@ def test_a_file_that_changes_while_it_is_read(
                 hook()
             return calls[-1]
 
-        monkeypatch.setattr(stream, "state", state)
+        monkeypatch.setattr(byte_stream, "state", state)
     code, out, err = outcome(["compute", "mse", name, "y.csv"])
     check_told(code, out, err, f"{name}: ")
     # A stream that breaks off, or has text after it, says so itself.
@@ -706,7 +706,7 @@ def test_a_planted_bug_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def bug(*_: object) -> None:
         raise KeyError("planted")
 
-    monkeypatch.setattr(engine, "block_rows", bug)
+    monkeypatch.setattr(run, "block_rows", bug)
     assert "exit 3" in str(fault(argv))
     assert spoiled(b"abc", random.Random(1)) != b"abc"  # noqa: S311 - no secret
     assert mutant(random.Random(1), tmp_path)[0][0] == "compute"  # noqa: S311 - no secret

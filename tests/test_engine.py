@@ -17,16 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lossctl
-from lossctl import engine
 from lossctl.api import from_arrays
-from lossctl.blocks import Block
-from lossctl.engine import stream
+from lossctl.core.registry import get_loss
+from lossctl.engine import run
+from lossctl.engine.accumulate import Spread, Summary, exact, exact_sum, ratio, rounded
+from lossctl.engine.block import Block
+from lossctl.engine.evaluate import evaluated
+from lossctl.engine.executors.base import Threads
+from lossctl.engine.plan import Job, Policy, make_job
+from lossctl.engine.run import stream
 from lossctl.errors import DataError, UsageError
-from lossctl.executor import Threads
-from lossctl.jobs import Job, Policy, make_job
-from lossctl.kernels.registry import get_loss
-from lossctl.measures import evaluated
-from lossctl.summary import Spread, Summary, exact, exact_sum, ratio, rounded
 
 finite = st.floats(-1e300, 1e300)
 
@@ -34,8 +34,8 @@ finite = st.floats(-1e300, 1e300)
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of eight numbers: a hundred rows cross many borders of blocks and tasks."""
-    monkeypatch.setattr(engine, "BLOCK", 8)
-    monkeypatch.setattr(engine, "TASK_BLOCKS", 2)
+    monkeypatch.setattr(run, "BLOCK", 8)
+    monkeypatch.setattr(run, "TASK_BLOCKS", 2)
 
 
 # --- sums ---
@@ -316,7 +316,7 @@ def test_digits_depend_on_neither_threads_nor_tasks_nor_company(monkeypatch: pyt
     target = rng.integers(0, 10 if spec == "ce" else 2, 100_003)
     first = lossctl.compute(spec, pred, target, threads=1)
     for threads, task_blocks in ((1, 1), (2, 3), (5, 1), (5, 64)):
-        monkeypatch.setattr(engine, "TASK_BLOCKS", task_blocks)
+        monkeypatch.setattr(run, "TASK_BLOCKS", task_blocks)
         assert lossctl.compute(spec, pred, target, threads=threads) == first
 
 
@@ -373,7 +373,7 @@ def test_several_losses_read_the_data_once(monkeypatch: pytest.MonkeyPatch, tmp_
     """One pass: the bytes read are those of the file, however many losses are asked for."""
     import os
 
-    from lossctl.cli.main import main
+    from lossctl.cli.app import main
 
     np.save(tmp_path / "p.npy", np.arange(50_000.0))
     read = []
@@ -418,7 +418,7 @@ def test_a_normalised_row_has_the_same_digits_whatever_is_beside_it(
     elif how == "columns":
         np.testing.assert_array_equal(values(policy, pred=np.asfortranarray(pred), target=target), truth)
     else:
-        monkeypatch.setattr(engine, "BLOCK", 13 * classes)  # 13, 13, 13 rows, and one
+        monkeypatch.setattr(run, "BLOCK", 13 * classes)  # 13, 13, 13 rows, and one
         np.testing.assert_array_equal(values(policy, pred=pred, target=target), truth)
 
 

@@ -9,7 +9,7 @@ import pytest
 from golden import figures
 
 import lossctl
-from lossctl.kernels.registry import registered
+from lossctl.core.registry import registered
 
 GOLDEN = figures()
 # Losses that no library has that can be installed, and why: none so far.

@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 
 import lossctl
-from lossctl import Positive, Probabilities, Probability, Real, engine, loss
-from lossctl.cli.main import main
+from lossctl import Positive, Probabilities, Probability, Real, loss
+from lossctl.cli.app import main
+from lossctl.core.loss import Finish
+from lossctl.engine import run
 from lossctl.errors import DataError, UsageError
-from lossctl.kernels.spec import Finish
-from lossctl.verdicts import Verdict
+from lossctl.gradients.verdict import Verdict
 
 RNG = np.random.default_rng(0)
 N, K = 300, 7
@@ -404,8 +405,8 @@ def test_results_are_arrays_in_the_order_of_samples() -> None:
 def test_blocks_and_threads_change_nothing(threads, monkeypatch) -> None:
     given = 2 * R * np.where(np.arange(N) == 123, 1.01, 1.0)
     whole = lossctl.gradcheck("mse", PRED, TARGET, given)
-    monkeypatch.setattr(engine, "BLOCK", 16)
-    monkeypatch.setattr(engine, "TASK_BLOCKS", 2)
+    monkeypatch.setattr(run, "BLOCK", 16)
+    monkeypatch.setattr(run, "TASK_BLOCKS", 2)
     parts = lossctl.gradcheck("mse", PRED, TARGET, given, threads=threads)
     assert repr(parts) == repr(whole)
     assert whole.worst_row == parts.worst_row == 123
@@ -557,7 +558,7 @@ def test_every_format_and_what_is_kept(files: Path, capsys: pytest.CaptureFixtur
 def test_every_loss_passes_at_drawn_points(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gradcheck", "--samples", "500", "-f", "json"]) == 0
     checks = json.loads(capsys.readouterr().out)["checks"]
-    assert [c["loss"] for c in checks] == lossctl.losses()
+    assert [c["loss"] for c in checks] == lossctl.list_losses()
     assert all(c["wrong"] == 0 for c in checks)
 
 

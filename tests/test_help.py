@@ -18,13 +18,15 @@ from pathlib import Path
 
 import pytest
 
-from lossctl import UsageError, api, gradients, points
-from lossctl.cli import completion, shells, static
-from lossctl.cli.main import build, main
-from lossctl.kernels.parameters import Parameter
-from lossctl.kernels.registry import get_loss, registered
+from lossctl import UsageError, api
+from lossctl.cli import source_scan
+from lossctl.cli.app import build, main
+from lossctl.cli.completion import completers, shells
+from lossctl.core.parameters import Parameter
+from lossctl.core.registry import get_loss, registered
+from lossctl.gradients import gradcheck, sampling
+from lossctl.io import formats
 from lossctl.render import FORMATS
-from lossctl.sources import formats
 
 ROOT = Path(__file__).parent.parent
 LOSSCTL = str(Path(sys.executable).with_name("lossctl"))
@@ -33,8 +35,8 @@ COMMANDS = [str(command.name) for command in build().registered_commands]
 BREAKS = " \t\n\"'@><=;|&(:"  # bash's own
 
 
-def told() -> dict[str, static.Static]:
-    return {name: loss for family in static.built_in().values() for name, loss in family.items()}
+def told() -> dict[str, source_scan.Static]:
+    return {name: loss for family in source_scan.built_in().values() for name, loss in family.items()}
 
 
 # --- Reading losses without running them ----------------------------------------------------------
@@ -54,7 +56,7 @@ def test_the_sources_say_what_the_registry_says() -> None:
             first, *_ = values = found.parameters[p.name]
             assert first == Parameter.show(p.default)
             assert set(p.choices) <= set(values)
-    families = {name: list(losses) for name, losses in static.built_in().items()}
+    families = {name: list(losses) for name, losses in source_scan.built_in().items()}
     assert families == {
         family: [loss.name for loss in registered().values() if loss.family == family]
         for family in dict.fromkeys(loss.family for loss in registered().values())
@@ -63,9 +65,9 @@ def test_the_sources_say_what_the_registry_says() -> None:
 
 def test_a_difference_would_be_seen() -> None:
     """The reader follows the source: another default, alias or parameter is another answer."""
-    source = (ROOT / "lossctl" / "kernels" / "robust.py").read_text(encoding="utf-8")
+    source = (ROOT / "lossctl" / "losses" / "robust.py").read_text(encoding="utf-8")
     (before, *_), (after, *_) = (
-        list(static.read_losses(text, declared=True))
+        list(source_scan.read_losses(text, declared=True))
         for text in (source, source.replace("= 1.0,", "= 2.5,").replace("Squared near", "Cubed near"))
     )
     assert before.parameters == {"delta": ("1",)}
@@ -77,7 +79,7 @@ def test_literals_booleans_and_none_are_offered() -> None:
     source = (
         "@loss()\ndef f(p, t, s, *, how: Annotated[Literal['a', 'b'] | None, Param('')] = None, on=True, x=2e-3): 1\n"
     )
-    (found,) = static.read_losses(source, declared=True)
+    (found,) = source_scan.read_losses(source, declared=True)
     assert found.parameters == {"how": ("none", "a", "b"), "on": ("true", "false"), "x": ("0.002",)}
     assert found.inputs == ("p", "t", "s")
 
@@ -160,9 +162,9 @@ def names(*wanted: str) -> list[str]:
         ("lossctl list --family ro", ["robust"]),
         ("lossctl list --form", ["--format"]),
         ("lossctl compute mse a.csv --reduction ", list(api.REDUCTIONS)),
-        ("lossctl grad mse a.csv --reduction ", list(gradients.REDUCTIONS)),
+        ("lossctl grad mse a.csv --reduction ", list(gradcheck.REDUCTIONS)),
         ("lossctl compute mse a.csv --nan ", list(api.NAN)),
-        ("lossctl gradcheck mse --signature ", list(points.SIGNATURES)),
+        ("lossctl gradcheck mse --signature ", list(sampling.SIGNATURES)),
         ("lossctl gradcheck mse --wrt ", ["pred", "logits"]),
         ("lossctl list --color ", ["auto", "always", "never"]),
         ("lossctl list -f ", list(FORMATS)),
@@ -296,18 +298,18 @@ def test_never_a_traceback(name: str) -> None:
 def test_a_fault_of_ours_is_silent(offered: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect planted in a completer: nothing is offered and nothing is said."""
 
-    def broken(*_: object) -> completion.Found:
+    def broken(*_: object) -> completers.Found:
         raise RuntimeError("on purpose")
 
     assert offered("lossctl compute hub") == ["huber"]
-    monkeypatch.setitem(completion.COMPLETERS, "losses", broken)
+    monkeypatch.setitem(completers.COMPLETERS, "losses", broken)
     assert offered("lossctl compute hub") == []
 
 
 def test_completion_imports_no_numpy() -> None:
     """Nor rich, nor polars: it answers within 1.5 × the time that NumPy takes (tests/bench/run.py completion)."""
     code = (
-        "import sys, os\nfrom lossctl.cli.main import main\n"
+        "import sys, os\nfrom lossctl.cli.app import main\n"
         "try: main([])\nexcept SystemExit: pass\n"
         "print([m for m in ('numpy', 'rich', 'polars', 'importlib.metadata') if m in sys.modules])"
     )
@@ -432,7 +434,7 @@ def test_the_environment_is_told(said: Callable[[str], tuple[int, str, str]]) ->
     environment = out.partition("Environment:")[2]
     read = {"LOSSCTL_FORMAT", "LOSSCTL_DEBUG", "NO_COLOR", "FORCE_COLOR"}
     assert {line.split()[0] for line in environment.splitlines() if line.strip()} == read
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "lossctl" / "cli").glob("*.py"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "lossctl" / "cli").rglob("*.py"))
     assert all(f'"{name}"' in sources for name in read)
 
 
@@ -499,7 +501,7 @@ def test_right_words_are_not_corrected(
         (tmp_path / name).write_text("1\n2\n")
     (tmp_path / "v1.csv.py").write_text("def f(pred, target):\n    return pred - target\n")
     monkeypatch.chdir(tmp_path)
-    from lossctl.cli.main import main
+    from lossctl.cli.app import main
 
     assert main(["compute", "mse", "mse", "mae", "--input-format", "csv", "-q"]) == 0
     assert main(["compute", "v1.csv.py:f", "mse", "mae", "--input-format", "csv", "-q"]) == 0

@@ -12,10 +12,10 @@ import pytest
 from draws import AXES, CLASSES, DRAWS, admitted, hurtful, settings
 
 import lossctl
+from lossctl.core import input_kinds
+from lossctl.core.loss import Loss
+from lossctl.core.registry import get_loss, registered
 from lossctl.errors import DataError
-from lossctl.kernels import kinds
-from lossctl.kernels.registry import get_loss, registered
-from lossctl.kernels.spec import Loss
 
 BOUND = 1e-14  # LOSSES.md: of the sum of the magnitudes of the formula's terms
 # Of each loss, and of each further setting of its parameters: mpmath takes ten minutes over 60 of all of them, which
@@ -297,8 +297,8 @@ OUTSIDE = {
 
 
 # Every kind that a loss takes or that a user's own can; of two of one name the plain one.
-KINDS: dict[str, kinds.Kind] = {i.kind.name: i.kind for loss in LOSSES for i in loss.inputs}
-KINDS |= {m.name: m for v in vars(kinds).values() for m in getattr(v, "__metadata__", ())}
+KINDS: dict[str, input_kinds.Kind] = {i.kind.name: i.kind for loss in LOSSES for i in loss.inputs}
+KINDS |= {m.name: m for v in vars(input_kinds).values() for m in getattr(v, "__metadata__", ())}
 
 
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in OUTSIDE.items() for v in values])

@@ -17,12 +17,12 @@ import pytest
 from rich.cells import cell_len
 
 from lossctl import get_loss
-from lossctl.cli.main import main
-from lossctl.kernels.registry import registered
+from lossctl.cli.app import main
+from lossctl.core.registry import registered
 from lossctl.render import Style
 from lossctl.render.table import table
 from lossctl.report.catalogue import described, ordered, task_of
-from lossctl.report.examples import example
+from lossctl.report.example_command import example
 
 ROOT = Path(__file__).parent.parent
 

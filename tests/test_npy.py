@@ -22,12 +22,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossctl.cli.main import main
+from lossctl.cli.app import main
 from lossctl.errors import DataError
-from lossctl.sources import npy_rows
-from lossctl.sources.aligned import Dataset, Place
-from lossctl.sources.formats import open_source
-from lossctl.sources.source import Field, Options, Source
+from lossctl.io import npy_reader
+from lossctl.io.dataset import Dataset, Place
+from lossctl.io.formats import open_source
+from lossctl.io.source import Field, Options, Source
 
 KINDS = "? i1 u1 i2 u2 i4 u4 i8 u8 f2 f4 f8".split()  # noqa: SIM905 - reads best so
 DTYPES = [f"{order}{kind}" for kind in KINDS for order in ("<>" if kind[-1] not in "?1" else "|")] + ["<g", ">g"]
@@ -128,7 +128,7 @@ def test_any_ranges_in_any_order(
     path = put(tmp_path_factory.getbasetemp(), saved(numbers(shape, dtype), order))
     expected = np.load(path).astype(np.float64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(npy_rows, "_STRIP", strip)
+        patch.setattr(npy_reader, "_STRIP", strip)
         read = opened(path).reader()
         for start, stop in ranges:
             same(read(start, stop)[0].astype(np.float64), expected[start:stop])
@@ -376,7 +376,7 @@ def test_text_and_arrays_line_up(
         put(folder, b"".join(b'"%d.0"  %d\r\n' % (i, i * i) for i in range(count)), "c.txt"),
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lossctl.sources.stream.PIECE", piece)
+        patch.setattr("lossctl.io.byte_stream.PIECE", piece)
         data = Dataset(tuple(map(opened, paths)), {"pred": Place(0, 0)})
         end = 0
         for slab in data.slabs(slab_rows):
@@ -407,7 +407,7 @@ def test_lengths_that_differ(
     rest = b"1 \n" * (one + more) if text else saved(np.ones(one + more))
     long = put(folder, rest, "long.txt" if text else "long.npy")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lossctl.sources.stream.PIECE", piece)
+        patch.setattr("lossctl.io.byte_stream.PIECE", piece)
         for paths in ((short, long), (long, short)):
             data = Dataset(tuple(map(opened, paths)), {"pred": Place(0, 0)})
             with pytest.raises(DataError) as told:

@@ -12,8 +12,8 @@ import pytest
 from shares import EXPORTS, Peer, peers
 
 from lossctl import get_loss
+from lossctl.core.registry import registered
 from lossctl.errors import UsageError
-from lossctl.kernels.registry import registered
 
 HERE = Path(__file__).parent
 PEERS = peers()

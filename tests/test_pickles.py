@@ -14,8 +14,8 @@ from draws import settings
 
 import lossctl
 from lossctl import Real, get_loss
-from lossctl.kernels.declare import Loss, from_function
-from lossctl.kernels.registry import registered
+from lossctl.core.decorator import Loss, from_function
+from lossctl.core.registry import registered
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 CASES = [loss.bind(**params) for loss in registered().values() for params in settings(loss)]

@@ -18,17 +18,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossctl import api, engine, get_loss
-from lossctl.cli.main import main
-from lossctl.curves import axis_of, curve_of, kinks
+from lossctl import api, get_loss
+from lossctl.analysis.curves import axis_of, curve_of, kinks
+from lossctl.analysis.histograms import picture
+from lossctl.cli.app import main
+from lossctl.core.registry import registered
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Policy
 from lossctl.errors import UsageError
-from lossctl.jobs import Policy
-from lossctl.kernels.registry import registered
-from lossctl.pictures import picture
 from lossctl.render import Style
-from lossctl.render.panels import draw
+from lossctl.render.charts import draw
 from lossctl.report import Bars, Grid, Panel
-from lossctl.workers import Workers
 
 ROOT = Path(__file__).parent.parent
 WITHOUT = {
@@ -298,7 +298,7 @@ def test_without_matplotlib_it_says_what_to_install(
 def test_what_is_imported() -> None:
     """Neither library by other commands; matplotlib not where nothing is drawn to a file."""
     code = (
-        "import sys\nfrom lossctl.cli.main import main\nmain(sys.argv[1:])\n"
+        "import sys\nfrom lossctl.cli.app import main\nmain(sys.argv[1:])\n"
         "print([m for m in ('plotille', 'matplotlib', 'polars', 'scipy') if m in sys.modules], file=sys.stderr)"
     )
     for args, expected in (
@@ -330,8 +330,8 @@ def test_every_sample_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 8 <= len(whole.losses.counts) <= 20
     grid = whole.density
     assert np.array_equal(grid.counts, np.histogram2d(pred, target, [grid.pred, grid.target])[0])
-    monkeypatch.setattr("lossctl.engine.BLOCK", 100)
-    monkeypatch.setattr("lossctl.spool.ROWS", 128)
+    monkeypatch.setattr("lossctl.engine.run.BLOCK", 100)
+    monkeypatch.setattr("lossctl.io.spool.ROWS", 128)
     for threads in (1, 3):
         parts = pictured("mae", pred, target, threads)
         assert np.array_equal(parts.losses.counts, whole.losses.counts)
@@ -410,7 +410,7 @@ def test_a_file_of_several_blocks_is_counted_as_it_is(
     said: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader reads the next block over the one before."""
-    monkeypatch.setattr(engine, "BLOCK", 64)
+    monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
     numbers = np.random.default_rng(0).normal(size=(300, 2))
     told = []
     for save, suffix in ((np.save, "npy"), (np.savetxt, "txt")):

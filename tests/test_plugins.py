@@ -162,7 +162,7 @@ def test_known_names_do_not_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     def scan(**_: object) -> None:
         raise AssertionError("scanned")
 
-    monkeypatch.setattr("lossctl.kernels.plugins.offers", scan)
+    monkeypatch.setattr("lossctl.core.plugins.offers", scan)
     assert get_loss("l2").name == "mse"
     with pytest.raises(AssertionError, match="scanned"):
         get_loss("nobody_knows")

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lossctl import engine, processes
-from lossctl.cli.main import main
+from lossctl.cli.app import main
+from lossctl.engine import run
+from lossctl.engine.executors import processes
+from lossctl.engine.executors.processes import Processes
 from lossctl.errors import DataError, LossctlError
-from lossctl.processes import Processes
 
 # Two tasks, and a row that is alone in the third.
-ROWS = 2 * engine.TASK_BLOCKS * engine.BLOCK + 1
+ROWS = 2 * run.TASK_BLOCKS * run.BLOCK + 1
 OWN = "import os, numpy as np\n\ndef who(pred, target):\n    return np.full(len(pred), float(os.getpid()))\n"
 
 
@@ -210,7 +211,7 @@ def test_the_digits_are_those_of_one_process(
 def test_a_gradient_check_is_that_of_one_process(
     folder: Path, forks: list[int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "BLOCK", 1000)
+    monkeypatch.setattr(run, "BLOCK", 1000)
     given = np.random.default_rng(1).normal(size=10_000)
     np.save(folder / "few.npy", given)
     np.save(folder / "none.npy", given * 0)
@@ -255,7 +256,7 @@ def test_somebody_elses_code_is_not_forked(folder: Path, forks: list[int], capsy
 def test_what_does_not_outlive_a_fork_is_not_forked(
     what: str, folder: Path, forks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "BLOCK", 10)
+    monkeypatch.setattr(run, "BLOCK", 10)
     if what == "threads":
         monkeypatch.setattr(threading, "active_count", lambda: 2)
     if what == "polars":

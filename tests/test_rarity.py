@@ -8,7 +8,7 @@ import pytest
 from draws import hurtful
 
 from lossctl import get_loss
-from lossctl.kernels.spec import Loss
+from lossctl.core.loss import Loss
 
 BOUND = 1e-14  # as tests/test_kernels.py
 SPECS = ["", ":smooth=0", ":smooth=1e-150", ":epsilon=1e-150", ":smooth=37:epsilon=37"]

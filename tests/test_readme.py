@@ -12,15 +12,15 @@ import pytest
 import typer.main
 import update_readme as readme
 
-from lossctl.cli import main
-from lossctl.kernels.registry import registered
+from lossctl.cli import app
+from lossctl.core.registry import registered
+from lossctl.io import formats
 from lossctl.render import FORMATS
-from lossctl.sources import formats
 
 TEXT = readme.README.read_text(encoding="utf-8")
 SAMPLES = (readme.ROOT / "samples" / "README.md").read_text(encoding="utf-8")
-COMMANDS: dict[str, Any] = typer.main.get_command(main.build()).commands  # type: ignore[attr-defined]
-EXIT_CODES = (0, 1, main.BAD_INPUT, main.BUG, main.INTERRUPTED, 128 + signal.SIGPIPE)
+COMMANDS: dict[str, Any] = typer.main.get_command(app.build()).commands  # type: ignore[attr-defined]
+EXIT_CODES = (0, 1, app.BAD_INPUT, app.BUG, app.INTERRUPTED, 128 + signal.SIGPIPE)
 TO_TRY = [line for block in readme.blocks(SAMPLES, "sh") for line in block.splitlines() if line.startswith("lossctl ")]
 
 

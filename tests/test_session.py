@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lossctl import get_loss
-from lossctl.cli.main import main
+from lossctl.cli.app import main
 
 
 def test_the_picture_is_current() -> None:

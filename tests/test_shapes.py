@@ -9,12 +9,12 @@ import pytest
 
 import lossctl
 from lossctl.api import from_arrays
+from lossctl.core.input_kinds import Array, as_elements
+from lossctl.core.registry import get_loss
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Policy
 from lossctl.errors import DataError, UsageError
-from lossctl.jobs import Policy
-from lossctl.kernels.kinds import Array, as_elements
-from lossctl.kernels.registry import get_loss
-from lossctl.slopes import spooled
-from lossctl.workers import Workers
+from lossctl.gradients.gradient_rows import spooled
 
 RNG = np.random.default_rng(0)
 N = 7

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutants import COMPRESS, npz, outcome
 
-from lossctl import engine
+from lossctl.engine import run
 from lossctl.errors import DataError, LossctlError
-from lossctl.sources.aligned import Dataset, Place
-from lossctl.sources.formats import open_source
-from lossctl.sources.source import Field, Options, Source
+from lossctl.io.dataset import Dataset, Place
+from lossctl.io.formats import open_source
+from lossctl.io.source import Field, Options, Source
 
 FORMS = ["npy", "npz", "csv", "csv.gz", "txt", "parquet", "arrow", "ndjson"]
 CUTS = [0, 300, 301, 700, 1000]
@@ -78,7 +78,7 @@ def told(*argv: str) -> str:
 @pytest.mark.parametrize("form", FORMS)
 def test_shards_are_one_file(form: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A directory, a glob, one side or both, the weights too: the digits of whole files, in any number of threads."""
-    monkeypatch.setattr(engine, "BLOCK", 128)
+    monkeypatch.setattr(run, "BLOCK", 128)
     wanted = value("mse,mae", "p.npy", "t.npy")
     for threads in "125":
         assert value("mse,mae", f"{form}-p", f"{form}-t", "--threads", threads) == wanted

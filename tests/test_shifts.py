@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lossctl import get_loss
-from lossctl.kernels import shifts
-from lossctl.kernels.shifts import shift
+from lossctl.losses.numerics import logit_shift
+from lossctl.losses.numerics.logit_shift import shift
 
 SIZES = (1e-3, 1.0, 30.0, 1e3, 1e8, 1e150)
 SOFT, HARD, ALL_BUT_HARD = "soft", "hard", "all but hard"
@@ -50,7 +50,7 @@ def test_chances_sum_to_their_targets(k: int, kind: str) -> None:
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_a_shift_that_has_not_arrived_is_seen(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shifts, "_STEPS", steps)
+    monkeypatch.setattr(logit_shift, "_STEPS", steps)
     with pytest.raises(AssertionError):
         test_chances_sum_to_their_targets(7, SOFT)
 

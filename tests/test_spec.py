@@ -10,8 +10,8 @@ import pytest
 
 import lossctl
 from lossctl import POSITIVE, DataError, LogProbabilities, Param, Real, UsageError, get_loss, loss
-from lossctl.kernels.declare import from_function
-from lossctl.kernels.registry import registered
+from lossctl.core.decorator import from_function
+from lossctl.core.registry import registered
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 

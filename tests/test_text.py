@@ -31,11 +31,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossctl.errors import DataError, LossctlError, UsageError
-from lossctl.sources import bulk, columns, stream
-from lossctl.sources.ahead import ahead
-from lossctl.sources.formats import open_source
-from lossctl.sources.grammar import CellError, Dialect
-from lossctl.sources.source import Field, Options
+from lossctl.io import byte_stream, column_selection, text_polars
+from lossctl.io.formats import open_source
+from lossctl.io.prefetch import ahead
+from lossctl.io.source import Field, Options
+from lossctl.io.text_grammar import CellError, Dialect
 
 LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -73,7 +73,7 @@ def fault(content: str | bytes, *chosen: str, **how: Any) -> str:
 @contextmanager
 def cut(piece: int, limit: int = 1 << 20) -> Iterator[None]:
     """Read ``piece`` bytes at a time, and allow records of ``limit`` characters."""
-    with mock.patch.object(stream, "PIECE", piece), mock.patch.object(stream, "RECORD_LIMIT", limit):
+    with mock.patch.object(byte_stream, "PIECE", piece), mock.patch.object(byte_stream, "RECORD_LIMIT", limit):
         yield
 
 
@@ -252,7 +252,7 @@ def test_one_bad_cell_is_told_by_file_line_and_column(table: Table, data: st.Dat
     records[row][column] = bad
     text, lines, _ = written(records, table.delimiter, "\n", [True], last=True)
     where = f"x:{lines[row]}: "
-    name = columns.describe(column, table.names)
+    name = column_selection.describe(column, table.names)
     if bad or len(table.names) > 1:
         where += f"column {name}: "
     how: dict[str, Any] = {"delimiter": table.delimiter, "header": True}
@@ -321,7 +321,7 @@ def test_lines_far_into_a_file() -> None:
     rows = ["1.25,xx\n"] * 150_000
     rows[100] = '1,"a\r\nb\n"\n'
     text = "p,q\n" + "".join(rows)
-    assert len(text) > stream.PIECE
+    assert len(text) > byte_stream.PIECE
     assert fault(text + "oops,y\n", "p") == "x:150004: column 'p': not a number: 'oops'"
     assert fault(text + "1\n", "p") == "x:150004: 1 cell where the header has 2"
     assert fault(text + '1,y"\n', "p").startswith("x:150004: a quote inside an unquoted cell")
@@ -440,9 +440,9 @@ def bits(values: np.ndarray) -> Any:
 def answer(case: Case, worth: float) -> Any:
     """Names, values to the bit and lines, or the error; and how many chunks polars read."""
     taken = []
-    read_rows = bulk.Bulk.rows
+    read_rows = text_polars.Bulk.rows
 
-    def counted(self: bulk.Bulk, chunk: bytes) -> Any:
+    def counted(self: text_polars.Bulk, chunk: bytes) -> Any:
         found = read_rows(self, chunk)
         taken.append(found is not None)
         return found
@@ -450,9 +450,9 @@ def answer(case: Case, worth: float) -> Any:
     with (
         tempfile.TemporaryDirectory() as folder,
         cut(case.piece, case.limit),
-        mock.patch.object(stream, "CHUNK", case.chunk),
-        mock.patch.object(bulk, "WORTH", worth),
-        mock.patch.object(bulk.Bulk, "rows", counted),
+        mock.patch.object(byte_stream, "CHUNK", case.chunk),
+        mock.patch.object(text_polars, "WORTH", worth),
+        mock.patch.object(text_polars.Bulk, "rows", counted),
     ):
         path = Path(folder) / "x.csv"
         path.write_bytes(case.content)
@@ -558,7 +558,7 @@ def test_no_thread_is_left(stop: str, suffix: str, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"csv(\.gz)?:2000002: column 'p': not a number: 'oops'"):
             list(chunks)
     elif stop == "left":
-        for _ in range(2 + len(text[: stream.PIECE]) // stream.PIECE):
+        for _ in range(2 + len(text[: byte_stream.PIECE]) // byte_stream.PIECE):
             next(chunks)
         assert threads() == 1 or not suffix
         chunks.close()
@@ -827,7 +827,7 @@ NAMES = ("id", "logit_1", "logit_2", "logit_10", "@1", "a*", "y")
     ],
 )
 def test_selection(selectors: tuple[str, ...], chosen: list[int]) -> None:
-    assert columns.select(selectors, NAMES, len(NAMES), "x.csv") == chosen
+    assert column_selection.select(selectors, NAMES, len(NAMES), "x.csv") == chosen
 
 
 @given(
@@ -840,10 +840,10 @@ def test_globs_match_as_fnmatch_does(names: list[str], pattern: str) -> None:
         i for i, name in enumerate(names) if fnmatch.fnmatchcase(name, pattern)
     ]
     if expected and (pattern in names or set(pattern) & set("*?[")):
-        assert columns.select((pattern,), tuple(names), len(names), "x") == expected
+        assert column_selection.select((pattern,), tuple(names), len(names), "x") == expected
     else:
         with pytest.raises(UsageError, match="there is no column"):
-            columns.select((pattern,), tuple(names), len(names), "x")
+            column_selection.select((pattern,), tuple(names), len(names), "x")
 
 
 @given(st.permutations([1, 2, 3, 10, 11]))
@@ -851,11 +851,11 @@ def test_numbered_columns_must_ascend(order: list[int]) -> None:
     """Classes in another order than their numbers are a silent error: told."""
     names = tuple(f"p{n}" for n in order)
     if order == sorted(order):
-        assert columns.select(("p*",), names, 5, "x") == [0, 1, 2, 3, 4]
+        assert column_selection.select(("p*",), names, 5, "x") == [0, 1, 2, 3, 4]
     else:
         with pytest.raises(UsageError, match="out of the order of their numbers"):
-            columns.select(("p*",), names, 5, "x")
-    assert columns.select(("@1-5",), names, 5, "x") == [0, 1, 2, 3, 4]
+            column_selection.select(("p*",), names, 5, "x")
+    assert column_selection.select(("@1-5",), names, 5, "x") == [0, 1, 2, 3, 4]
 
 
 def test_unselected_columns_may_hold_anything() -> None:
@@ -882,7 +882,7 @@ def peak(rows: int, folder: Path) -> int:
     # VmHWM, since ru_maxrss counts the process that started this one.
     # And small blocks: what waits for a free thread is soon as much as it ever is.
     code = (
-        "import sys, lossctl.cli.main as cli, lossctl.engine as engine; assert engine.BLOCK; engine.BLOCK = 1024;"
+        "import sys, lossctl.cli.app as cli, lossctl.engine.run as engine; assert engine.BLOCK; engine.BLOCK = 1024;"
         "cli.main(sys.argv[1:]);"
         "print(next(line for line in open('/proc/self/status') if 'VmHWM' in line))"
     )

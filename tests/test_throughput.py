@@ -7,8 +7,8 @@ import pytest
 from plain import Plain, expression
 from throughput import block, calls
 
-from lossctl.kernels.registry import get_loss, registered
-from lossctl.kernels.spec import Loss
+from lossctl.core.loss import Loss
+from lossctl.core.registry import get_loss, registered
 
 ALL = list(registered().values())
 LOSSES = [loss for loss in ALL if expression(loss.name)]

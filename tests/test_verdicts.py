@@ -14,13 +14,13 @@ import pytest
 from bench.gradcheck import KERNELS, PLANTS, Case, Kernel, kernel_case, loss_case, score, settings, told, wide
 
 import lossctl
-from lossctl import descent, differences, glances, scales, sides
-from lossctl.differences import Problem
-from lossctl.kernels.registry import registered
-from lossctl.kernels.spec import Loss
-from lossctl.points import sampled
-from lossctl.scales import check
-from lossctl.verdicts import Checked, Verdict
+from lossctl.core.loss import Loss
+from lossctl.core.registry import registered
+from lossctl.gradients import finite_differences, judge, line_probe, one_sided, refinement
+from lossctl.gradients.finite_differences import Problem
+from lossctl.gradients.judge import check
+from lossctl.gradients.sampling import sampled
+from lossctl.gradients.verdict import Checked, Verdict
 
 Array = np.ndarray
 
@@ -570,26 +570,26 @@ def not_caught(name: str) -> Callable[[], int]:
 @pytest.mark.parametrize(
     ("module", "constant", "value", "failures"),
     [
-        (differences, "FIRST", 2.0**-30, not_caught("cauchy")),
-        (differences, "ULPS", 0.0, missed("geman")),
-        (differences, "_BESIDE", 0.5, beside_edges("kl_divergence", 0.008)),
-        (descent, "STREAK", 1, oscillation),
-        (descent, "_SLOWEST", 0.0, never_at_rest),
-        (scales, "_SCALES", 0, hidden_by_the_first_step),
-        (descent, "_UNCERTAIN", 40.0, missed("sin of 1000·x")),
-        (descent, "_DOWN", 2, not_caught("cauchy")),
-        (descent, "_UP", 1, beside_edges("sparse_categorical_cross_entropy", 0.01)),
-        (descent, "_NEAR", 0.0, beside_edges("kl_divergence", 0.008)),
-        (glances, "ROUGH", 1e300, hidden_wells),
-        (glances, "_LEAST", 1e300, alarms("ramsay:a=1e6")),
-        (glances, "_ASKEW", 1.0, alarms("renyi:alpha=1e-6")),
-        (sides, "_GROWS", 1e300, tails_of_a_jump),
+        (finite_differences, "FIRST", 2.0**-30, not_caught("cauchy")),
+        (finite_differences, "ULPS", 0.0, missed("geman")),
+        (finite_differences, "_BESIDE", 0.5, beside_edges("kl_divergence", 0.008)),
+        (refinement, "STREAK", 1, oscillation),
+        (refinement, "_SLOWEST", 0.0, never_at_rest),
+        (judge, "_SCALES", 0, hidden_by_the_first_step),
+        (refinement, "_UNCERTAIN", 40.0, missed("sin of 1000·x")),
+        (refinement, "_DOWN", 2, not_caught("cauchy")),
+        (refinement, "_UP", 1, beside_edges("sparse_categorical_cross_entropy", 0.01)),
+        (refinement, "_NEAR", 0.0, beside_edges("kl_divergence", 0.008)),
+        (line_probe, "ROUGH", 1e300, hidden_wells),
+        (line_probe, "_LEAST", 1e300, alarms("ramsay:a=1e6")),
+        (line_probe, "_ASKEW", 1.0, alarms("renyi:alpha=1e-6")),
+        (one_sided, "_GROWS", 1e300, tails_of_a_jump),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_without_its_guard_the_check_fails_as_it_once_did(module, constant, value, failures, monkeypatch) -> None:
     assert failures() == 0
-    for user in (module, descent, glances):
+    for user in (module, refinement, line_probe):
         if user is module or (constant.isupper() and not constant.startswith("_") and hasattr(user, constant)):
             monkeypatch.setattr(user, constant, value)
     assert failures() > 0

@@ -23,8 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from lossctl.kernels.registry import registered
-from lossctl.kernels.spec import Loss
+from lossctl.core.loss import Loss
+from lossctl.core.registry import registered
 from lossctl.report.catalogue import for_each
 
 ROOT = Path(__file__).resolve().parent.parent

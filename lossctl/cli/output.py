@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from lossctl.cli.options import Output
 from lossctl.errors import UsageError, nearest, printable, quoted
+from lossctl.io.byte_stream import reason
 from lossctl.render import FORMATS, SUFFIXES, Style, renderer
 from lossctl.report import Report
-from lossctl.sources.stream import reason
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lossctl.render.progress import Line
-    from lossctl.sources.aligned import Dataset
-    from lossctl.workers import Seen
+    from lossctl.engine.executors.config import Seen
+    from lossctl.io.dataset import Dataset
+    from lossctl.render.progress_line import Line
 
 # Nobody wants to be told of a second; and rich takes 60 ms to import.
 _PATIENCE = 1.0
@@ -44,7 +44,7 @@ def progress(data: Dataset) -> Iterator[Seen]:
         if now - drawn >= _EVERY:
             drawn = now
             if bar is None:
-                from lossctl.render.progress import Line
+                from lossctl.render.progress_line import Line
 
                 bar = Line()
             bar.show(*_figures(done, now - begun, data))

@@ -8,7 +8,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, get_type_hints
 
 from lossctl.cli.options import Compute, Data
-from lossctl.sources.stream import STDIN
+from lossctl.io.byte_stream import STDIN
 
 # Of Compute what says where it runs, and not what.
 _WHERE = ("threads", "cluster", "allow_mixed", "no_progress")

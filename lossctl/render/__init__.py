@@ -38,11 +38,11 @@ Renderer: TypeAlias = Callable[[Report, Style], Iterator[str]]
 # name: module; the function in it has the same name. Imported when asked for: rich costs 40 ms.
 FORMATS = {
     "table": "table",
-    "value": "plain",
-    "csv": "plain",
-    "tsv": "plain",
-    "json": "json_",
-    "jsonl": "plain",
+    "value": "delimited",
+    "csv": "delimited",
+    "tsv": "delimited",
+    "json": "json_document",
+    "jsonl": "delimited",
     "markdown": "markdown",
 }
 # Suffixes of -o FILE that are not themselves the name of a format.

@@ -16,7 +16,7 @@ def markdown(report: Report, style: Style) -> Iterator[str]:
     for heading, lines in report.sections.items():
         yield f"\n**{heading}**\n\n" + "".join(f"- {_escaped(line)}\n" for line in lines)
     if report.panels:
-        from lossctl.render.panels import draw
+        from lossctl.render.charts import draw
 
         yield "\n```text\n" + "".join(f"{line}\n" for line in draw(report.panels, style)) + "```\n"
     for i, table in enumerate(table for table in report.tables if not table.detail):

@@ -68,7 +68,7 @@ def table(report: Report, style: Style) -> Iterator[str]:
 
 
 def _drawing(console: Console, report: Report, style: Style) -> None:
-    from lossctl.render.panels import draw
+    from lossctl.render.charts import draw
 
     if report.title:
         console.print()

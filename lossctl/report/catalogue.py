@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from textwrap import wrap
 
-from lossctl.curves import Curve, curve_of, kinks
+from lossctl.analysis.curves import Curve, curve_of, kinks
+from lossctl.core.input_kinds import Kind
+from lossctl.core.loss import Loss
 from lossctl.errors import UsageError
-from lossctl.kernels.kinds import Kind
-from lossctl.kernels.spec import Loss
 from lossctl.report import Cell, Column, Report, Table
-from lossctl.report.curves import panels
-from lossctl.report.examples import LINE, example
+from lossctl.report.example_command import LINE, example
+from lossctl.report.plot import panels
 
 # xterm, GNOME Terminal and macOS Terminal open with 80 columns and 24 lines, of which one is the next prompt's: on
 # that `info` fits.

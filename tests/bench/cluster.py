@@ -12,11 +12,11 @@ import numpy as np
 
 import lossctl
 from lossctl.api import compute_on
-from lossctl.cli.inputs import open_data
+from lossctl.cli.open_dataset import open_data
 from lossctl.cli.options import Data
-from lossctl.cluster import Cluster
-from lossctl.jobs import Policy
-from lossctl.workers import Workers
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.executors.dask import Cluster
+from lossctl.engine.plan import Policy
 
 ROWS = 100_000_000
 LOSS = "bce_with_logits"

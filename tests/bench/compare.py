@@ -19,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from lossctl import get_loss
+from lossctl.analysis.comparison import compared
+from lossctl.analysis.inference import LEVEL
 from lossctl.api import from_arrays
-from lossctl.evidence import LEVEL
-from lossctl.jobs import Policy
-from lossctl.pairs import compared
-from lossctl.workers import Workers
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Policy
 
 RUNS, RESAMPLES = 4000, 1000  # 4000 runs know a coverage of 95 % to ± 0.7 %
 ROUNDS = 3

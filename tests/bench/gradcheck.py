@@ -25,14 +25,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.differences import Problem
+from lossctl.core.decorator import Loss, Value
+from lossctl.core.registry import registered
+from lossctl.engine.executors.config import Workers
 from lossctl.errors import UsageError
-from lossctl.kernels.declare import Loss, Value
-from lossctl.kernels.registry import registered
-from lossctl.points import magnitude, sampled
-from lossctl.scales import check
-from lossctl.verdicts import Checked, Verdict
-from lossctl.workers import Workers
+from lossctl.gradients.finite_differences import Problem
+from lossctl.gradients.judge import check
+from lossctl.gradients.sampling import magnitude, sampled
+from lossctl.gradients.verdict import Checked, Verdict
 
 Array = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], tuple[Array, Array]]
@@ -505,11 +505,11 @@ def _measured(mode: str, name: str, pred: str, target: str, threads: str) -> Non
         whole()
         print(statistics.median(_timed(whole) for _ in range(9)))
         return
-    from lossctl.gradients import check_on
-    from lossctl.kernels.registry import get_loss
-    from lossctl.sources.aligned import Dataset, Place
-    from lossctl.sources.formats import open_source
-    from lossctl.sources.source import Field, Options
+    from lossctl.core.registry import get_loss
+    from lossctl.gradients.gradcheck import check_on
+    from lossctl.io.dataset import Dataset, Place
+    from lossctl.io.formats import open_source
+    from lossctl.io.source import Field, Options
 
     def data() -> Dataset:
         sources = [
@@ -656,7 +656,7 @@ def _torch_says(rival: Rival, pred: Array, target: Array, reduction: str, **opti
 
 
 def _lossctl_says(rival: Rival, pred: Array, target: Array, reduction: str) -> bool:
-    from lossctl.gradients import gradcheck
+    from lossctl.gradients.gradcheck import gradcheck
 
     def kernel(pred: Array, target: Array) -> Array:
         return rival.value(pred - target)
@@ -673,7 +673,7 @@ def _torch_timed(tool: str, reduction: str, n: str) -> None:
     target = np.zeros(int(n))
     resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
     says = _lossctl_says if tool == "lossctl" else _torch_says
-    __import__("lossctl.gradients" if tool == "lossctl" else "torch")  # not timed
+    __import__("lossctl.gradients.gradcheck" if tool == "lossctl" else "torch")  # not timed
     options: dict[str, Any] = {"fast_mode": True} if tool == "torch, fast_mode" else {}
     start = time.perf_counter()
     passed = says(rival, pred, target, reduction, **options)

@@ -24,16 +24,17 @@ import numpy as np
 import polars as pl
 
 import lossctl
-from lossctl import engine, resamples
+from lossctl.analysis import bootstrap
 from lossctl.api import from_arrays
-from lossctl.blocks import as_float64
-from lossctl.cli.main import main as main_of_lossctl
-from lossctl.executor import Threads
-from lossctl.jobs import Policy, make_job
-from lossctl.kernels.numerics import choose
-from lossctl.kernels.spec import Loss
-from lossctl.processes import Processes
-from lossctl.sources import bulk, columnar, stream
+from lossctl.cli.app import main as main_of_lossctl
+from lossctl.core.loss import Loss
+from lossctl.engine import run
+from lossctl.engine.block import as_float64
+from lossctl.engine.executors.base import Threads
+from lossctl.engine.executors.processes import Processes
+from lossctl.engine.plan import Policy, make_job
+from lossctl.io import byte_stream, columnar, text_polars
+from lossctl.losses.numerics.elementary import choose
 
 PAIRS = 8_000_000
 ROUNDS = 7
@@ -63,7 +64,7 @@ def blocks() -> None:
         pairs = _pairs(name, rng)
         told = []
         for size in (1 << 15, 1 << 16, 1 << 17, 1 << 18):
-            engine.BLOCK = size
+            run.BLOCK = size
             runs = {str(n): partial(lossctl.compute, name, *pairs, threads=n) for n in (1, 2)}
             told.append(f"{size >> 10}k " + ", ".join(f"{t:.0f}" for t in alternating(runs).values()))
         print(f"  {name:16} " + "   ".join(told))
@@ -99,7 +100,7 @@ def _summed(name: str, pairs: Sequence[np.ndarray], start: Callable[[], Threads 
     loss = lossctl.get_loss(name)
     data = from_arrays(dict(zip(("pred", "target"), pairs, strict=True)))
     with start() as executor:
-        engine.run(data, [make_job(loss, loss.roles, data, Policy())], Policy(detail=False), executor)
+        run.run(data, [make_job(loss, loss.roles, data, Policy())], Policy(detail=False), executor)
 
 
 def _exponentials(count: int, length: int) -> None:
@@ -140,7 +141,7 @@ def pages() -> None:
 def where() -> None:
     """numerics.choose against np.where, on a block with a random mask."""
     rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, engine.BLOCK))
+    a, b = rng.normal(size=(2, run.BLOCK))
     mask = a > 0
     for name, ms in alternating(
         {"choose": lambda: choose(mask, a, b), "where": lambda: np.where(mask, a, b)}, 99
@@ -150,7 +151,7 @@ def where() -> None:
 
 def clips() -> None:
     """robust.huber: np.clip against np.minimum; binary.bce_with_logits: |t − [x > 0]| against a choice."""
-    x, t = np.random.default_rng(0).normal(size=(2, engine.BLOCK))
+    x, t = np.random.default_rng(0).normal(size=(2, run.BLOCK))
     a, t = np.abs(x), (t > 0) * 1.0
     ways = {
         "np.minimum": lambda: np.minimum(a, 1.0),
@@ -168,7 +169,7 @@ def proofs() -> None:
 
     def summed(loss: Loss) -> None:
         with Threads(1) as executor:
-            engine.run(data, [make_job(loss, loss.roles, data, Policy())], Policy(detail=False), executor)
+            run.run(data, [make_job(loss, loss.roles, data, Policy())], Policy(detail=False), executor)
 
     mse = lossctl.get_loss("mse")
     ways = {"by its values": partial(summed, mse), "beforehand": partial(summed, replace(mse, exposes=False))}
@@ -178,7 +179,7 @@ def proofs() -> None:
 
 def sums() -> None:
     """blocks.as_float64: the sums of a block of rows of ten classes, row after row or column after column."""
-    rows = np.random.default_rng(0).dirichlet(np.ones(10), engine.BLOCK // 10)
+    rows = np.random.default_rng(0).dirichlet(np.ones(10), run.BLOCK // 10)
     columns = np.asfortranarray(rows)
     ways = {"rows": lambda: rows.sum(axis=-1), "columns": lambda: columns.sum(axis=-1)}
     for name, ms in alternating(ways, 99).items():
@@ -187,7 +188,7 @@ def sums() -> None:
 
 def casts() -> None:
     """as_float64 of a float32 block of ten classes, and in two steps: into float64, then into column order."""
-    z = np.random.default_rng(0).normal(size=(engine.BLOCK // 10, 10)).astype(np.float32)
+    z = np.random.default_rng(0).normal(size=(run.BLOCK // 10, 10)).astype(np.float32)
     two = lambda: np.asfortranarray(z.astype(np.float64))  # noqa: E731
     for name, ms in alternating({"one step": lambda: as_float64(z), "two": two}, 99).items():
         print(f"  {name:8} {ms * 1e3:.0f} µs")
@@ -212,9 +213,9 @@ def draws() -> None:
     column = np.random.default_rng(0).normal(size=100_000)
     print("\n1000 resamples of 100,000 rows, two threads, ms\n")
     for size in (1 << 16, 1 << 18, 1 << 20):
-        resamples._DRAWS = size
+        bootstrap._DRAWS = size
         with Threads(2) as executor:
-            took = alternating({"": partial(resamples.resampled, [column], 1000, 0, executor)}, 3)[""]
+            took = alternating({"": partial(bootstrap.resampled, [column], 1000, 0, executor)}, 3)[""]
         print(f"  {size:>9,} at once {took:6.0f}")
 
 
@@ -238,13 +239,13 @@ def pieces() -> None:
         path = f"{folder}/x.csv"
         table = np.random.default_rng(0).normal(size=(2_000_000, 2))
         np.savetxt(path, table, fmt="%.17g", delimiter=",", header="pred,target", comments="")
-        bulk.WORTH = 0
+        text_polars.WORTH = 0
         for size in (1 << 20, 1 << 21, 1 << 22, 1 << 24):
-            stream.CHUNK = size
+            byte_stream.CHUNK = size
             print(f"  polars  {size >> 10:>6} KiB {alternating({'': partial(_command, path)}, 5)['']:6.0f}")
-        bulk.WORTH = sys.maxsize
+        text_polars.WORTH = sys.maxsize
         for size in (1 << 16, 1 << 18, 1 << 20):
-            stream.CHUNK = stream.PIECE = size
+            byte_stream.CHUNK = byte_stream.PIECE = size
             print(f"  grammar {size >> 10:>6} KiB {alternating({'': partial(_command, path)}, 1)['']:6.0f}")
 
 

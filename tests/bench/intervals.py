@@ -16,8 +16,8 @@ import numpy as np
 from compare import CASES, Case
 from scipy.stats import t as student
 
-from lossctl.kernels.kinds import Array
-from lossctl.resamples import freedom
+from lossctl.analysis.bootstrap import freedom
+from lossctl.core.input_kinds import Array
 
 Interval: TypeAlias = tuple[str, tuple[float, ...]]  # by which way, and its ends
 

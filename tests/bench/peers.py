@@ -25,9 +25,9 @@ import numpy as np
 
 import lossctl
 from lossctl.api import from_arrays, roles_of
-from lossctl.engine import run
-from lossctl.executor import Threads, cores
-from lossctl.jobs import Policy, make_job
+from lossctl.engine.executors.base import Threads, cores
+from lossctl.engine.plan import Policy, make_job
+from lossctl.engine.run import run
 
 ROWS = 20_000_000
 CLASSES = 10

@@ -149,7 +149,10 @@ for path in sys.argv[1:]:
             pass
 """
 # As compute does it where it cannot fork.
-_THREADS = "import lossctl.processes as p; p.can_fork = lambda *_: False; from lossctl.__main__ import run; run()"
+_THREADS = (
+    "import lossctl.engine.executors.processes as p; p.can_fork = lambda *_: False; "
+    "from lossctl.__main__ import run; run()"
+)
 
 
 def marginal(folder: Path) -> None:

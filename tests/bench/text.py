@@ -142,7 +142,7 @@ def crossing(folder: Path) -> None:
     for rows in (25_000, 50_000, 100_000, 200_000):
         path = written(folder / "small.csv", rows)
         read = (
-            "import sys; import lossctl.sources.bulk as b, lossctl.cli.main as m;"
+            "import sys; import lossctl.io.text_polars as b, lossctl.cli.app as m;"
             "b.WORTH = {}; sys.exit(m.main(sys.argv[1:]))"
         )
         named = {

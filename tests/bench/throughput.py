@@ -22,10 +22,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as lossctl sets it
 import numpy as np
 from plain import Array, expression
 
-from lossctl.engine import BLOCK
-from lossctl.executor import keep_pages
-from lossctl.kernels.registry import get_loss, registered
-from lossctl.kernels.spec import Loss, column_major
+from lossctl.core.loss import Loss, column_major
+from lossctl.core.registry import get_loss, registered
+from lossctl.engine.executors.base import keep_pages
+from lossctl.engine.run import BLOCK
 
 # The length of the axes that kinds name: ten of most things, images of 32 × 32, and utterances of some words.
 AXES = {"classes": 10, "items": 10, "features": 10, "pixels...": 1024, "frames": 20, "symbols": 8}

@@ -31,8 +31,8 @@ from hard import POINTS, Points
 from mpmath import mpf  # type: ignore[import-untyped]
 
 import lossctl
-from lossctl.kernels.registry import registered
-from lossctl.kernels.spec import Loss
+from lossctl.core.loss import Loss
+from lossctl.core.registry import registered
 
 SEEDS = (7, 8)  # of `all`: the first is that of the tests
 BATCH = 4  # of `all`, where samples depend on each other: each of so many differences takes the whole batch

@@ -1,6 +1,6 @@
 """What each loss is, in 50 digits: formulas written from the catalogue, never from the kernels.
 
-One file a family, as in lossctl/kernels; each is imported by being there. A formula handles ONE
+One file a family, as in lossctl/losses; each is imported by being there. A formula handles ONE
 sample and returns the terms whose sum is its loss::
 
     @oracle("huber", relative_value=always, relative_gradient=always)

@@ -1,0 +1,303 @@
+"""Several sets of predictions on the same samples: which is better, and is it more than chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lossctl.analysis.inference import Records, bounds, error_of, fitted, moments, p_of_ranks, p_of_t
+from lossctl.analysis.input_profile import Traits, traits_of
+from lossctl.analysis.per_sample import Chosen, Index, choose, costs, foremost
+from lossctl.api import roles_of
+from lossctl.core.input_kinds import Array
+from lossctl.core.loss import Loss
+from lossctl.engine.block import Block
+from lossctl.engine.evaluate import evaluated
+from lossctl.engine.executors.base import Executor, Threads
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Job, Policy, make_job
+from lossctl.engine.run import stream
+from lossctl.errors import DataError
+from lossctl.io.dataset import Dataset
+from lossctl.io.spool import Spool
+
+
+@dataclass(frozen=True)
+class Score:
+    """One model: its loss, and the share of samples of which it alone has the least."""
+
+    value: float
+    std_error: float | None
+    wins: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A model less the first: above 0 it is worse.
+
+    Attributes:
+        value: the difference of the losses.
+        std_error: of the difference, from the spread of the paired differences of samples.
+        low, high: its 95 % interval, by the bootstrap.
+        freedom: the degrees of freedom of its standard error, by the tails of the paired differences.
+        p_t: of a paired t test, how likely so large a difference is by chance.
+        p_wilcoxon: of Wilcoxon's signed-rank test.
+        better, worse: the shares of samples of which its loss is less, and greater, than that of the first.
+    """
+
+    value: float
+    std_error: float | None
+    low: float | None
+    high: float | None
+    freedom: float | None
+    p_t: float | None
+    p_wilcoxon: float | None
+    better: float
+    worse: float
+
+    def is_worse(self, limit: float) -> bool:
+        """Whether it is worse beyond chance, by more than ``limit``; NaN is."""
+        return math.isnan(self.value) or (self.value if self.low is None else self.low) > limit
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several models under one loss.
+
+    Attributes:
+        loss: which.
+        jobs: for each model how a row splits into elements.
+        samples: those that count for every model.
+        left_out: those that do for some.
+        rows: those of the input.
+        weighed: whether samples have weights.
+        ties: the share of samples of which several models have the least loss.
+        scores: a model each.
+        differences: each model but the first.
+        apart: for each model, the samples on which models differ most: the same ones in the same order.
+        traits: for each model, what its inputs look like.
+    """
+
+    loss: Loss
+    jobs: tuple[Job, ...]
+    samples: int
+    left_out: int
+    rows: int
+    weighed: bool
+    ties: float
+    scores: tuple[Score, ...]
+    differences: tuple[Difference, ...]
+    apart: tuple[Chosen, ...]
+    traits: tuple[Traits, ...]
+
+
+@dataclass(frozen=True)
+class _Priced:
+    """All samples of a block that count.
+
+    Attributes:
+        samples: they.
+        elements: how many elements of each count.
+        plain: whether each is one element and counts once.
+        weighed: whether they have weights.
+        rows: those of the block.
+        traits: what the inputs look like.
+    """
+
+    samples: Chosen
+    elements: Array
+    plain: bool
+    weighed: bool
+    rows: int
+    traits: Traits
+
+
+@dataclass(frozen=True)
+class _Price:
+    """The measure of a block."""
+
+    shown: tuple[str, ...]
+
+    def __call__(self, block: Block, job: Job) -> _Priced:
+        found = evaluated(block, job)
+        samples = costs(job, found)
+        every = np.arange(len(samples))
+        weighed = found.elements.weights is not None
+        chosen = choose(block, job, samples, every, self.shown)
+        return _Priced(chosen, samples.elements, samples.plain, weighed, block.count, traits_of(block, job))
+
+
+@dataclass
+class _Paired:
+    """What is kept of the blocks so far of all models under one loss.
+
+    A record of the spool has the part of each model and, where they are not plain, the share and the loss of each.
+    """
+
+    spool: Spool = field(default_factory=Spool)
+    plain: bool = True
+    rows: int = 0
+    counted: int = 0
+    weighed: bool = False
+    apart: tuple[Chosen, ...] = ()
+    traits: tuple[Traits, ...] = ()
+
+    def add(self, priced: Sequence[_Priced], top: int) -> None:
+        """Another block."""
+        self.rows += priced[0].rows
+        new = tuple(p.traits for p in priced)
+        self.traits = tuple(a + b for a, b in zip(self.traits, new, strict=True)) if self.traits else new
+        self.counted += _together([p.samples.rows for p in priced])
+        self.weighed |= priced[0].weighed
+        chosen = _in_common(priced)
+        self.plain &= all(p.plain for p in priced)
+        parts = [c.part for c in chosen]
+        if self.plain:
+            self.spool.write(*parts)
+        else:
+            self.spool.write(*parts, *(np.array(c.share) for c in chosen), *(c.loss for c in chosen))
+        together = [a + b for a, b in zip(self.apart, chosen, strict=True)] if self.apart else chosen
+        order = foremost(_gap([c.part for c in together]), top, least=False)
+        self.apart = tuple(c.take(order) for c in together)
+
+
+def _together(rows: Sequence[Index]) -> int:
+    """How many rows count for one model or another: nearly always the same ones, and others must be sorted."""
+    first = rows[0]
+    if all(np.array_equal(own, first) for own in rows[1:]):
+        return len(first)
+    return len(np.unique(np.concatenate(rows)))
+
+
+def _in_common(priced: Sequence[_Priced]) -> list[Chosen]:
+    """The samples that have the same elements under every model."""
+    first = priced[0]
+    if all(np.array_equal(p.samples.rows, first.samples.rows) for p in priced) and all(
+        np.array_equal(p.elements, first.elements) for p in priced
+    ):
+        return [p.samples for p in priced]
+    keys = [[*zip(p.samples.rows.tolist(), p.elements.tolist(), strict=True)] for p in priced]
+    common = set.intersection(*map(set, keys))
+    return [p.samples.take(np.flatnonzero([key in common for key in own])) for p, own in zip(priced, keys, strict=True)]
+
+
+def _gap(parts: Sequence[Array]) -> Array:
+    """How far apart the models are on each sample; where all cost infinity they are together."""
+    with np.errstate(invalid="ignore"):
+        gap = np.maximum.reduce(parts) - np.minimum.reduce(parts)
+    return np.where(np.isnan(gap) & np.logical_and.reduce([p == parts[0] for p in parts]), 0.0, gap)
+
+
+def compared(
+    data: Dataset,
+    losses: Sequence[Loss],
+    models: int,
+    policy: Policy,
+    workers: Workers,
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+    top: int = 5,
+    shown: tuple[str, ...] = (),
+) -> list[Comparison]:
+    """Compare the first model with each other one.
+
+    Args:
+        data: the inputs, read once: the roles of a loss are those of the first model, and with a number behind
+            them (``pred 2``) those of the others, which have what has none in common.
+        losses: each gives a comparison.
+        models: how many.
+        policy: what the engine does.
+        workers: where it runs.
+        resamples, seed: of the bootstrap.
+        top: how many of the samples that models differ most on.
+        shown: the roles of columns to show beside these.
+
+    Raises:
+        DataError: the first row that cannot be used, or no sample that counts for every model.
+    """
+    jobs = [make_job(loss, own_roles(loss, data, model), data, policy) for loss in losses for model in range(models)]
+    kept = [_Paired() for _ in losses]
+    with workers.on(data) as executor:
+        for priced in stream(data, jobs, policy, _Price(shown), executor):
+            for i, paired in enumerate(kept):
+                paired.add(priced[i * models : (i + 1) * models], top)
+    found = []
+    for i, (loss, paired) in enumerate(zip(losses, kept, strict=True)):
+        with paired.spool, Threads(workers.threads) as executor:
+            records = Records(paired.spool, loss, models, paired.plain)
+            if not records.rows:
+                raise DataError(f"{loss.name}: no sample counts for every model")
+            with np.errstate(all="ignore"):  # infinite losses are told
+                scores, differences = _judged(records, resamples, seed, executor)
+            found.append(
+                Comparison(
+                    loss,
+                    tuple(jobs[i * models : (i + 1) * models]),
+                    records.rows,
+                    paired.counted - records.rows,
+                    paired.rows,
+                    paired.weighed,
+                    1.0 - math.fsum(score.wins for score in scores),
+                    scores,
+                    differences,
+                    paired.apart,
+                    paired.traits,
+                )
+            )
+    return found
+
+
+def own_roles(loss: Loss, data: Dataset, model: int) -> list[str]:
+    """The roles of a loss for one of the models, from 0."""
+    numbered = [(role, f"{role} {model + 1}") for role in roles_of(loss, data)]
+    return [own if own in data.places else role for role, own in numbered]
+
+
+def _judged(
+    records: Records, resamples: int, seed: int, executor: Executor
+) -> tuple[tuple[Score, ...], tuple[Difference, ...]]:
+    """The score of each model, and the difference of each to the first."""
+    n, models = records.rows, records.models
+    fits = [fitted(records, model) for model in range(models)]
+    wins, better, worse = _counted(records)
+    spread = moments(records, fits)
+    ends = bounds(records, fits, spread, resamples=resamples, seed=seed, executor=executor)
+    scores = tuple(
+        Score(fit.value, error_of(squares, n), won / n)
+        for fit, squares, won in zip(fits, spread.own, wins, strict=True)
+    )
+    differences = []
+    for i in range(1, models):
+        value, error = fits[i].value - fits[0].value, error_of(spread.squares[i], n)
+        tested = math.isfinite(value) and error is not None
+        differences.append(
+            Difference(
+                value,
+                error,
+                *ends[i - 1],
+                spread.freedom[i] if ends[i - 1][0] is not None else None,
+                p_of_t(value, error, n) if tested and error else None,
+                p_of_ranks(records, i, seed) if tested else None,
+                better[i] / n,
+                worse[i] / n,
+            )
+        )
+    return scores, tuple(differences)
+
+
+def _counted(records: Records) -> tuple[list[int], list[int], list[int]]:
+    """Of how many samples each model alone has the least loss, and has less and more than the first."""
+    wins, better, worse = ([0] * records.models for _ in range(3))
+    for record in records:
+        parts = record.parts
+        least = np.fmin.reduce(parts)
+        alone = sum((part == least).astype(np.intp) for part in parts) == 1
+        for i, part in enumerate(parts):
+            wins[i] += int(np.count_nonzero((part == least) & alone))
+            better[i] += int(np.count_nonzero(part < parts[0]))
+            worse[i] += int(np.count_nonzero(part > parts[0]))
+    return wins, better, worse

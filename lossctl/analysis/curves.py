@@ -1,0 +1,230 @@
+"""A loss of one sample drawn against the one number that says how far off the prediction is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from lossctl.core.input_kinds import Array, Dims, Kind
+from lossctl.core.loss import Loss
+from lossctl.errors import UsageError, number
+
+# Odd, so that the middle of a symmetric range, where most kinks are, is one of the points.
+POINTS = 241
+# Classes of a row: of two of them one would be the complement of the other.
+_CLASSES = 3
+# A target that rules no class out.
+_SOFT = 0.8
+# How far an axis goes by default: for residuals and scores far enough to see a tail begin.
+_FAR = 3.0
+# Another target than 0, to see whether only the residual matters. Not a whole number: none is special.
+_ELSEWHERE = 1.75
+# A jump of the gradient against its steps nearby; and halvings from a step of the grid to a millionth of it.
+_JUMP, _HALVINGS = 8.0, 20
+# What two ways to form one residual may differ by, in the loss: rounding, not another loss.
+_SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a curve is drawn against.
+
+    Attributes:
+        name: in words: ``residual``, ``margin``.
+        low, high: what can be drawn.
+        default: what is drawn unless something else is asked for.
+        inputs: the inputs of the loss at these places of the axis.
+        place: which coordinate of a row of predictions moves; None where it is one number.
+    """
+
+    name: str
+    low: float
+    high: float
+    default: tuple[float, float]
+    inputs: Callable[[Array], list[Array]]
+    place: int | None = None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A loss and its gradient with respect to the prediction; ``gradient`` is None where the loss gives none."""
+
+    loss: Loss
+    axis: str
+    x: Array
+    value: Array
+    gradient: Array | None
+
+
+def curve_of(loss: Loss, low: float | None = None, high: float | None = None, points: int = POINTS) -> Curve:
+    """The loss between two places of its axis.
+
+    Raises:
+        UsageError: no one number says how far off a prediction is, or the range is not in its domain.
+
+    >>> from lossctl import get_loss
+    >>> curve = curve_of(get_loss("mae"), -1.0, 1.0, points=3)
+    >>> curve.axis, curve.x.tolist(), curve.value.tolist()
+    ('residual', [-1.0, 0.0, 1.0], [1.0, 0.0, 1.0])
+    """
+    axis = axis_of(loss)
+    start, stop = axis.default if low is None or high is None else (low, high)
+    if start < axis.low or stop > axis.high:
+        raise UsageError(
+            f"{loss.name}: its {axis.name} is from {number(axis.low)} to {number(axis.high)}, "
+            f"not from {number(start)} to {number(stop)}"
+        )
+    x = np.linspace(start, stop, points)
+    value, thunk = loss.evaluate(*axis.inputs(x))
+    gradient = None if thunk is None else thunk()
+    if gradient is not None and axis.place is not None:
+        gradient = gradient[:, axis.place]
+    # + 0.0: no -0.0, and arrays of their own
+    return Curve(loss, axis.name, x, value + 0.0, None if gradient is None else gradient + 0.0)
+
+
+def axis_of(loss: Loss) -> Axis:
+    """What the loss is drawn against.
+
+    Raises:
+        UsageError: it takes more than one number says.
+    """
+    kinds = [i.kind for i in loss.inputs]
+    names = [kind.name for kind in kinds]
+    nothing = UsageError(f"{loss.name} has no curve: no one number says how far off a prediction is")
+    if loss.coupled or len(kinds) < 2 or any(kind.core for kind in kinds[2:]):
+        raise nothing
+    if kinds[0].core:
+        if kinds[0].core != ("classes",) or not (names[1] == "Label" or kinds[1].core == ("classes",)):
+            raise nothing
+        axis = _of_classes(loss)
+    elif kinds[1].core:
+        raise nothing
+    elif names[0].startswith("Probabilit"):
+        axis = Axis("probability, at target 1", 0.0, 1.0, (0.0, 1.0), _against(loss, 1.0))
+    elif names[:2] == ["Real", "Sign"] and _turns_with_target(loss):
+        axis = Axis("margin", -np.inf, np.inf, (-_FAR, _FAR), _against(loss, 1.0))
+    elif names[:2] == ["Real", "Probability"]:
+        axis = Axis("logit, at target 1", -np.inf, np.inf, (-2 * _FAR, 2 * _FAR), _against(loss, 1.0))
+    else:
+        axis = _of_numbers(loss)
+    if not _takes(loss, axis):
+        raise nothing
+    return axis
+
+
+def _turns_with_target(loss: Loss) -> bool:
+    """Whether a score against -1 costs what its opposite costs against +1: then target · score says it all."""
+    x = np.linspace(-_FAR, _FAR, 9)
+    here, there = (loss.evaluate(*_against(loss, t)(t * x))[0] for t in (1.0, -1.0))
+    return np.array_equal(here, there)
+
+
+def _of_numbers(loss: Loss) -> Axis:
+    """The residual, where nothing else matters; else the prediction, for a target of 1."""
+    domain = loss.inputs[0].kind.domain
+    reach = _FAR
+    for value in loss.params.values():  # where something begins: to be seen, with what follows
+        if isinstance(value, float) and np.isfinite(value):
+            reach = max(reach, 1.5 * abs(value))
+    if np.isinf(domain.low) and np.isinf(loss.inputs[1].kind.domain.low):
+        r = np.linspace(-reach, reach, 9)
+        here, there = (loss.evaluate(*_against(loss, t)(r + t))[0] for t in (0.0, _ELSEWHERE))
+        if np.all(np.abs(here - there) <= _SAME * np.abs(here).max(initial=1.0)):
+            name = "residual" if loss.roles[1] == "target" else f"{loss.inputs[0].name} − {loss.inputs[1].name}"
+            return Axis(name, -np.inf, np.inf, (-reach, reach), _against(loss, 0.0))
+    low = max(domain.low, -_FAR)
+    return Axis("prediction, at target 1", domain.low, domain.high, (low, 1.0 + _FAR), _against(loss, 1.0))
+
+
+def _of_classes(loss: Loss) -> Axis:
+    """The score or the probability of the true class, the first; the others share the rest."""
+    kind, others = loss.inputs[0].kind, _CLASSES - 1
+    scores = np.isinf(kind.domain.low) and np.isinf(kind.domain.high)
+
+    def inputs(x: Array, target: float = 1.0) -> list[Array]:
+        rest = np.zeros_like(x) if scores else (1.0 - x) / others
+        pred = _as(kind, np.stack([x, *[rest] * others], axis=1))
+        row = _as(loss.inputs[1].kind, np.array([target, *[(1.0 - target) / others] * others]))
+        truth = np.tile(row, (len(x), 1)) if loss.inputs[1].kind.core else np.zeros(len(x))
+        return [pred, truth, *_others(loss, len(x))]
+
+    if scores:
+        name = f"logit of the true class, the {others} others 0"
+        return Axis(name, -np.inf, np.inf, (-2 * _FAR, 2 * _FAR), inputs, 0)
+    axis = Axis("probability of the true class", 0.0, 1.0, (0.0, 1.0), inputs, 0)
+    if _takes(loss, axis):
+        return axis
+    # Some distances of distributions are infinite where the target rules a class out.
+    soft = partial(inputs, target=_SOFT)
+    return replace(axis, name=f"probability of the first class, {_SOFT:g} in the target", inputs=soft)
+
+
+def _as(kind: Kind, rows: Array) -> Array:
+    """Probabilities as their logarithms, where the kind is of those."""
+    with np.errstate(divide="ignore"):
+        return np.log(rows) if kind.domain.high <= 0.0 else rows
+
+
+def _against(loss: Loss, target: float) -> Callable[[Array], list[Array]]:
+    return lambda x: [x, np.full_like(x, target), *_others(loss, len(x))]
+
+
+def _others(loss: Loss, n: int) -> list[Array]:
+    """Further inputs: a scale, a rate or a sign is 1, what can be negative 0."""
+    kinds = [i.kind for i in loss.inputs[2:]]
+    return [np.full(n, 0.0 if kind.name == "Real" else 1.0) for kind in kinds]
+
+
+def _takes(loss: Loss, axis: Axis) -> bool:
+    """Whether the loss takes what the axis gives it, and makes a curve of it."""
+    x = np.linspace(*axis.default, 9)[1:-1]
+    arrays = axis.inputs(x)
+    dims: Dims = defaultdict(lambda: _CLASSES)
+    faults = [i.kind.find_fault(a, dims) for i, a in zip(loss.inputs, arrays, strict=True)]
+    return not any(faults) and bool(np.isfinite(loss.evaluate(*arrays)[0]).all())
+
+
+def kinks(loss: Loss) -> list[float]:
+    """Where on its axis the gradient jumps, found on a grid and then by halving.
+
+    Raises:
+        UsageError: it has no curve.
+
+    >>> from lossctl import get_loss
+    >>> kinks(get_loss("hinge")), kinks(get_loss("huber"))
+    ([1.0], [])
+    """
+    axis = axis_of(loss)
+    curve = curve_of(loss)
+    if curve.gradient is None:
+        return []
+    with np.errstate(invalid="ignore"):
+        steps = np.abs(np.diff(curve.gradient))
+    # A bend of the gradient makes many steps, a jump makes one: larger than those two steps away.
+    around = np.maximum(np.roll(steps, 2), np.roll(steps, -2))
+    found = []
+    for i in np.flatnonzero((steps > _JUMP * around) & np.isfinite(steps)):
+        place = _jump(loss, axis, float(curve.x[i]), float(curve.x[i + 1]), float(steps[i]))
+        if place is not None and place not in found:
+            found.append(place)
+    return found
+
+
+def _jump(loss: Loss, axis: Axis, low: float, high: float, step: float) -> float | None:
+    """Where between two points the gradient jumps by more than half of their difference; None where it is steep."""
+    for _ in range(_HALVINGS):
+        x = np.array([low, 0.5 * (low + high), high])
+        thunk = loss.evaluate(*axis.inputs(x))[1]
+        if thunk is None:
+            return None
+        slope = thunk()
+        left, right = np.abs(np.diff(slope if axis.place is None else slope[:, axis.place]))
+        low, high = (low, float(x[1])) if left >= right else (float(x[1]), high)
+        if max(left, right) < 0.5 * step:
+            return None
+    return round(0.5 * (low + high), 6) + 0.0

@@ -1,0 +1,151 @@
+"""The loss of each group of samples: by a column, by the target's class, by output column."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.analysis.per_sample import cells
+from lossctl.core.input_kinds import CLASSES
+from lossctl.engine.accumulate import Spread, Summary, exact, summed
+from lossctl.engine.block import Block
+from lossctl.engine.evaluate import Evaluated
+from lossctl.engine.plan import Job
+from lossctl.errors import DataError, UsageError
+from lossctl.io.text_grammar import NUMBER
+
+Label: TypeAlias = str | float  # text as a file has it, or a number; NaN is the text "nan"
+Codes: TypeAlias = npt.NDArray[np.intp]
+
+# More groups than anyone looks at, at some 700 bytes each.
+MOST = 100_000
+_INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")  # Python reads no longer ones
+_SHORT = 1 << 16  # codes of two bytes are sorted by radix, many times as fast
+
+
+@dataclass(frozen=True)
+class By:
+    """What tells the groups: a ``role`` of one cell a row, the target's ``class``, or the ``output`` column."""
+
+    what: str
+    role: str = ""
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return self.role or f"--by {self.what}"
+
+
+def check_groups(by: By, job: Job) -> None:
+    """Refuse groups that the loss does not have.
+
+    Raises:
+        UsageError: classes of a target that is no class, outputs of a single one.
+    """
+    if by.what == "class":
+        target = job.loss.inputs[job.roles.index("target")].kind if "target" in job.roles else None
+        if target is None or not (target.labels or target.core == CLASSES):
+            words = f"is {target.words}" if target else "is not there"
+            raise UsageError(f"--by class: the target of {job.loss.name} {words}, no class; --by COLUMN groups by any")
+    if by.what == "output" and job.per_row == 1:
+        raise UsageError("--by output: a sample has a single output here; several columns of PREDS are several")
+
+
+def grouped(block: Block, job: Job, found: Evaluated, by: By) -> dict[Label, Summary]:
+    """What is kept of each group of one block."""
+    if not len(found.values):
+        return {}
+    labels, codes = _coded(block, job, found, by)
+    order = np.argsort(codes.astype(np.uint16) if len(labels) <= _SHORT else codes, kind="stable")
+    codes = codes[order]
+    values, part, share = found.values[order], found.parts[order], found.shares[order]
+    weights = None if found.elements.weights is None else found.elements.weights[order]
+    begins = np.flatnonzero(np.diff(codes, prepend=-1))
+    elements = np.diff(begins, append=len(codes))
+    firsts, odd = begins, ~np.isfinite(np.add.reduceat(part, begins))
+    if job.per_row > 1:  # what the elements of a sample add up to
+        rows = found.index[order] // job.per_row
+        starts = np.flatnonzero((np.diff(codes, prepend=-1) != 0) | (np.diff(rows, prepend=-1) != 0))
+        part, share = np.add.reduceat(part, starts), np.add.reduceat(share, starts)
+        firsts = np.searchsorted(starts, begins)
+    samples = np.diff(firsts, append=len(part))
+    total, weight = np.add.reduceat(part, firsts), np.add.reduceat(share, firsts)
+    off = part - np.repeat(np.where(weight != 0, total / weight, 0.0), samples) * share
+    moments = [np.add.reduceat(a, firsts).tolist() for a in (off * off, off * share, share * share)]
+    groups = {}
+    for i, (label, n, count, lost, amount, *spread) in enumerate(
+        zip(
+            [labels[code] for code in codes[begins].tolist()],
+            *(samples.tolist(), elements.tolist(), total.tolist(), weight.tolist(), *moments),
+            strict=True,
+        )
+    ):
+        own = Spread(n, lost, amount, *spread)
+        if odd[i]:
+            one = slice(int(begins[i]), int(begins[i]) + count)
+            own_weights = None if weights is None else weights[one]
+            sums = summed(values[one], found.parts[order[one]], exact(amount), own_weights)
+            groups[label] = replace(sums, samples=n, spread=own)
+        else:
+            groups[label] = Summary(samples=n, elements=count, total=exact(lost), weight=exact(amount), spread=own)
+    return groups
+
+
+def _coded(block: Block, job: Job, found: Evaluated, by: By) -> tuple[list[Label], Codes]:
+    """The labels in this block, and which of them each element has."""
+    if by.what == "output":
+        return list(range(job.per_row)), found.index % job.per_row
+    if by.what == "class":
+        target = found.elements.arrays[job.roles.index("target")]
+        return _numbers(target.argmax(axis=-1) if target.ndim > 1 else target)
+    column = cells(block, by.role)
+    labels, codes = _texts(column) if column.dtype.hasobject else _numbers(column)
+    return labels, codes[found.index // job.per_row]
+
+
+def _numbers(column: npt.NDArray[Any]) -> tuple[list[Label], Codes]:
+    # + 0.0: -0 and 0 are one number; integers stay what they are, of which not all are doubles.
+    different, codes = np.unique(column if column.dtype.kind in "iu" else column + 0.0, return_inverse=True)
+    return ["nan" if x != x else x for x in different.tolist()], codes
+
+
+def _texts(column: npt.NDArray[Any]) -> tuple[list[Label], Codes]:
+    texts = column.tolist()
+    place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    return list(place), np.fromiter(map(place.__getitem__, texts), np.intp, len(texts))
+
+
+def added(total: dict[Label, Summary], part: Mapping[Label, Summary], where: str) -> None:
+    """Add the groups of a further block to those so far.
+
+    Raises:
+        DataError: too many groups.
+    """
+    for label, summary in part.items():
+        total[label] = total[label] + summary if label in total else summary
+    if len(total) > MOST:
+        raise DataError(f"{where}: more than {MOST:,} groups: group by a column of fewer different values")
+
+
+def in_order(groups: Mapping[Label, Summary]) -> dict[Label, Summary]:
+    """By label: as numbers where all of them are, and then 1, 1.0 and 01 are one group."""
+    texts = [label for label in groups if isinstance(label, str) and label != "nan"]
+    if not all(NUMBER.fullmatch(text) for text in texts):
+        return {label: groups[label] for label in sorted(groups, key=str)}
+    numbers: dict[Label, Summary] = {}
+    spelled: dict[tuple[bool, float], Label] = {}
+    for label in sorted(groups, key=_value):
+        key = spelled.setdefault(_value(label), label)
+        numbers[key] = numbers[key] + groups[label] if key in numbers else groups[label]
+    return numbers
+
+
+def _value(label: Label) -> tuple[bool, float]:
+    """A number's place among numbers: NaN after all others. An integer is compared as it is, not as a double."""
+    number = label if not isinstance(label, str) else int(label) if _INTEGER.fullmatch(label) else float(label)
+    return number != number, number if number == number else 0.0

@@ -1,0 +1,185 @@
+"""What a picture of a data set shows: how its losses are spread, and predictions against targets.
+
+One pass over the inputs, in which losses, predictions and targets are spooled to disk (8 bytes a
+number); a second over the spool counts them between edges that depend on all of them. Every sample
+is counted once, and memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.analysis.quantiles import order_statistics
+from lossctl.api import roles_of
+from lossctl.core.input_kinds import Array
+from lossctl.core.loss import Loss
+from lossctl.engine.block import Block
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Job, Policy, make_job
+from lossctl.engine.run import stream
+from lossctl.errors import DataError
+from lossctl.io.dataset import Dataset
+from lossctl.io.spool import Spool
+
+Counts = npt.NDArray[np.int64]
+
+# Bars of a histogram: what a screen has room for; and columns and rows of a density, likewise.
+_BARS, _COLUMNS, _ROWS = 16, 60, 20
+# Up to so many different targets are told apart: each has a histogram of its own.
+_VALUES = 10
+# Where the largest loss is so many times what 99 % do not exceed, the last bar takes all from there on:
+# one outlier would leave the others in the first bar.
+_MOST, _LONG_TAIL = 0.99, 2.0
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How many numbers lie between two edges each; the last bin has its upper edge too."""
+
+    edges: Array
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class Density:
+    """How many pairs lie in each cell of a grid, by target (columns) and prediction (rows)."""
+
+    target: Array  # edges
+    pred: Array
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Losses and, by the values of the target or against it, predictions."""
+
+    samples: int
+    infinite: int
+    losses: Histogram
+    by_target: dict[float, Histogram]
+    density: Density | None
+
+
+@dataclass
+class _Reach:
+    """Between which numbers some lie."""
+
+    low: float = np.inf
+    high: float = -np.inf
+
+    def take(self, x: Array) -> None:
+        finite = x[np.isfinite(x)]
+        self.low, self.high = float(finite.min(initial=self.low)), float(finite.max(initial=self.high))
+
+
+def picture(data: Dataset, loss: Loss, policy: Policy, workers: Workers) -> Picture:
+    """Count losses, predictions and targets between edges.
+
+    Raises:
+        DataError: the first row that cannot be used, or nothing to count.
+    """
+    job = make_job(loss, roles_of(loss, data), data, policy)
+    lost, pred, target = reaches = _Reach(), _Reach(), _Reach()
+    values: set[float] = set()
+    infinite = 0
+    with Spool() as losses, Spool() as pairs, workers.on(data) as executor:
+        for ((values_of_losses, preds, targets),) in stream(data, [job], policy, _numbers, executor):
+            losses.write(values_of_losses)
+            pairs.write(preds, targets)
+            for reach, x in zip(reaches, (values_of_losses, preds, targets), strict=True):
+                reach.take(x)
+            infinite += int(np.count_nonzero(~np.isfinite(values_of_losses)))
+            if len(values) <= _VALUES:
+                values.update(np.unique(targets).tolist())
+        if lost.low > lost.high:
+            raise DataError(f"{loss.name} is finite for no sample: there is nothing to draw")
+        edges = _loss_edges(losses, lost, infinite)
+        counts = np.zeros(len(edges) - 1, np.int64)
+        for x in losses.column(0):
+            counts += _count(x, edges)
+        classes = job.dims.get("classes", 0) if loss.inputs[0].kind.core else 0
+        few = len(values) <= _VALUES and not classes
+        drawable = pairs.rows and pred.low <= pred.high and target.low <= target.high
+        return Picture(
+            losses.rows,
+            infinite,
+            Histogram(edges, counts),
+            _by_target(pairs, pred, sorted(values)) if drawable and few else {},
+            _density(pairs, *_grid(pred, target, classes)) if drawable and not few else None,
+        )
+
+
+def _numbers(block: Block, job: Job) -> tuple[Array, Array, Array]:
+    """The loss of each sample, and the prediction and target of each element: of a row of classes the likeliest."""
+    elements = block.elements(job)
+    if not len(elements):
+        return np.empty(0), np.empty(0), np.empty(0)
+    lost = elements.rows.sums(np.ascontiguousarray(job.loss.evaluate(*elements.arrays)[0]))
+    # (A copy, since the reader writes the next block over this one.)
+    arrays = [a.copy() if a.ndim == 1 else a.argmax(axis=-1).astype(np.float64) for a in elements.arrays[:2]]
+    if len(arrays) < 2 or arrays[0].shape != arrays[1].shape or arrays[0].ndim > 1:  # no number against a number
+        arrays = [np.empty(0), np.empty(0)]
+    return lost / elements.rows.sums(np.ones(len(elements))), arrays[0], arrays[1]
+
+
+def _loss_edges(losses: Spool, reach: _Reach, infinite: int) -> Array:
+    rank = int(_MOST * (losses.rows - infinite))
+    (most,) = order_statistics(lambda: (x[np.isfinite(x)] for x in losses.column(0)), [rank])
+    if reach.high - reach.low <= _LONG_TAIL * (most - reach.low) or most <= reach.low:
+        return _edges(reach.low, reach.high)
+    return np.concatenate([_edges(reach.low, most), [reach.high]])
+
+
+def _edges(low: float, high: float) -> Array:
+    """Round numbers, a step apart, from below the lowest to above the highest."""
+    step = _round_step((high - low) / _BARS or max(abs(high), 1.0) / _BARS)
+    first, last = np.floor(low / step), np.ceil(high / step)
+    return np.arange(first, max(last, first + 1) + 1) * step
+
+
+def _round_step(least: float) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that is no smaller."""
+    power = 10.0 ** np.floor(np.log10(least))
+    return float(next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= least * (1 - 1e-9)))
+
+
+def _count(x: Array, edges: Array) -> Counts:
+    return np.bincount(_place(x[np.isfinite(x)], edges), minlength=len(edges) - 1)
+
+
+def _place(x: Array, edges: Array) -> npt.NDArray[np.intp]:
+    """Which bin each number is in. The outer edges are below and above all of them, but for their last digits."""
+    return np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
+
+
+def _by_target(pairs: Spool, pred: _Reach, values: list[float]) -> dict[float, Histogram]:
+    edges = _edges(pred.low, pred.high)
+    counts = {value: np.zeros(len(edges) - 1, np.int64) for value in values}
+    for preds, targets in pairs.records():
+        for value in values:
+            counts[value] += _count(preds[targets == value], edges)
+    return {value: Histogram(edges, counted) for value, counted in counts.items()}
+
+
+def _grid(pred: _Reach, target: _Reach, classes: int) -> tuple[Array, Array]:
+    """The edges of cells: a cell a class, or as many as a screen has room for."""
+    if 0 < classes <= _ROWS:
+        return np.arange(classes + 1.0), np.arange(classes + 1.0)
+    x, y = (
+        np.linspace(reach.low, reach.high if reach.high > reach.low else reach.low + 1.0, n + 1)
+        for reach, n in ((target, _COLUMNS), (pred, _ROWS))
+    )
+    return x, y
+
+
+def _density(pairs: Spool, x: Array, y: Array) -> Density:
+    rows, columns = len(y) - 1, len(x) - 1
+    counts = np.zeros(rows * columns, np.int64)
+    for preds, targets in pairs.records():
+        finite = np.isfinite(preds) & np.isfinite(targets)
+        cell = _place(preds[finite], y) * columns + _place(targets[finite], x)
+        counts += np.bincount(cell, minlength=len(counts))
+    return Density(x, y, counts.reshape(rows, columns))

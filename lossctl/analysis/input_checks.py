@@ -1,0 +1,204 @@
+"""Input that is legal but probably not what was meant: what betrays it, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.analysis.curves import axis_of
+from lossctl.analysis.input_profile import Traits, mixed, watched
+from lossctl.api import roles_of
+from lossctl.core.loss import Loss
+from lossctl.core.registry import registered
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Job, Policy, make_job
+from lossctl.engine.result import Result, make_result
+from lossctl.io.dataset import Dataset
+
+# Fewer samples than these prove nothing: three predictions may well be equal, or lie in [0, 1].
+_FEW = 5
+# Where each of k classes is as likely as another, 10·k samples miss a given one once in 20,000 times.
+_PER_CLASS = 10
+# So many rows in the same order elsewhere are no chance, where at least a tenth of all rows differ.
+_RUN, _DIFFERENT = 8, 0.1
+
+_BOTH = frozenset((0.0, 1.0))
+_PREDICTED = r"(?<![a-z])(y_?)?(preds?|predict\w*|hat|scores?|logits?|probs?|proba|probabilit\w+)(?![a-z])"
+_TRUE = r"(?<![a-z])(targets?|labels?|truth|actuals?|y_?true|ground_?truth|gt|observed)(?![a-z])"
+
+
+def advised(
+    data: Dataset, losses: Sequence[Loss], policy: Policy, reduction: str, workers: Workers
+) -> tuple[list[Result], list[str]]:
+    """The results of several losses in one pass over the data, and a line for each thing that looks wrong."""
+    jobs = [make_job(loss, roles_of(loss, data), data, policy) for loss in losses]
+    with workers.on(data, losses) as executor:
+        summaries, traits = watched(data, jobs, policy, executor)
+    results = [make_result(loss, summary, reduction) for loss, summary in zip(losses, summaries, strict=True)]
+    return results, list(advice(data, jobs, policy, traits))
+
+
+def advice(data: Dataset, jobs: Sequence[Job], policy: Policy, traits: Sequence[Traits]) -> Iterator[str]:
+    """What the inputs as a whole betray, a line each, the cure at its end.
+
+    Args:
+        data: the inputs.
+        jobs: all losses that are computed of them: what one is not for may be what another is for.
+        policy: what the engine does.
+        traits: what the inputs of each job look like.
+    """
+    if traits and traits[0].rows >= _FEW:
+        yield from _swapped(data, jobs, traits)
+        yield from _of_predictions(jobs, traits)
+        yield from _of_targets(jobs, policy, traits)
+        yield from _narrowed(jobs, traits)
+        yield from _repeated(data, traits[0])
+
+
+def advice_on_models(
+    data: Dataset,
+    jobs: Sequence[Sequence[Job]],
+    policy: Policy,
+    traits: Sequence[Sequence[Traits]],
+    names: Sequence[str],
+) -> list[str]:
+    """The same of several sets of predictions: what is not true of all of them with the name of the one.
+
+    Args:
+        data: the inputs.
+        jobs: for each model all losses.
+        policy: what the engine does.
+        traits: what the inputs of each job look like.
+        names: what the models are called.
+    """
+    own = [list(advice(data, some, policy, seen)) for some, seen in zip(jobs, traits, strict=True)]
+    lines = [
+        line if all(line in others for others in own) else f"{name}: {line}"
+        for name, told in zip(names, own, strict=True)
+        for line in told
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def _of_predictions(jobs: Sequence[Job], traits: Sequence[Traits]) -> Iterator[str]:
+    if any(seen.constant is not None for seen in traits):
+        yield "every prediction is the same: is it the right column?"
+        return
+    scored = [job.loss for job, seen in zip(jobs, traits, strict=True) if seen.unit and _takes_scores(job.loss)]
+    if scored:
+        loss = scored[0]
+        takers = [other.name for other in registered().values() if other.from_logits == loss.name]
+        cure = f"? {takers[0]} takes those" if takers else "?"
+        yield f"{loss.name} takes scores, and every prediction lies in [0, 1]: are they probabilities{cure}"
+
+
+def _takes_scores(loss: Loss) -> bool:
+    """Whether its predictions are scores that no sigmoid or softmax has been applied to."""
+    pred, *others = (i.kind.name for i in loss.inputs)
+    if pred == "Logits":
+        return loss.inputs[0].kind.core == ("classes",)
+    named = any(other.from_logits == loss.name for other in registered().values())
+    return pred == "Real" and (named or (others == ["Sign"] and axis_of(loss).name == "margin"))
+
+
+def _of_targets(jobs: Sequence[Job], policy: Policy, traits: Sequence[Traits]) -> Iterator[str]:
+    kinds = [[i.kind.name for i in job.loss.inputs] for job in jobs]
+    plain = [job.loss.name for job, kind in zip(jobs, kinds, strict=True) if kind == ["Real", "Real"]]
+    if traits[0].target_codes == _BOTH and len(plain) == len(jobs):
+        brier = "; of probabilities, mse is the Brier score" if "mse" in plain else ""
+        yield (
+            f"{plain[0]} is a loss for quantities, and every target is 0 or 1: for two classes there is bce, "
+            f"or bce_with_logits for scores{brier}"
+        )
+    for job, kind, seen in zip(jobs, kinds, traits, strict=True):
+        classes = job.dims.get("classes", 0)
+        labelled = "target" in policy.labelled
+        enough = seen.rows * job.per_row >= _PER_CLASS * classes
+        if kind[1:2] == ["Label"] and seen.without_zero and not labelled and classes > 1 and enough:
+            yield (
+                f"no target is class 0, though {classes} columns are classes 0 to {classes - 1}: "
+                f"labels that start at 1 want --labels {_from_one(classes)}"
+            )
+            return
+
+
+def _from_one(classes: int) -> str:
+    return ",".join(map(str, range(1, classes + 1))) if classes < 5 else f"1,2,…,{classes}"
+
+
+def _swapped(data: Dataset, jobs: Sequence[Job], traits: Sequence[Traits]) -> Iterator[str]:
+    """By their names, or since a target is what was observed: 0 and 1 in PREDS, what lies between in TARGETS."""
+    if "target" not in data.places or all(len(job.loss.inputs) < 2 for job in jobs):
+        return
+    pred, target = (_names(data, role) for role in (jobs[0].roles[0], "target"))
+    by_name = _called(pred, _TRUE, _PREDICTED) and _called(target, _PREDICTED, _TRUE)
+    by_value = any(seen.codes == _BOTH and seen.target_unit and seen.target_codes is None for seen in traits)
+    one_number = all(not i.kind.core for job in jobs for i in job.loss.inputs)
+    if by_name:
+        yield f"predictions come first, and PREDS is {pred}, TARGETS {target}: are they swapped?"
+    elif by_value and one_number:
+        yield "every prediction is 0 or 1 and the targets lie between: predictions come first; are they swapped?"
+
+
+def _called(name: str, this: str, other: str) -> bool:
+    return re.search(this, name) is not None and re.search(other, name) is None
+
+
+def _names(data: Dataset, role: str) -> str:
+    """What the file and its column are called: ``labels.csv: column 'y'``, in lower case."""
+    place = data.places[role]
+    where = data.sources[place.source].where
+    at = data.locate(role, 0).removeprefix(where)
+    column = re.search(r"column .*", at)
+    return ": ".join(filter(None, (os.path.basename(where), column[0] if column else ""))).lower()
+
+
+def _narrowed(jobs: Sequence[Job], traits: Sequence[Traits]) -> Iterator[str]:
+    for job, seen in zip(jobs, traits, strict=True):
+        if seen.narrow:
+            digits = np.finfo(seen.narrow).precision
+            yield (
+                f"the data are {seen.narrow}, of {digits} digits, and predictions and targets agree in nearly all of "
+                f"them: {job.loss.name} is mostly rounding; subtract a common offset, or write float64"
+            )
+            return
+
+
+def _repeated(data: Dataset, traits: Traits) -> Iterator[str]:
+    if traits.digests is None or "weight" in data.places or traits.constant is not None:
+        return
+    ordered = np.sort(traits.digests)
+    if (ordered[1:] != ordered[:-1]).all():  # the usual case, at a fifth of the time of what follows
+        return
+    counts = np.unique(ordered, return_counts=True)[1]
+    if len(counts) < max(_FEW, _DIFFERENT * len(ordered)):
+        return
+    if counts.min() == counts.max():
+        yield f"every sample is there {counts[0]} times, inputs and all: is the file joined to itself?"
+    elif copied := _copied(traits.digests):
+        first, again, length = copied
+        yield f"samples {again} to {again + length - 1} are samples {first} to {first + length - 1} once more"
+
+
+def _copied(digests: npt.NDArray[np.uint64]) -> tuple[int, int, int] | None:
+    """The first run of rows that comes again: where it is, where it comes again, how long it is."""
+    n = len(digests) - _RUN + 1
+    if n < 2:
+        return None
+    windows = np.zeros(n, np.uint64)
+    for i in range(_RUN):
+        windows = mixed(windows) + digests[i : i + n]  # of their order too
+    order = np.argsort(windows, kind="stable")
+    same = np.flatnonzero(windows[order][1:] == windows[order][:-1])
+    for place in same[np.argsort(order[same + 1], kind="stable")]:
+        first, again = int(order[place]), int(order[place + 1])
+        # A stretch of equal rows is its own copy, a row later.
+        if again - first >= _RUN and len(np.unique(digests[first : first + _RUN])) > _RUN // 2:
+            differ = digests[first : len(digests) - again + first] != digests[again:]
+            length = int(np.argmax(differ)) if differ.any() else len(differ)
+            return first, again, min(length, again - first)
+    return None

@@ -1,0 +1,180 @@
+"""The entry point: arguments in, exit code out, every error one line."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import MutableMapping, Sequence
+from contextlib import redirect_stdout
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer import core
+
+from lossctl.errors import LossctlError, nearest, printable
+
+HELP = """Loss values, per-sample losses and gradient checks, exact and fast.
+
+Examples:
+
+\b
+  lossctl compute mse samples/diabetes_preds.csv samples/diabetes_targets.csv
+  lossctl gradcheck huber:delta=0.5
+  lossctl info huber
+"""
+
+EPILOG = """Environment:
+
+\b
+  LOSSCTL_FORMAT   the format where neither --format nor -o FILE tells one
+  LOSSCTL_DEBUG    1: a bug shows its traceback
+  NO_COLOR         no colour
+  FORCE_COLOR      colour although stdout is no terminal
+"""
+
+# Exit codes: see the README. 128 + SIGINT.
+FAILED, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 3, 130
+
+
+# Each command and the module that has it: a function of the module's name, and its HELP.
+COMMANDS = {
+    "compute": "compute",
+    "breakdown": "breakdown",
+    "compare": "compare",
+    "gradcheck": "gradcheck",
+    "grad": "grad",
+    "list": "list_",
+    "info": "info",
+    "plot": "plot",
+}
+
+
+class Group(core.TyperGroup):
+    """The application."""
+
+    def _main_shell_completion(
+        self, ctx_args: MutableMapping[str, Any], prog_name: str, complete_var: str | None = None
+    ) -> None:
+        from lossctl.cli.completion import shells
+
+        shells.register()
+        super()._main_shell_completion(ctx_args, prog_name, complete_var)
+
+
+def build(asked: str = "") -> typer.Typer:
+    """The application; what a command needs is imported when it runs.
+
+    With a command asked for, the others and their options are left out: they cost a third of an
+    import of NumPy.
+    """
+    from lossctl.cli.parsing import Command
+
+    app = typer.Typer(
+        name="lossctl",
+        cls=Group,
+        help=HELP,
+        epilog=EPILOG,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode=None,  # brackets in help stay what they are
+        pretty_exceptions_enable=False,
+        no_args_is_help=False,
+        add_completion=True,
+    )
+    app.callback(invoke_without_command=True)(_root)
+    for name in [asked] if asked in COMMANDS else COMMANDS:
+        module = import_module(f"lossctl.cli.commands.{COMMANDS[name]}")
+        app.command(name, cls=Command, help=module.HELP)(getattr(module, COMMANDS[name]))
+    return app
+
+
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
+) -> None:
+    if version:
+        from lossctl import __version__
+
+        print(f"lossctl {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise LossctlError("a command is needed, for example compute; see: lossctl --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    # NumPy's BLAS would start a thread a core at import, for which nothing here has a use, and
+    # sums that depend on how many there are.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    words = list(sys.argv[1:] if argv is None else argv)
+    said = io.StringIO()  # help and version: typer has answers of its own to a full disk and a closed pipe
+    try:
+        try:
+            with redirect_stdout(said):
+                outcome = build(words[0] if words else "")(args=words, prog_name="lossctl", standalone_mode=False)
+        except SystemExit:  # completion has answered
+            sys.stdout.write(said.getvalue())
+            raise
+        from lossctl.cli.output import emit, to_stdout
+
+        if isinstance(outcome, int):
+            to_stdout(said.getvalue())
+            return outcome
+        emit(*outcome)
+        return FAILED if outcome[0].failed else 0
+    except BrokenPipeError:
+        from lossctl.cli.output import broken_pipe
+
+        return broken_pipe()
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except LossctlError as error:
+        return _fail(str(error))
+    except typer.TyperException as error:
+        return _fail(_usage(error, words))
+    except MemoryError:
+        return _fail("out of memory")
+    except Exception as error:  # noqa: BLE001 - a bug may raise anything, and is told in one line
+        if os.environ.get("LOSSCTL_DEBUG"):
+            import traceback
+
+            traceback.print_exc()
+        kind = type(error).__name__
+        _fail(f"a bug in lossctl: {kind}: {error}; please report it with the output of LOSSCTL_DEBUG=1 lossctl …")
+        return BUG
+
+
+def _fail(message: str) -> int:
+    from lossctl.cli.output import say
+
+    say("lossctl: " + " ".join(printable(message.replace("\n", " ")).split()))
+    return BAD_INPUT
+
+
+def _usage(error: typer.TyperException, words: Sequence[str]) -> str:
+    """Typer's usage errors in one line, with the nearest name."""
+    context: Any = getattr(error, "ctx", None)
+    option = getattr(error, "option_name", None)
+    see = f"; see: {context.command_path} --help" if context is not None else ""
+    if "unexpected extra argument" in error.format_message() and context is not None:
+        from lossctl.cli.parsing import refuse_order
+
+        try:
+            refuse_order(context.command_path, [value for value in context.params.values() if isinstance(value, str)])
+        except LossctlError as better:
+            return str(better)
+    if option is None or "No such option" not in error.format_message():
+        message = error.format_message().rstrip(".").replace(". Did you mean", "; did you mean")
+        message = message.replace("Got unexpected extra argument(s) (", "too many arguments (")
+        return message[:1].lower() + message[1:] + (see if not message.endswith("?") else "")
+    from lossctl.core.registry import registered
+
+    name = option.lstrip("-").replace("-", "_")
+    owners = [loss.name for loss in registered().values() if any(p.name == name for p in loss.parameters)]
+    if owners:
+        named = [word.partition(":")[0].replace("-", "_") for word in words]
+        owner = next((owner for owner in owners if owner in named), owners[0])
+        return f"no option {option}: it is a parameter of the loss: write {owner}:{name}=VALUE or -P {name}=VALUE"
+    options = [o for p in context.command.params for o in p.opts if o.startswith("--")] if context else []
+    return f"no option {printable(option)}{nearest(option, options) or see}"

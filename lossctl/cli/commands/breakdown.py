@@ -1,0 +1,152 @@
+"""``lossctl breakdown``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lossctl.cli.options import Compute, Data, Option, Output, Strict, flat
+from lossctl.report import Report
+
+if TYPE_CHECKING:
+    from lossctl.analysis.breakdown import Wanted
+    from lossctl.analysis.grouping import By
+    from lossctl.io.dataset import Dataset
+
+HELP = """Where a loss comes from: the worst samples, the distribution, groups.
+
+Examples:
+
+\b
+  lossctl breakdown mse samples/diabetes_preds.csv samples/diabetes_targets.csv
+  lossctl breakdown bce samples/cancer.csv -p prob -t label --top 5 --columns id,diagnosis
+  lossctl breakdown huber samples/diabetes.csv -p ridge -t target --by group
+"""
+
+# Of the worst samples, as many as leave room for the rest on a screen.
+_TOP = 10
+# What -o FILE holds a row a sample in, and nothing else.
+_ROWS = ("npy", "parquet", "csv", "tsv", "jsonl", "ndjson")
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """What of the loss is shown."""
+
+    top: Annotated[
+        int | None, Option("--top", metavar="N", help="only the N worst samples (or groups), without the distribution")
+    ] = None
+    bottom: Annotated[bool, Option("--bottom", help="the best instead of the worst")] = False
+    sort: Annotated[
+        str | None,
+        Option(
+            "--sort",
+            metavar="loss|row",
+            help="by loss (the default, but for every sample), or in the order of the file (groups: of their labels)",
+        ),
+    ] = None
+    by: Annotated[
+        str | None,
+        Option("--by", metavar="COLUMN|FILE|class|output", help="a table by group: of a column, of the target's class"),
+    ] = None
+    columns: Annotated[
+        list[str], Option("--columns", metavar="COLUMN,...", help="columns to show beside each sample")
+    ] = field(default_factory=list)
+    every: Annotated[
+        bool,
+        Option("--all", help="every sample that counts; so has -o FILE.npy, .parquet, .csv or .jsonl without --top"),
+    ] = False
+
+
+@flat
+def breakdown(
+    losses: Annotated[str, typer.Argument(metavar="LOSS", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
+    preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],
+    targets: Annotated[str | None, typer.Argument(metavar="[TARGETS]", help="a file, if not columns of PREDS")] = None,
+    *,
+    cut: Breakdown,
+    strict: Strict = False,
+    data: Data,
+    how: Compute,
+    output: Output,
+) -> tuple[Report, Output]:
+    """Take a loss apart."""
+    from lossctl.analysis.breakdown import break_down
+    from lossctl.analysis.input_checks import advice
+    from lossctl.cli.commands.compute import policy_of, refuse, workers_of
+    from lossctl.cli.loss_arguments import bind
+    from lossctl.cli.open_dataset import check_stdin, column_role, open_data
+    from lossctl.cli.output import format_of, style_of
+    from lossctl.errors import UsageError
+    from lossctl.report.breakdown import broken_down
+    from lossctl.report.sample_tables import Asked
+
+    style_of(output)
+    chosen = format_of(output, binary=("npy", "parquet"))
+    policy = policy_of(how, data)
+    bound = bind(losses, how.param)
+    if len(bound) > 1:
+        raise UsageError("breakdown takes a single loss")
+    names = [name.strip() for text in cut.columns for name in text.split(",")]
+    wanted = _wanted(cut, output, chosen, [column_role(name) for name in names])
+    check_stdin([preds, targets])
+    workers = workers_of(how, output)
+    opened = open_data(bound, preds, targets, data, shown=names, by=cut.by)
+    wanted = replace(wanted, by=_by(cut.by, opened), traits=strict or not output.quiet)
+    asked = Asked(
+        people=chosen in ("table", "markdown"),
+        columns=names,
+        in_order=cut.sort == "row",
+        labels=[label.strip() for label in data.labels.split(",")] if data.labels is not None else [],
+        by=cut.by or "",
+    )
+    found = break_down(opened, bound[0], policy, wanted, workers)
+    lines = list(advice(opened, [found.job], policy, [found.traits])) if found.traits else []
+    report = broken_down(found, opened, wanted, asked, lines)
+    if strict:
+        refuse(report.advice)
+    return report, replace(output, format=chosen)
+
+
+def _wanted(cut: Breakdown, output: Output, chosen: str, shown: list[str]) -> Wanted:
+    """What is computed, of the options that say what is shown.
+
+    Raises:
+        UsageError: options out of their range, or that exclude each other.
+    """
+    from lossctl.analysis.breakdown import Wanted
+    from lossctl.api import check_choice
+    from lossctl.cli.commands.compute import check_range
+    from lossctl.errors import UsageError
+
+    if cut.sort is not None:
+        check_choice("--sort", cut.sort, ("loss", "row"))
+    check_range("--top", cut.top, 1)
+    selected = cut.top is not None or cut.bottom or cut.by is not None
+    if cut.every and selected:
+        raise UsageError("--all gives every sample: without --top, --bottom and --by")
+    if selected and chosen in ("npy", "parquet"):
+        raise UsageError(f"-o FILE.{chosen} holds every sample: without --top, --bottom and --by")
+    if shown and cut.by is not None:
+        raise UsageError("--columns shows columns beside samples, and --by groups them: one or the other")
+    if cut.every or (output.output is not None and chosen in _ROWS and not selected):
+        bare = chosen in ("npy", "value")
+        ranked = cut.sort == "loss"
+        if ranked and chosen == "npy":
+            raise UsageError("-o FILE.npy holds a loss for each row of the input: without --sort loss")
+        return Wanted(every=not bare, losses=bare, ranked=ranked, shown=() if bare else tuple(shown))
+    if cut.by is not None:
+        return Wanted(top=0, groups=cut.top, least=cut.bottom)
+    return Wanted(top=cut.top or _TOP, least=cut.bottom, distribution=not selected, shown=tuple(shown))
+
+
+def _by(text: str | None, data: Dataset) -> By | None:
+    from lossctl.analysis.grouping import By
+    from lossctl.cli.open_dataset import column_role
+
+    if text is None:
+        return None
+    role = column_role(text)
+    return By("column", role) if role in data.places else By(text)

@@ -1,0 +1,166 @@
+"""``lossctl compare``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lossctl.cli.options import Compute, Data, Option, Output, Strict, flat
+from lossctl.report import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lossctl.cli.open_dataset import Model
+    from lossctl.core.loss import Loss
+
+HELP = """Several sets of predictions on the same targets: which is better, beyond chance.
+
+Each is compared with the first. Columns of one file are compared with --pred once for each.
+
+Examples:
+
+\b
+  lossctl compare mse samples/diabetes.csv -p ridge -p forest -t target
+  lossctl compare mse,mae samples/diabetes.csv -p ridge -p forest -t target --fail-if-worse
+  lossctl compare bce samples/cancer_probs.csv samples/cancer_probs.npy samples/cancer_targets.csv --top 2
+"""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How models are compared, and what is shown."""
+
+    fail_if_worse: Annotated[
+        list[str],
+        Option(
+            "--fail-if-worse",
+            metavar="[X|LOSS=X]",
+            help="exit 1 if a model is worse than the first beyond chance: the 95 % interval lies above 0 (above X)",
+        ),
+    ] = field(default_factory=list)
+    resamples: Annotated[int, Option("--resamples", metavar="N", help="of the bootstrap")] = 10_000
+    seed: Annotated[int, Option("--seed", metavar="N", help="of the bootstrap")] = 0
+    top: Annotated[int, Option("--top", metavar="N", help="how many of the samples that models differ most on")] = 5
+    columns: Annotated[
+        list[str], Option("--columns", metavar="COLUMN,...", help="columns to show beside each of these samples")
+    ] = field(default_factory=list)
+
+
+@flat
+def compare(
+    losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="PREDS... [TARGETS]", help="a file for each model, and TARGETS; or one that has all"),
+    ] = [],  # noqa: B006 - typer copies it; without any, ours is the better error
+    *,
+    against: Comparison,
+    strict: Strict = False,
+    data: Data,
+    how: Compute,
+    output: Output,
+) -> tuple[Report, Output]:
+    """Compare models."""
+    from lossctl.analysis.comparison import compared
+    from lossctl.analysis.input_checks import advice_on_models
+    from lossctl.cli.commands.compute import check_range, policy_of, refuse, workers_of
+    from lossctl.cli.loss_arguments import bind
+    from lossctl.cli.open_dataset import check_stdin, column_role, open_data
+    from lossctl.cli.output import format_of, style_of
+    from lossctl.errors import DataError
+    from lossctl.report.compare import Shown, duels
+
+    style_of(output)
+    chosen = format_of(output)
+    check_range("--resamples", against.resamples, 100)
+    check_range("--seed", against.seed, 0)
+    check_range("--top", against.top, 0)
+    policy = policy_of(how, data)
+    bound = bind(losses, how.param)
+    limits = _limits(against.fail_if_worse, bound)
+    models, targets = _models(files, data)
+    columns = [name.strip() for text in against.columns for name in text.split(",")]
+    check_stdin(files)
+    workers = workers_of(how, output)
+    first = replace(data, pred=list(models[0].columns))
+    opened = open_data(bound, models[0].path, targets, first, shown=columns, rivals=models[1:])
+    found = compared(
+        opened,
+        bound,
+        len(models),
+        policy,
+        workers,
+        resamples=against.resamples,
+        seed=against.seed,
+        top=against.top,
+        shown=tuple(column_role(name) for name in columns),
+    )
+    if limits and found[0].samples < 2:
+        raise DataError("--fail-if-worse: a single sample does not tell what is chance: two are needed at least")
+    shown = Shown(
+        people=chosen in ("table", "markdown"),
+        models=_names(models),
+        resamples=against.resamples,
+        seed=against.seed,
+        columns=columns,
+        labels=[label.strip() for label in data.labels.split(",")] if data.labels is not None else [],
+    )
+    jobs, traits = zip(*(c.jobs for c in found), strict=True), zip(*(c.traits for c in found), strict=True)
+    report = duels(found, opened, shown, limits, advice_on_models(opened, [*jobs], policy, [*traits], shown.models))
+    if strict:
+        refuse(report.advice)
+    return report, output
+
+
+def _models(files: Sequence[str], data: Data) -> tuple[list[Model], str | None]:
+    """The predictions to compare: of a file each, or columns of one; and the targets.
+
+    Raises:
+        UsageError: there are not two.
+    """
+    from lossctl.cli.open_dataset import Model
+    from lossctl.errors import UsageError
+
+    targets = files[-1] if len(files) > 1 else None
+    preds = files[:-1] or files
+    if len(preds) > 1:
+        return [Model(path, tuple(data.pred)) for path in preds], targets
+    if not preds or len(data.pred) < 2:
+        raise UsageError(
+            "compare takes two sets of predictions at least: A B TARGETS, or one file and --pred once for each model"
+        )
+    return [Model(preds[0], (column,)) for column in data.pred], targets
+
+
+def _names(models: Sequence[Model]) -> list[str]:
+    """What models are called: by column; by file without its suffix, with it, with its folders."""
+    import os
+
+    from lossctl.io.byte_stream import STDIN
+
+    if len({model.path for model in models}) == 1 and len({model.columns for model in models}) > 1:
+        return [", ".join(model.columns) for model in models]
+    paths = ["stdin" if model.path == STDIN else model.path for model in models]
+    short = [os.path.basename(path) for path in paths]
+    for names in ([name.partition(".")[0] for name in short], short):
+        if len(set(names)) == len(models) and all(names):
+            return names
+    return paths
+
+
+def _limits(texts: Sequence[str], losses: Sequence[Loss]) -> dict[str, float]:
+    """By how much each loss may be worse: 0 where no number is said, and then for all losses.
+
+    Raises:
+        UsageError: no number, or one below 0.
+    """
+    from lossctl.cli.commands.compute import check_range
+    from lossctl.cli.thresholds import limits
+
+    said = limits("--fail-if-worse", [text for text in texts if text], losses)
+    for limit in said.values():
+        check_range("--fail-if-worse", limit, 0.0)
+    return {**(dict.fromkeys((loss.spec for loss in losses), 0.0) if "" in texts else {}), **said}

@@ -1,0 +1,62 @@
+"""``lossctl grad``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from lossctl.cli.options import Compute, Data, Option, Output, flat
+from lossctl.report import Report
+
+HELP = """The gradient of a loss with respect to the predictions, a row a sample.
+
+Examples:
+
+\b
+  lossctl grad huber samples/diabetes_preds.csv samples/diabetes_targets.csv
+  lossctl grad bce samples/cancer.csv -p prob -t label --reduction mean
+  lossctl grad samples/my_losses.py:cubic samples/diabetes.csv -p ridge -t target --numeric
+"""
+
+
+@flat
+def grad(
+    losses: Annotated[str, typer.Argument(metavar="LOSS", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
+    preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],
+    targets: Annotated[str | None, typer.Argument(metavar="[TARGETS]", help="a file, if not columns of PREDS")] = None,
+    *,
+    reduction: Annotated[
+        str,
+        Option("--reduction", metavar="none|mean|sum", help="of each sample's loss, their mean, or their sum"),
+    ] = "none",
+    numeric: Annotated[bool, Option("--numeric", help="by finite differences, for a loss without a gradient")] = False,
+    data: Data,
+    how: Compute,
+    output: Output,
+) -> tuple[Report, Output]:
+    """Compute the gradient."""
+    from lossctl.api import check_choice
+    from lossctl.cli.commands.compute import policy_of, workers_of
+    from lossctl.cli.loss_arguments import bind
+    from lossctl.cli.open_dataset import check_stdin, open_data
+    from lossctl.cli.output import format_of, style_of
+    from lossctl.errors import UsageError
+    from lossctl.gradients.gradcheck import REDUCTIONS
+    from lossctl.gradients.gradient_rows import spooled
+    from lossctl.report.gradcheck import gradient_rows
+
+    output = replace(output, format="value" if output.quiet else output.format, quiet=False)
+    chosen = format_of(output, default="csv", binary=("npy",))
+    if chosen in ("table", "json"):
+        raise UsageError(f"grad gives a row a sample: not --format {chosen}, but csv, tsv, jsonl, value or -o FILE.npy")
+    style_of(output)
+    check_choice("--reduction", reduction, REDUCTIONS)
+    bound = bind(losses, how.param)
+    if len(bound) > 1:
+        raise UsageError("grad takes a single loss")
+    check_stdin([preds, targets])
+    opened = open_data(bound, preds, targets, data)
+    spool = spooled(opened, bound[0], policy_of(how, data), reduction, workers=workers_of(how, output), numeric=numeric)
+    return gradient_rows(spool), replace(output, format=chosen)

@@ -1,0 +1,163 @@
+"""``lossctl gradcheck``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lossctl.cli.options import Compute, Data, Option, Output, flat
+from lossctl.report import Report
+
+if TYPE_CHECKING:
+    from lossctl.core.loss import Loss
+    from lossctl.gradients.result import GradCheck
+    from lossctl.gradients.sampling import Gradient
+    from lossctl.io.dataset import Dataset
+
+HELP = """Check gradients against finite differences: every loss, or one at your data.
+
+Examples:
+
+\b
+  lossctl gradcheck
+  lossctl gradcheck huber:delta=50 samples/diabetes_preds.csv samples/diabetes_targets.csv
+  lossctl gradcheck mse --grad samples/my_losses.py:squared_objective
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is checked, and how strictly."""
+
+    grad: Annotated[
+        str | None,
+        Option("--grad", metavar="FILE|COLUMN|FILE.py:FUNCTION", help="the gradient to check, if not the loss's own"),
+    ] = None
+    reduction: Annotated[
+        str, Option("--reduction", metavar="none|mean|sum", help="what a gradient in a file is the gradient of")
+    ] = "none"
+    signature: Annotated[
+        str,
+        Option("--signature", metavar="pred,target|target,pred|pred,dataset", help="what FUNCTION of --grad takes"),
+    ] = "pred,target"
+    wrt: Annotated[
+        str, Option("--wrt", metavar="pred|logits", help="logits: predictions are logits, and so is the gradient")
+    ] = "pred"
+    samples: Annotated[int, Option("--samples", metavar="N", help="points drawn where no data are given")] = 2000
+    seed: Annotated[int, Option("--seed", metavar="N", help="which points")] = 0
+    rtol: Annotated[
+        float | None, Option("--rtol", metavar="X", help="what may differ, relative to the scale of a sample (1e-6)")
+    ] = None
+    top: Annotated[int, Option("--top", metavar="N", help="how many of the worst coordinates to show")] = 5
+    sweep: Annotated[bool, Option("--sweep", help="error against step size, at the worst coordinate")] = False
+    save_numeric: Annotated[
+        str | None, Option("--save-numeric", metavar="FILE", help="keep the numeric gradient, .npy or .csv")
+    ] = None
+
+
+@flat
+def gradcheck(
+    losses: Annotated[str | None, typer.Argument(metavar="[LOSS[,LOSS...]]", help="none: every loss")] = None,
+    preds: Annotated[str | None, typer.Argument(metavar="[PREDS]", help="none: points are drawn")] = None,
+    targets: Annotated[str | None, typer.Argument(metavar="[TARGETS]", help="a file, if not columns of PREDS")] = None,
+    *,
+    check: Check,
+    data: Data,
+    how: Compute,
+    output: Output,
+) -> tuple[Report, Output]:
+    """Check gradients."""
+    from lossctl.cli.commands.compute import policy_of, workers_of
+    from lossctl.cli.loss_arguments import bind
+    from lossctl.cli.open_dataset import check_stdin, open_data
+    from lossctl.cli.output import format_of, save_array, style_of
+    from lossctl.core.registry import registered
+    from lossctl.errors import UsageError
+    from lossctl.gradients.block_check import RTOL
+    from lossctl.gradients.gradcheck import check_on, check_points, from_logits
+    from lossctl.gradients.step_sweep import swept
+    from lossctl.io.byte_stream import read_once
+    from lossctl.report.gradcheck import checked
+
+    style_of(output)
+    workers = workers_of(how, output)
+    whole = format_of(output) == "jsonl" or check.save_numeric is not None
+    _refuse(check, preds, targets)
+    bound = list(registered().values()) if losses is None else bind(losses, how.param)
+    if check.wrt == "logits":
+        bound = [from_logits(loss) for loss in bound]
+    gradient = _function(check)
+    if len(bound) > 1 and (check.grad is not None or check.save_numeric is not None):
+        raise UsageError("--grad and --save-numeric belong to a single loss")
+    if preds is None and check.grad is not None and gradient is None:
+        raise UsageError("--grad FILE: give PREDS and TARGETS too, the points that it was computed at")
+    rtol = RTOL if check.rtol is None else check.rtol
+    results: list[GradCheck] = []
+    opened: list[Dataset] = []
+    for loss in bound:
+        if preds is None:
+            drawn = check_points(
+                loss, samples=check.samples, seed=check.seed, gradient=gradient, rtol=rtol, whole=whole
+            )
+            results += drawn
+            continue
+        check_stdin([preds, targets])
+        wanted = check.grad if gradient is None else None
+        if opened and any(path is not None and read_once(path) for path in (preds, targets)):
+            raise UsageError("stdin and pipes can be read only once: check one loss at a time, or name a file")
+
+        def make(loss: Loss = loss, wanted: str | None = wanted) -> Dataset:
+            opened.append(open_data([loss], preds, targets, data, grad=wanted))
+            return opened[-1]
+
+        results += check_on(
+            make,
+            loss,
+            gradient=gradient,
+            reduction=check.reduction if wanted is not None else "none",
+            policy=policy_of(how, data),
+            rtol=rtol,
+            whole=whole,
+            workers=workers,
+        )
+    if check.save_numeric is not None:
+        assert results[0].numeric is not None
+        save_array(results[0].numeric, check.save_numeric)
+    sweep = swept(bound[0], results[0]) if check.sweep else None
+    data_read = opened[-1] if opened else None
+    return checked(results, data_read, top=check.top, sweep=sweep), output
+
+
+def _refuse(check: Check, preds: str | None, targets: str | None) -> None:
+    """Options that are out of their range, or contradict each other."""
+    from lossctl.api import check_choice
+    from lossctl.cli.commands.compute import check_range
+    from lossctl.errors import UsageError
+    from lossctl.gradients.gradcheck import REDUCTIONS
+    from lossctl.gradients.sampling import SIGNATURES
+    from lossctl.io.byte_stream import read_once
+
+    check_choice("--reduction", check.reduction, REDUCTIONS)
+    check_choice("--signature", check.signature, SIGNATURES)
+    check_choice("--wrt", check.wrt, ("pred", "logits"))
+    check_range("--samples", check.samples, 1)
+    check_range("--seed", check.seed, 0)
+    check_range("--top", check.top, 0)
+    if check.rtol is not None and not 0 < check.rtol < 1:
+        raise UsageError(f"--rtol {check.rtol}: between 0 and 1")
+    if check.reduction == "mean" and any(path is not None and read_once(path) for path in (preds, targets)):
+        raise UsageError(
+            "--reduction mean needs the data twice, and stdin and pipes can be read only once: name a file"
+        )
+
+
+def _function(check: Check) -> Gradient | None:
+    """The gradient function of ``--grad FILE.py:FUNCTION``, or None where it is a file or a column."""
+    if check.grad is None or ".py:" not in check.grad:
+        return None
+    from lossctl.core.registry import load_function
+    from lossctl.gradients.sampling import objective
+
+    return objective(load_function(check.grad), check.signature, check.grad)

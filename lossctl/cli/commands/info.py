@@ -1,0 +1,34 @@
+"""``lossctl info``: everything about one loss."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lossctl.cli.options import Output, flat
+from lossctl.report import Report
+
+HELP = """Formula, inputs, parameters, gradient, accuracy and pitfalls of a loss, and its curve.
+
+Examples:
+
+\b
+  lossctl info huber
+  lossctl info cross_entropy
+  lossctl info samples/my_losses.py:asym
+"""
+
+
+@flat
+def info(
+    loss: Annotated[str, typer.Argument(metavar="LOSS", help="NAME, or FILE.py:FUNCTION")],
+    *,
+    output: Output,
+) -> tuple[Report, Output]:
+    """Describe a loss."""
+    from lossctl.core.registry import get_loss
+    from lossctl.report.catalogue import described
+
+    entry = get_loss(loss)
+    return described(entry, loss), output

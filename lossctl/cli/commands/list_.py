@@ -1,0 +1,55 @@
+"""``lossctl list``: the catalogue."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lossctl.cli.options import Output, flat
+from lossctl.report import Report
+
+HELP = """The catalogue of losses, by what they are for.
+
+Examples:
+
+\b
+  lossctl list
+  lossctl list --for regression
+  lossctl list pinball
+"""
+
+
+@flat
+def list_(
+    words: Annotated[
+        str | None, typer.Argument(metavar="[WORDS]", help="only losses with these in their name, aliases or summary")
+    ] = None,
+    *,
+    task: Annotated[
+        str | None, typer.Option("--for", metavar="TASK", help="regression, binary, multiclass, ...: only for this")
+    ] = None,
+    family: Annotated[str | None, typer.Option("--family", metavar="NAME", help="only this family")] = None,
+    output: Output,
+) -> tuple[Report, Output]:
+    """List losses."""
+    from dataclasses import replace
+
+    from lossctl.core.registry import catalogued, gist
+    from lossctl.errors import UsageError, nearest, quoted
+    from lossctl.report.catalogue import catalogue, matching, task_of
+
+    losses, notes = catalogued()
+    tasks, families = ([*dict.fromkeys(f(loss) for loss in losses)] for f in (task_of, lambda loss: loss.family))
+    for option, wanted, known in (("--for", task, tasks), ("--family", family, families)):
+        if wanted is not None and wanted not in known:
+            raise UsageError(f"{option} {quoted(wanted)}: one of {', '.join(known)}{nearest(wanted, known)}")
+    losses = [loss for loss in losses if task in (None, task_of(loss)) and family in (None, loss.family)]
+    if words is not None:
+        names = [name for loss in losses for name in (loss.name, *loss.aliases)]
+        losses = matching(losses, words)
+        if not losses:
+            raise UsageError(
+                f"no loss has {quoted(words)} in its name, aliases or summary{nearest(words, names, gist)}"
+            )
+    return replace(catalogue(losses), notes=notes), output

@@ -1,0 +1,96 @@
+"""``lossctl plot``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lossctl.cli.options import Compute, Data, Option, Output, flat
+from lossctl.report import Report
+
+HELP = """A loss and its gradient as curves; with data, how losses are spread, and predictions against targets.
+
+Examples:
+
+\b
+  lossctl plot huber:delta=0.5,huber:delta=2
+  lossctl plot bce --range 0.5,1 --format csv
+  lossctl plot mae samples/diabetes_preds.csv samples/diabetes_targets.csv
+"""
+
+
+@flat
+def plot(
+    losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
+    preds: Annotated[str | None, typer.Argument(metavar="[PREDS]", help="a file, or - for stdin")] = None,
+    targets: Annotated[str | None, typer.Argument(metavar="[TARGETS]", help="a file, if not columns of PREDS")] = None,
+    *,
+    span: Annotated[
+        str | None, Option("--range", metavar="LOW,HIGH", help="of the residual, margin or probability of a curve")
+    ] = None,
+    data: Data,
+    how: Compute,
+    output: Output,
+) -> tuple[Report, Output]:
+    """Draw losses."""
+    from dataclasses import replace
+
+    from lossctl.cli.loss_arguments import bind
+    from lossctl.cli.output import format_of, style_of
+    from lossctl.errors import UsageError
+    from lossctl.report.plot import pictured, plotted
+
+    suffix = (output.output or "").rpartition(".")[2].lower()
+    drawn = suffix in ("svg", "png") and output.format is None and not output.quiet
+    if drawn:
+        from lossctl.render.figure import require
+
+        require()
+        output = replace(output, format=suffix)
+    else:
+        format_of(output, binary=("svg", "png"))
+    style_of(output)
+    bound = bind(losses, how.param)
+    if preds is None:
+        from lossctl.analysis.curves import curve_of
+
+        report = plotted([curve_of(loss, *_ends(span)) for loss in bound])
+    elif span is not None:
+        raise UsageError("--range is of curves: with data, the data say how far an axis goes")
+    elif len(bound) > 1:
+        raise UsageError("with data, plot takes a single loss")
+    else:
+        from lossctl.analysis.histograms import picture
+        from lossctl.cli.commands.compute import policy_of, workers_of
+        from lossctl.cli.open_dataset import check_stdin, open_data
+
+        check_stdin([preds, targets])
+        workers = workers_of(how, output)
+        opened = open_data(bound, preds, targets, data)
+        policy = replace(policy_of(how, data), detail=False)
+        report = pictured(picture(opened, bound[0], policy, workers), bound[0], opened.names)
+    if drawn:
+        from lossctl.render.figure import figure
+
+        report = replace(report, files={suffix: lambda file: figure(report.panels, file, suffix)})
+    return report, output
+
+
+def _ends(text: str | None) -> tuple[float | None, float | None]:
+    """The two ends of ``--range``.
+
+    Raises:
+        UsageError: not two numbers, or not the lower one first.
+    """
+    from lossctl.errors import UsageError, quoted
+
+    if text is None:
+        return None, None
+    try:
+        low, high = (float(part) if "_" not in part else float("nan") for part in text.split(","))
+    except ValueError:
+        low = high = float("nan")
+    if not (low < high and abs(low) < float("inf") and abs(high) < float("inf")):
+        raise UsageError(f"--range {quoted(text)}: two numbers, LOW,HIGH, the lower one first")
+    return low, high

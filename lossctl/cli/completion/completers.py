@@ -1,0 +1,260 @@
+"""What can follow the words typed so far: losses, parameters, columns, formats.
+
+A shell asks at every TAB, so NumPy is not imported: losses are read from their sources, and columns
+from the first line of the file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import lossctl
+from lossctl.cli.source_scan import built_in, find, in_file, known, last_name
+
+Found: TypeAlias = Iterable[tuple[str, str]]  # what can be typed, and what it is
+
+# A first line longer than this names no columns: a record may have 1 MiB, and a person waits.
+_LINE = 1 << 18
+# More are not read through; a table of 10,000 columns is chosen from by a glob or a range.
+_COLUMNS = 1000
+
+
+def complete_losses(words: Words, incomplete: str) -> Found:
+    """Names, then parameters after a colon; after a comma the next one."""
+    before, comma, spec = incomplete.rpartition(",")
+    given = before.split(",") if comma else []
+    for text, what in _spec(spec, given):
+        yield before + comma + text, what
+
+
+def _spec(spec: str, given: Sequence[str]) -> Found:
+    head, dot_py, tail = spec.partition(".py:")
+    if ":" in (tail if dot_py else spec):
+        yield from _parameters(spec)
+    elif dot_py:
+        yield from ((f"{head}.py:{name}", loss.summary) for name, loss in in_file(f"{head}.py").items())
+    else:
+        yield from _names(spec, given)
+        yield from _python_files(spec)
+
+
+def _names(start: str, given: Sequence[str]) -> Found:
+    losses = known()
+
+    def spelled(name: str) -> str:
+        return name.replace("_", "-") if "-" in start else name
+
+    names = {spelled(name): loss.summary for name, loss in losses.items() if name not in given}
+    if not any(name.startswith(start) for name in names):
+        names = {spelled(alias): f"= {name}" for name, loss in losses.items() for alias in loss.aliases}
+    # The scan of the installed packages takes a while: only for a name that is none of ours.
+    if start and "/" not in start and not any(name.startswith(start) for name in names):
+        from importlib.metadata import entry_points
+
+        names = {spelled(e.name.replace("-", "_")): e.dist.name for e in entry_points(group="lossctl.losses") if e.dist}
+    return names.items()
+
+
+def _python_files(start: str) -> Found:
+    """The files and folders that a path typed so far can become: only ones that can hold functions."""
+    if not start or not ("/" in start or os.path.exists(start) or _entries(start)):
+        return
+    for path, is_folder in _entries(start):
+        yield (f"{path}/", "") if is_folder else (f"{path}:", "functions")
+
+
+def _entries(start: str) -> list[tuple[str, bool]]:
+    folder, _ = os.path.split(start)
+    found = []
+    for entry in sorted(os.scandir(os.path.expanduser(folder) or "."), key=lambda entry: entry.name):
+        path = os.path.join(folder, entry.name)
+        if path.startswith(start) and (entry.name.endswith(".py") or ("/" in start and entry.is_dir())):
+            found.append((path, entry.is_dir()))
+    return found
+
+
+def _parameters(spec: str) -> Found:
+    loss, _, _ = find(spec)
+    if loss is None:
+        return
+    before, _, last = spec.rpartition(":")
+    taken = [part.partition("=")[0] for part in before.split(":")]
+    name, equals, _ = last.partition("=")
+    if equals:
+        for value in loss.parameters.get(name.replace("-", "_"), ()):
+            yield f"{before}:{name}={value}", ""
+        return
+    for parameter, values in loss.parameters.items():
+        if parameter not in taken:
+            yield f"{before}:{parameter}=", f"default {values[0]}" if values else ""
+
+
+def complete_param(words: Words, incomplete: str) -> Found:
+    """``-P``: the parameters of the loss that is typed already."""
+    start = f"{words.losses}:"
+    return ((text.removeprefix(start), what) for text, what in _parameters(start + incomplete))
+
+
+def complete_columns(words: Words, incomplete: str) -> Found:
+    """Columns of PREDS."""
+    return _columns(words, words.preds)
+
+
+def complete_targets(words: Words, incomplete: str) -> Found:
+    """Columns of TARGETS, or of the one file."""
+    return _columns(words, words.targets or words.preds)
+
+
+def complete_weight(words: Words, incomplete: str) -> Found:
+    """Columns of either file."""
+    files = dict.fromkeys(path for path in (words.preds, words.targets) if path)
+    return (found for path in files for found in _columns(words, path))
+
+
+def complete_by(words: Words, incomplete: str) -> Found:
+    """``--by``: columns, the target's class, the output column."""
+    yield from complete_weight(words, incomplete)
+    yield from (("class", "of the target"), ("output", "a column of the predictions"))
+
+
+def complete_further_column(words: Words, incomplete: str) -> Found:
+    """``--columns``: after a comma the next one."""
+    before, comma, _ = incomplete.rpartition(",")
+    given = before.split(",")
+    for column, what in complete_weight(words, incomplete):
+        if column not in given:
+            yield before + comma + column, what
+
+
+def complete_input(words: Words, incomplete: str) -> Found:
+    """``--input``: the further inputs of the losses, then columns."""
+    name, equals, _ = incomplete.partition("=")
+    if equals:
+        for column, what in complete_weight(words, ""):
+            yield f"{name}={column}", what
+        return
+    for spec in (words.losses or "").split(","):
+        loss, _, _ = find(spec)
+        for more in loss.further if loss else ():
+            yield f"{more}=", f"of {loss.name}" if loss else ""
+
+
+def complete_grad(words: Words, incomplete: str) -> Found:
+    """``--grad``: a column, or a function in a file."""
+    if ".py:" in incomplete:
+        yield from _spec(incomplete, ())
+        return
+    yield from complete_weight(words, incomplete)
+    yield from _python_files(incomplete)
+
+
+def complete_format(words: Words, incomplete: str) -> Found:
+    """``--format``: what there is a renderer for."""
+    from lossctl.render import FORMATS
+
+    return ((name, "") for name in FORMATS)
+
+
+def complete_input_format(words: Words, incomplete: str) -> Found:
+    """``--input-format``: the suffixes that the readers are registered with."""
+    import ast
+
+    path = os.path.join(os.path.dirname(lossctl.__file__), "io", "formats.py")
+    with open(path, encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    for node in ast.walk(tree):
+        for call in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+            if isinstance(call, ast.Call) and last_name(call.func) == "reader":
+                yield from ((ast.literal_eval(arg).removeprefix("."), "") for arg in call.args)
+
+
+def complete_family(words: Words, incomplete: str) -> Found:
+    """``--family``: the files of the kernels."""
+    return ((family, ", ".join(losses)) for family, losses in built_in().items())
+
+
+@dataclass(frozen=True)
+class Words:
+    """What has been typed before the word to be completed."""
+
+    losses: str | None
+    preds: str | None
+    targets: str | None
+    options: Mapping[str, Any]
+
+
+def _columns(words: Words, path: str | None) -> Found:
+    """The names in the first line of a file, or the numbers of its columns."""
+    # A pipe would lose what is read from it, and a device may never answer.
+    if path is None or not os.path.isfile(path := os.path.expanduser(path)):
+        return
+    chosen = [*(words.options.get("pred") or ()), *(words.options.get("target") or ())]
+    cells = _first_cells(path, words.options)[:_COLUMNS]
+    if words.options.get("header") is False or (words.options.get("header") is None and all(map(_number, cells))):
+        names: dict[str, str] = {f"@{i + 1}": f"first value {cell}" for i, cell in enumerate(cells)}
+    else:
+        names = {cell: os.path.basename(path) for cell in cells}
+    for name, what in names.items():
+        if name not in chosen:
+            yield name, what
+
+
+def _number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _first_cells(path: str, options: Mapping[str, Any]) -> list[str]:
+    """The cells of the first line of a text file; nothing of another file."""
+    import csv
+
+    from lossctl.io.compression import SUFFIXES, decompressed
+
+    stem, suffix = os.path.splitext(path)
+    compression = suffix.lower() if suffix.lower() in SUFFIXES else ""
+    kind = options.get("input_format") or os.path.splitext(stem if compression else path)[1].removeprefix(".")
+    delimiters = {"csv": ",", "tsv": "\t", "txt": None}
+    if kind.lower() not in delimiters:
+        return []
+    with open(path, "rb") as file:
+        start = next(decompressed(file, compression, path, _LINE), b"") if compression else file.read(_LINE)
+    line = start.decode(options.get("encoding") or "utf-8-sig", "replace").partition("\n")[0].rstrip("\r")
+    named = {"tab": "\t", "\\t": "\t", "space": None, "blank": None, " ": None, "comma": ",", "semicolon": ";"}
+    said = options.get("delimiter")
+    delimiter = delimiters[kind.lower()] if said is None else named.get(said, said)
+    if delimiter is None:
+        return line.split()
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+Completer: TypeAlias = Callable[[Words, str], Found]
+
+# By the name that an argument or option has in every command. One whose metavar lists what it takes
+# (mean|sum) needs no entry.
+COMPLETERS: dict[str, Completer] = {
+    "losses": complete_losses,
+    "loss": complete_losses,
+    "param": complete_param,
+    "pred": complete_columns,
+    "target": complete_targets,
+    "weight": complete_weight,
+    "on": complete_columns,
+    "by": complete_by,
+    "columns": complete_further_column,
+    "inputs": complete_input,
+    "grad": complete_grad,
+    "format": complete_format,
+    "input_format": complete_input_format,
+    "family": complete_family,
+}
+
+
+def choices(metavar: str | None) -> list[str]:
+    """``mean`` and ``sum`` of ``mean|sum``; none of ``COLUMN|FILE``, which stands for something."""
+    return metavar.split("|") if metavar and "|" in metavar and metavar == metavar.lower() else []

@@ -1,0 +1,178 @@
+"""How bash, zsh and fish ask what can be typed next, and how they are answered.
+
+Typer's own classes speak the protocol; these add what it lacks: words with ``:`` and ``=`` in them
+(bash splits there), no blank after ``delta=``, and quotes around what a file calls its columns: its
+text is never run as a command.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+
+from typer import _completion_shared as shared
+from typer._click import Context
+from typer._click.core import Parameter
+from typer._click.shell_completion import (
+    CompletionItem,
+    ShellComplete,
+    _resolve_context,
+    _resolve_incomplete,
+    add_completion_class,
+    split_arg_string,
+)
+from typer._completion_classes import BashComplete, FishComplete, ZshComplete
+
+from lossctl.cli.completion.completers import COMPLETERS, Words, choices
+from lossctl.cli.parsing import arguments
+
+# Typer's script splits at : and =, adds a blank to everything, and lets the shell expand what comes back.
+BASH = """
+%(complete_func)s() {
+    local IFS=$'\\n'
+    mapfile -t COMPREPLY < <( env COMP_LINE="$COMP_LINE" COMP_POINT="$COMP_POINT" \\
+        COMP_WORDBREAKS="$COMP_WORDBREAKS" COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD="$COMP_CWORD" \\
+        %(autocomplete_var)s=complete_bash "$1" 2>/dev/null )
+    if [[ -z "${COMPREPLY[0]}" ]]; then COMPREPLY=(); fi
+    if [[ "${COMPREPLY[0]}" == *[=:/] ]]; then compopt -o nospace 2>/dev/null; fi
+    return 0
+}
+
+complete -o default -F %(complete_func)s %(prog_name)s
+"""
+# What bash, zsh or a column's name could mean something by.
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=,@%+-")
+
+
+def _items(complete: ShellComplete, args: list[str], incomplete: str) -> list[CompletionItem]:
+    """What the word to be completed can become, as whole words; nothing, whatever goes wrong."""
+    try:
+        context = _resolve_context(complete.cli, complete.ctx_args, complete.prog_name, args)
+        wanted, start = _resolve_incomplete(context, args, incomplete)
+        answer = wanted.shell_complete if not isinstance(wanted, Parameter) else partial(_of, wanted=wanted)
+        found = answer(context, incomplete=start)
+        # --pred=ri: what the option is given comes back with the option
+        before = incomplete[: len(incomplete) - len(start)]
+        return [CompletionItem(before + i.value, help=i.help) for i in found if _showable(i.value)]
+    except Exception:  # a broken file is no reason to write into somebody's command line
+        if os.environ.get("LOSSCTL_DEBUG"):
+            raise
+        return []
+
+
+def _of(context: Context, incomplete: str, wanted: Parameter) -> list[CompletionItem]:
+    """The values of an argument or option that start as it does."""
+    found = ((choice, "") for choice in choices(getattr(wanted, "metavar", None)))
+    completer = COMPLETERS.get(str(wanted.name))
+    pairs = completer(_words(context), incomplete) if completer else found
+    return [CompletionItem(value, help=what or None) for value, what in pairs if value.startswith(incomplete)]
+
+
+def _words(context: Context) -> Words:
+    # An option without its value stops typer before it has told the arguments apart: they are left over.
+    values = [value for value in arguments(context) if value] or context.args
+    losses, preds, *further = [*values, None, None]
+    # Of several predictions the targets come last.
+    return Words(losses, preds, next((value for value in reversed(further) if value), None), context.params)
+
+
+def _showable(text: str) -> bool:
+    """Whether it can be written here, on one line."""
+    try:
+        text.encode(getattr(sys.__stdout__, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return text.isprintable()
+
+
+class Bash(BashComplete):
+    """Bash: whole words from the line, and back only what follows the last ``:`` or ``=`` in it."""
+
+    def complete(self) -> str:
+        line = os.environ.get("COMP_LINE")
+        if line is None:
+            args, incomplete = _quietly(self.get_completion_args)
+        else:
+            typed = line[: int(os.environ.get("COMP_POINT") or len(line))]
+            words = split_arg_string(typed)
+            incomplete = words.pop() if words and (not typed[-1].isspace() or typed.endswith("\\ ")) else ""
+            args = words[1:]
+            quote = _open_quote(typed)
+            breaks = set(os.environ.get("COMP_WORDBREAKS", "")) & set(":=")
+            cut = 0 if quote else max((incomplete.rfind(b) + 1 for b in breaks), default=0)
+            found = [item.value[cut:] for item in _items(self, args, incomplete)]
+            return "\n".join(_escaped(text, quote) for text in found if quote != "'" or "'" not in text)
+        return "\n".join(_escaped(item.value) for item in _items(self, args, incomplete))
+
+
+class Zsh(ZshComplete):
+    """Zsh evaluates the answer: every character that it could act on is written as its number."""
+
+    def complete(self) -> str:
+        args, incomplete = _quietly(self.get_completion_args)
+        items = _items(self, args, incomplete)
+        if not items:
+            return "_files"
+        commands = ["local -a shown"]
+        for open_ended, suffix in ((True, "-S ''"), (False, "")):
+            group = [item for item in items if item.value.endswith(("=", ":", "/")) == open_ended]
+            if group:
+                shown = " ".join(_zsh(f"{i.value}  -- {i.help}" if i.help else i.value) for i in group)
+                values = " ".join(_zsh(i.value) for i in group)
+                commands.append(f"shown=({shown}); compadd -l {suffix} -d shown -- {values}")
+        return "; ".join(commands)
+
+
+class Fish(FishComplete):
+    """Fish quotes for itself, and adds no blank after ``=``; what a word means follows a tab."""
+
+    def complete(self) -> str:
+        args, incomplete = _quietly(self.get_completion_args)
+        items = _items(self, args, incomplete)
+        if os.environ.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args":
+            sys.exit(0 if items else 1)  # 1: complete files
+        return "\n".join(f"{i.value}\t{' '.join(i.help.split())}" if i.help else i.value for i in items)
+
+
+def _quietly(ask: Callable[[], tuple[list[str], str]]) -> tuple[list[str], str]:
+    """The words of the environment, which another program may have set, or not."""
+    try:
+        return ask()
+    except (KeyError, ValueError):
+        return [], ""
+
+
+def _open_quote(typed: str) -> str:
+    """The quote that the last word is still in, or ''."""
+    quote, escaped = "", False
+    for c in typed:
+        if escaped:
+            escaped = False
+        elif c == "\\" and quote != "'":
+            escaped = True
+        elif quote:
+            quote = "" if c == quote else quote
+        elif c in "'\"":
+            quote = c
+    return quote
+
+
+def _escaped(text: str, quote: str = "") -> str:
+    """For bash, inside the quote that is open."""
+    if quote == "'":
+        return text
+    acting = set('$`"\\!') if quote else {c for c in text if c.isascii()} - _PLAIN
+    return "".join(f"\\{c}" if c in acting else c for c in text)
+
+
+def _zsh(text: str) -> str:
+    return "$'" + "".join(c if c in _PLAIN or not c.isascii() else f"\\x{ord(c):02x}" for c in text) + "'"
+
+
+def register() -> None:
+    """Put these in the place of typer's, which registers its own as it builds the application."""
+    for shell in (Bash, Zsh, Fish):
+        add_completion_class(shell, shell.name)
+    shared._completion_scripts["bash"] = BASH  # noqa: SLF001 - what --show-completion prints

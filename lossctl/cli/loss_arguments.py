@@ -1,0 +1,37 @@
+"""From what the command line writes to losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lossctl.core.loss import Loss
+from lossctl.core.registry import get_loss
+from lossctl.errors import UsageError, printable, quoted
+
+
+def bind(text: str, params: Sequence[str] = ()) -> list[Loss]:
+    """The losses of ``LOSS[,LOSS…]``, with ``-P`` for a single one.
+
+    Raises:
+        UsageError: an unknown loss or parameter, or one loss twice.
+    """
+    specs = [spec.strip() for spec in text.split(",")]
+    bound = [get_loss(spec) for spec in specs]
+    if params:
+        if len(bound) > 1:
+            raise UsageError(f"-P belongs to a single loss: write {specs[0]}:{printable(params[0])}")
+        given: dict[str, object] = {}
+        for param in params:
+            name, equals, value = param.partition("=")
+            if not equals:
+                raise UsageError(f"-P {quoted(param)}: NAME=VALUE")
+            name = name.strip().replace("-", "_")
+            if name in given:
+                raise UsageError(f"-P {quoted(name)} is given twice")
+            given[name] = value.strip()
+        bound = [bound[0].bind(**given)]
+    names = [loss.spec for loss in bound]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"loss {name} is given twice")
+    return bound

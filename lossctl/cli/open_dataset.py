@@ -1,0 +1,275 @@
+"""From paths and columns on the command line to a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lossctl.cli.options import Data
+from lossctl.core.input_kinds import Kind
+from lossctl.core.loss import Loss
+from lossctl.errors import DataError, UsageError, nearest, printable, quoted
+from lossctl.io import byte_stream, column_selection
+from lossctl.io.dataset import Dataset, Place
+from lossctl.io.formats import open_source, suffix_of, tells_format
+from lossctl.io.source import Field, Options, Unbound
+from lossctl.io.text_grammar import NUMBER
+
+# What --by takes besides columns and files.
+WORDS = ("class", "output")
+
+
+@dataclass(frozen=True)
+class Model:
+    """Predictions among several: a file, and which of its columns (none named: all)."""
+
+    path: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass
+class _File:
+    """A file, and what is wanted of it."""
+
+    opened: Unbound
+    fields: list[Field] = field(default_factory=list)
+
+
+def open_data(
+    losses: Sequence[Loss],
+    preds: str,
+    targets: str | None,
+    data: Data,
+    *,
+    grad: str | None = None,
+    shown: Sequence[str] = (),
+    by: str | None = None,
+    rivals: Sequence[Model] = (),
+) -> Dataset:
+    """The inputs that the losses need, from the files and columns that the options name.
+
+    Args:
+        losses: what they are for.
+        preds, targets: paths; no targets: they are columns of PREDS.
+        data: the options.
+        grad: a gradient to check, a file or a column.
+        shown: columns, or files of one, whose cells are wanted as they are, under :func:`column_role`.
+        by: another one; ``class`` and ``output`` are columns only where a file has one of that name.
+        rivals: further predictions. Their roles have a number behind them: ``pred 2``, and so has what else a
+            loss takes if it is a column of their files.
+
+    Raises:
+        UsageError: a column or an option that does not fit.
+        DataError: a file that cannot be read.
+    """
+    labels = _labels(losses, data.labels)
+    wants_target = any(len(loss.inputs) > 1 for loss in losses)
+    one_file = targets is None or targets == preds
+    _check_needed(losses[0], data, targets, wants_target=wants_target, one_file=one_file)
+    further, cells = _further(losses, data.inputs), [*shown, *([by] if by is not None else [])]
+    if data.weight is not None:
+        further["weight"] = data.weight
+    if grad is not None:
+        further["grad"] = grad
+    columns_of = {role: wanted for role, wanted in further.items() if not _is_file(wanted)}
+    models = [Model(preds, tuple(data.pred)), *rivals]
+    main = dict.fromkeys([*(model.path for model in models), *([targets] if targets else [])])
+    paths = [*main, *(wanted for wanted in (*further.values(), *cells) if _is_file(wanted))]
+    files: dict[str, _File] = {}
+
+    def within(model: Model) -> dict[str, _File]:
+        """Where a model's own columns can be."""
+        return {path: files[path] for path in (model.path, targets or preds)} if rivals else files
+
+    def file(path: str) -> _File:
+        if path not in files:
+            named = {*columns_of.values(), *cells, *data.on} if path in main else set()
+            named.update(*(model.columns for model in models if model.path == path))
+            named.update(data.target if path == (targets or preds) else ())
+            files[path] = _File(open_source(path, _options(data, path, paths, named), labels))
+        return files[path]
+
+    if one_file and wants_target and not (data.pred and data.target):
+        _refuse_one_file(file(preds).opened, data)
+    file(preds).fields.append(Field("pred", tuple(data.pred)))
+    if wants_target:
+        cure = "" if labels else _labels_cure(losses)
+        file(targets or preds).fields.append(Field("target", tuple(data.target), labels, cure=cure))
+    for i, model in enumerate(rivals, 2):
+        file(model.path).fields.append(Field(f"pred {i}", model.columns))
+    for role, wanted in further.items():
+        if role not in columns_of:
+            holder, chosen = file(wanted), Field(role)
+        else:
+            holder, chosen = _holder(role, wanted, within(models[0])), Field(role, (wanted,))
+        holder.fields.append(chosen)
+        for i, model in enumerate(rivals if role in columns_of and role != "weight" else (), 2):
+            if (other := _holder(role, wanted, within(model))) is not holder:
+                other.fields.append(Field(f"{role} {i}", (wanted,)))
+        if role == "grad" and holder.opened.is_text:  # how many digits were written is part of what it says
+            holder.fields.append(Field("grad_quantum", chosen.columns, digits=True))
+    for wanted in dict.fromkeys(cells):
+        named = any(wanted in (f.opened.names or ()) for f in files.values())
+        if wanted in shown or wanted not in WORDS or named:
+            holder = file(wanted) if _is_file(wanted) else _holder("", wanted, files, data.on)
+            holder.fields.append(_cells(wanted, holder))
+    keys = _keys(data.on, [file(path) for path in main if path != targets], file(targets or preds))
+    sources = tuple(f.opened.bind(tuple(f.fields)) for f in files.values())
+    places = {wanted.role: Place(i, j) for i, f in enumerate(files.values()) for j, wanted in enumerate(f.fields)}
+    dataset = Dataset(sources, places, keys)
+    _check_single(dataset, cells)
+    return dataset
+
+
+def _check_needed(loss: Loss, data: Data, targets: str | None, *, wants_target: bool, one_file: bool) -> None:
+    """That nothing is given which the losses have no use for."""
+    if not wants_target and (targets is not None or data.target):
+        raise UsageError(f"{loss.name} takes no target: leave out TARGETS and --target")
+    if data.on and (one_file or not wants_target):
+        raise UsageError("--on compares the rows of two files, PREDS and TARGETS, and here is one")
+
+
+def _cells(wanted: str, holder: _File) -> Field:
+    """A column whose cells are wanted as they are."""
+    chosen = () if _is_file(wanted) else (wanted,)
+    return Field(column_role(wanted), chosen, text=holder.opened.holds_text(chosen))
+
+
+def _check_single(dataset: Dataset, shown: Sequence[str]) -> None:
+    """That keys, and columns whose cells are wanted, are one column each."""
+    for roles in dataset.keys:
+        if any(dataset.tail(role) for role in roles):
+            raise UsageError(f"{printable(roles[0])}: a key is one column of each file; --on can be repeated")
+    for wanted in shown:
+        if column_role(wanted) in dataset.places and dataset.tail(column_role(wanted)):
+            raise UsageError(f"{quoted(wanted)} is several columns: name one, or with --columns several, with commas")
+
+
+def column_role(wanted: str) -> str:
+    """The role of a column that is shown or that tells groups."""
+    return f"column {wanted}"
+
+
+def _is_file(wanted: str) -> bool:
+    return suffix_of(wanted) is not None or "/" in wanted
+
+
+def _options(data: Data, path: str, paths: Sequence[str], named: set[str]) -> Options:
+    """How one of the paths is read.
+
+    --input-format is for stdin and names that do not tell their format where there are any, else for all. A column
+    named with a number is not taken for the name in a header: it may be meant as a position.
+    """
+    untold = [p for p in paths if not tells_format(p)]
+    names = frozenset(name for name in named if not name.startswith("@") and not NUMBER.fullmatch(name))
+    return Options(
+        delimiter=data.delimiter,
+        header=data.header,
+        encoding=data.encoding,
+        decimal=data.decimal,
+        na_values=tuple(data.na_values),
+        input_format=data.input_format if path in untold or not untold else None,
+        named=names,
+    )
+
+
+def _keys(on: Sequence[str], preds: Sequence[_File], targets: _File) -> tuple[tuple[str, str], ...]:
+    """Ask the files for the columns of --on; the pairs of roles that must be equal."""
+    keys: list[tuple[str, str]] = []
+    for column in on:
+        text = all(file.opened.holds_text((column,)) for file in (*preds, targets))
+        of_targets = f"--on {column} of TARGETS"
+        if of_targets in {roles[1] for roles in keys}:
+            raise UsageError(f"--on {printable(column)} is given twice")
+        targets.fields.append(Field(of_targets, (column,), key=True, text=text))
+        for i, holder in enumerate(preds, 1):
+            role = f"--on {column} of PREDS" + (f" {i}" if i > 1 else "")
+            holder.fields.append(Field(role, (column,), key=True, text=text))
+            keys.append((role, of_targets))
+    return tuple(keys)
+
+
+def _target_kind(loss: Loss) -> Kind:
+    return loss.inputs[loss.roles.index("target")].kind
+
+
+def _labels_cure(losses: Sequence[Loss]) -> str:
+    """What to do about a name in the targets, if they are labels."""
+    takes = {_target_kind(loss).labels for loss in losses if len(loss.inputs) > 1}
+    if 0 in takes:
+        return ""
+    return f"; names of classes want --labels {'NEG,POS' if 2 in takes else 'a,b,c'}"
+
+
+def _further(losses: Sequence[Loss], texts: Sequence[str]) -> dict[str, str]:
+    """The columns or files of the inputs besides pred and target."""
+    known = dict.fromkeys(role for loss in losses for role in loss.roles[1:] if role != "target")
+    further: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name or not value:
+            raise UsageError(f"--input {quoted(text)}: NAME=COLUMN or NAME=FILE")
+        if name not in known:
+            takes = f"; it takes {', '.join(known)}" if known else "; it takes none besides pred and target"
+            raise UsageError(f"--input: {losses[0].name} has no input {quoted(name)}{takes}{nearest(name, known)}")
+        if name in further:
+            raise UsageError(f"--input {printable(name)} is given twice")
+        further[name] = value
+    return further
+
+
+def _labels(losses: Sequence[Loss], text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    labels = tuple(part.strip() for part in text.split(","))
+    different = {float(label) if NUMBER.fullmatch(label) else label for label in labels}  # 1 and 1.0 are one number
+    if len(labels) < 2 or "" in labels or len(different) < len(labels):
+        raise UsageError(f"--labels {quoted(text)}: two or more different names, separated by commas")
+    for loss in losses:
+        takes = _target_kind(loss).labels if len(loss.inputs) > 1 else 0
+        if takes == 0:
+            raise UsageError(f"--labels: the targets of {loss.name} are not labels")
+        if takes == 2 and len(labels) != 2:
+            raise UsageError(f"--labels {quoted(text)}: {loss.name} has two classes, NEG,POS")
+    return labels
+
+
+def _refuse_one_file(opened: Unbound, data: Data) -> None:
+    missing = [option for option, given in (("--pred", data.pred), ("--target", data.target)) if not given]
+    if opened.width == 1:
+        hint = column_selection.other_delimiter(opened.names or ()) or ": give TARGETS too, a second file"
+        raise UsageError(f"{opened.where}: one file of one column{hint}")
+    has = (
+        f"; it has {column_selection.listed(opened.names)}" if opened.names is not None else "; @1 is its first column"
+    )
+    raise UsageError(f"{opened.where}: one file: say which columns are which with {' and '.join(missing)}{has}")
+
+
+def _holder(role: str, column: str, files: dict[str, _File], on: Sequence[str] = ()) -> _File:
+    """The file that has the column; of several the first where it is ``on``, a key that they agree in."""
+    if len(files) == 1:
+        return next(iter(files.values()))
+    having = [f for f in files.values() if column in (f.opened.names or ())]
+    what = f"{role} column {quoted(column)}".lstrip()
+    cure = "name a file of its own" if role else "--on it, if it is the same in both"
+    if len(having) != 1 and column.startswith("@"):
+        raise UsageError(
+            f"{what}: positions need one file, and here are {len(files)}: name the column, or a file of its own"
+        )
+    if having and column in on:
+        return having[0]
+    if len(having) != 1:
+        where = " and ".join(f.opened.where for f in files.values())
+        which = "is in both" if having else "is in neither"
+        near = "" if having else nearest(column, [name for f in files.values() for name in f.opened.names or ()])
+        raise UsageError(f"{what} {which} of {where}: {cure if having or role else 'there is none'}{near}")
+    return having[0]
+
+
+def check_stdin(paths: Sequence[str | None]) -> None:
+    """Refuse to wait for a person to type numbers."""
+    import sys
+
+    if byte_stream.STDIN in paths and sys.stdin is not None and sys.stdin.isatty():
+        raise DataError("stdin is a terminal: pipe a file into it, or name one instead of -")

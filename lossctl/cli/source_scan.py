@@ -1,0 +1,116 @@
+"""Losses as their sources tell them, without running them: NumPy takes ten times as long to import."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ast
+
+
+@dataclass(frozen=True)
+class Static:
+    """A loss as its source tells it."""
+
+    name: str
+    summary: str
+    aliases: tuple[str, ...]
+    inputs: tuple[str, ...]
+    parameters: Mapping[str, tuple[str, ...]]  # what their values can be: the default first
+
+    @property
+    def further(self) -> list[str]:
+        """The inputs besides pred and target, as ``Loss.roles`` tells them."""
+        target = self.inputs.index("target") if "target" in self.inputs else 1
+        return [name for i, name in enumerate(self.inputs) if i not in (0, target)]
+
+
+def read_losses(source: str, *, declared: bool) -> Iterator[Static]:
+    """The losses of a Python source; ``declared``: only functions with ``@loss``."""
+    import ast
+
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        calls = [d for d in node.decorator_list if isinstance(d, ast.Call) and last_name(d.func) == "loss"]
+        if declared and not calls:
+            continue
+        aliases = [k.value for call in calls for k in call.keywords if k.arg == "aliases"]
+        takes = node.args
+        plain = [*takes.posonlyargs, *takes.args]
+        inputs = plain[: len(plain) - len(takes.defaults)]
+        pairs = [*zip(plain[len(inputs) :], takes.defaults, strict=True)]
+        pairs += [(arg, value) for arg, value in zip(takes.kwonlyargs, takes.kw_defaults, strict=True) if value]
+        yield Static(
+            node.name,
+            (ast.get_docstring(node) or "").partition("\n")[0].rstrip(".").replace("``", ""),
+            tuple(ast.literal_eval(aliases[0])) if aliases else (),
+            tuple(arg.arg for arg in inputs),
+            {arg.arg: _values(arg.annotation, value) for arg, value in pairs},
+        )
+
+
+def last_name(node: ast.expr) -> str:
+    """``loss`` of ``lossctl.loss``."""
+    return str(getattr(node, "attr", getattr(node, "id", "")))
+
+
+def _values(annotation: ast.expr | None, default: ast.expr) -> tuple[str, ...]:
+    """The default as the command line writes it, and the words that the annotation allows."""
+    import ast
+
+    def shown(value: object) -> str:
+        words = value is None or isinstance(value, bool)
+        return str(value).lower() if words else str(value).removesuffix(".0")
+
+    try:
+        first = [shown(ast.literal_eval(default))]
+    except ValueError:  # an expression
+        first = []
+    choices = [
+        shown(constant.value)
+        for node in (ast.walk(annotation) if annotation is not None else ())
+        if isinstance(node, ast.Subscript) and last_name(node.value) == "Literal"
+        for constant in ast.walk(node.slice)
+        if isinstance(constant, ast.Constant)
+    ]
+    if first in (["true"], ["false"]):
+        choices = ["true", "false"]
+    return tuple(dict.fromkeys([*first, *choices]))
+
+
+def built_in() -> dict[str, dict[str, Static]]:
+    """The losses of each family, from the files beside the registry."""
+    folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "losses")
+    families = {}
+    for file in sorted(name for name in os.listdir(folder) if name.endswith(".py")):
+        with open(os.path.join(folder, file), encoding="utf-8") as source:
+            text = source.read()
+        if "@loss(" in text:  # parsing all of them takes twice as long
+            families[file.removesuffix(".py")] = {loss.name: loss for loss in read_losses(text, declared=True)}
+    return {family: losses for family, losses in families.items() if losses}
+
+
+def known() -> dict[str, Static]:
+    """Every loss of the package by its name."""
+    return {name: loss for family in built_in().values() for name, loss in family.items()}
+
+
+def in_file(path: str) -> dict[str, Static]:
+    """The functions of a user's own file."""
+    with open(os.path.expanduser(path), encoding="utf-8") as file:
+        return {loss.name: loss for loss in read_losses(file.read(), declared=False)}
+
+
+def find(spec: str) -> tuple[Static | None, str, str]:
+    """The loss that starts a spec, how it is written there, and what follows its colon."""
+    head, dot_py, tail = spec.partition(".py:")
+    name, _, rest = (tail if dot_py else spec).partition(":")
+    losses = in_file(f"{head}.py") if dot_py else known()
+    plain = name.strip().replace("-", "_")
+    plain = plain if dot_py else plain.lower()
+    loss = losses.get(plain) or next((loss for loss in losses.values() if plain in loss.aliases), None)
+    return loss, f"{head}.py:{name}" if dot_py else name, rest

@@ -1,0 +1,59 @@
+"""``--fail-above`` and ``--fail-below``: limits that make a pipeline fail."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lossctl.errors import UsageError, nearest, number, printable, quoted
+
+if TYPE_CHECKING:
+    from lossctl.core.loss import Loss
+    from lossctl.engine.result import Result
+
+
+def limits(option: str, texts: Sequence[str], losses: Sequence[Loss]) -> dict[str, float]:
+    """The limit of each loss by its spec: ``X`` for a single loss, ``SPEC=X`` for one of several.
+
+    Raises:
+        UsageError: no number, or a loss that is not computed.
+    """
+    from lossctl.cli.loss_arguments import bind
+
+    found: dict[str, float] = {}
+    for text in texts:
+        # At the last "=": a spec has some of its own, huber:delta=0.5=2.
+        spec, equals, value = text.rpartition("=")
+        try:
+            limit = float(value) if "_" not in value else math.nan
+        except ValueError:
+            limit = math.nan
+        if math.isnan(limit):
+            raise UsageError(f"{option} {quoted(text)}: a number, or LOSS=NUMBER")
+        if not equals and len(losses) > 1:
+            raise UsageError(f"{option} {quoted(text)}: of which loss? write {losses[0].spec}={printable(value)}")
+        names = [loss.spec for loss in losses]
+        name = bind(spec)[0].spec if equals else names[0]
+        if name not in names:
+            raise UsageError(f"{option} {quoted(text)}: {name} is not computed{nearest(name, names)}")
+        if name in found:
+            raise UsageError(f"{option}: {name} has two limits")
+        found[name] = limit
+    return found
+
+
+def failures(results: Sequence[Result], above: dict[str, float], below: dict[str, float]) -> list[str]:
+    """One line for each value beyond its limit: value, limit, by how much. NaN is beyond every limit."""
+    found = []
+    for r in results:
+        for limit, word, sign in ((above.get(r.loss), "above", 1.0), (below.get(r.loss), "below", -1.0)):
+            if limit is None:
+                continue
+            excess = sign * (r.value - limit)
+            if math.isnan(r.value):
+                found.append(f"{r.loss} is NaN: the limit {number(limit)} cannot be kept")
+            elif excess > 0:
+                by = "" if math.isinf(excess) else f" by {excess:.6g}"
+                found.append(f"{r.loss} {number(r.value)} is {word} {number(limit)}{by}")
+    return found

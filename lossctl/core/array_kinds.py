@@ -1,0 +1,209 @@
+"""Kinds whose element is more than a number or a row of classes: vectors, lists, images, sequences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+import numpy as np
+
+from lossctl.core.input_kinds import (
+    CLASSES,
+    SUM_TOLERANCE,
+    Array,
+    Dims,
+    Fault,
+    Kind,
+    LabelKind,
+    LogProbabilitiesKind,
+    ProbabilitiesKind,
+    ProbabilityKind,
+)
+from lossctl.core.interval import NON_NEGATIVE, REAL, UNIT, Interval
+from lossctl.errors import number
+
+
+@dataclass(frozen=True)
+class ArrayKind(Kind):
+    """Finite numbers, of one size within an element."""
+
+    decades: float = 3.0  # from 1, up and down, that sizes are drawn from
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        shape = tuple(dims[name] for name in self.core)
+        size = 10.0 ** rng.uniform(-self.decades, self.decades, (n, *(1,) * len(shape)))
+        return np.asarray(rng.normal(size=(n, *shape)) * size)
+
+
+class AmountsKind(ArrayKind):
+    """Numbers of at least 0, each of a size of its own."""
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        shape = (n, *(dims[name] for name in self.core))
+        return np.where(rng.random(shape) < 0.01, 0.0, 10.0 ** rng.uniform(-3, 3, shape))
+
+
+class DirectionKind(ArrayKind):
+    """A vector that points somewhere."""
+
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+        if fault := super().find_fault(x, dims, tolerance):
+            return fault
+        zero = ~x.any(axis=-1)
+        if not zero.any():
+            return None
+        return Fault(int(zero.argmax()), None, "a vector of zeros has no direction, and no cosine; leave the row out")
+
+
+class DistributionKind(ProbabilitiesKind):
+    """A row of probabilities that sum to 1, of which few are drawn at 0 and no other below 1e-8.
+
+    It is for losses whose slope is hardly larger than that of the rest of the row where a probability is
+    tiny, as that of q·log q. Below 1e-9 it is lost in the rounding of the loss, whatever differences are
+    taken; at 0 it is infinite, but grows too slowly for them to tell.
+    """
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        k = dims["classes"]
+        weight = 10.0 ** rng.uniform(-8, 0, (n, k))
+        certain = np.eye(k)[rng.integers(0, k, n)]
+        return np.where(rng.random((n, 1)) < 0.005, certain, weight / weight.sum(axis=-1, keepdims=True))
+
+
+class FlagsKind(Kind):
+    """Zeros and ones."""
+
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+        inside = (x == 0) | (x == 1)
+        return None if inside.all() else self._first(x, inside)
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        return rng.integers(0, 2, (n, *(dims[name] for name in self.core))).astype(np.float64)
+
+
+class ProbabilityArrayKind(ProbabilityKind):
+    """Probabilities that need not sum to 1."""
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        shape = (n, *(dims[name] for name in self.core))
+        return super().draw(rng, int(np.prod(shape)), dims).reshape(shape)
+
+
+class PixelProbabilitiesKind(ProbabilitiesKind):
+    """Probabilities that sum to 1 in each pixel."""
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        # What matters is their order within an image: of tiny ones any step of a difference changes it.
+        weight = 10.0 ** rng.uniform(-4, 0, (n, dims[self.core[0]], dims["classes"]))
+        certain = np.eye(dims["classes"])[rng.integers(0, dims["classes"], weight.shape[:2])]
+        rows = weight / weight.sum(axis=-1, keepdims=True)
+        return np.where(rng.random((n, dims[self.core[0]], 1)) < 0.02, certain, rows)
+
+
+class PixelLabelsKind(LabelKind):
+    """The index of a class in each pixel."""
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        return rng.integers(0, dims["classes"], (n, dims[self.core[0]])).astype(np.float64)
+
+
+class FramesKind(LogProbabilitiesKind):
+    """Log-probabilities of classes, frame after frame; what follows the last frame is padding.
+
+    That those of each frame are of numbers that sum to 1 is for the loss to prove: the kind does not
+    know how many frames there are.
+    """
+
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+        return Kind.find_fault(self, x, dims, tolerance)
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        # Not one-hot, as the other kinds of probabilities sometimes are: a path of such frames is impossible.
+        rows = 10.0 ** rng.uniform(-6, 0, (n, dims["frames"], dims["classes"]))
+        return np.asarray(np.log(rows / rows.sum(axis=-1, keepdims=True)))
+
+
+class WholeKind(Kind):
+    """Whole numbers."""
+
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+        inside = np.isfinite(x) & (np.floor(x) == x)
+        return None if inside.all() else self._first(x, inside)
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        return rng.integers(0, dims["classes"], (n, *(dims[name] for name in self.core))).astype(np.float64)
+
+
+class GroupKind(WholeKind):
+    """The number of the group that a sample is in, whatever the numbers are."""
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        return rng.integers(0, n // 4 + 1, n).astype(np.float64)  # of four: a few are alone
+
+
+@dataclass(frozen=True)
+class LengthKind(Kind):
+    """How much of an axis counts, from its start."""
+
+    axis: str = ""
+    shortest: float = 0.0  # of what is drawn, as a share of the axis
+    longest: float = 1.0
+
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+        inside = (x >= 0) & (x <= dims[self.axis]) & (np.floor(x) == x)
+        if inside.all():
+            return None
+        fault = self._first(x, inside)
+        value = float(x[fault.element])
+        if not value > dims[self.axis]:
+            return fault
+        return Fault(fault.element, None, f"length {number(value)} is more than the {dims[self.axis]} {self.axis}")
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        low, high = (int(share * dims[self.axis]) for share in (self.shortest, self.longest))
+        return rng.integers(low, high + 1, n).astype(np.float64)
+
+
+FEATURES, ITEMS, PIXELS = ("features",), ("items",), ("pixels...",)
+_FLAG = "0 or 1"
+
+Vector: TypeAlias = Annotated[
+    # Of vectors a million times as long as a third, the distances to that differ by rounding.
+    Array, ArrayKind("Vector", "a finite number", REAL, FEATURES, decades=1.0)
+]
+# In a batch the longest vector's slopes are lost beside those of the shortest.
+Direction: TypeAlias = Annotated[Array, DirectionKind("Direction", "a finite number", REAL, FEATURES, decades=1.0)]
+Scores: TypeAlias = Annotated[Array, ArrayKind("Scores", "a finite number", REAL, ITEMS)]
+ClassScores: TypeAlias = Annotated[Array, ArrayKind("ClassScores", "a finite number", REAL, CLASSES)]
+Relevances: TypeAlias = Annotated[Array, AmountsKind("Relevances", "a finite number, at least 0", NON_NEGATIVE, ITEMS)]
+Amounts: TypeAlias = Annotated[Array, AmountsKind("Amounts", "a finite number, at least 0", NON_NEGATIVE, CLASSES)]
+Distribution: TypeAlias = Annotated[
+    Array, DistributionKind("Probabilities", "a probability, from 0 to 1", UNIT, CLASSES)
+]
+ClassFlags: TypeAlias = Annotated[Array, FlagsKind("ClassFlags", _FLAG, UNIT, CLASSES)]
+ClassChances: TypeAlias = Annotated[
+    Array, ProbabilityArrayKind("ClassChances", "a probability, from 0 to 1", UNIT, CLASSES)
+]
+Mask: TypeAlias = Annotated[Array, ProbabilityArrayKind("Mask", "a probability, from 0 to 1", UNIT, PIXELS)]
+HardMask: TypeAlias = Annotated[Array, FlagsKind("HardMask", _FLAG, UNIT, PIXELS)]
+PixelScores: TypeAlias = Annotated[Array, ArrayKind("PixelScores", "a finite number", REAL, PIXELS)]
+PixelProbabilities: TypeAlias = Annotated[
+    Array,
+    PixelProbabilitiesKind("PixelProbabilities", "a probability, from 0 to 1", UNIT, PIXELS + CLASSES),
+]
+PixelLabels: TypeAlias = Annotated[
+    Array, PixelLabelsKind("PixelLabels", "a whole number, the index of a class", NON_NEGATIVE, PIXELS, labels=-1)
+]
+Frames: TypeAlias = Annotated[
+    Array,
+    FramesKind("Frames", "the logarithm of a probability, at most 0", Interval(-np.inf, 0.0), ("frames", *CLASSES)),
+]
+Symbols: TypeAlias = Annotated[Array, WholeKind("Symbols", "a whole number", REAL, ("symbols",))]
+Group: TypeAlias = Annotated[Array, GroupKind("Group", "a whole number", REAL)]
+InputLength: TypeAlias = Annotated[
+    Array, LengthKind("InputLength", "a whole number, of frames", NON_NEGATIVE, axis="frames", shortest=0.8)
+]
+TargetLength: TypeAlias = Annotated[
+    # Half of the axis: with a blank between equal symbols that is what as many frames have room for.
+    Array, LengthKind("TargetLength", "a whole number, of symbols", NON_NEGATIVE, axis="symbols", longest=0.5)
+]

@@ -1,0 +1,309 @@
+"""What an input of a loss can hold: its domain, its shape, its words, its samples.
+
+A kind is written as the annotation of a positional parameter of a kernel (``pred: Real``).
+``core`` names the axes that belong to one element, in the manner of a generalised ufunc's
+signature: ``()`` for a number, ``("classes",)`` for a row of class scores. Axes of one name
+have one length in all inputs of a loss, and every other axis is a loop over elements. A name that
+ends in dots, ``("pixels...",)``, is every axis but the first (and but that of the classes, if it is
+named as well), however many there are: a kernel sees them as one. Such kinds are in
+:mod:`lossctl.core.array_kinds`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.core.interval import NON_NEGATIVE, POSITIVE, REAL, Interval
+from lossctl.errors import number
+
+Array: TypeAlias = npt.NDArray[np.float64]
+Dims: TypeAlias = Mapping[str, int]
+Core: TypeAlias = tuple[str, ...]
+
+# float16 files and `%.4f` text sum to 1 only nearly; logits and unnormalised scores do not at all.
+SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The first element that is not a member: its index, the place along its core axis, the cause."""
+
+    element: int
+    place: int | None
+    cause: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A number in an interval; the subclasses add what a whole row must satisfy."""
+
+    name: str
+    words: str
+    domain: Interval
+    core: Core = ()
+    labels: int = 0  # how many --labels it can be written with: none, 2, or -1 for any number
+    hint: str = field(default="", repr=False)
+
+    @property
+    def exposable(self) -> bool:
+        """Whether what is no member has a NaN or an infinity in it, which a loss can pass on."""
+        return type(self) is Kind and self.domain is REAL
+
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+        """The first element of ``x`` (n, *core) outside the domain, or None."""
+        if not x.size or (self.domain is REAL and _all_finite(x)):
+            return None
+        # Two reductions and no temporary: NaN fails every comparison and so is found as well.
+        if x.min() in self.domain and x.max() in self.domain:
+            return None
+        inside = np.fromiter((v in self.domain for v in x.ravel()), bool, x.size).reshape(x.shape)
+        return self._first(x, inside)
+
+    def _first(self, x: Array, inside: npt.NDArray[np.bool_]) -> Fault:
+        place = np.unravel_index(int(np.argmin(inside)), x.shape)
+        spot = int(np.ravel_multi_index(place[1:], x.shape[1:])) if len(place) > 1 else None
+        return Fault(int(place[0]), spot, self.cause(float(x[place])))
+
+    def cause(self, value: float) -> str:
+        """Why one value is not a member, and the cure."""
+        if value != value:
+            return f"nan is not {self.words}; --nan skip leaves such samples out, --nan propagate lets them through"
+        return f"{number(value)} is not {self.words}{self.hint}"
+
+    def normalize(self, x: Array) -> Array:
+        """Rows scaled to sum to 1, where the kind knows what that means; otherwise as they are."""
+        return x
+
+    def encode(self, codes: Array) -> Array:
+        """The loss's own encoding of class codes 0, 1, 2 … (what ``--labels`` makes of names)."""
+        return codes
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        """``n`` elements that crowd the edges of the domain."""
+        # Twelve decades: what a step size that is right at 1 gets wrong.
+        size = 10.0 ** rng.uniform(-6, 6, n)
+        if self.domain.low >= 0:
+            return size
+        return np.where(rng.random(n) < 0.01, 0.0, size * rng.choice([-1.0, 1.0], n))
+
+
+def takes_all(core: Core) -> bool:
+    """Whether an element has every axis of a sample."""
+    return bool(core) and core[0].endswith("...")
+
+
+def has_class_axis(core: Core) -> bool:
+    """Whether one axis, which can be any, holds the classes."""
+    return (core[1:] if takes_all(core) else core) == CLASSES
+
+
+def as_elements(array: npt.NDArray[Any], core: Core, class_axis: int | None = None) -> npt.NDArray[Any]:
+    """Samples (n, …) as elements, with the axes that ``core`` names.
+
+    >>> as_elements(np.zeros((2, 3, 4)), ()).shape, as_elements(np.zeros((2, 3, 4)), ("pixels...",)).shape
+    ((24,), (2, 12))
+    """
+    if class_axis is not None and array.ndim > 2 and has_class_axis(core):
+        array = np.moveaxis(array, class_axis, -1)
+    own = array.shape[array.ndim - len(core) + takes_all(core) :] if core else ()
+    if takes_all(core):
+        inner = array.shape[1 : array.ndim - len(own)]
+        return array.reshape(len(array), math.prod(inner), *own)
+    return array if array.ndim == 1 + len(core) else array.reshape(-1, *own)
+
+
+def _all_finite(x: Array) -> bool:
+    """Whether no element can be infinite or NaN, since the sum is finite: half the time of min and max."""
+    return math.isfinite(np.add.reduce(x, axis=None))  # where it overflows it is not sure
+
+
+class NonZeroKind(Kind):
+    """What can be divided by."""
+
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+        if fault := super().find_fault(x, dims, tolerance):
+            return fault
+        return None if x.all() else self._first(x, x != 0.0)
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        x = super().draw(rng, n, dims)
+        return np.where(x == 0.0, 1.0, x)
+
+
+class AboveKind(Kind):
+    """A number above the low end of its interval, near which samples crowd."""
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        return np.where(rng.random(n) < 0.1, 0.0, self.domain.low + 10.0 ** rng.uniform(-6, 6, n))
+
+
+class CountKind(Kind):
+    """A number of things."""
+
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+        if fault := super().find_fault(x, dims, tolerance):
+            return fault
+        whole = np.floor(x) == x
+        return None if whole.all() else self._first(x, whole)
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        return np.floor(np.where(rng.random(n) < 0.5, rng.uniform(0, 10, n), 10.0 ** rng.uniform(0, 6, n)))
+
+
+class ProbabilityKind(Kind):
+    """A probability of one event."""
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        near = 10.0 ** rng.uniform(-12, np.log10(0.5), n)  # log-uniform in the distance from an edge
+        x = np.where(rng.random(n) < 0.5, near, 1.0 - near)
+        edge = rng.random(n)
+        return np.where(edge < 0.01, 0.0, np.where(edge > 0.99, 1.0, x))
+
+
+class SignKind(Kind):
+    """A label -1 or +1."""
+
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+        inside = np.abs(x) == 1.0
+        return None if inside.all() else self._first(x, inside)
+
+    def encode(self, codes: Array) -> Array:
+        return 2.0 * codes - 1.0
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        return rng.choice([-1.0, 1.0], n)
+
+
+class LabelKind(Kind):
+    """The index of a class."""
+
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+        classes = dims["classes"]
+        if not x.size:
+            return None
+        if x.min() >= 0 and x.max() <= classes - 1 and (np.floor(x) == x).all():
+            return None
+        inside = (x >= 0) & (x <= classes - 1) & (np.floor(x) == x)
+        fault = self._first(x, inside)
+        value = float(x[~inside][0])
+        if value != np.floor(value):
+            return fault
+        cause = f"label {number(value)} is not a class: {classes} columns are classes 0 to {classes - 1}"
+        if value == classes and x.min() >= 1:
+            cause += "; labels that start at 1 want --labels 1,2,…"
+        return Fault(fault.element, fault.place, cause)
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        return rng.integers(0, dims["classes"], n).astype(np.float64)
+
+
+class LogitsKind(Kind):
+    """A row of scores, of which some but not all may be -inf (a class ruled out)."""
+
+    @property
+    def exposable(self) -> bool:
+        return True
+
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+        if _all_finite(x):  # in one pass instead of three
+            return None
+        if fault := super().find_fault(x, dims, tolerance):
+            return fault
+        top = x.max(axis=-1)
+        if top.size and top.min() == -np.inf:
+            return Fault(int(top.argmin()), None, "every logit of the row is -inf: no class is left")
+        return None
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        # From rows that cannot decide (0.01) to rows that are certain to 1e-43 (100).
+        return rng.normal(size=(n, dims["classes"])) * 10.0 ** rng.uniform(-2, 2, (n, 1))
+
+
+class ProbabilitiesKind(Kind):
+    """A row of probabilities that sum to 1."""
+
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+        return super().find_fault(x, dims, tolerance) or self._row_fault(x, tolerance)
+
+    def _row_fault(self, x: Array, tolerance: float) -> Fault | None:
+        sums = self._sums(x)
+        off = np.abs(sums - 1.0)
+        if not off.size or off.max() <= tolerance:
+            return None
+        row = np.unravel_index(int(np.argmax(off > tolerance)), off.shape)
+        cause = f"the row sums to {number(sums[row])}, not to 1 within {number(tolerance)}: "
+        return Fault(
+            int(row[0]), None, cause + "--normalize divides rows by their sum, --sum-tolerance allows for rounding"
+        )
+
+    def _sums(self, x: Array) -> Array:
+        return np.asarray(x.sum(axis=-1))
+
+    def normalize(self, x: Array) -> Array:
+        x = np.ascontiguousarray(x)  # where the sum of a row does not depend on which others are in it
+        sums = x.sum(axis=-1, keepdims=True)
+        # A row that cannot be scaled stays as it is, and fails the check that follows.
+        return np.asarray(x / np.where((sums > 0) & np.isfinite(sums), sums, 1.0))
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        k = dims["classes"]
+        weight = 10.0 ** rng.uniform(-12, 0, (n, k))
+        rows = weight / weight.sum(axis=-1, keepdims=True)
+        certain = np.eye(k)[rng.integers(0, k, n)]
+        return np.where(rng.random((n, 1)) < 0.02, certain, rows)
+
+
+class LogProbabilitiesKind(ProbabilitiesKind):
+    """A row of natural logarithms of probabilities that sum to 1."""
+
+    def _sums(self, x: Array) -> Array:
+        return np.asarray(np.exp(x).sum(axis=-1))
+
+    def normalize(self, x: Array) -> Array:
+        x = np.ascontiguousarray(x)  # as above
+        top = x.max(axis=-1, keepdims=True)
+        top = np.where(np.isfinite(top), top, 0.0)
+        return np.asarray(x - top - np.log(np.exp(x - top).sum(axis=-1, keepdims=True)))
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        with np.errstate(divide="ignore"):
+            return np.log(super().draw(rng, n, dims))
+
+
+CLASSES = ("classes",)
+_FROM_LABELS = "; 0/1 or named labels want --labels NEG,POS"
+_LOGITS = Interval(-np.inf, np.inf, open_high=True)
+
+Real: TypeAlias = Annotated[Array, Kind("Real", "a finite number", REAL)]
+Positive: TypeAlias = Annotated[Array, Kind("Positive", "a finite number above 0", POSITIVE)]
+NonNegative: TypeAlias = Annotated[Array, AboveKind("NonNegative", "a finite number, at least 0", NON_NEGATIVE)]
+NonZero: TypeAlias = Annotated[Array, NonZeroKind("NonZero", "a finite number other than 0", REAL)]
+AboveMinusOne: TypeAlias = Annotated[
+    Array,
+    AboveKind("AboveMinusOne", "a finite number above -1", Interval(-1.0, np.inf, open_low=True, open_high=True)),
+]
+Count: TypeAlias = Annotated[Array, CountKind("Count", "a whole number, at least 0", NON_NEGATIVE)]
+Probability: TypeAlias = Annotated[
+    Array, ProbabilityKind("Probability", "a probability, from 0 to 1", Interval(0.0, 1.0), labels=2)
+]
+Sign: TypeAlias = Annotated[Array, SignKind("Sign", "-1 or +1", Interval(-1.0, 1.0), labels=2, hint=_FROM_LABELS)]
+Label: TypeAlias = Annotated[
+    Array,
+    LabelKind("Label", "a whole number, the index of a class", Interval(0.0, np.inf, open_high=True), labels=-1),
+]
+Logits: TypeAlias = Annotated[Array, LogitsKind("Logits", "a finite number or -inf", _LOGITS, CLASSES)]
+Probabilities: TypeAlias = Annotated[
+    Array, ProbabilitiesKind("Probabilities", "a probability, from 0 to 1", Interval(0.0, 1.0), CLASSES)
+]
+LogProbabilities: TypeAlias = Annotated[
+    Array,
+    LogProbabilitiesKind(
+        "LogProbabilities", "the logarithm of a probability, at most 0", Interval(-np.inf, 0.0), CLASSES
+    ),
+]

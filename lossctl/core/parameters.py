@@ -1,0 +1,94 @@
+"""Hyperparameters of a loss: what they are for, and what values they take."""
+
+from __future__ import annotations
+
+import contextlib
+import types
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from lossctl.core.interval import REAL, Interval
+from lossctl.errors import UsageError, nearest, printable
+
+Value: TypeAlias = float | int | bool | str | None
+
+
+@dataclass(frozen=True)
+class Param:
+    """What the signature cannot say of a hyperparameter: help for people, and its domain."""
+
+    help: str
+    domain: Interval = REAL
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A hyperparameter of a kernel: its default and what values it takes."""
+
+    name: str
+    help: str
+    domain: Interval
+    default: Value
+    types: tuple[type, ...]
+    choices: tuple[str, ...] = ()
+
+    def parse(self, text: str) -> Value:
+        """The value that ``text`` writes, checked.
+
+        Raises:
+            UsageError: the text is of another type, or the value outside the domain.
+        """
+        words: dict[str, Value] = {"none": None, "true": True, "false": False}
+        value: object = words.get(text.lower(), text)
+        # float() would also take 1_000, and digits of other scripts
+        if value == text and "_" not in text and text.isascii():
+            with contextlib.suppress(ValueError):
+                value = int(text) if int in self.types else float(text)
+        return self.check(value, text)
+
+    def check(self, value: object, text: str | None = None) -> Value:
+        """``value`` itself if the parameter takes it; ``text`` is how the user wrote it.
+
+        Raises:
+            UsageError: it does not.
+        """
+        if isinstance(value, np.generic):
+            value = value.item()
+        if value is None and types.NoneType in self.types:
+            return None
+        if isinstance(value, bool):
+            if bool in self.types:
+                return value
+        elif isinstance(value, str):
+            if value in self.choices:
+                return value
+        elif isinstance(value, int) and int in self.types:
+            if value in self.domain:
+                return value
+        elif isinstance(value, (int, float)) and float in self.types and float(value) in self.domain:
+            return float(value)
+        shown = printable(str(value) if text is None else text)
+        near = nearest(value, self.choices) if isinstance(value, str) and self.choices else ""
+        raise UsageError(f"parameter '{self.name}': {shown!r} is not {self.expects}{near}")
+
+    @staticmethod
+    def show(value: Value) -> str:
+        """A value as the command line writes it."""
+        if value is None or isinstance(value, bool):
+            return str(value).lower()
+        return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+    @property
+    def expects(self) -> str:
+        """What values it takes, in words: ``a number above 0``."""
+        words = []
+        if int in self.types:
+            words.append(f"a whole number {self.domain}" if self.domain != REAL else "a whole number")
+        elif float in self.types:
+            words.append(f"a {self.domain} number" if self.domain == REAL else f"a number {self.domain}")
+        words += list(self.choices)
+        words += ["true", "false"] if bool in self.types else []
+        words += ["none"] if types.NoneType in self.types else []
+        return " or ".join(words)

@@ -1,0 +1,94 @@
+"""Losses that installed packages offer: entry points of the group ``lossctl.losses``, name → loss or function.
+
+The scan costs 0.2 of a start, so it is made for a name that nobody else knows, and for ``lossctl list``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lossctl.core.decorator import Loss, from_function, proved
+from lossctl.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "lossctl.losses"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One name that one package offers; nothing of it is imported yet."""
+
+    name: str
+    package: str
+    entry: EntryPoint
+
+    def load(self) -> Loss:
+        """The loss, under the name that the package gave it.
+
+        Raises:
+            UsageError: it cannot be imported, or is no loss.
+        """
+        what = f"loss {self.name!r} of the package {self.package}"
+        try:
+            value = self.entry.load()
+            function = callable(value) and not isinstance(value, (type, Loss))
+            found = from_function(value) if function else proved(value) if isinstance(value, Loss) else value
+        except UsageError as error:
+            raise UsageError(f"{what}: {error}") from None
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a package raises as it is imported
+            cause = f"{type(error).__name__}: {printable(str(error))}"
+            raise UsageError(f"{what} cannot be imported: {cause}") from None
+        if not isinstance(found, Loss):
+            kind = "a class" if isinstance(value, type) else f"of type {type(value).__name__}"
+            raise UsageError(f"{what} is {kind}: neither a loss nor a function")
+        return replace(found, name=self.name, family=self.package, source=self.package)
+
+
+def offers() -> dict[str, list[Offer]]:
+    """What every installed package offers, by name, in the order of names and packages."""
+    from importlib.metadata import entry_points  # 20 ms that a known name has not to pay
+
+    found: dict[str, list[Offer]] = {}
+    for entry in entry_points(group=GROUP):
+        name = printable(entry.name.strip().replace("-", "_").lower())
+        package = printable(str(entry.dist.metadata["Name"])) if entry.dist is not None else "?"
+        found.setdefault(name, []).append(Offer(name, package, entry))
+    return {name: sorted(found[name], key=lambda offer: offer.package) for name in sorted(found)}
+
+
+def the_only(candidates: list[Offer]) -> Offer:
+    """The offer, if there is one.
+
+    Raises:
+        UsageError: several packages offer the name.
+    """
+    packages = list(dict.fromkeys(offer.package for offer in candidates))
+    if len(candidates) > 1:
+        who = (
+            f"the packages {' and '.join(packages)} all offer it" if len(packages) > 1 else f"{packages[0]} offers two"
+        )
+        raise UsageError(f"loss {candidates[0].name!r}: {who}: which is meant cannot be told")
+    return candidates[0]
+
+
+def packaged(taken: Container[str]) -> tuple[list[Loss], list[str]]:
+    """Every loss of a package that can be used, and why the others cannot: one line each.
+
+    ``taken`` are the names of the built-in losses, which stay what they are.
+    """
+    losses: list[Loss] = []
+    notes: list[str] = []
+    for name, candidates in offers().items():
+        if name in taken:
+            who = " and ".join(offer.package for offer in candidates)
+            notes.append(f"loss {name!r} of the package {who} is not used: lossctl has a loss of that name")
+            continue
+        try:
+            losses.append(the_only(candidates).load())
+        except UsageError as error:
+            notes.append(str(error))
+    return losses, notes

@@ -1,0 +1,238 @@
+"""Names to losses: every ``Loss`` in the family modules beside this file, and a user's own."""
+
+from __future__ import annotations
+
+import copyreg
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lossctl.core import plugins
+from lossctl.core.decorator import Loss, from_function, proved
+from lossctl.core.parameters import Value
+from lossctl.errors import UsageError, nearest, printable, quoted
+
+# The package whose modules are families of losses. It is imported by name: core does not depend on any loss.
+FAMILIES = "lossctl.losses"
+
+
+@cache
+def registered() -> dict[str, Loss]:
+    """Every loss of the package by name, in the order of families and of their files."""
+    found: dict[str, Loss] = {}
+    for module in pkgutil.iter_modules(importlib.import_module(FAMILIES).__path__):
+        if module.ispkg:
+            continue
+        for value in vars(importlib.import_module(f"{FAMILIES}.{module.name}")).values():
+            if isinstance(value, Loss):
+                found[value.name] = value
+    return found
+
+
+@cache
+def _by_any_name() -> dict[str, Loss]:
+    names: dict[str, Loss] = {}
+    for entry in registered().values():
+        for name in (entry.name, *entry.aliases):
+            if name in names:
+                raise ValueError(f"two losses are called {name}: {names[name].name} and {entry.name}")
+            names[name] = entry
+    return names
+
+
+def get_loss(spec: str) -> Loss:
+    """The loss that ``name[:param=value]…`` or ``file.py:function[:param=value]…`` writes.
+
+    Raises:
+        UsageError: an unknown name or parameter, a value outside its domain, a file without the function.
+
+    >>> get_loss("huber:delta=0.5").params
+    {'delta': 0.5}
+    >>> get_loss("l2").name
+    'mse'
+    """
+    path, name, rest = _split(spec)
+    found = from_file(Path(path), name) if path else _named(name)
+    params: dict[str, object] = {}
+    for part in rest:
+        key, equals, value = part.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise UsageError(f"loss {quoted(spec)}: {quoted(part)} is not param=value")
+        if key in params:
+            raise UsageError(f"loss {quoted(spec)}: parameter '{printable(key)}' is given twice")
+        params[key] = value.strip()
+    return found.bind(**params)
+
+
+def _split(spec: str) -> tuple[str, str, list[str]]:
+    """The file (or ''), the name and the rest of a spec."""
+    path = ""
+    head, dot_py, tail = spec.partition(".py:")
+    if dot_py:
+        path, spec = head + ".py", tail
+    elif spec.endswith(".py"):
+        raise UsageError(f"loss {quoted(spec)}: name the function in it: {printable(spec)}:FUNCTION")
+    name, *rest = spec.split(":")
+    if not name.strip():
+        raise UsageError(f"loss {quoted(spec)}: there is no name; see: lossctl list")
+    return path, name.strip(), rest
+
+
+def _named(name: str) -> Loss:
+    names, wanted = _by_any_name(), name.replace("-", "_").lower()
+    if wanted in names:
+        return names[wanted]
+    offers = plugins.offers()
+    if wanted in offers:
+        return plugins.the_only(offers[wanted]).load()
+    if Path(f"{name}.py").is_file():
+        hint = f"; a function of {printable(name)}.py is written {printable(name)}.py:FUNCTION"
+    else:
+        hint = nearest(name, [*names, *offers], gist) or "; see: lossctl list"
+    raise UsageError(f"unknown loss {quoted(name)}{hint}")
+
+
+def gist(name: str) -> str:
+    """What is left of a loss's name however it is written: libraries do so in several ways.
+
+    >>> gist("L1Loss") == gist("l1_loss") == gist("l1")
+    True
+    """
+    bare = name.lower().replace("-", "").replace("_", "")
+    return bare.removesuffix("loss") or bare
+
+
+def catalogued() -> tuple[list[Loss], list[str]]:
+    """Every loss, the packages' own after the built-in ones; and a line on each that cannot be used."""
+    losses, notes = plugins.packaged(_by_any_name())
+    return [*registered().values(), *losses], notes
+
+
+def from_file(path: Path, name: str) -> Loss:
+    """The loss or function of a user's own file.
+
+    Raises:
+        UsageError: the file cannot be imported, or has no such function.
+    """
+    where = printable(str(path))
+    value = getattr(_import(path, where), name.replace("-", "_"), None)
+    if not isinstance(value, Loss) and (not callable(value) or isinstance(value, type)):
+        offered = list(_functions(sys.modules[_module_name(path)]))
+        listed = f"; it has {', '.join(offered)}" if offered else ""
+        raise UsageError(f"{where} has no function {quoted(name)}{listed}{nearest(name, offered)}")
+    try:
+        made = proved(value) if isinstance(value, Loss) else from_function(value)
+        return replace(made, source=where, family=where)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def load_function(spec: str) -> Callable[..., Any]:
+    """The function that ``file.py:function`` names, as it is.
+
+    Raises:
+        UsageError: there is none.
+    """
+    path, name, rest = _split(spec)
+    where = printable(path)
+    value = getattr(_import(Path(path), where), name.replace("-", "_"), None)
+    if rest or not callable(value):
+        raise UsageError(f"{where} has no function {quoted(':'.join([name, *rest]))}")
+    function: Callable[..., Any] = value
+    return function
+
+
+def _functions(module: ModuleType) -> Iterator[str]:
+    for name, value in vars(module).items():
+        if isinstance(value, Loss) or (callable(value) and getattr(value, "__module__", None) == module.__name__):
+            yield name
+
+
+# How the names begin under which users' modules stand in sys.modules.
+USERS = "lossctl_user_"
+
+
+def _module_name(path: Path) -> str:
+    """Nobody else's name, one a file."""
+    return f"{USERS}{path.resolve()}".replace(".", "_")
+
+
+def _import(path: Path, where: str) -> ModuleType:
+    name = _module_name(path)
+    if name in sys.modules:
+        return sys.modules[name]
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    try:
+        # Not through an import loader: it would leave a __pycache__ beside the user's file.
+        code = compile(path.read_bytes(), path, "exec", dont_inherit=True)
+    except OSError as error:
+        raise UsageError(f"{where}: {str(error.strerror).lower()}") from None
+    except SyntaxError as error:
+        raise UsageError(f"{where}:{error.lineno}: {error.msg}") from None
+    except ValueError as error:  # a NUL byte
+        raise UsageError(f"{where}: {error}") from None
+    sys.modules[name] = module  # while it runs, as an import has it
+    try:
+        exec(code, module.__dict__)  # noqa: S102 - the user named it to be run
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's file raises
+        del sys.modules[name]
+        raise UsageError(f"{where}: cannot be imported: {type(error).__name__}: {printable(str(error))}") from None
+    return module
+
+
+def reduce_loss(loss: Loss) -> tuple[Any, ...]:
+    """Reduce a loss for pickle to a function and its arguments, since a kernel behind ``@loss`` cannot be pickled.
+
+    - A loss of the package or of an installed one travels as its spec.
+    - One of a user's own file travels as the path of the file, which the other process must see as well.
+    - One that ``@loss`` made in a module that can be imported travels as the module and its name there.
+    - Any other (a plain function, or one of ``__main__``) travels as its function. The standard library's pickle
+      takes such a function only if it is at the top level of a module; dask's cloudpickle takes any.
+
+    The process that unpickles needs the same lossctl and the same packages.
+    """
+    known = registered().get(loss.name)
+    if known is not None and known.kernel is loss.kernel:
+        return get_loss, (loss.spec,)
+    module = sys.modules.get(loss.kernel.__module__)
+    name = _name_in(module, loss)
+    if name and loss.kernel.__module__.startswith(USERS):
+        path = str(Path(str(getattr(module, "__file__", ""))).resolve())
+        return _from_file, (path, name, loss.given, loss.source)
+    if loss.source:
+        return get_loss, (loss.spec,)
+    if name and loss.kernel.__module__ != "__main__" and isinstance(getattr(module, name), Loss):
+        return _from_module, (loss.kernel.__module__, name, loss.given)
+    return _from_fields, ({f.name: getattr(loss, f.name) for f in fields(Loss)},)
+
+
+def _name_in(module: object, loss: Loss) -> str:
+    """Under which name a module holds a loss or its function; nothing if it does not."""
+    for name, value in vars(module).items() if module is not None else ():
+        if value is loss.kernel or (isinstance(value, Loss) and value.kernel is loss.kernel):
+            return name
+    return ""
+
+
+def _from_file(path: str, name: str, given: Mapping[str, Value], source: str) -> Loss:
+    return replace(from_file(Path(path), name), given=given, source=source, family=source)
+
+
+def _from_module(module: str, name: str, given: Mapping[str, Value]) -> Loss:
+    found: Loss = getattr(importlib.import_module(module), name)
+    return replace(found, given=given)
+
+
+def _from_fields(made: Mapping[str, Any]) -> Loss:
+    return Loss(**made)
+
+
+copyreg.pickle(Loss, reduce_loss)

@@ -1,0 +1,86 @@
+"""What the signature of a kernel says: its inputs and its hyperparameters."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from lossctl.core.input_kinds import Kind, Real
+from lossctl.core.parameters import Param, Parameter, Value
+from lossctl.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Input:
+    """A positional parameter of a kernel."""
+
+    name: str
+    kind: Kind
+
+
+@dataclass(frozen=True, eq=False)
+class Signature:
+    """The signature of a kernel, read when it is first asked for.
+
+    To read one takes 40 µs, and every start declares a hundred losses to use one of them.
+    """
+
+    kernel: Callable[..., Any]
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The positional parameters; those without a kind are Real."""
+        return self._read[0]
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The keyword-only parameters."""
+        return self._read[1]
+
+    @cached_property
+    def defaults(self) -> dict[str, Value]:
+        """The default of each parameter."""
+        return {p.name: p.default for p in self.parameters}
+
+    @cached_property
+    def _read(self) -> tuple[tuple[Input, ...], tuple[Parameter, ...]]:
+        where = f"{self.kernel.__name__}:"
+        try:
+            signature = inspect.signature(self.kernel, eval_str=True)
+        except (NameError, TypeError, SyntaxError) as error:
+            raise UsageError(f"{where} its annotations cannot be read: {error}") from None
+        inputs, parameters = [], []
+        for p in signature.parameters.values():
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty:
+                inputs.append(Input(p.name, _metadata(p.annotation, Kind) or _metadata(Real, Kind)))
+            elif p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+                raise UsageError(f"{where} *{p.name}: a loss names its inputs")
+            elif p.default is p.empty:
+                raise UsageError(f"{where} parameter '{p.name}' has no default")
+            else:
+                parameters.append(_parameter(p))
+        if not inputs:
+            raise UsageError(f"{where} a loss takes at least one input")
+        return tuple(inputs), tuple(parameters)
+
+
+def _parameter(p: inspect.Parameter) -> Parameter:
+    bare, param = p.annotation, _metadata(p.annotation, Param) or Param("")
+    if get_origin(bare) is Annotated:
+        bare = get_args(bare)[0]
+    if bare is p.empty:
+        bare = type(p.default)
+    options = get_args(bare) if get_origin(bare) is types.UnionType else (bare,)
+    choices = tuple(c for o in options if get_origin(o) is Literal for c in get_args(o))
+    kinds = tuple(o for o in options if isinstance(o, type))
+    made = Parameter(p.name, param.help, param.domain, None, kinds, choices)
+    return replace(made, default=made.check(p.default))
+
+
+def _metadata(annotation: Any, wanted: type) -> Any:
+    found = [m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, wanted)]
+    return found[0] if found else None

@@ -1,0 +1,128 @@
+"""From the elements of a block to what is kept of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.core.input_kinds import Array
+from lossctl.engine.accumulate import Extreme, Spread, Summary, exact, exact_sum, summed
+from lossctl.engine.block import Block, Elements
+from lossctl.engine.plan import Job
+
+
+@dataclass(slots=True)  # made for every block, and so is the next one
+class Evaluated:
+    """The elements of a block that count: the loss of each, its part of the sum, its share of the denominator.
+
+    ``scale`` is None where each share is 1, ``total`` the sum of the values where it is known.
+    """
+
+    elements: Elements
+    values: Array
+    parts: Array
+    scale: Array | None
+    total: float | None = None
+
+    @property
+    def index(self) -> npt.NDArray[np.intp]:
+        """Which they are among all elements of the block."""
+        index = self.elements.rows.index
+        return np.arange(len(self.values)) if index is None else index
+
+    @property
+    def shares(self) -> Array:
+        """The share of each, also where all are 1."""
+        return np.ones(len(self.values)) if self.scale is None else self.scale
+
+
+def evaluated(block: Block, job: Job) -> Evaluated:
+    """The loss of each element of a block."""
+    elements = block.elements(job, suspend=True)
+    if not len(elements):
+        return Evaluated(elements, np.empty(0), np.empty(0), None)
+    arrays, weights = elements.arrays, elements.weights
+    values = job.loss.evaluate(*arrays)[0]
+    total = float(np.add.reduce(values)) if elements.suspended else None
+    if total is not None and not math.isfinite(total):
+        block.prove(job, elements)
+    denominator = job.loss.denominator
+    amounts = None if denominator is None else denominator(*arrays, **job.loss.params)
+    scale = weights if amounts is None else amounts if weights is None else amounts * weights
+    return Evaluated(elements, values, values if weights is None else values * weights, scale, total)
+
+
+@dataclass(slots=True)
+class Rowwise:
+    """What the elements of each sample add up to: ``part`` of the sum, ``share`` of the denominator (None: 1).
+
+    ``loss`` is the mean over its elements.
+    """
+
+    part: Array
+    share: Array | None
+    loss: Array
+
+
+def rowwise(found: Evaluated) -> Rowwise:
+    """What the samples of a block cost."""
+    rows, weights = found.elements.rows, found.elements.weights
+    if rows.per_row == 1 or not len(found.values):
+        return Rowwise(found.parts, found.scale, found.values)
+    ones = np.ones(len(found.values))
+    part, share = rows.sums(found.parts), rows.sums(ones if found.scale is None else found.scale)
+    return Rowwise(part, share, part / rows.sums(ones if weights is None else weights))
+
+
+def summarise(block: Block, job: Job) -> Summary:
+    """What is kept of one loss over one block."""
+    found = evaluated(block, job)
+    return kept(found, block, rowwise(found) if block.policy.detail else None)
+
+
+def kept(found: Evaluated, block: Block, samples: Rowwise | None) -> Summary:
+    """The sums of a block and, where its samples are given, their standard error and extremes."""
+    elements = found.elements
+    special = math.nan if elements.missing and block.policy.nan == "propagate" else 0.0
+    if not len(elements):
+        return Summary(missing=elements.missing, special=special, ignored=elements.ignored)
+    weight = exact(float(len(elements))) if found.scale is None else exact_sum(found.scale)
+    total = found.total if found.parts is found.values else None
+    sums = summed(found.values, found.parts, weight, elements.weights, total=total)
+    summary = replace(
+        sums,
+        samples=elements.rows.kept,
+        missing=elements.missing,
+        special=sums.special + special,
+        ignored=elements.ignored,
+    )
+    if samples is None:
+        return summary
+    total = sums.sum if elements.rows.per_row == 1 else float(np.add.reduce(samples.part))
+    low, high, top = _extremes(found, samples, sums.special)
+    return replace(summary, spread=Spread.of(samples.part, samples.share, total), low=low, high=high, top=top)
+
+
+def _extremes(
+    found: Evaluated, samples: Rowwise, special: float
+) -> tuple[Extreme, Extreme, Extreme] | tuple[None, None, None]:
+    """The least loss, the greatest, and the greatest part. NaN, which is told by its number, is none of them."""
+    loss, part, rows = samples.loss, samples.part, found.elements.rows
+    known = None
+    if special != 0.0:
+        known = np.flatnonzero(~np.isnan(loss))
+        if not len(known):
+            return None, None, None
+        loss, part = loss[known], part[known]
+
+    def extreme(values: Array, at: int) -> Extreme:
+        # + 0.0: a loss of -0.0 reads 0
+        return Extreme(float(values[at]) + 0.0, rows.number(at if known is None else int(known[at])))
+
+    low, high = extreme(loss, int(loss.argmin())), extreme(loss, int(loss.argmax()))
+    if samples.part is samples.loss:  # the greatest part is one of these: of equals the one that comes first
+        return low, high, min(low, high, key=lambda e: (-abs(e.value), e.row))
+    return low, high, extreme(part, int(np.abs(part).argmax()))

@@ -1,0 +1,235 @@
+"""Tasks on other machines: an executor over dask.distributed, whose workers give the digits that this machine gives."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import logging
+import os
+import platform
+import socket
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from types import TracebackType
+from typing import Any, Generic, NamedTuple, Self, TypeVar
+
+from lossctl.core.registry import USERS
+from lossctl.engine.executors.base import Future, in_order
+from lossctl.errors import LossctlError, UsageError, printable, quoted
+
+T = TypeVar("T")
+
+LOCAL = "local"
+_SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://", "inproc://")
+# Groups of blocks in a task: some 8 million rows, 20 ms and more of work, of which handing it out (2 to 4 ms,
+# tests/bench/cluster.py) is a small part.
+_GROUPS = 16
+# Seconds within which a scheduler answers, or is not there.
+_TIMEOUT = 10
+# Seconds that workers of an interrupted run get to leave by themselves.
+_HURRY = 1
+
+
+class Machine(NamedTuple):
+    """What the last digits depend on besides the input."""
+
+    lossctl: str
+    numpy: str
+    libc: str
+    features: frozenset[str]
+
+
+@cache
+def machine() -> Machine:
+    """This machine, as the digits see it."""
+    import numpy as np
+
+    umath: Any = importlib.import_module("numpy._core._multiarray_umath")
+    features = frozenset(name for name, there in umath.__cpu_features__.items() if there)
+    # exp and log are NumPy's own, log1p and expm1 the C library's.
+    return Machine(version("lossctl"), np.__version__, " ".join(platform.libc_ver()), features)
+
+
+class Cluster:
+    """The workers of a scheduler, or (``local``) processes of this machine that end with the run.
+
+    Raises:
+        UsageError: no scheduler answers, it has no workers, or one would give other digits.
+    """
+
+    # A big task costs a worker no memory: it reads its rows block after block.
+    groups = _GROUPS
+    remote = True
+    _here = staticmethod(machine)
+
+    def __init__(self, address: str, count: int, *, allow_mixed: bool = False) -> None:
+        if address != LOCAL and not address.startswith(_SCHEMES):
+            raise UsageError(f"--cluster {quoted(address)}: tcp://HOST:PORT, the address of a scheduler, or local")
+        self._address, self._count, self._allow_mixed = address, count, allow_mixed
+        self._stack = ExitStack()
+        self._client: Any = None
+        self._pool: Any = None
+        self._slots = 0
+
+    def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
+        """The result of each task, in their order."""
+        # Every thread of every worker busy, and its next task waiting.
+        return in_order(self.submit, 2 * self._slots, tasks)
+
+    def submit(self, fn: Callable[[], T], /) -> Future[T]:
+        """Run a task on a worker."""
+        sent = fn if self._allow_mixed else _Guarded(fn, self._here())
+        return _Remote(self._pool.submit(sent), fn, self._any_left)
+
+    def _any_left(self) -> bool:
+        return bool(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def __enter__(self) -> Self:
+        try:
+            distributed = importlib.import_module("distributed")
+        except ImportError:
+            raise UsageError("--cluster needs dask.distributed: pip install 'lossctl[cluster]'") from None
+        # stderr is not dask's to write on: what it would say there comes as an error here.
+        for name in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        warnings.filterwarnings("ignore", module=r"distributed|tornado")
+        try:
+            self._connect(distributed)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def _connect(self, distributed: Any) -> None:
+        try:
+            address = self._address if self._address != LOCAL else self._start(distributed)
+            self._client = self._stack.enter_context(
+                distributed.Client(address, timeout=_TIMEOUT, set_as_default=False, heartbeat_interval=1000)
+            )
+        except (OSError, TimeoutError) as error:
+            raise UsageError(f"--cluster {printable(self._address)}: no scheduler answers: {_said(error)}") from None
+        except Exception as error:  # noqa: BLE001 - dask raises what it likes: another version of itself, a bad address
+            raise UsageError(f"--cluster {printable(self._address)}: {_said(error)}") from None
+        for module in [m for name, m in sys.modules.items() if name.startswith(USERS)]:
+            # Of a user's own file only functions are left to send: no worker could import it.
+            importlib.import_module("cloudpickle").register_pickle_by_value(module)
+        self._check()
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        self._slots = sum(worker["nthreads"] for worker in workers.values())
+        self._pool = self._client.get_executor(pure=False)
+
+    def _start(self, distributed: Any) -> Any:
+        with _silent_children():
+            try:
+                cluster = distributed.LocalCluster(
+                    n_workers=self._count,
+                    threads_per_worker=1,  # a process each: no thread waits for another's Python
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL + 1,
+                )
+            except KeyboardInterrupt:
+                # What has half begun ends with this process; dask would try to end it in order, and complain.
+                atexit.unregister(distributed.deploy.spec.close_clusters)
+                raise
+        self._stack.push(lambda kind, *_: _end(cluster, hurry=kind is not None))
+        return cluster
+
+    def _check(self) -> None:
+        try:
+            found: dict[str, Machine] = self._client.run(machine)
+        except Exception as error:  # noqa: BLE001 - whatever importing lossctl raises there
+            raise UsageError(
+                f"--cluster {printable(self._address)}: a worker cannot run lossctl: {_said(error)}"
+            ) from None
+        if not found:
+            raise UsageError(f"--cluster {printable(self._address)}: it has no workers")
+        for worker, there in found.items():
+            if not self._allow_mixed:
+                _agree(self._here(), there, printable(worker))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._pool is not None and kind is not None:
+            self._pool.shutdown(wait=False)  # what is not done is not wanted any more
+        self._stack.close()
+
+
+@dataclass(frozen=True)
+class _Guarded(Generic[T]):
+    """A task that is run where the digits are the same: workers may come that nobody has looked at."""
+
+    task: Callable[[], T]
+    here: Machine
+
+    def __call__(self) -> T:
+        _agree(self.here, machine(), socket.gethostname())
+        return self.task()
+
+
+class _Remote:
+    """A task that a worker has, and what is said of it when no worker can be found that survives it."""
+
+    def __init__(self, future: Any, task: Any, any_left: Callable[[], bool]) -> None:
+        self._future, self._task, self._any_left = future, task, any_left
+
+    def result(self) -> Any:
+        while not self._future.done() and futures.wait([self._future], _TIMEOUT).not_done:
+            if not self._any_left():
+                raise LossctlError("--cluster: all its workers have gone")
+        try:
+            return self._future.result()
+        except LossctlError:
+            raise
+        except Exception as error:
+            if not type(error).__module__.startswith(("distributed", "concurrent", "asyncio")):
+                raise
+            slab = self._task.slab
+            rows = f"rows {slab.start} to {slab.stop - 1} of {slab.sources[0].where}"
+            raise LossctlError(f"{rows}: no worker has finished them: {_said(error)}") from None
+
+
+def _end(cluster: Any, *, hurry: bool) -> None:
+    # Nobody waits for what an interrupted run has not done; dask would, for ten seconds.
+    with suppress(TimeoutError):
+        cluster.close(timeout=_HURRY if hurry else _TIMEOUT)
+
+
+@contextmanager
+def _silent_children() -> Iterator[None]:
+    """What is started in it writes nowhere: neither what a user's loss prints, nor its traceback at Ctrl-C."""
+    sys.stdout.flush()
+    kept = [(fd, os.dup(fd)) for fd in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for fd, _ in kept:
+            os.dup2(nowhere, fd)
+        yield
+    finally:
+        for fd, own in kept:
+            os.dup2(own, fd)
+            os.close(own)
+        os.close(nowhere)
+
+
+def _agree(here: Machine, there: Machine, worker: str) -> None:
+    for name, a, b in zip(Machine._fields, here, there, strict=True):
+        if a != b:
+            difference = _difference(name, here, there)
+            raise UsageError(f"worker {worker}: {difference}: the digits may differ; --allow-mixed lets them")
+
+
+def _difference(name: str, here: Machine, there: Machine) -> str:
+    if name != "features":
+        return f"{name} {getattr(there, name)} where this machine has {getattr(here, name)}"
+    lacks, more = sorted(here.features - there.features), sorted(there.features - here.features)
+    return f"its processor {'lacks ' + lacks[0] if lacks else 'has ' + more[0]}, unlike this machine's"
+
+
+def _said(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return printable(lines[0]) if lines else type(error).__name__

@@ -1,0 +1,122 @@
+"""The loss of a whole data set, with what one wants to know beside the number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lossctl.core.decorator import Loss, Value
+from lossctl.engine.accumulate import Extreme, Summary, rounded
+from lossctl.errors import DataError, UsageError
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """A loss value; ``float(result)`` is the number.
+
+    Attributes:
+        loss: the loss with its parameters, as ``huber:delta=0.5``.
+        name: its name.
+        params: its parameters.
+        value: the mean or the sum.
+        reduction: ``mean`` or ``sum``.
+        count: samples (rows) that count.
+        elements: numbers that count; more than ``count`` where a sample has several.
+        denominator: what the sum was divided by: the sum of the weights. None for a sum.
+        std_error: standard error of the value, from the spread of the samples; None where it is
+            unknown (one sample, an infinite loss).
+        min, max: the least and the greatest per-sample loss.
+        argmin, argmax: their rows, from 0.
+        infinite: elements whose loss is infinite.
+        missing: elements with a NaN in an input, left out (``nan="skip"``) or let through.
+        ignored: elements left out since their label is ``ignore_index``.
+        top, top_share: the row that contributes most, and its share of the sum.
+    """
+
+    loss: str
+    name: str
+    params: Mapping[str, Value]
+    value: float
+    reduction: str
+    count: int
+    elements: int
+    denominator: float | None
+    std_error: float | None
+    min: float | None
+    max: float | None
+    argmin: int | None
+    argmax: int | None
+    infinite: int
+    nans: int
+    missing: int
+    ignored: int
+    top: int | None
+    top_share: float | None
+    per_sample: str | None
+
+    def __repr__(self) -> str:
+        error = "" if self.std_error is None else f" ± {self.std_error:.3g}"
+        return f"<{self.loss} {self.reduction}: {self.value:.9g}{error}, {self.count:,} samples>"
+
+    def __float__(self) -> float:
+        return self.value
+
+
+def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
+    """The result that a summary holds.
+
+    Raises:
+        UsageError: a sum of a loss that is no plain mean (rmse).
+        DataError: nothing counts.
+    """
+    finish = loss.finish
+    if reduction == "sum" and (finish or loss.denominator):
+        raise UsageError(
+            f"{loss.name} is {'not a plain mean' if finish else 'a ratio'}: it has no sum; use --reduction mean"
+        )
+    if not summary.elements and summary.special == 0.0:
+        why = "every sample has a NaN in it" if summary.missing else "the weight of every sample is 0"
+        if summary.ignored:
+            why = "every label is the one to ignore" if not summary.missing else "every label is to ignore, or with NaN"
+        raise DataError(f"nothing to compute {loss.name} of: {why}")
+    spread, top = summary.spread, summary.top
+    if reduction == "sum":
+        value, error = summary.sum, spread.error_of_sum() if spread else None
+    else:
+        if not summary.weight and summary.special == 0.0:
+            raise DataError(f"{loss.name}: the denominator is 0: there is nothing to divide by")
+        value, error = summary.mean, spread.error_of_mean() if spread else None
+        if finish and value == value:
+            error = None if error is None else error * finish.derivative(value)
+            value = finish.value(value)
+    total = summary.sum
+    return Result(
+        loss=loss.spec,
+        name=loss.name,
+        params=loss.params,
+        value=value + 0.0,
+        reduction=reduction,
+        count=summary.samples,
+        elements=summary.elements,
+        denominator=None if reduction == "sum" else rounded(summary.weight),
+        std_error=error if summary.special == 0.0 else None,
+        min=_value(summary.low),
+        max=_value(summary.high),
+        argmin=_row(summary.low),
+        argmax=_row(summary.high),
+        infinite=summary.infinite,
+        nans=summary.nans,
+        missing=summary.missing,
+        ignored=summary.ignored,
+        top=_row(top),
+        top_share=top.value / total if top and total and summary.special == 0.0 else None,
+        per_sample=finish.per_sample if finish else None,
+    )
+
+
+def _value(extreme: Extreme | None) -> float | None:
+    return extreme.value if extreme else None
+
+
+def _row(extreme: Extreme | None) -> int | None:
+    return extreme.row if extreme else None

@@ -1,0 +1,110 @@
+"""A range of rows, read and measured block by block: what an executor runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.engine.block import EXACT_INTEGERS, Block, RowError
+from lossctl.engine.executors.base import keep_pages
+from lossctl.engine.plan import Job, Policy
+from lossctl.errors import number
+from lossctl.io.dataset import Place, Slab
+from lossctl.io.source import BadValueError, Read, Rows
+from lossctl.io.text_grammar import shown
+
+T = TypeVar("T")
+
+
+class KeysDifferError(Exception):
+    """A row that is of one sample here and of another there: the roles of the keys, the row, both values."""
+
+    def __init__(self, roles: tuple[str, str], row: int, values: tuple[str, str]) -> None:
+        super().__init__(roles, row, values)
+        self.roles, self.row, self.values = roles, row, values
+
+
+@dataclass(frozen=True)
+class Fold(Generic[T]):
+    """What the measures of two blocks make, the first rows first, and how many blocks become one measure.
+
+    That many on every executor: sums of floats depend on which are added first.
+    """
+
+    add: Callable[[T, T], T]
+    blocks: int
+
+
+@dataclass(frozen=True)
+class Task(Generic[T]):
+    """A range of rows and what is to be measured of each block of it, for each job."""
+
+    slab: Slab
+    places: Mapping[str, Place]
+    keys: tuple[tuple[str, str], ...]
+    jobs: tuple[Job, ...]
+    policy: Policy
+    block_rows: int
+    measure: Callable[[Block, Job], T]
+    fold: Fold[T] | None = None
+
+    def __call__(self) -> list[tuple[T, ...]]:
+        """For each block, the measure of each job; for each group of them, where measures fold."""
+        keep_pages()
+        with np.errstate(all="ignore"):  # what overflows is told in the result
+            blocks = self._blocks()
+        if self.fold is None:
+            return blocks
+        add, size = self.fold.add, self.fold.blocks
+        groups = (blocks[i : i + size] for i in range(0, len(blocks), size))
+        return [tuple(reduce(add, measures) for measures in zip(*group, strict=True)) for group in groups]
+
+    def _blocks(self) -> list[tuple[T, ...]]:
+        readers = [source.reader() for source in self.slab.sources]
+        results = []
+        for start in range(self.slab.start, self.slab.stop, self.block_rows):
+            stop = min(start + self.block_rows, self.slab.stop)
+            rows = [self._read(i, r, start, stop) for i, r in enumerate(readers)]
+            block = Block(self.policy, self.places, start, rows)
+            for roles in self.keys:
+                _agree(block, roles)
+            results.append(tuple(self.measure(block, job) for job in self.jobs))
+        return results
+
+    def _read(self, index: int, read: Read, start: int, stop: int) -> Rows:
+        try:
+            return read(start, stop)
+        except BadValueError as bad:
+            role = next(r for r, p in self.places.items() if p.source == index and p.field == bad.field)
+            raise RowError(role, start + bad.row, bad.place, bad.cause) from None
+
+
+def _agree(block: Block, roles: tuple[str, str]) -> None:
+    """Prove that two keys are equal: as text where both files are text, else as numbers."""
+    left, right = (_key(block, role) for role in roles)
+    differ = left != right
+    if differ.any():
+        row = int(np.argmax(differ))
+        values = [shown(v) if isinstance(v, str) else number(v) for v in (left[row], right[row])]
+        raise KeysDifferError(roles, block.start + row, (values[0], values[1]))
+
+
+def _key(block: Block, role: str) -> npt.NDArray[Any]:
+    place = block.places[role]
+    raw = block.rows[place.source][place.field]
+    if raw.dtype == object:
+        return raw.reshape(-1)
+    key = block.input(role)
+    beyond = np.abs(key) > EXACT_INTEGERS
+    if beyond.any():
+        row = int(np.argmax(beyond))
+        cause = (
+            f"{number(key[row])} is beyond 2**53, where different keys can be the same double: use text in both files"
+        )
+        raise RowError(role, block.start + row, None, cause)
+    return key

@@ -1,0 +1,219 @@
+"""The gradient check as a measure of blocks: points and a gradient in, verdicts out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lossctl.core.input_kinds import Array
+from lossctl.core.loss import Loss
+from lossctl.engine.block import Block
+from lossctl.engine.plan import Job
+from lossctl.errors import UsageError
+from lossctl.gradients.finite_differences import Problem
+from lossctl.gradients.judge import check
+from lossctl.gradients.sampling import Gradient, depends_on_others, magnitude
+from lossctl.gradients.tally import Tally, tally
+from lossctl.gradients.verdict import Checked
+
+# What may differ, relative to the scale of a sample: a hundredth of what one would want to know of,
+# and a thousand times what differences of a smooth loss are uncertain by.
+RTOL = 1e-6
+# A gradient given in float32 is good to some ulps of the terms it was made of.
+_PRECISION_ULPS = 8.0
+# Up to so many coordinates of a batch whose samples depend on each other are moved one by one;
+# beyond, it takes so many random directions.
+_JACOBIAN, _DIRECTIONS = 512, 24
+BY_COORDINATE = "every coordinate of the batch, one by one"
+BY_DIRECTION = f"{_DIRECTIONS} random directions"
+
+
+@dataclass(frozen=True)
+class Checker:
+    """The measure of a block that the engine takes: ``checker(block, job)``.
+
+    Attributes:
+        gradient: where the gradient comes from; None: the loss's own, or the data's role ``grad``.
+        factor: what the given gradient is multiplied by to be that of each sample's loss (n for the
+            gradient of a mean).
+        weighted: whether the given gradient is of w·loss.
+        rtol: what may differ, relative to the scale of a sample.
+        whole: whether all verdicts are kept.
+    """
+
+    gradient: Gradient | None = None
+    factor: float = 1.0
+    weighted: bool = False
+    rtol: float = RTOL
+    whole: bool = False
+
+    def __call__(self, block: Block, job: Job) -> tuple[Tally, ...]:
+        """The tallies of the gradient, and of the second derivative where there is one."""
+        elements = block.elements(job)
+        index = elements.rows.index
+        arrays = elements.arrays
+        rows = block.start + (np.arange(len(arrays[0])) if index is None else index) // job.per_row
+        core = job.loss.inputs[0].kind.core
+        slack: Array | float = 0.0
+        second = None
+        if "grad" in block.places:
+            raw = block.rows[block.places["grad"].source][block.places["grad"].field]
+            given = _kept(block.input("grad", core), index) * self.factor
+            slack = _rounding(raw.dtype, given)
+            if "grad_quantum" in block.places:  # half a unit of the last digit that text writes
+                slack = slack + np.abs(_kept(block.input("grad_quantum", core), index) * self.factor)
+            if self.weighted and elements.weights is not None:
+                given = given / elements.weights.reshape(-1, *(1,) * len(core))
+        elif self.gradient is not None:
+            given, second = self.gradient(arrays)
+            slack = _rounding(given.dtype, given)
+            given = given * self.factor
+        else:
+            thunk = job.loss.evaluate(*arrays)[1]
+            if thunk is None:
+                raise UsageError(f"{job.loss.name} gives no gradient to check: return (loss, gradient), or give --grad")
+            given = thunk()
+        if job.loss.coupled:
+            return (self._batch(job.loss, arrays, given, slack, rows),)
+        if block.start == 0 and depends_on_others(job.loss, arrays):
+            raise CoupledError
+        tallies = [self._each(job.loss, arrays, given, slack, rows)]
+        if second is not None:
+            tallies.append(self._second(job.loss, arrays, second, rows))
+        return tuple(tallies)
+
+    def _each(self, loss: Loss, arrays: list[Array], given: Array, slack: Array | float, rows: np.ndarray) -> Tally:
+        """Every coordinate of every sample by itself."""
+        pred = arrays[0]
+
+        def f(chosen: np.ndarray | None, x: Array) -> Array:
+            others = arrays[1:] if chosen is None else [a[chosen] for a in arrays[1:]]
+            return np.asarray(loss.evaluate(x.reshape(-1, *pred.shape[1:]), *others)[0])
+
+        x = pred.reshape(len(pred), -1)
+        flat = given.reshape(x.shape)
+        problem = Problem(
+            f,
+            x,
+            flat,
+            magnitude(loss, arrays),
+            *_edges(loss),
+            self.rtol,
+            slack if isinstance(slack, float) else slack.reshape(x.shape),
+        )
+        return self._told(check(problem), arrays, flat, rows)
+
+    def _told(self, found: Checked, arrays: Sequence[Array], given: Array, rows: np.ndarray, how: str = "") -> Tally:
+        return tally(found, arrays, given, rows, how=how, whole=self.whole)
+
+    def _second(self, loss: Loss, arrays: list[Array], second: Array, rows: np.ndarray) -> Tally:
+        """The second array of an objective: the differences of the first, coordinate by coordinate."""
+        assert self.gradient is not None
+        gradient, pred = self.gradient, arrays[0]
+        x = pred.reshape(len(pred), -1)
+        parts = []
+        for j in range(x.shape[1]):
+
+            def f(chosen: np.ndarray | None, moved: Array, j: int = j) -> Array:
+                whole = np.array(x if chosen is None else x[chosen])
+                whole[:, j] = moved[:, 0]
+                others = arrays[1:] if chosen is None else [a[chosen] for a in arrays[1:]]
+                return gradient([whole.reshape(-1, *pred.shape[1:]), *others])[0].reshape(len(whole), -1)[:, j]
+
+            one = second.reshape(x.shape)[:, j : j + 1]
+            problem = Problem(
+                f,
+                x[:, j : j + 1],
+                one,
+                magnitude(loss, arrays),
+                *_edges(loss),
+                self.rtol,
+                _rounding(second.dtype, one),
+            )
+            parts.append(check(problem))
+        verdict, numeric, error, clipped = (
+            np.concatenate([getattr(p, name) for p in parts], axis=1)
+            for name in ("verdict", "numeric", "error", "clipped")
+        )
+        found = Checked(verdict, numeric, error, np.max([p.scale for p in parts], axis=0), clipped)
+        return self._told(found, arrays, second.reshape(x.shape), rows)
+
+    def _batch(self, loss: Loss, arrays: list[Array], given: Array, slack: Array | float, rows: np.ndarray) -> Tally:
+        """A batch whose samples depend on each other: the gradient is that of the sum of its losses."""
+        pred, x = arrays[0], arrays[0].reshape(-1)
+        low, high = _edges(loss)
+        size = magnitude(loss, arrays).max()
+        slack = np.broadcast_to(slack, given.shape)
+
+        def total(moved: Array) -> float:
+            return float(loss.evaluate(moved.reshape(pred.shape), *arrays[1:])[0].sum())
+
+        if x.size <= _JACOBIAN:
+
+            def one(chosen: np.ndarray | None, at: Array) -> Array:
+                places = np.arange(x.size) if chosen is None else chosen
+                return np.array(
+                    [total(np.where(np.arange(x.size) == i, v, x)) for i, v in zip(places, at, strict=True)]
+                )
+
+            sizes = np.full(x.size, size)
+            found = check(
+                Problem(one, x[:, None], given.reshape(-1, 1), sizes, low, high, self.rtol, slack.reshape(-1, 1))
+            )
+            shape = (len(pred), -1)
+            # Of a sum over the batch all coordinates are one row: the largest slope is its scale.
+            scale = np.full((len(pred), 1), found.scale.max())
+            verdict, numeric, error, clipped = (
+                getattr(found, name).reshape(shape) for name in ("verdict", "numeric", "error", "clipped")
+            )
+            whole = Checked(verdict, numeric, error, scale, clipped)
+            return self._told(whole, arrays, given.reshape(shape), rows, BY_COORDINATE)
+        # Where the domain has an edge, ±1 along each direction stays inside; what lies on the edge does not move.
+        room = np.where(np.isfinite(x), np.minimum(x - low, high - x), 0.0)
+        edge = np.inf if (room > size).all() else 1.0
+        directions = np.random.default_rng(0).uniform(-1.0, 1.0, (_DIRECTIONS, x.size)) * np.minimum(room, 1.0)
+
+        def along(chosen: np.ndarray | None, at: Array) -> Array:
+            of = directions if chosen is None else directions[chosen]
+            return np.array([total(x + step * u) for step, u in zip(at[:, 0], of, strict=True)])
+
+        slopes = (directions @ given.reshape(-1))[:, None]
+        sizes = np.full(_DIRECTIONS, size)
+        slack = np.abs(directions) @ slack.reshape(-1, 1)
+        found = check(Problem(along, np.zeros((_DIRECTIONS, 1)), slopes, sizes, -edge, edge, self.rtol, slack))
+        nothing = tuple(np.empty((_DIRECTIONS, 0)) for _ in arrays)
+        return replace(self._told(found, nothing, slopes, np.arange(_DIRECTIONS), BY_DIRECTION), samples=len(pred))
+
+
+class CoupledError(Exception):
+    """Samples of a loss that was not declared coupled depend on each other."""
+
+
+def _edges(loss: Loss) -> tuple[float, float]:
+    """The first and the last number of the domain of predictions: open bounds are outside."""
+    domain = loss.inputs[0].kind.domain
+    low = np.nextafter(domain.low, np.inf) if domain.open_low and np.isfinite(domain.low) else domain.low
+    high = np.nextafter(domain.high, -np.inf) if domain.open_high and np.isfinite(domain.high) else domain.high
+    return float(low), float(high)
+
+
+def _kept(array: Array, index: np.ndarray | None) -> Array:
+    return array if index is None else array[index]
+
+
+def _rounding(dtype: np.dtype[Any], given: Array) -> Array | float:
+    """What the precision of the numbers explains: some ulps of the terms they were made of.
+
+    The terms (of p − t, say) are not known: they are taken to be as large as the gradient is in
+    this row, or commonly is.
+    """
+    if dtype.kind != "f" or dtype.itemsize >= 8:
+        return 0.0
+    flat = np.abs(given.reshape(len(given), -1).astype(np.float64))
+    common = np.sqrt(np.mean(np.square(flat[np.isfinite(flat)]))) if flat.size else 0.0
+    row = np.where(np.isfinite(flat), flat, 0.0).max(axis=1, keepdims=True)
+    size = np.broadcast_to(np.maximum(row, common), flat.shape)
+    return np.asarray(_PRECISION_ULPS * float(np.finfo(dtype).eps) * size).reshape(given.shape)

@@ -1,0 +1,276 @@
+"""How a wrong gradient is wrong: the one simple explanation that fits every wrong sample, or none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from lossctl.core.input_kinds import Array
+from lossctl.core.loss import Loss
+from lossctl.errors import number
+from lossctl.gradients.tally import Cases, Tally
+from lossctl.gradients.verdict import Verdict
+
+# An explanation fits if what it predicts is within this of what was given, relative to the scale:
+# well above what differences are uncertain by, well below any factor that is explained.
+_FITS = 1e-4
+_SEEN = 5.0  # times that, a mistake stands out
+# The error of a difference is an estimate: of one in some thousands the rounding was five times as much.
+_SURE = 8.0
+# Of so many coordinates at least: of fewer, something fits by chance.
+_ENOUGH = 3
+# A line that separates the wrong samples from the right ones is found by chance once in so many ways.
+_WAYS = 10_000
+
+
+@np.errstate(all="ignore")  # what overflows fits nothing
+def diagnose(loss: Loss, tally: Tally, samples: int) -> str | None:
+    """One line on how the gradient is wrong, or None where no simple explanation fits.
+
+    Args:
+        loss: what was checked.
+        tally: what was found.
+        samples: n of the whole data, for factors of n and 1/n.
+    """
+    bad = tally.bad
+    wrong = bad.wrong
+    if np.count_nonzero(wrong) < _ENOUGH:
+        return None
+    if not bad.inputs[0].size:  # along random directions a factor is all that can be seen
+        return _ratio(loss, tally, samples)
+    # What is off by less than an explanation may be, every explanation fits.
+    large = np.median(bad.off[wrong]) > _SEEN * _FITS and np.count_nonzero(bad.telling) >= _ENOUGH
+    for explain in (*_BY_PLACE, *(_BY_VALUE if large else ())):
+        if hint := explain(loss, tally, samples):
+            return hint
+    return None
+
+
+def _fits(cases: Cases, predicted: Array, factor: float = 1.0) -> bool:
+    """Whether the prediction, ``factor`` times what is numeric, is what was given at every wrong coordinate."""
+    told = cases.telling
+    tolerance = _FITS * np.broadcast_to(cases.scale, told.shape)[told] + _SURE * max(factor, 1.0) * cases.error[told]
+    return bool((np.abs(cases.given[told] - predicted[told]) <= tolerance).all())
+
+
+def _same_everywhere(loss: Loss, tally: Tally, samples: int) -> str | None:
+    given = np.concatenate([tally.bad.given, tally.good.given])
+    if len(given) < _ENOUGH or not (given == given[0]).all() or not np.ptp(tally.bad.numeric[:, 0]):
+        return None
+    if not given.any():
+        return "given is 0 everywhere: the gradient was never computed, or was reset"
+    return f"given is the same at every sample ({number(float(given[0, 0]))}): one element, or a mean, was repeated"
+
+
+def _ratio(loss: Loss, tally: Tally, samples: int) -> str | None:
+    ratio = _constant(tally.bad)
+    if ratio is None:
+        return None
+    good = tally.good
+    everywhere = "every wrong sample" if len(good) and _moving(tally.bad, good).any() else "every sample"
+    return f"given ÷ numeric is {number(_short(ratio))} at {everywhere}{_named(ratio, loss, tally, samples)}"
+
+
+def _constant(bad: Cases) -> float | None:
+    """The one number that given ÷ numeric is at every wrong coordinate."""
+    told = bad.telling
+    ratios = bad.given[told] / bad.numeric[told]
+    # Where the numeric slope is known to four digits the ratio is; where it is nothing it says nothing.
+    sure = (bad.error[told] <= _FITS * np.abs(bad.numeric[told])) & np.isfinite(ratios)
+    if np.count_nonzero(sure) < _ENOUGH:
+        return None
+    ratio = float(np.median(ratios[sure]))
+    sees = abs(ratio - 1.0) > _SEEN * _FITS
+    return ratio if sees and _fits(bad, ratio * bad.numeric, abs(ratio)) else None
+
+
+def _moving(bad: Cases, good: Cases) -> np.ndarray:
+    """Which samples that are right have a gradient that the mistake would have made wrong: in a tail none has.
+
+    The mistake is taken to be a share of the derivative, and to be seen where it is not smaller, relative
+    to the scale, than the smallest that was.
+    """
+    told = bad.telling
+    shares = np.abs(bad.given[told] / bad.numeric[told] - 1.0)
+    share = float(np.median(shares)) if shares.size else math.inf
+    size, least = np.abs(good.numeric), 0.9 * float(bad.off[bad.wrong].min())
+    seen = (size > 1e-3 * good.scale) & (share * size > least * good.scale)
+    return np.asarray((seen & (good.verdict == Verdict.OK)).any(axis=1))
+
+
+def _short(x: float) -> float:
+    return float(f"{x:.4g}")
+
+
+def _named(ratio: float, loss: Loss, tally: Tally, samples: int) -> str:
+    k = tally.bad.given.shape[1]
+    named = [
+        (0.0, "it was not computed there"),
+        (0.5, "a factor of 2 is missing"),
+        (2.0, "a factor of 2 too much"),
+        (-1.0, "the sign is wrong"),
+        (-0.5, "the sign is wrong, and a factor of 2 is missing"),
+        (-2.0, "the sign is wrong, and a factor of 2 is too much"),
+        (1.0 / samples, f"1/n: it is the gradient of the mean over n = {samples:,}; say --reduction mean"),
+        (float(samples), f"n = {samples:,}: it was multiplied by the number of samples"),
+        (1.0 / math.log(2.0), "1/log 2: the loss was taken in bits"),
+        (math.log(2.0), "log 2: the loss was taken in another base"),
+        (1.0 / math.log(10.0), "1/log 10: a logarithm to base 10"),
+        (math.log(10.0), "log 10: a logarithm to base 10"),
+    ]
+    if k > 1:
+        named += [(1.0 / k, f"1/k: it was divided by the number of classes, {k}")]
+        named += [(float(k), f"k: it was multiplied by the number of classes, {k}")]
+        named += [(1.0 / (samples * k), f"1/(n·k): it is the gradient of the mean over all {samples * k:,} elements")]
+    for value, words in named:
+        if abs(ratio - value) <= 2e-5 * abs(value):
+            return f": {words}"
+    for parameter, bound in loss.params.items():
+        if isinstance(bound, float) and bound not in (0.0, 1.0):
+            for value, words in ((bound, "one too much"), (1.0 / bound, "one is missing")):
+                if abs(ratio - value) <= 2e-5 * abs(value):
+                    return f": a factor {parameter} = {number(bound)}, {words}"
+    return ": a constant factor"
+
+
+def _transposed(loss: Loss, tally: Tally, samples: int) -> str | None:
+    bad = tally.bad
+    k = bad.given.shape[1]
+    if k < 2 or len(bad) + len(tally.good) != samples or len(tally.good) + len(bad) != tally.samples:
+        return None
+    order = np.argsort(np.concatenate([bad.row, tally.good.row]), kind="stable")
+    given = np.concatenate([bad.given, tally.good.given])[order]
+    numeric = np.concatenate([bad.numeric, tally.good.numeric])[order]
+    scale = np.concatenate([bad.scale, tally.good.scale])[order]
+    sure = np.isfinite(numeric)
+    other = given.reshape(k, samples).T
+    if (np.abs(other - numeric)[sure] <= np.broadcast_to(10 * _FITS * scale, sure.shape)[sure]).all():
+        return f"given is transposed: read as ({k}, {samples:,}) it is right"
+    return None
+
+
+def _logit(loss: Loss, tally: Tally, samples: int) -> str | None:
+    bad = tally.bad
+    pred = bad.inputs[0].reshape(len(bad), -1)
+    kind = loss.inputs[0].kind.name
+    if pred.shape[1] != bad.given.shape[1]:
+        return None
+    if kind == "Probability" and _fits(bad, bad.numeric * pred * (1.0 - pred)):
+        return "given ÷ numeric is p(1 − p): it is the derivative with respect to the logit; say --wrt logits"
+    if kind == "Probabilities":
+        slope = np.nan_to_num(bad.numeric)
+        by_logit = pred * (slope - (pred * slope).sum(axis=1, keepdims=True))
+        if _fits(bad, by_logit):
+            return "given is the derivative with respect to the logits, through the softmax; say --wrt logits"
+    if kind == "Logits":
+        p = np.exp(pred - pred.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        through = p * (bad.given - (p * bad.given).sum(axis=1, keepdims=True))
+        if (np.abs(through - bad.numeric) <= _FITS * bad.scale + _SURE * bad.error)[bad.telling].all():
+            return "given is the derivative with respect to the probabilities, not to the logits"
+    if kind == "Real" and pred.shape[1] == 1:
+        p = 1.0 / (1.0 + np.exp(-pred))
+        if _fits(bad, bad.numeric / (p * (1.0 - p))):
+            return "numeric ÷ given is p(1 − p): it is the derivative with respect to the probability, not the logit"
+    return None
+
+
+def _swapped(loss: Loss, tally: Tally, samples: int) -> str | None:
+    bad = tally.bad
+    if len(loss.inputs) < 2 or loss.inputs[0].kind != loss.inputs[1].kind:
+        return None
+    swapped = [bad.inputs[1], bad.inputs[0], *bad.inputs[2:]]
+    thunk = loss.evaluate(*swapped)[1]
+    if thunk is not None and _fits(bad, thunk().reshape(bad.given.shape)):
+        return "given is the gradient with prediction and target swapped"
+    return None
+
+
+def _offset(loss: Loss, tally: Tally, samples: int) -> str | None:
+    """One amount too much or too little at every wrong coordinate, as where a one-hot target was forgotten."""
+    bad, wrong = tally.bad, tally.bad.wrong
+    amount = float(np.median((bad.given - bad.numeric)[bad.telling]))
+    if not np.isfinite(amount) or not np.ptp(bad.numeric[bad.telling]) or not _fits(bad, bad.numeric + amount):
+        return None
+    where = "every wrong coordinate"
+    if len(bad.inputs) > 1 and bad.inputs[1].ndim == 1 and bad.given.shape[1] > 1:
+        own = np.arange(bad.given.shape[1]) == bad.inputs[1][:, None]
+        if (own == wrong).all():
+            where = "the target's own class, and right at the others"
+    return f"given − numeric is {number(_short(amount))} at {where}"
+
+
+def _along_rows(loss: Loss, tally: Tally, samples: int) -> str | None:
+    bad = tally.bad
+    if bad.given.shape[1] < 2:
+        return None
+    off = bad.given - bad.numeric
+    usable = np.isfinite(off) & (bad.error <= _FITS * bad.scale)
+    middle = np.array([np.median(row[use]) if use.any() else np.nan for row, use in zip(off, usable, strict=True)])
+    if (np.abs(off - middle[:, None])[usable] <= np.broadcast_to(_FITS * bad.scale, usable.shape)[usable]).all():
+        return "given is off by one constant along each row: the gradient of a loss that renormalises its rows"
+    return None
+
+
+def _one_side(loss: Loss, tally: Tally, samples: int) -> str | None:
+    """Wrong on one side of a line that some simple quantity draws, right on the other."""
+    bad, good = tally.bad, tally.good
+    if len(good) < _ENOUGH or bad.given.shape[1] != 1:
+        return None
+    good = good[_moving(bad, good)]
+    # Of six quantities one separates the few from the many by chance, unless there are many ways to choose them.
+    if len(good) < _ENOUGH or math.comb(len(bad) + len(good), len(bad)) < _WAYS:
+        return None
+    ratio = _constant(bad)
+    there = "" if ratio is None else f"; there given ÷ numeric is {number(_short(ratio))}"
+    for words, of in _quantities(loss):
+        wrong, right = of(bad.inputs), of(good.inputs)
+        if wrong.min() > right.max():
+            return f"wrong only where {words} > {_between(right.max(), wrong.min())}, right below{there}"
+        if wrong.max() < right.min():
+            return f"wrong only where {words} < {_between(wrong.max(), right.min())}, right above{there}"
+    return None
+
+
+def _between(low: float, high: float) -> str:
+    """The shortest number between two: where it begins."""
+    for digits in range(1, 17):
+        for value in (float(f"{low:.{digits}g}"), float(f"{high:.{digits}g}"), float(f"{(low + high) / 2:.{digits}g}")):
+            if low <= value <= high:
+                return number(value)
+    return number(low)
+
+
+def _quantities(loss: Loss) -> Sequence[tuple[str, Callable[[Sequence[Array]], Array]]]:
+    if len(loss.inputs) < 2:
+        return (("pred", lambda a: a[0]), ("|pred|", lambda a: np.abs(a[0])))
+    kinds = [i.kind.name for i in loss.inputs[:2]]
+    found: list[tuple[str, Callable[[Sequence[Array]], Array]]] = []
+    if kinds == ["Real", "Real"]:
+        found += [("|pred − target|", lambda a: np.abs(a[0] - a[1])), ("pred − target", lambda a: a[0] - a[1])]
+    if kinds == ["Real", "Sign"]:
+        found += [("target·pred", lambda a: a[0] * a[1])]
+    found += [("target", lambda a: a[1]), ("pred", lambda a: a[0]), ("|pred|", lambda a: np.abs(a[0]))]
+    return found
+
+
+def _kinks(loss: Loss, tally: Tally, samples: int) -> str | None:
+    """Wrong only where one-sided slopes differ: no value of a subgradient, but harmless elsewhere."""
+    bad, good = tally.bad, tally.good
+    if len(good) < _ENOUGH or bad.given.shape[1] != 1:
+        return None
+    for words, of in _quantities(loss):
+        wrong, right = of(bad.inputs), of(good.inputs)
+        if "pred" in words and (wrong == wrong[0]).all() and not (right == wrong[0]).any():
+            at = "pred equals target" if "−" in words and not wrong[0] else f"{words} is {number(float(wrong[0]))}"
+            return f"wrong only where {at}: at a kink any value between the one-sided slopes is right"
+    return None
+
+
+# Where several fit the first is told: what happened at some samples alone comes before what they have in common.
+_Explanation: TypeAlias = Callable[[Loss, Tally, int], str | None]
+_BY_PLACE: Sequence[_Explanation] = (_same_everywhere, _kinks, _one_side)
+_BY_VALUE: Sequence[_Explanation] = (_ratio, _transposed, _logit, _swapped, _along_rows, _offset)

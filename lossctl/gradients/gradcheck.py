@@ -1,0 +1,252 @@
+"""Gradient checks of whole data sets and of sampled points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.api import as_loss, check_choice, check_class_weight, from_arrays, roles_of
+from lossctl.core.input_kinds import Array
+from lossctl.core.loss import Loss
+from lossctl.core.registry import get_loss
+from lossctl.engine.batch_checks import prove_unweighted
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Policy, make_job
+from lossctl.engine.run import run, stream
+from lossctl.errors import DataError, UsageError
+from lossctl.gradients.block_check import RTOL, Checker, CoupledError
+from lossctl.gradients.diagnosis import diagnose
+from lossctl.gradients.finite_differences import Problem
+from lossctl.gradients.judge import check
+from lossctl.gradients.result import GradCheck
+from lossctl.gradients.sampling import SIGNATURES, Gradient, objective, sampled
+from lossctl.gradients.tally import Tally
+from lossctl.gradients.verdict import Verdict
+from lossctl.io.dataset import Dataset, Place
+from lossctl.io.source import ArraySource
+
+REDUCTIONS = ("none", "mean", "sum")
+_RANGES = {"samples": "at least 1", "seed": "at least 0", "rtol": "between 0 and 1"}
+# Samples drawn for a loss whose samples depend on each other: all their coordinates are moved one by one.
+_BATCH = 100
+
+
+def gradcheck(
+    loss: str | Loss | Callable[..., Any],
+    pred: npt.ArrayLike | None = None,
+    target: npt.ArrayLike | None = None,
+    grad: npt.ArrayLike | Callable[..., Any] | None = None,
+    *,
+    inputs: Mapping[str, npt.ArrayLike] | None = None,
+    weight: npt.ArrayLike | None = None,
+    class_weight: Sequence[float] | None = None,
+    ignore_index: int | None = None,
+    reduction: str = "none",
+    signature: str = "pred,target",
+    wrt: str = "pred",
+    rtol: float = RTOL,
+    samples: int = 2000,
+    seed: int = 0,
+    threads: int | None = None,
+) -> GradCheck:
+    """Check a gradient against finite differences.
+
+    Args:
+        loss: ``"huber:delta=0.5"``, a :class:`Loss`, or a function ``(pred, target) -> (loss, gradient)``.
+        pred, target: where; without them ``samples`` points of the loss's domain are drawn.
+        grad: the gradient to check instead of the loss's own: an array of the shape of ``pred``, or a
+            function that returns it, or ``(grad, hess)``.
+        inputs: what the loss takes besides, by name.
+        weight: sample weights, which ``reduction`` mean and sum take into the gradient.
+        class_weight, ignore_index: as :func:`lossctl.compute` takes them.
+        reduction: what an array ``grad`` is the gradient of: each sample's loss (``"none"``), their
+            ``"mean"`` or their ``"sum"``.
+        signature: the arguments of a function ``grad``: ``"pred,target"``, ``"target,pred"`` or
+            ``"pred,dataset"``.
+        wrt: ``"logits"`` where ``pred`` of a probability loss holds logits, and ``grad`` is by them.
+        rtol: what may differ, relative to the scale of a sample.
+        samples, seed: how many points are drawn, and which.
+
+    Returns:
+        The verdicts, true where the gradient passed.
+
+    Raises:
+        UsageError: there is no gradient, or an option does not fit.
+        DataError: shapes that differ, or a value that cannot be used.
+
+    >>> import lossctl
+    >>> assert lossctl.gradcheck("huber")
+    >>> found = lossctl.gradcheck("mse", [1.0, 2.0, 4.0], [0.0, 0.0, 0.0], grad=[1.0, 2.0, 4.0])
+    >>> found.passed, found.hint
+    (False, 'given ÷ numeric is 0.5 at every sample: a factor of 2 is missing')
+    """
+    bound = as_loss(loss)
+    check_choice("reduction", reduction, REDUCTIONS)
+    check_choice("signature", signature, SIGNATURES)
+    check_choice("wrt", wrt, ("pred", "logits"))
+    for name, value, fits in (
+        ("samples", samples, samples >= 1),
+        ("seed", seed, seed >= 0),
+        ("rtol", rtol, 0 < rtol < 1),
+    ):
+        if not fits:
+            raise UsageError(f"{name} {value}: {_RANGES[name]}")
+    if wrt == "logits":
+        bound = from_logits(bound)
+    gradient = objective(grad, signature, getattr(grad, "__name__", "grad")) if callable(grad) else None
+    if pred is None:
+        if grad is not None and gradient is None:
+            raise UsageError("an array of gradients needs the predictions that it was computed at")
+        drawn = check_points(bound, samples=samples, seed=seed, gradient=gradient, rtol=rtol, whole=True)
+        return _joined(drawn)
+    given = None if grad is None or gradient is not None else np.asarray(grad)
+    data = from_arrays({"pred": pred, "target": target, "weight": weight, "grad": given, **(inputs or {})})
+    found = check_on(
+        lambda: data,
+        bound,
+        gradient=gradient,
+        reduction=reduction,
+        policy=Policy(class_weight=check_class_weight(class_weight or ()), ignore_index=ignore_index),
+        rtol=rtol,
+        whole=True,
+        workers=Workers(threads),
+    )
+    return _joined(found)
+
+
+def _joined(found: list[GradCheck]) -> GradCheck:
+    """The check of a gradient, and in it that of the second derivative, if there is one."""
+    return replace(found[0], second=found[1]) if len(found) > 1 else found[0]
+
+
+def from_logits(loss: Loss) -> Loss:
+    """The same loss with logits for predictions.
+
+    Raises:
+        UsageError: it has no such twin.
+    """
+    if not loss.from_logits:
+        raise UsageError(f"--wrt logits: {loss.name} is not a loss of probabilities with a twin from logits")
+    twin = get_loss(loss.from_logits)
+    return twin.bind(**{name: value for name, value in loss.params.items() if name in twin.params})
+
+
+def check_points(
+    loss: Loss, *, samples: int, seed: int, gradient: Gradient | None = None, rtol: float = RTOL, whole: bool = False
+) -> list[GradCheck]:
+    """Check a gradient at points drawn from the domain of the loss."""
+    # A batch whose samples depend on each other costs its square, and a small one shows as much.
+    arrays = sampled(loss, min(samples, _BATCH) if loss.coupled else samples, seed)
+    sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
+    data = Dataset(sources, {role: Place(i, 0) for i, role in enumerate(loss.roles)})
+    policy = Policy(class_axis=-1)  # where the kinds draw it
+    found = check_on(lambda: data, loss, gradient=gradient, policy=policy, rtol=rtol, whole=whole)
+    if loss.finish is not None:
+        found[0] = _with_finish(found[0], loss, rtol, seed)
+    return found
+
+
+def check_on(
+    data: Callable[[], Dataset],
+    loss: Loss,
+    *,
+    gradient: Gradient | None = None,
+    reduction: str = "none",
+    policy: Policy | None = None,
+    rtol: float = RTOL,
+    whole: bool = False,
+    workers: Workers | None = None,
+) -> list[GradCheck]:
+    """Check a gradient at the data; a second result is that of a second derivative.
+
+    Args:
+        data: opens the data: more than once where the gradient is of the mean.
+        loss: what is checked.
+        gradient: where the gradient comes from; None: the data's role ``grad``, else the loss's own.
+        reduction: what the gradient is of.
+        policy: what the engine does.
+        rtol: what may differ, relative to the scale of a sample.
+        whole: whether every verdict is kept.
+        workers: where it is computed.
+
+    Raises:
+        UsageError: weights where samples depend on each other.
+    """
+    policy, workers = policy or Policy(), workers or Workers()
+    opened = data()
+    roles = roles_of(loss, opened)
+    prove_unweighted(loss, opened, reduction)
+    if "grad" in opened.places and opened.tail("grad") != opened.tail("pred"):
+        shapes = [f"(n, {', '.join(map(str, tail))})" if (tail := opened.tail(r)) else "(n,)" for r in ("grad", "pred")]
+        raise DataError(f"grad has shape {shapes[0]}, pred {shapes[1]}: one derivative for each prediction")
+    small = [loss] if gradient is None and not whole else []  # a function is somebody's code
+    factor = 1.0
+    if reduction == "mean":
+        job = make_job(loss, roles, opened, policy)
+        with workers.on(opened, small) as executor:
+            summary = run(opened, [job], replace(policy, detail=False), executor)[0]
+        slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
+        factor = summary.weight / 2**1074 / slope if slope else 1.0
+        opened = data()
+    checker = Checker(gradient, factor, reduction != "none", rtol, whole)
+
+    def tallies(opened: Dataset, loss: Loss) -> list[Tally]:
+        job = make_job(loss, roles, opened, policy)
+        with workers.on(opened, small) as executor:
+            blocks = [block[0] for block in stream(opened, [job], policy, checker, executor)]
+        return [reduce(add, parts) for parts in zip(*blocks, strict=True)]
+
+    try:
+        found = tallies(opened, loss)
+    except CoupledError:
+        loss = replace(loss, coupled=True)
+        prove_unweighted(loss, opened, reduction)
+        found = tallies(data(), loss)
+    return [_result(loss, t, what) for t, what in zip(found, ("gradient", "second derivative"), strict=False)]
+
+
+def _result(loss: Loss, tally: Tally, what: str) -> GradCheck:
+    whole = tally.whole
+    return GradCheck(
+        loss=loss.spec,
+        name=loss.name,
+        params=loss.params,
+        what=what,
+        samples=tally.samples,
+        counts={v.name.lower(): n for v, n in zip(Verdict, tally.counts, strict=True)},
+        passed=tally.passed,
+        worst=tally.worst,
+        worst_row=tally.worst_row,
+        hint=None if tally.passed or what != "gradient" else diagnose(loss, tally, tally.samples),
+        how=tally.how,
+        bad=tally.bad,
+        good=tally.good,
+        verdict=whole.verdict if whole else None,
+        numeric=whole.numeric if whole else None,
+        error=whole.error if whole else None,
+        given=tally.given,
+    )
+
+
+def _with_finish(found: GradCheck, loss: Loss, rtol: float, seed: int) -> GradCheck:
+    """The check of what is done to the mean, as a function of one number, added to the counts."""
+    finish = loss.finish
+    assert finish is not None
+    means = 10.0 ** np.random.default_rng(seed).uniform(-12, 12, 200)
+
+    def f(_rows: np.ndarray | None, x: Array) -> Array:
+        return np.array([finish.value(float(v)) for v in x[:, 0]])
+
+    given = np.array([[finish.derivative(float(v))] for v in means])
+    checked = check(Problem(f, means[:, None], given, np.maximum(means, 1.0), 0.0, np.inf, rtol))
+    more = np.bincount(checked.verdict.ravel(), minlength=len(Verdict))
+    counts = {name: n + int(m) for (name, n), m in zip(found.counts.items(), more, strict=True)}
+    if not more[Verdict.WRONG]:
+        return replace(found, counts=counts)
+    return replace(found, counts=counts, passed=False, hint=found.hint or "the derivative of its finish is wrong")

@@ -1,0 +1,125 @@
+"""The gradient of a loss over a data set, spooled to disk: a row a sample, of any number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lossctl.api import roles_of
+from lossctl.core.input_kinds import Array, has_class_axis
+from lossctl.core.loss import Loss
+from lossctl.engine.accumulate import Summary, rounded
+from lossctl.engine.batch_checks import prove_unweighted
+from lossctl.engine.block import Block
+from lossctl.engine.evaluate import summarise
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Job, Policy, make_job
+from lossctl.engine.run import stream
+from lossctl.errors import UsageError
+from lossctl.gradients.finite_differences import Problem
+from lossctl.gradients.judge import check
+from lossctl.gradients.sampling import magnitude
+from lossctl.io.dataset import Dataset
+from lossctl.io.spool import Spool
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """The gradient of every sample, on disk: rows of ``shape``, each to be multiplied by ``factor``."""
+
+    spool: Spool
+    shape: tuple[int, ...]
+    factor: float
+
+    @property
+    def rows(self) -> int:
+        """How many samples."""
+        return self.spool.rows
+
+    def chunks(self) -> Iterator[Array]:
+        """All rows in order."""
+        return (data * self.factor + 0.0 for data in self.spool.column(0))  # + 0.0: no -0.0
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """The measure of a block: its gradient, row by row, and what a mean divides by."""
+
+    numeric: bool
+    weighted: bool
+
+    def __call__(self, block: Block, job: Job) -> tuple[Array, Summary]:
+        elements = block.elements(job)
+        loss, arrays, index = job.loss, elements.arrays, elements.rows.index
+        core = job.loss.inputs[0].kind.core
+        summary = summarise(block, job)
+        whole = np.zeros((block.count * job.per_row, *(job.dims[name] for name in core)))
+        if len(elements):
+            found = _by_differences(loss, arrays) if self.numeric else _own(loss, arrays)
+            if self.weighted and elements.weights is not None:
+                found = found * elements.weights.reshape(-1, *(1,) * len(core))
+            whole[slice(None) if index is None else index] = found
+        if elements.missing and block.policy.nan == "propagate":
+            whole[:] = np.where(np.isnan(block.input("pred", core)), np.nan, whole)
+        shaped = whole.reshape(block.count, *job.loop, *job.core)
+        if block.policy.class_axis is not None and has_class_axis(core) and shaped.ndim > 2:
+            shaped = np.moveaxis(shaped, -1, block.policy.class_axis)  # where the predictions have it
+        return shaped, summary
+
+
+def _own(loss: Loss, arrays: list[Array]) -> Array:
+    thunk = loss.evaluate(*arrays)[1]
+    if thunk is None:
+        raise UsageError(f"{loss.name} gives no gradient: return (loss, gradient) from it, or say --numeric")
+    return thunk()
+
+
+def _by_differences(loss: Loss, arrays: list[Array]) -> Array:
+    pred = arrays[0]
+
+    def f(chosen: np.ndarray | None, x: Array) -> Array:
+        others = arrays[1:] if chosen is None else [a[chosen] for a in arrays[1:]]
+        return np.asarray(loss.evaluate(x.reshape(-1, *pred.shape[1:]), *others)[0])
+
+    x = pred.reshape(len(pred), -1)
+    domain = loss.inputs[0].kind.domain
+    # Nothing is given to agree with: NaN lets the differences settle where they are surest.
+    nothing = np.full(x.shape, np.nan)
+    found = check(Problem(f, x, nothing, magnitude(loss, arrays), domain.low, domain.high, 1e-6))
+    return found.numeric.reshape(pred.shape)
+
+
+def spooled(
+    data: Dataset, loss: Loss, policy: Policy, reduction: str, *, workers: Workers, numeric: bool = False
+) -> Slopes:
+    """The gradient of every row, in a file without a name.
+
+    Args:
+        data: the inputs, read once.
+        loss: whose gradient.
+        policy: what the engine does; its detail is not needed.
+        reduction: ``none``: of each sample's loss; ``mean``, ``sum``: of these, weights included.
+        numeric: by finite differences.
+        workers: where it is computed.
+    """
+    if reduction == "sum" and (loss.finish or loss.denominator):
+        raise UsageError(f"{loss.name} is no plain mean: it has no sum")
+    if loss.denominator:
+        raise UsageError(f"{loss.name} divides by what depends on the data: its gradient is not written")
+    if loss.coupled and numeric:
+        raise UsageError(f"{loss.name}: samples depend on each other: --numeric moves one at a time")
+    prove_unweighted(loss, data, reduction)
+    job = make_job(loss, roles_of(loss, data), data, policy)
+    spool, shape, total = Spool(), (), Summary()
+    with workers.on(data) as executor:
+        measure = _Measure(numeric, reduction != "none")
+        for ((part, summary),) in stream(data, [job], replace(policy, detail=False), measure, executor):
+            spool.write(part)
+            shape, total = part.shape[1:], total + summary
+    factor = 1.0
+    if reduction == "mean":
+        slope = loss.finish.derivative(total.mean) if loss.finish else 1.0
+        factor = slope / rounded(total.weight)
+    return Slopes(spool, shape, factor)

@@ -1,0 +1,123 @@
+"""Where a gradient is checked, and functions that give one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from lossctl.core.input_kinds import Array
+from lossctl.core.loss import Loss
+from lossctl.errors import DataError, UsageError, printable
+
+Gradient: TypeAlias = Callable[[Sequence[Array]], tuple[Array, Array | None]]  # gradient, Hessian diagonal
+
+
+def magnitude(loss: Loss, arrays: Sequence[Array]) -> Array:
+    """S: the size of a sample's numbers, parameters included, at least 1."""
+    size = np.ones(len(arrays[0]))
+    for array in arrays:
+        flat = np.abs(array.reshape(len(size), -1))
+        size = np.maximum(size, np.where(np.isfinite(flat), flat, 0.0).max(axis=1))
+    for value in loss.params.values():
+        if isinstance(value, float) and np.isfinite(value):
+            size = np.maximum(size, abs(value))
+    return size
+
+
+def depends_on_others(loss: Loss, arrays: Sequence[Array], samples: int = 64) -> bool:
+    """Whether moving one sample changes the loss of another."""
+    some = [a[:samples] for a in arrays]
+    if len(some[0]) < 2:
+        return False
+    moved = some[0].copy()
+    others = np.flatnonzero((moved != moved[0]).reshape(len(moved), -1).any(axis=1))
+    if others.size:
+        moved[0] = moved[others[0]]
+    else:  # all predictions are the same, as in the first round of boosting
+        step = 2.0**-10 * np.maximum(np.abs(moved[0]), 1.0)
+        moved[0] += np.where(moved[0] + step <= loss.inputs[0].kind.domain.high, step, -step)
+    before, after = loss.evaluate(*some)[0][1:], loss.evaluate(moved, *some[1:])[0][1:]
+    return not np.array_equal(before, after, equal_nan=True)
+
+
+def sampled(loss: Loss, samples: int, seed: int, classes: int = 5) -> list[Array]:
+    """Points of the loss's domain that crowd its edges and its kinks."""
+    rng = np.random.default_rng(seed)
+    dims = {name: classes for i in loss.inputs for name in i.kind.core} or {"classes": classes}
+    arrays = [i.kind.draw(rng, samples, dims) for i in loss.inputs]
+    marks = [0.0, *(abs(v) for v in loss.params.values() if isinstance(v, float) and v)]
+    pred = arrays[0]
+    if pred.ndim == 1 and loss.inputs[0].kind.name == "Real":
+        # A parameter is where something begins: of pred itself, or of its distance to the target.
+        at = rng.choice(marks, samples) * rng.choice([-1.0, 1.0], samples)
+        beside = 10.0 ** rng.uniform(-9, 1, samples) * rng.choice([-1.0, 0.0, 1.0], samples)
+        where = rng.random(samples)
+        if len(arrays) > 1 and loss.inputs[1].kind.name == "Real":
+            near = arrays[1] + np.where(where < 0.5, at + beside, at)
+            # Steps that tell slopes from rounding (4e-6 of |f|/S) are longer than 2e-10·|target|, and see
+            # both sides of a mark that is not so many times as far off: delta = 1e-6 at 1e3. Nor is there
+            # anything to see at r = 0 if the loss bends within such a step of it.
+            finest = min(marks[1:], default=np.inf)
+            fits = np.spacing(np.abs(arrays[1])) <= 2e-9 * np.where(at == 0, finest, np.abs(at))
+            pred = np.where(fits & (where < 0.55), near, pred)
+        else:
+            pred = np.where(where < 0.5, at + beside, np.where(where < 0.52, at, pred))
+        arrays[0] = pred
+    refused = loss.refused(arrays)
+    if refused.any() and not refused.all():  # what the kinds cannot know: others take their place
+        good = np.flatnonzero(~refused)
+        chosen = np.where(refused, good[np.arange(samples) % len(good)], np.arange(samples))
+        arrays = [a[chosen] for a in arrays]
+    return arrays
+
+
+# The order of arguments of a gradient function, which cannot be told from outside.
+SIGNATURES = ("pred,target", "target,pred", "pred,dataset")
+
+
+def objective(function: Callable[..., Any], signature: str, where: str) -> Gradient:
+    """A gradient from a user's function of (pred, target), which may return (gradient, Hessian diagonal).
+
+    ``signature`` is the order of its arguments; with ``pred,dataset`` the second has ``get_label()``,
+    as XGBoost and LightGBM call it.
+    """
+
+    def gradient(arrays: Sequence[Array]) -> tuple[Array, Array | None]:
+        pred, *others = (a.copy() for a in arrays)
+        given: tuple[Any, ...] = (pred, *others)
+        if signature == "target,pred":
+            given = (others[0], pred, *others[1:])
+        elif signature == "pred,dataset":
+            given = (pred, _Labelled(others[0]))
+        try:
+            result = function(*given)
+        except Exception as error:  # whatever the user's own function raises
+            raise UsageError(f"{where}: {type(error).__name__}: {printable(str(error))}") from error
+        first, second = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
+        return _shaped(first, pred, where), None if second is None else _shaped(second, pred, where)
+
+    return gradient
+
+
+def _shaped(value: Any, pred: Array, where: str) -> Array:
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub" or array.size != pred.size:
+        raise DataError(f"{where}: returned shape {array.shape} for predictions of shape {pred.shape}")
+    return array.reshape(pred.shape) if array.dtype.kind == "f" else array.reshape(pred.shape).astype(np.float64)
+
+
+class _Labelled:
+    """What an objective of XGBoost or LightGBM asks its data set for."""
+
+    def __init__(self, target: Array) -> None:
+        self._target = target
+
+    def get_label(self) -> Array:
+        """The targets."""
+        return self._target
+
+    def get_weight(self) -> Array:
+        """No weights: an empty array, as XGBoost gives it."""
+        return np.empty(0)

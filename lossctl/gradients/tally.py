@@ -1,0 +1,147 @@
+"""What is kept of a gradient check: counts, and some samples whole for the diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lossctl.core.input_kinds import Array
+from lossctl.gradients.verdict import Checked, Verdict
+
+# So many samples with a wrong coordinate, and as many without, are kept for the diagnosis.
+_KEPT = 2000
+# Not more than this share of coordinates may be beyond the reach of differences.
+UNRESOLVED_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Some samples, whole: their rows, inputs, and what was given and found for each coordinate."""
+
+    row: np.ndarray
+    inputs: tuple[Array, ...]
+    given: Array
+    numeric: Array
+    error: Array
+    scale: Array
+    verdict: np.ndarray
+    clipped: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def __getitem__(self, chosen: Any) -> Cases:
+        return Cases(
+            self.row[chosen],
+            tuple(a[chosen] for a in self.inputs),
+            *(a[chosen] for a in (self.given, self.numeric, self.error, self.scale, self.verdict, self.clipped)),
+        )
+
+    def __add__(self, other: Cases) -> Cases:
+        if not len(self) or not len(other):
+            return self if len(self) else other
+        return Cases(
+            np.concatenate([self.row, other.row]),
+            tuple(np.concatenate(pair) for pair in zip(self.inputs, other.inputs, strict=True)),
+            *(
+                np.concatenate([getattr(self, name), getattr(other, name)])
+                for name in ("given", "numeric", "error", "scale", "verdict", "clipped")
+            ),
+        )
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """Which coordinates are wrong."""
+        return np.asarray(self.verdict == Verdict.WRONG)
+
+    @property
+    def telling(self) -> np.ndarray:
+        """Those of them of which the derivative is known: at a kink only what it may be is."""
+        return np.asarray(self.wrong & ~self.clipped)
+
+    @property
+    def off(self) -> Array:
+        """How far each coordinate is off, relative to its scale."""
+        with np.errstate(all="ignore"):
+            away = np.abs(self.given - self.numeric)
+            off = away / self.scale
+        return np.where(away == 0, 0.0, np.where(np.isnan(off), np.inf, off))
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What is kept of the check of some rows; ``a + b`` is what is kept of both."""
+
+    samples: int
+    counts: tuple[int, ...]  # by Verdict
+    worst: float  # the largest relative error that is not undefined or unresolved
+    worst_row: int | None
+    bad: Cases  # samples with something wrong, the first of them and the worst
+    good: Cases
+    how: str = ""  # where it was not each coordinate by itself
+    whole: Checked | None = None  # all verdicts, if they were asked for
+    given: Array | None = None
+
+    def __add__(self, other: Tally) -> Tally:
+        first = self if self.worst >= other.worst else other
+        return Tally(
+            self.samples + other.samples,
+            tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)),
+            first.worst,
+            first.worst_row,
+            _most_telling(self.bad + other.bad),
+            (self.good + other.good)[:_KEPT],
+            self.how or other.how,
+            _joined(self.whole, other.whole),
+            None if self.given is None or other.given is None else np.concatenate([self.given, other.given]),
+        )
+
+    @property
+    def checked(self) -> int:
+        """Coordinates looked at."""
+        return sum(self.counts)
+
+    @property
+    def passed(self) -> bool:
+        """Nothing wrong, and next to nothing beyond the reach of differences."""
+        unresolved = self.counts[Verdict.UNRESOLVED]
+        return not self.counts[Verdict.WRONG] and unresolved <= UNRESOLVED_SHARE * self.checked
+
+
+def _joined(a: Checked | None, b: Checked | None) -> Checked | None:
+    if a is None or b is None:
+        return None
+    return Checked(*(np.concatenate(pair) for pair in zip(vars(a).values(), vars(b).values(), strict=True)))
+
+
+def _most_telling(cases: Cases) -> Cases:
+    """The first samples and, among the rest, the worst."""
+    if len(cases) <= _KEPT:
+        return cases
+    worst = np.argsort(-np.where(cases.wrong, cases.off, 0.0).max(axis=1), kind="stable")[: _KEPT // 10]
+    return cases[np.unique(np.concatenate([np.arange(_KEPT - _KEPT // 10), worst]))]
+
+
+def tally(
+    found: Checked, arrays: Sequence[Array], given: Array, rows: np.ndarray, *, how: str = "", whole: bool = False
+) -> Tally:
+    """What is kept of the verdicts on some samples, of which ``rows`` are the row numbers."""
+    cases = Cases(rows, tuple(arrays), given, found.numeric, found.error, found.scale, found.verdict, found.clipped)
+    judged = np.isin(found.verdict, (Verdict.OK, Verdict.WRONG))
+    off = np.where(judged & (cases.off > 0), cases.off, 0.0)
+    largest = float(off.max()) if off.size else 0.0
+    bad = cases.wrong.any(axis=1)
+    return Tally(
+        len(rows),
+        tuple(int(n) for n in np.bincount(found.verdict.ravel(), minlength=len(Verdict))),
+        largest,
+        int(rows[off.max(axis=1).argmax()]) if largest else None,
+        _most_telling(cases[bad]),
+        cases[~bad][:_KEPT],
+        how,
+        found if whole else None,
+        given if whole else None,
+    )

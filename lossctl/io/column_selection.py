@@ -1,0 +1,140 @@
+"""Which columns a selection means: an exact name, ``@3``, ``@1-10``, or a glob over names."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import shlex
+from collections.abc import Collection, Sequence
+
+from lossctl.errors import DataError, UsageError, nearest
+from lossctl.io.source import Field
+from lossctl.io.text_grammar import shown
+
+_POSITION = re.compile(r"@([0-9]{1,9})(?:-([0-9]{1,9}))?")
+# Enough names to recognise a file by; a line of error has no room for a thousand.
+_LISTED = 12
+# More names than these are told as a range of positions.
+_SPELLED = 3
+_DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'", ",": ","}  # as a shell takes them
+
+
+def select(selectors: tuple[str, ...], names: tuple[str, ...] | None, count: int, where: str) -> list[int]:
+    """The 0-based columns that the selectors mean, in the order given.
+
+    Raises:
+        UsageError: a selector that fits nothing, or a column chosen twice.
+        DataError: a name that two columns share.
+    """
+    if not selectors:
+        if names is not None and len(set(names)) < count:
+            for name in names:
+                _only(name, names, where)
+        return list(range(count))
+    chosen: dict[int, None] = {}  # in order, and quick to ask where there are 100,000
+    for selector in selectors:
+        for column in _one(selector, names, count, where):
+            if column in chosen:
+                raise UsageError(f"{where}: column {describe(column, names)} is chosen twice")
+            chosen[column] = None
+    return list(chosen)
+
+
+def besides(keys: Collection[int], chosen: list[int], where: str) -> list[int]:
+    """All columns but the keys.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if rest := [column for column in chosen if column not in keys]:
+        return rest
+    raise UsageError(f"{where}: nothing but the columns of --on: there are no values in it")
+
+
+def chosen_of(field: Field, keys: Collection[int], names: tuple[str, ...] | None, count: int, where: str) -> list[int]:
+    """The 0-based columns of a file with named columns that a field means: without selectors all but the keys.
+
+    Raises:
+        UsageError: a selector that fits nothing, or a table that begins with the index of pandas.
+        DataError: a name that two columns share.
+    """
+    chosen = select(field.columns, names, count, where)
+    if field.columns:
+        return chosen
+    chosen = besides(keys, chosen, where)
+    if cause := unnamed_index(names, chosen, field.role):
+        raise UsageError(f"{where}: {cause}")
+    return chosen
+
+
+def _one(selector: str, names: tuple[str, ...] | None, count: int, where: str) -> list[int]:
+    if names is not None and selector in names:
+        return [_only(selector, names, where)]
+    wanted = shown(selector)
+    if position := _POSITION.fullmatch(selector):
+        first = int(position[1])
+        last = int(position[2] or first)
+        if not 1 <= first <= last <= count:
+            hint = other_delimiter(names or ())
+            raise UsageError(f"{where}: there is no column {wanted}: it has {count}, @1 to @{count}{hint}")
+        return list(range(first - 1, last))
+    if names is None:
+        raise UsageError(f"{where}: there is no column {wanted}: it has no header; @1 to @{count} name columns")
+    if set(selector) & set("*?["):
+        found = [i for i, name in enumerate(names) if fnmatch.fnmatchcase(name, selector)]
+        if found:
+            _ascending([names[i] for i in found], wanted, where)
+            return found
+    hint = other_delimiter(names) if count == 1 else nearest(selector, names)
+    raise UsageError(f"{where}: there is no column {wanted}; it has {listed(names)}{hint}")
+
+
+def _only(name: str, names: tuple[str, ...], where: str) -> int:
+    places = [i for i, other in enumerate(names) if other == name]
+    if len(places) > 1:
+        positions = " and ".join(f"@{i + 1}" for i in places)
+        raise DataError(f"{where}: {len(places)} columns are called {shown(name)}: choose one by position, {positions}")
+    return places[0]
+
+
+def _ascending(found: list[str], wanted: str, where: str) -> None:
+    """Refuse logit_10 before logit_2: classes would be in another order than their numbers."""
+    # Python reads no integer of over 4300 digits.
+    numbers = [[int(n) for n in re.findall(r"\d{1,4000}", name)] for name in found]
+    for before, after, left, right in zip(found, found[1:], numbers, numbers[1:], strict=False):
+        if left and right and left > right:
+            raise UsageError(
+                f"{where}: {wanted} matches {shown(before)} before {shown(after)}, "
+                "out of the order of their numbers: choose them by position, in the order of the classes"
+            )
+
+
+def other_delimiter(texts: Sequence[str], among: str = ";\t|,") -> str:
+    """The end of an error about text that looks like several cells in one."""
+    said = next((_DELIMITERS[char] for char in among if any(char in text for text in texts)), None)
+    return f"; another delimiter? say --delimiter {said}" if said else ""
+
+
+def unnamed_index(names: tuple[str, ...] | None, chosen: list[int], role: str) -> str | None:
+    """What is wrong with choosing every column of a table that pandas wrote with its index, if it is one."""
+    if names is None or len(chosen) < 2 or names[chosen[0]] not in ("", "Unnamed: 0"):
+        return None
+    rest = [names[c] for c in chosen[1:]]
+    if role not in ("pred", "target"):
+        cure = "leave it out of the file (pandas: index=False)"
+    elif len(rest) <= _SPELLED and all(name and name.isprintable() for name in rest):
+        cure = "say " + " ".join(f"--{role} {shlex.quote(name)}" for name in rest)
+    else:
+        cure = f"say --{role} @{chosen[1] + 1}-{chosen[-1] + 1}"
+    return f"its first column, {shown(names[chosen[0]])}, is an index as pandas writes it, no {role}: {cure}"
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """The names of a file's columns, for an error message."""
+    first = ", ".join(shown(name) for name in names[:_LISTED])
+    return first + (f" … ({len(names)} columns)" if len(names) > _LISTED else "")
+
+
+def describe(column: int, names: tuple[str, ...] | None) -> str:
+    """A column as a person knows it: its name where it has one, else its position."""
+    return shown(names[column]) if names is not None else f"@{column + 1}"

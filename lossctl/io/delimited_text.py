@@ -1,0 +1,285 @@
+"""Text files: .csv, .tsv, .txt, read as a stream: by the strict grammar, and in bulk by what agrees with it."""
+
+from __future__ import annotations
+
+import bisect
+import codecs
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lossctl.errors import DataError, UsageError, quoted
+from lossctl.io import byte_stream, column_selection, text_polars
+from lossctl.io.prefetch import ahead
+from lossctl.io.source import Field, Options, Read, Rows, Source
+from lossctl.io.text_grammar import WORD, CellError, Dialect, RecordError, is_counting, newlines, shown
+from lossctl.io.text_polars import Bulk
+
+# What separates cells unless --delimiter says so. `.txt` is what np.savetxt writes: runs of blanks.
+DELIMITERS: dict[str, str | None] = {".csv": ",", ".tsv": "\t", ".txt": None}
+_NAMED = {"tab": "\t", "\\t": "\t", "blank": None, "space": None, " ": None, "comma": ",", "semicolon": ";"}
+
+_IN_CELLS = ";\t"  # what separates cells elsewhere; commas and bars are in texts and numbers too
+
+
+@dataclass
+class _Piece:
+    """The records of one piece of text, and where they stand in the file."""
+
+    records: list[list[str]]
+    lines: list[int] | None
+    first_line: int
+    end_line: int
+
+    def line(self, record: int) -> int:
+        return self.first_line + (record if self.lines is None else self.lines[record])
+
+
+@dataclass
+class _Lines:
+    """From rows to lines: one entry for each place where the two stop moving in step."""
+
+    rows: list[int] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+
+    def note(self, row: int, line: int) -> None:
+        if not self.rows or line - self.lines[-1] != row - self.rows[-1]:
+            self.rows.append(row)
+            self.lines.append(line)
+
+    def of(self, row: int) -> int:
+        i = bisect.bisect_right(self.rows, row) - 1
+        return self.lines[i] + row - self.rows[i]
+
+
+class TextFile:
+    """An opened text file, its first record read: the header, or the first row."""
+
+    def __init__(
+        self, origin: byte_stream.Origin, delimiter: str | None, options: Options, labels: tuple[str, ...]
+    ) -> None:
+        self.where, self.reading = origin.where, origin.reading
+        self.dialect = _dialect(delimiter, options)
+        self.labels, self.named = labels, options.named
+        self._follow = byte_stream.pieces(origin, options.encoding, byte_stream.quoted_record_end)
+        data = next(self._follow, None)
+        if data is None:
+            raise DataError(f"{self.where}: empty file")
+        first = self.parse(data, 1)
+        self.is_text = True
+        self.names: tuple[str, ...] | None = None
+        head = first.records[0]
+        self.width = len(head)
+        if _is_blank(head) and self.dialect.number(head[0]) is None:
+            raise DataError(f"{self.where}:1: {_BLANK_LINE}")
+        if self._is_header(head, options.header):
+            self._take_header(head, first)
+        self.first = first
+        self._ends = not byte_stream.read_once(origin.path)
+
+    def follow(self) -> Iterator[bytes]:
+        """What comes after the first piece, in chunks: read ahead where there are several."""
+        if chunk := next(self._follow, b""):
+            yield chunk
+        if len(chunk) >= byte_stream.CHUNK // 2:
+            rest, self._follow = self._follow, iter(())
+            yield from ahead(rest, ends=self._ends)
+
+    def holds_text(self, selectors: tuple[str, ...]) -> bool:
+        """Every cell is text."""
+        return True
+
+    def bind(self, fields: tuple[Field, ...]) -> Source:
+        """The source of these fields: which columns, and how each cell is read."""
+        keys = {
+            c for f in fields if f.key for c in column_selection.select(f.columns, self.names, self.width, self.where)
+        }
+        return TextSource(self, fields, [self._columns(f, keys) for f in fields])
+
+    def _columns(self, field: Field, keys: Collection[int]) -> list[int]:
+        return column_selection.chosen_of(field, keys, self.names, self.width, self.where)
+
+    def parse(self, data: bytes, line: int) -> _Piece:
+        """The records of a piece of text that starts at this line.
+
+        Raises:
+            DataError: it is no text, or holds no records.
+        """
+        try:
+            # What is too long for a record may have been cut inside a character: that is not the fault to tell.
+            text = codecs.utf_8_decode(data, "strict", not byte_stream.overlong(data))[0]
+        except UnicodeDecodeError as error:
+            bad = line + newlines(data[: error.start].decode())
+            byte = f"byte 0x{data[error.start]:02x}"
+            raise DataError(
+                f"{self.where}:{bad}: {byte} is not UTF-8; say --encoding, for example latin-1 or cp1252"
+            ) from None
+        if "\0" in text:
+            bad = line + newlines(text[: text.index("\0")])
+            raise DataError(f"{self.where}:{bad}: a NUL byte: this is not text, or wants --encoding utf-16")
+        try:
+            records, lines = self.dialect.records(text)
+        except RecordError as error:
+            raise DataError(f"{self.where}:{line + error.line}: {error.cause}") from None
+        return _Piece(records, lines, line, line + newlines(text))
+
+    def _is_header(self, head: list[str], said: bool | None) -> bool:
+        if said is not None:
+            return said
+        if self.named.intersection(name.strip(" \t") for name in head):
+            return True
+        hint = "say --header or --no-header"
+        if is_counting(head, self.dialect.number):
+            counting = f"0, 1, … {len(head) - 1}"
+            raise DataError(f"{self.where}:1: the first row is {counting}: column names or numbers? {hint}")
+        written = [c for c in head if self.dialect.number(c) is not None or c.strip(" \t") in self.labels]
+        if len(written) == len(head):
+            return False
+        text = next(c for c in head if c not in written)
+        blank = [not c.strip(" \t") for c in head if c not in written]
+        if not written and not any(blank):
+            return True
+        if not written and blank == [True] + [False] * (len(head) - 1):
+            raise DataError(
+                f"{self.where}:1: the first name is empty, as pandas writes an index: say --header, and choose columns "
+                "with --pred and --target (or --no-header, if this row is data)"
+            )
+        if any(blank):
+            raise DataError(f"{self.where}:1: the first row has an empty cell: a header of names, or data? {hint}")
+        raise DataError(
+            f"{self.where}:1: the first row mixes a number, {shown(written[0])}, and text, {shown(text)}: {hint}"
+        )
+
+    def _take_header(self, head: list[str], first: _Piece) -> None:
+        if self.dialect.delimiter is None and head[0].startswith("#"):  # as np.savetxt(header=…) writes it
+            head = [head[0][1:], *head[1:]] if len(head[0]) > 1 else head[1:]
+            if not head:
+                raise DataError(f"{self.where}:1: a header without a name; if '#' marks a comment, remove that line")
+        self.names = tuple(name.strip(" \t") for name in head)
+        self.width = len(head)
+        second = first.line(1) if len(first.records) > 1 else first.first_line + 1
+        first.lines = None if first.lines is None else [n - (second - first.first_line) for n in first.lines[1:]]
+        first.first_line = second
+        del first.records[0]
+
+
+class TextSource:
+    """Rows of the chosen columns, as a stream: a pipe can be read only once."""
+
+    rows: int | None = None
+    tails: tuple[tuple[int, ...], ...]
+
+    def __init__(self, file: TextFile, fields: tuple[Field, ...], chosen: list[list[int]]) -> None:
+        self.where = file.where
+        self._file, self._fields, self._chosen = file, fields, chosen
+        self._lines = _Lines()
+        self._bulk = Bulk(file.dialect, file.width, fields, chosen)
+        self.tails = tuple((len(c),) for c in chosen)
+
+    @property
+    def share(self) -> float | None:
+        """How much of the file has been read."""
+        return self._file.reading.share
+
+    def reader(self) -> Read:
+        """Not seekable: text has no row numbers to seek by."""
+        raise NotImplementedError
+
+    def chunks(self) -> Iterator[Rows]:
+        """The numbers of each piece of text."""
+        file, row = self._file, 0
+        if file.first.records:
+            yield self._rows(file.first, row)
+        row, line = len(file.first.records), file.first.end_line
+        large = False
+        for chunk in file.follow():
+            large = self._bulk.possible and (large or len(chunk) >= text_polars.WORTH)
+            if large and (rows := self._bulk.rows(chunk)) is not None:
+                self._lines.note(row, line)
+                row += len(rows[0])
+                line += len(rows[0])
+                yield rows
+                continue
+            for data in byte_stream.split(chunk, byte_stream.quoted_record_end):
+                piece = file.parse(data, line)
+                yield self._rows(piece, row)
+                row += len(piece.records)
+                line = piece.end_line
+        if row == 0:
+            raise DataError(f"{self.where}: no rows, only a header; if that row is data, say --no-header")
+
+    def _rows(self, piece: _Piece, row: int) -> Rows:
+        """The numbers of a piece, whose first record is this row."""
+        self._check_width(piece)
+        for i in range(len(piece.records) if piece.lines is not None else 1):
+            self._lines.note(row + i, piece.line(i))
+        return tuple(self._numbers(piece, i) for i in range(len(self._fields)))
+
+    def locate(self, row: int, field: int, place: int | None) -> str:
+        """``preds.csv:7: column 'pred'``."""
+        at, chosen = self.line(row), self._chosen[field]
+        if place is None and len(chosen) > 1:
+            return at
+        return f"{at}: column {column_selection.describe(chosen[place or 0], self._file.names)}"
+
+    def line(self, row: int) -> str:
+        """``preds.csv:7``."""
+        return f"{self.where}:{self._lines.of(row)}"
+
+    def _check_width(self, piece: _Piece) -> None:
+        width = self._file.width
+        for i, record in enumerate(piece.records):
+            if len(record) != width:
+                at = f"{self.where}:{piece.line(i)}:"
+                if _is_blank(record):
+                    raise DataError(f"{at} {_BLANK_LINE}")
+                first = "the header" if self._file.names is not None else "the first row"
+                cells = "1 cell" if len(record) == 1 else f"{len(record)} cells"
+                raise DataError(
+                    f"{at} {cells} where {first} has {width}{column_selection.other_delimiter(record, _IN_CELLS)}"
+                )
+
+    def _numbers(self, piece: _Piece, index: int) -> np.ndarray:
+        chosen, field, records = self._chosen[index], self._fields[index], piece.records
+        cells = [record[c] for record in records for c in chosen]
+        try:
+            if field.text:
+                values = np.array([cell.strip(" \t") for cell in cells], object)
+            elif field.digits:
+                values = self._file.dialect.quanta(cells)
+            elif field.labels:
+                values = self._file.dialect.codes(cells, field.labels)
+            else:
+                values = self._file.dialect.numbers(cells)
+        except CellError as error:
+            record, place = divmod(error.index, len(chosen))
+            at = f"{self.where}:{piece.line(record)}:"
+            if _is_blank(records[record]):
+                raise DataError(f"{at} {_BLANK_LINE}, or say --na-values '' if it means missing") from None
+            column = column_selection.describe(chosen[place], self._file.names)
+            hint = column_selection.other_delimiter(records[record], _IN_CELLS) if self._file.width == 1 else ""
+            if field.cure and not hint and WORD.fullmatch(cells[error.index]) and "say" not in error.cause:
+                hint = field.cure
+            raise DataError(f"{at} column {column}: {error.cause}{hint}") from None
+        return values.reshape(len(records), len(chosen))
+
+
+_BLANK_LINE = "blank line; every line is one sample: remove it"
+
+
+def _is_blank(record: list[str]) -> bool:
+    return len(record) == 1 and not record[0].strip(" \t")
+
+
+def _dialect(delimiter: str | None, options: Options) -> Dialect:
+    if options.delimiter is not None:
+        said = options.delimiter
+        delimiter = _NAMED.get(said, said)
+        if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n' or delimiter.isalnum()):
+            raise UsageError(f"--delimiter {quoted(said)}: one character, or tab, or space for runs of blanks")
+    if len(options.decimal) != 1 or options.decimal not in ".,":
+        raise UsageError(f"--decimal {quoted(options.decimal)}: '.' or ','")
+    if options.decimal == delimiter:
+        raise UsageError(f"--decimal and the delimiter are both {delimiter!r}: say --delimiter ';' or another one")
+    return Dialect(delimiter, options.decimal, frozenset(v.strip(" \t") for v in options.na_values))

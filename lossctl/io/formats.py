@@ -1,0 +1,137 @@
+"""Which reader a path gets: by its suffix or by --input-format, never by its contents."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+from lossctl.errors import DataError, UsageError, nearest, printable
+from lossctl.io.byte_stream import STDIN, Origin, reason, where
+from lossctl.io.compression import SUFFIXES
+from lossctl.io.shards import ShardedFile, expand
+from lossctl.io.source import Options, Unbound
+
+Reader: TypeAlias = Callable[[Origin, str, Options, tuple[str, ...]], Unbound]
+
+FORMATS: dict[str, Reader] = {}
+_INDEXED: set[str] = set()  # suffixes of what is read from the end: not through a compression
+_MEMBER = re.compile(r"(.+\.npz):(.+)", re.IGNORECASE | re.DOTALL)  # an array of an archive
+
+
+def reader(*suffixes: str, indexed: bool = False) -> Callable[[Reader], Reader]:
+    """Register a function ``(origin, suffix, options, labels) -> Unbound`` for these suffixes.
+
+    Files that are ``indexed`` at their end cannot be read as a stream.
+    """
+
+    def register(function: Reader) -> Reader:
+        FORMATS.update(dict.fromkeys(suffixes, function))
+        _INDEXED.update(suffixes if indexed else ())
+        return function
+
+    return register
+
+
+@reader(".csv", ".tsv", ".txt")
+def _text(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+    from lossctl.io.delimited_text import DELIMITERS, TextFile
+
+    return TextFile(origin, DELIMITERS[suffix], options, labels)
+
+
+@reader(".npy")
+def _npy(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+    from lossctl.io.npy import NpyFile
+
+    return NpyFile(origin)
+
+
+@reader(".npz", indexed=True)
+def _npz(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+    from lossctl.io.npz import NpzFile
+
+    if found := _MEMBER.fullmatch(origin.path):
+        return NpzFile(found[1]).member(found[2])
+    return NpzFile(origin.path)
+
+
+@reader(".parquet", ".arrow", ".feather", indexed=True)
+def _columnar(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+    from lossctl.io.columnar import ColumnarFile
+
+    return ColumnarFile(origin, suffix)
+
+
+@reader(".ndjson", ".jsonl")
+def _ndjson(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+    from lossctl.io.ndjson import JsonFile
+
+    return JsonFile(origin, options)
+
+
+def suffix_of(path: str) -> str | None:
+    """The suffix that names a format, with that of a compression after it (``.csv.gz``), or None."""
+    if _MEMBER.fullmatch(path):
+        return ".npz"
+    stem, compression = _split(path.lower())
+    found = next((suffix for suffix in FORMATS if stem.endswith(suffix)), None)
+    return None if found is None or (compression and found in _INDEXED) else found + compression
+
+
+def tells_format(path: str) -> bool:
+    """Whether a path says what is in it; stdin does not."""
+    return path != STDIN and suffix_of(path) is not None
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A name without the suffix of a compression, and that suffix."""
+    compression = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+    return name.removesuffix(compression), compression
+
+
+def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Unbound:
+    """Open a path, a glob, a directory or stdin and read as much as tells its columns.
+
+    ``labels`` are names that a first row of data may hold.
+
+    Raises:
+        UsageError: a suffix that names no format.
+        DataError: the file cannot be opened, or its start is wrong.
+    """
+    known = [suffix.removeprefix(".") for suffix in FORMATS]
+    listed = f"{', '.join(known)} (and {', '.join(SUFFIXES)} after it, if it is compressed)"
+    if options.input_format is not None:
+        suffix = suffix_of("." + options.input_format.lower().removeprefix("."))
+        if suffix is None or suffix != "." + options.input_format.lower().removeprefix("."):
+            name = printable(options.input_format)
+            raise UsageError(
+                f"--input-format {name!r} is none of {listed}{nearest(options.input_format.lower(), known)}"
+            )
+    elif path == STDIN:
+        suffix = ".csv"
+    else:
+        suffix = suffix_of(path)
+    if path != STDIN and (shards := expand(path, (lambda _: suffix) if options.input_format else suffix_of)):
+        opener = partial(open_source, options=options, labels=labels)
+        return opener(shards[0]) if len(shards) == 1 else ShardedFile(path, shards, opener)
+    if suffix is None:
+        _check_there(path)
+        raise UsageError(f"{where(path)}: its name does not tell its format: say --input-format, one of {listed}")
+    # `--input-format csv` for preds.gz is what its name leaves open; how it is compressed, it says.
+    form, compression = _split(suffix)
+    return FORMATS[form](Origin(path, compression or _split(path.lower())[1] or None), form, options, labels)
+
+
+def _check_there(path: str) -> None:
+    """A path that is not there is better told so than asked for its format; a pipe would wait for a writer."""
+    try:
+        if os.path.isdir(path):
+            raise DataError(f"{where(path)}: is a directory")
+        os.stat(path)
+    except OSError as error:
+        raise DataError(f"{where(path)}: {reason(error)}") from None
+    except ValueError:  # a NUL byte in the path
+        raise DataError(f"{where(path)}: not a path") from None

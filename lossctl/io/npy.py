@@ -1,0 +1,280 @@
+"""NPY files, streamed: positioned reads into a buffer, never a memory map and never a pickle."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from io import BytesIO
+from itertools import chain
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.errors import DataError, number, printable
+from lossctl.io import byte_stream, column_selection
+from lossctl.io.npy_reader import columnwise, rowwise
+from lossctl.io.source import BadValueError, Field, Read, Rows, Source, label_codes
+from lossctl.io.text_grammar import shown
+
+# A header is a line of Python literals; NumPy's own limit, above which it may take long to parse.
+_HEADER_LIMIT = 10_000
+_MAGIC = np.lib.format.MAGIC_PREFIX
+_START = _HEADER_LIMIT + 12  # a header with magic, version and length
+# Files that a worker keeps open between tasks: unpacking a compressed one again for each would be most of its work.
+_REOPENED = 16
+_DIMENSIONS = 64  # NumPy 2's limit: arrays of more cannot be made
+
+
+class Bytes(Protocol):
+    """Where the bytes of an array come from: a file, a pipe, or a member of an archive."""
+
+    @property
+    def path(self) -> str:
+        """The file that holds them."""
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+
+    def __hash__(self) -> int:
+        """The same for the same file."""
+
+    def blocks(self) -> Iterator[bytes]:
+        """All of them, a piece at a time."""
+
+
+class NpyFile:
+    """An opened NPY file or pipe, its header read and proved to describe the bytes that follow."""
+
+    names: tuple[str, ...] | None = None
+    is_text = False
+    state: byte_stream.State | None = None  # of a file that others may write to
+
+    def __init__(self, origin: Bytes) -> None:
+        self.where, self._origin = origin.where, origin
+        self._stored = byte_stream.stored(origin.path)
+        try:
+            if isinstance(origin, byte_stream.Origin) and origin.seekable:
+                with byte_stream.open_binary(origin.path) as file:
+                    self.fd = os.dup(file.fileno())
+                declared = self._open(os.pread(self.fd, _START, 0))
+                follow: float = os.fstat(self.fd).st_size - self.offset
+                self.state = byte_stream.state(self.fd)
+            else:
+                declared, follow = self._spool(origin.blocks())
+        except OSError as error:
+            raise DataError(f"{self.where}: {byte_stream.reason(error)}") from None
+        if declared != follow:
+            what = "truncated" if declared > follow else "more data than the header declares"
+            told = "more" if isinstance(follow, float) else follow
+            raise DataError(
+                f"{self.where}: {what}: shape {self.shape} of {self.dtype} is {declared} bytes, {told} follow"
+            )
+        if declared == 0:
+            raise DataError(f"{self.where}: no {'columns' if self.shape[0] else 'rows'} (shape {self.shape})")
+
+    def _open(self, start: bytes) -> int:
+        """Read the header; how many bytes of data it declares."""
+        if not start:
+            raise DataError(f"{self.where}: empty file")
+        self.shape, self.fortran, self.dtype, self.offset = self._header(start)
+        self._check()
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def _spool(self, blocks: Iterator[bytes]) -> tuple[int, float]:
+        """Keep the bytes in an unlinked temporary file, so that they can be read at any position.
+
+        No more of them than the header declares: a pipe may be without end, and a few compressed
+        bytes become any number. What follows is then infinite.
+        """
+        start = next(blocks, b"")
+        while len(start) < _START and start.startswith(_MAGIC[: len(start)]) and (block := next(blocks, b"")):
+            start += block
+        declared = self._open(start)
+        left = self.offset + declared
+        with tempfile.TemporaryFile() as spool:
+            for block in chain([start], blocks):
+                spool.write(block[:left])
+                left -= len(block)
+                if left < 0:
+                    return declared, math.inf
+            spool.flush()
+            self.fd = os.dup(spool.fileno())
+        return declared, declared - left
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The file by its path: it is opened again wherever this is unpickled.
+
+        Raises:
+            DataError: it is a pipe, which only this process has read.
+        """
+        if self._stored is None:
+            raise DataError(f"{self.where}: other processes cannot read a pipe: save it to a file first")
+        origin: Any = self._origin
+        return _reopened, (replace(origin, path=os.path.abspath(origin.path)), self._stored)
+
+    def __del__(self) -> None:
+        if hasattr(self, "fd"):
+            os.close(self.fd)
+
+    def holds_text(self, selectors: tuple[str, ...]) -> bool:
+        """Arrays hold numbers."""
+        return False
+
+    def bind(self, fields: tuple[Field, ...]) -> Source:
+        """The source of these fields; columns of a 2-d array are chosen by position, ``@3``."""
+        keys = {c for f in fields if f.key for c in self._columns(f) or ()}
+        chosen = [self._columns(f, keys) for f in fields]
+        return NpySource(self, fields, chosen)
+
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return self.shape[1] if len(self.shape) == 2 else 1
+
+    def _columns(self, field: Field, keys: Collection[int] = ()) -> list[int] | None:
+        if not field.columns and not keys:
+            return None
+        if len(self.shape) > 2:
+            raise DataError(f"{self.where}: columns cannot be chosen of an array of shape {self.shape}")
+        chosen = column_selection.select(field.columns, None, self.width, self.where)
+        return chosen if field.columns else column_selection.besides(keys, chosen, self.where)
+
+    def _header(self, start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+        if not start.startswith(_MAGIC):
+            raise self._unreadable("it does not start as an NPY file does; --input-format says what it is")
+        major, minor = start[6:8].ljust(2, b"\0")
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(
+            (major, minor)
+        )
+        if read is None:  # (3, 0) is for structured arrays with names that are not Latin-1
+            raise self._unreadable(f"version {major}.{minor}; 1.0 and 2.0 are what np.save writes of plain arrays")
+        first = 8 + 2 * major  # after magic, version and a length of 2 or 4 bytes
+        length = int.from_bytes(start[8:first], "little")
+        if first + length > len(start) < _START:
+            raise self._unreadable("it ends within its header")
+        if length > _HEADER_LIMIT:
+            raise self._unreadable(f"a header of {length:,} bytes, and at most {_HEADER_LIMIT:,} are safe to parse")
+        head = BytesIO(start)
+        head.seek(8)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of Python 2's integers, say: stderr is not NumPy's to write on
+                shape, fortran, dtype = read(head, _HEADER_LIMIT)
+        except Exception:  # noqa: BLE001 - whatever NumPy's, ast's and tokenize's parsers raise
+            text = shown(start[first : first + length].decode("latin-1"))
+            raise self._unreadable(f"its header does not describe an array: {text}") from None
+        return shape, fortran, dtype, head.tell()
+
+    def _unreadable(self, cause: str) -> DataError:
+        return DataError(f"{self.where}: not a readable NPY file: {cause}")
+
+    def _check(self) -> None:
+        if self.dtype.kind not in "fiub":
+            refused = _REFUSED.get(self.dtype.kind, "not numbers")
+            raise DataError(f"{self.where}: {refused} ({self.dtype!s:.40}): {_PLAIN}")
+        if len(self.shape) > _DIMENSIONS:
+            raise self._unreadable(f"{len(self.shape)} dimensions, and NumPy has at most {_DIMENSIONS}")
+        if not all(abs(n) < 1 << 63 for n in self.shape):  # not shown: Python writes out no 5000 digits
+            raise self._unreadable("its header declares a dimension of 2**63 or more")
+        if any(n < 0 for n in self.shape):
+            raise self._unreadable(f"its header declares the shape {self.shape}")
+        if not self.shape:
+            raise DataError(f"{self.where}: a single number (shape ()): at least one dimension of samples is needed")
+
+
+def _reopened(origin: Bytes, stored: byte_stream.State) -> NpyFile:
+    """The file of another process, proved to be the same here.
+
+    Raises:
+        DataError: it is not there, or is another.
+    """
+    if byte_stream.stored(origin.path) != stored:
+        raise byte_stream.different(origin.where)
+    return _kept_open(origin, stored)
+
+
+@lru_cache(_REOPENED)
+def _kept_open(origin: Bytes, stored: byte_stream.State) -> NpyFile:
+    return NpyFile(origin)
+
+
+class NpySource:
+    """Rows of an NPY file, any range of them at any time."""
+
+    share: float | None = None
+
+    def __init__(self, file: NpyFile, fields: tuple[Field, ...], chosen: list[list[int] | None]) -> None:
+        self.where = file.where
+        self._file, self._fields, self._chosen = file, fields, chosen
+        self.rows: int | None = file.shape[0]
+        whole = file.shape[1:]
+        self.tails = tuple(whole if c is None else (len(c),) for c in chosen)
+
+    def reader(self) -> Read:
+        """A reader with a buffer of its own."""
+        chosen = self._chosen
+        if self._file.fortran and len(self._file.shape) > 1:
+            every = range(math.prod(self._file.shape[1:]))
+            wanted = sorted({c for some in chosen for c in (every if some is None else some)})
+            whole = columnwise(self._file, wanted)
+            place = {column: i for i, column in enumerate(wanted)}
+            chosen = [None if some is None else [place[c] for c in some] for some in chosen]
+        else:
+            whole = rowwise(self._file)
+        if all(c is None and not f.labels for c, f in zip(chosen, self._fields, strict=True)):
+            return lambda start, stop: (whole(start, stop),) * len(self._fields)
+
+        def read(start: int, stop: int) -> Rows:
+            block = whole(start, stop)
+            return tuple(self._field(block, i, c) for i, c in enumerate(chosen))
+
+        return read
+
+    def _field(self, block: npt.NDArray[Any], index: int, chosen: list[int] | None) -> npt.NDArray[Any]:
+        labels = self._fields[index].labels
+        if chosen is not None:
+            block = block.reshape(len(block), -1)[:, chosen]
+        if not labels:
+            return block
+        codes = label_codes(block, labels)
+        codes[np.isnan(block)] = np.nan
+        if (bad := codes < 0).any():
+            place = np.unravel_index(int(np.argmax(bad)), codes.shape)
+            cause = f"{number(block[place])} is not one of --labels {printable(','.join(labels))}"
+            raise BadValueError(index, int(place[0]), int(place[1]) if len(place) > 1 else None, cause)
+        return codes
+
+    def chunks(self) -> Iterator[Rows]:
+        """Not sequential: any range can be read."""
+        raise NotImplementedError
+
+    def locate(self, row: int, field: int, place: int | None) -> str:
+        """``preds.npy: row 5, column 2``: rows and columns from 0, as NumPy counts."""
+        tail, chosen = self.tails[field], self._chosen[field]
+        if place is None or tail in ((), (1,)):
+            return f"{self.where}: row {row}"
+        if len(tail) > 1:
+            return f"{self.where}: element {[row, *(int(i) for i in np.unravel_index(place, tail))]}"
+        return f"{self.where}: row {row}, column {place if chosen is None else chosen[place]}"
+
+    def line(self, row: int) -> None:
+        """NPY has no lines."""
+
+
+_PLAIN = "real numbers are needed, in a plain array"
+_REFUSED = {
+    "O": "an array of objects, which only unpickling could read and that can run code",
+    "c": "complex numbers",
+    "U": "strings",
+    "S": "strings",
+    "M": "dates",
+    "m": "time differences",
+    "V": "a structured array",
+}

@@ -1,0 +1,154 @@
+"""NPZ archives: the arrays of np.savez and np.savez_compressed, each an NPY file with a name."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy.typing as npt
+
+from lossctl.errors import DataError, UsageError, nearest, printable
+from lossctl.io import byte_stream, column_selection
+from lossctl.io.npy import NpyFile
+from lossctl.io.source import BadValueError, Field, Read, Rows, Source, lengths
+from lossctl.io.text_grammar import shown
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes
+
+
+@dataclass(frozen=True)
+class _Member:
+    """The bytes of one array."""
+
+    path: str
+    info: zipfile.ZipInfo = field(compare=False)  # it is equal only to itself, and its name is in ``where``
+    where: str
+
+    def blocks(self) -> Iterator[bytes]:
+        """All of them, proved by the archive's checksum."""
+        if self.info.compress_type not in _METHODS:
+            raise DataError(
+                f"{self.where}: compressed in a way that NumPy does not write: np.savez_compressed it again"
+            )
+        with byte_stream.open_binary(self.path) as file, byte_stream.unchanged(file, self.where):
+            try:
+                with zipfile.ZipFile(file) as archive, archive.open(self.info) as member:
+                    while data := member.read(byte_stream.PIECE):
+                        yield data
+            except (MemoryError, DataError):
+                raise
+            except Exception as error:  # noqa: BLE001 - BadZipFile, zlib.error, EOFError, RuntimeError of a password, …
+                raise _damaged(self.where, error) from None
+
+
+def _damaged(where: str, error: Exception) -> DataError:
+    return DataError(f"{where}: not a readable NPZ (zip) file: {str(error).rstrip('.') or 'it breaks off'}")
+
+
+class NpzFile:
+    """An opened archive, its list of arrays read."""
+
+    is_text = False
+
+    def __init__(self, path: str) -> None:
+        self.where, self._path = byte_stream.where(path), path
+        self._opened: dict[str, NpyFile] = {}
+        if byte_stream.read_once(path):
+            raise UsageError(f"{self.where}: an NPZ file has its index at its end: save it to a file first")
+        with byte_stream.open_binary(path) as file:
+            try:
+                with zipfile.ZipFile(file) as archive:
+                    listed = [i for i in archive.infolist() if i.filename.endswith(".npy")]
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as above, and struct.error, UnicodeDecodeError, …
+                raise _damaged(self.where, error) from None
+        self._members = {i.filename.removesuffix(".npy"): i for i in listed}
+        if not listed:
+            raise DataError(f"{self.where}: holds no arrays")
+        if len(self._members) < len(listed):
+            raise DataError(f"{self.where}: holds two arrays of one name")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The keys of the arrays: they are chosen as columns are."""
+        return tuple(self._members)
+
+    @property
+    def width(self) -> int:
+        """How many arrays there are, or the columns of the only one."""
+        return len(self._members) if len(self._members) > 1 else self.member(self.names[0]).width
+
+    def member(self, key: str) -> NpyFile:
+        """One array.
+
+        Raises:
+            UsageError: there is none of this name.
+        """
+        if key not in self._members:
+            near = nearest(key, self.names)
+            raise UsageError(f"{self.where}: there is no array {shown(key)}; it has {self._keys}{near}")
+        if key not in self._opened:
+            self._opened[key] = NpyFile(_Member(self._path, self._members[key], f"{self.where}:{printable(key)}"))
+        return self._opened[key]
+
+    def holds_text(self, selectors: tuple[str, ...]) -> bool:
+        """Arrays hold numbers."""
+        return False
+
+    def bind(self, fields: tuple[Field, ...]) -> Source:
+        """The source of these fields, each of which chooses an array by its key."""
+        return NpzSource(self.where, [self._bound(f) for f in fields])
+
+    def _bound(self, field: Field) -> Source:
+        if len(self._members) == 1 and all(selector.startswith("@") for selector in field.columns):
+            return self.member(self.names[0]).bind((field,))  # columns of the one array
+        if not field.columns:
+            option = {"pred": "--pred KEY", "target": "--target KEY"}.get(field.role, f"{self.where}:KEY")
+            raise UsageError(f"{self.where}: {field.role}: say which array, {option}; it has {self._keys}")
+        if len(field.columns) > 1:
+            raise UsageError(f"{self.where}: {field.role}: one array for each input, not {len(field.columns)}")
+        return self.member(field.columns[0]).bind((replace(field, columns=()),))
+
+    @property
+    def _keys(self) -> str:
+        return column_selection.listed(self.names)
+
+
+class NpzSource:
+    """Arrays of one archive side by side."""
+
+    share: float | None = None
+
+    def __init__(self, where: str, parts: list[Source]) -> None:
+        self.where, self._parts = where, parts
+        self.rows = parts[0].rows
+        self.tails = tuple(part.tails[0] for part in parts)
+        for part in parts:
+            if part.rows != self.rows:
+                raise lengths(parts[0], self.rows or 0, part, part.rows or 0)
+
+    def reader(self) -> Read:
+        """A reader with buffers of its own."""
+        reads = [part.reader() for part in self._parts]
+        return lambda start, stop: tuple(_read(i, read, start, stop) for i, read in enumerate(reads))
+
+    def chunks(self) -> Iterator[Rows]:
+        """Not sequential: any range can be read."""
+        raise NotImplementedError
+
+    def locate(self, row: int, field: int, place: int | None) -> str:
+        """``data.npz:p: row 5, column 2``."""
+        return self._parts[field].locate(row, 0, place)
+
+    def line(self, row: int) -> None:
+        """Arrays have no lines."""
+
+
+def _read(field: int, read: Read, start: int, stop: int) -> npt.NDArray[Any]:
+    try:
+        return read(start, stop)[0]
+    except BadValueError as bad:
+        raise BadValueError(field, bad.row, bad.place, bad.cause) from None

@@ -1,0 +1,156 @@
+"""Losses of vectors in a batch, each beside those of its own group and those of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.core.array_kinds import Direction, Group
+from lossctl.core.decorator import Param, Thunk, loss
+from lossctl.core.input_kinds import Array
+from lossctl.core.interval import POSITIVE, UNIT
+from lossctl.losses.metric_learning import pieces, similar, unit
+
+# A vector is not one prediction, as in pairs.
+TASK = "pairs"
+
+# Which of a batch are in a sample's group, but for itself, and which in other groups: (rows, n).
+Others: TypeAlias = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
+# What some rows lose by their cosines (rows, n) with all of a batch, and its slopes by these.
+Each: TypeAlias = Callable[[Array, Others], tuple[Array, Thunk]]
+
+# The least of finite numbers: none at all is less.
+_LEAST = float(np.finfo(np.float64).min)
+
+_BATCH = "all rows are one batch; a sample of weight 0 is not in it"
+_TIME = "its memory grows with n, its time with n²"
+
+
+def _of_cosines(pred: Array, group: Array, each: Each) -> tuple[Array, Thunk]:
+    """The loss of each sample, and the gradient of their sum, a piece of the batch at a time."""
+    u, shrink = unit(pred)
+
+    def some() -> Iterator[tuple[slice, Array, Thunk]]:
+        for own, part in pieces(len(u)):
+            alike = group[part, None] == group
+            other = ~alike
+            alike[np.arange(len(own)), own] = False
+            yield part, *each(similar(u[part], u), (alike, other))
+
+    value = np.empty(len(u))
+    for part, lost, _ in some():
+        value[part] = lost
+
+    def gradient() -> Array:
+        pull = np.zeros_like(u)
+        for part, _, slopes in some():
+            slope = slopes()
+            pull[part] += np.einsum("ij,jd->id", slope, u)
+            pull += np.einsum("ij,id->jd", slope, u[part])
+        pull -= (pull * u).sum(axis=-1, keepdims=True) * u
+        return np.asarray(pull * shrink[0] * shrink[1])
+
+    return value, gradient
+
+
+def _log_sum(z: Array, among: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
+    """``log Σ e^z`` of those that are among them, −inf of none, and the share of each in the sum."""
+    z = np.where(among, z, -np.inf)
+    top = np.maximum(z.max(axis=-1, keepdims=True), _LEAST)
+    z -= top
+    share = np.exp(z, out=z)
+    total = share.sum(axis=-1, keepdims=True)
+    share /= np.where(total > 0, total, 1.0)
+    return (top + np.log(total))[:, 0], share
+
+
+def _softplus(x: Array) -> tuple[Array, Array]:
+    """``log(1 + e^x)`` and its slope."""
+    e = np.exp(-np.abs(x))
+    return np.maximum(x, 0.0) + np.log1p(e), np.where(x > 0, 1.0, e) / (1.0 + e)
+
+
+def _partners(_pred: Array, group: Array, **_params: object) -> Array:
+    """How many others each sample's group has."""
+    _, place, counts = np.unique(group, return_inverse=True, return_counts=True)
+    return np.asarray(counts[place] - 1.0)
+
+
+@loss(
+    formula="Σ log(1 + Σ e^((s[i, k] − s[i, j])/temperature))/pairs, over j like i, k unlike i;  s = cosine",
+    see="Chen et al. 2020, doi:10.48550/arXiv.2002.05709",
+    differs=(
+        "optax adds its eps below the cosine",
+        "SupCon (Khosla et al. 2020) counts the other samples of a group below as well",
+    ),
+    pitfalls=(
+        "pred is one vector a sample, target its group; for two arrays of partners see infonce",
+        "per-sample values are sums over a group: the mean divides by the number of pairs, not of samples",
+        _BATCH,
+        _TIME,
+    ),
+    coupled=True,
+    denominator=_partners,
+)
+def supervised_ntxent(
+    pred: Direction,
+    target: Group,
+    *,
+    temperature: Annotated[float, Param("what cosines are divided by", POSITIVE)] = 0.07,
+) -> tuple[Array, Thunk]:
+    """Cross-entropy of telling each sample of one's group from all of other groups."""
+
+    def each(s: Array, others: Others) -> tuple[Array, Thunk]:
+        alike, other = others
+        s /= temperature
+        rest, share = _log_sum(s, other)
+        lost, slope = _softplus(rest[:, None] - s)
+        lost[~alike] = 0.0
+
+        def slopes() -> Array:
+            slope[~alike] = 0.0
+            return np.asarray((share * slope.sum(axis=-1, keepdims=True) - slope) / temperature)
+
+        return lost.sum(axis=-1), slopes
+
+    return _of_cosines(pred, target, each)
+
+
+@loss(
+    formula="log(1 + Σ e^(gamma·(d[j]² − margin²))·Σ e^(gamma·max(0, 1 + margin − d[k])·(1 − margin − d[k]))), "
+    "over j like i, k unlike i;  d = 1 − cosine with i",
+    see="Sun et al. 2020, doi:10.1109/CVPR42600.2020.00643",
+    aliases=("circle_loss",),
+    differs=(
+        "keras circle takes vectors of length 1, as they are",
+        "the paper's slope is without that of the weights margin + d and 1 + margin − d",
+    ),
+    pitfalls=("pred is a vector, target its group: a sample that is alone costs nothing, and counts", _BATCH, _TIME),
+    coupled=True,
+)
+def circle(
+    pred: Direction,
+    target: Group,
+    *,
+    gamma: Annotated[float, Param("how much the worst counts beyond others", POSITIVE)] = 80.0,
+    margin: Annotated[float, Param("distances up to it, or within it of 1, are right", UNIT)] = 0.4,
+) -> tuple[Array, Thunk]:
+    """How far one's group is and how near others are, each weighed by how wrong."""
+
+    def each(s: Array, others: Others) -> tuple[Array, Thunk]:
+        alike, other = others
+        d = 1.0 - s
+        apart, far = _log_sum(gamma * (d - margin) * (d + margin), alike)
+        near, close = _log_sum(gamma * np.maximum(s + margin, 0.0) * (s - margin), other)
+        lost, wrong = _softplus(apart + near)
+
+        def slopes() -> Array:
+            slope = np.where(s > -margin, s, 0.0) * close - d * far
+            return np.asarray((2.0 * gamma * wrong)[:, None] * slope)
+
+        return lost, slopes
+
+    return _of_cosines(pred, target, each)

@@ -1,0 +1,109 @@
+"""Likelihoods of counts, up to a constant that no prediction changes or with it."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import numpy as np
+
+from lossctl.core.decorator import Param, Thunk, loss
+from lossctl.core.input_kinds import Array, Count, NonNegative, Real
+from lossctl.core.interval import POSITIVE
+from lossctl.losses.numerics.elementary import choose, u_minus_log1p, xlogy
+from lossctl.losses.numerics.gamma_functions import log_factorial, log_gamma_from
+
+Full = Annotated[bool, Param("adds the constant log Γ(t + 1)")]
+
+
+@loss(
+    formula="p − t·log p (+ log Γ(t + 1) if full);  p = pred, a rate, t = target",
+    see="torch.nn.PoissonNLLLoss",
+    aliases=("poisson", "poisson_loss"),
+    differs=(
+        "torch takes log rates unless log_input=False, then log(p + 1e-8)",
+        "torch's full is Stirling's, and 0 where t ≤ 1; here log Γ is exact",
+        "keras: log(p + 1e-7); scikit-learn and LightGBM train on log rates",
+    ),
+    pitfalls=(
+        "pred is a rate; for log rates use poisson_nll_log_rate",
+        "without full it can be negative; poisson_deviance is 0 where p = t",
+        "a rate of 0 for something that was counted costs inf",
+    ),
+    relative="the gradient everywhere",
+)
+def poisson_nll(pred: NonNegative, target: NonNegative, *, full: Full = False) -> tuple[Array, Thunk]:
+    """Negative log-likelihood of counts by their predicted rate."""
+    value = pred - xlogy(target, pred)
+    if full:
+        value = value + log_factorial(target)
+    return value, lambda: choose(target == 0, 1.0, (pred - target) / pred)
+
+
+@loss(
+    formula="e^x − t·x (+ log Γ(t + 1) if full);  x = pred, a log rate, t = target",
+    see="torch.nn.PoissonNLLLoss",
+    differs=("torch's full is Stirling's, and 0 where t ≤ 1; here log Γ is exact",),
+    pitfalls=("pred is the logarithm of a rate, any real number; for rates use poisson_nll",),
+)
+def poisson_nll_log_rate(pred: Real, target: NonNegative, *, full: Full = False) -> tuple[Array, Thunk]:
+    """Negative log-likelihood of counts by the logarithm of their predicted rate."""
+    rate = np.exp(pred)
+    value = rate - target * pred
+    if full:
+        value = value + log_factorial(target)
+    return value, lambda: rate - target
+
+
+# From this number of failures 1/α on the likelihood is that of a Poisson with a correction, by Stirling's
+# series, of which these terms leave 1e-17 there; below, the gamma functions themselves do not cancel.
+_MANY = 20.0
+# Of y below it log(1 + y) is y, which as m·dispersion may have lost digits.
+_FEW = 1e-17
+
+
+def _stirling(x: Array | float) -> Array | float:
+    """``log Γ(x)`` less its main part (x − ½)·log x − x + ½·log 2π, of x ≥ 20."""
+    y = 1.0 / (x * x)
+    return (1 / 12 - y * (1 / 360 - y * (1 / 1260 - y * (1 / 1680 - y / 1188)))) / x
+
+
+@loss(
+    formula="−log P(t), mean m = pred, variance m + dispersion·m²: log Γ(t+1) + log Γ(n) − log Γ(t+n) − …",
+    see="Cameron & Trivedi 2013, doi:10.1017/CBO9781139013567, NB2",
+    aliases=("nb_nll", "nb2_nll"),
+    differs=(
+        "scipy nbinom takes n = 1/dispersion and p = 1/(1 + dispersion·m)",
+        "statsmodels' NegativeBinomial calls the dispersion alpha",
+    ),
+    pitfalls=("the constant log Γ(t + 1) is included", "dispersion towards 0 is poisson_nll:full=true"),
+    relative="the gradient everywhere",
+)
+def negative_binomial_nll(
+    pred: NonNegative,
+    target: Count,
+    *,
+    dispersion: Annotated[float, Param("(variance − m)/m²", POSITIVE)] = 1.0,
+) -> tuple[Array, Thunk]:
+    """Negative log-likelihood of overdispersed counts.
+
+    With n = 1/dispersion: log Γ(t + 1) + log Γ(n) − log Γ(t + n) + t·log(1 + n/m) + n·log(1 + m/n).
+    """
+    n = 1.0 / dispersion
+    m, t = pred, target
+    y = dispersion * m
+    failures = n * np.log1p(y)  # n·log(1 + m/n)
+    few = np.flatnonzero(y < _FEW)
+    failures[few] = m[few]
+    if n < _MANY:
+        value = t * np.log1p(1.0 / y)
+        np.fmax(value, 0.0, out=value)  # 0·∞
+        value += failures
+        # Of large counts the two are large and their difference is not: it is taken first.
+        value -= (log_gamma_from(t, n) - math.lgamma(n)) - log_gamma_from(t, 1.0)
+    else:
+        # log Γ(t + n) − log Γ(n) − t·log n, small where t is; log n is then in no other term
+        s = t * dispersion
+        extra = (t - 0.5) * np.log1p(s) - n * u_minus_log1p(s) + (_stirling(t + n) - _stirling(n))
+        value = failures - (xlogy(t, m) - t * np.log1p(y)) + log_gamma_from(t, 1.0) - choose(t == 0, 0.0, extra)
+    return value, lambda: choose(t == 0, 1.0, (m - t) / m) / (1.0 + y)

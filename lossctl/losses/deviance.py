@@ -1,0 +1,122 @@
+"""Deviances: how far a prediction is from the best, on the scale of a likelihood; 0 where it is the target."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import numpy as np
+
+from lossctl.core.decorator import Param, Thunk, loss
+from lossctl.core.input_kinds import Array, NonNegative, Positive
+from lossctl.core.interval import Interval
+from lossctl.losses.numerics.elementary import choose
+from lossctl.losses.numerics.log_ratio import bregman, excess
+
+
+@loss(
+    formula="2·(t·log(t/p) − t + p);  p = pred, a rate, t = target",
+    see="McCullagh & Nelder 1989, doi:10.1007/978-1-4899-3242-6; scikit-learn mean_poisson_deviance",
+    aliases=("mean_poisson_deviance",),
+    differs=("scikit-learn refuses p = 0; its HalfPoissonLoss is half of this, less a constant, of log p",),
+    pitfalls=("a rate of 0 for something that was counted costs inf",),
+    relative="everywhere",
+)
+def poisson_deviance(pred: NonNegative, target: NonNegative) -> tuple[Array, Thunk]:
+    """Twice the log-likelihood that a rate misses of what the best one would have."""
+    p, t = pred, target
+    value = 2.0 * bregman(t, p)
+    return value, lambda: choose(t == 0, 2.0, 2.0 * ((p - t) / p))
+
+
+@loss(
+    formula="2·(t/p − 1 − log(t/p));  p = pred, t = target",
+    see="McCullagh & Nelder 1989, doi:10.1007/978-1-4899-3242-6; scikit-learn mean_gamma_deviance",
+    aliases=("mean_gamma_deviance",),
+    differs=("scikit-learn's HalfGammaLoss is half of this, of log p; it loses all digits where p ≈ t",),
+    pitfalls=("it sees ratios only: twice everything is the same loss",),
+    relative="everywhere",
+)
+def gamma_deviance(pred: Positive, target: Positive) -> tuple[Array, Thunk]:
+    """The deviance of positive amounts whose spread grows with them."""
+    return 2.0 * excess(target, pred), lambda: 2.0 * ((pred - target) / pred) / pred
+
+
+# Within a quarter of equality a binomial series; its terms fall by a factor of 4 or, with power 3, by
+# (k + 3)/(k + 1)/4, so that 32 leave less than 1e-17 of the first.
+_NEAR = 0.25
+_TERMS = 32
+
+
+def _box_cox(x: Array, power: float) -> Array:
+    """``(x^power − 1)/power``, log x at power 0, without cancellation."""
+    if power == 0:
+        return np.log(x)
+    found = x**power
+    found -= 1.0
+    edge = math.exp(min(1.0 / abs(power), 700.0))
+    close = np.flatnonzero((x > 1.0 / edge) & (x < edge))
+    found[close] = np.expm1(power * np.log(x[close]))
+    found /= power
+    return found
+
+
+def _unit_deviance(x: Array, v: Array, power: float) -> Array:
+    """The deviance of target x and prediction 1, v = x − 1: 2·∫ (x − s)·s^(−power) ds from 1 to x."""
+    a, b = 1.0 - power, 2.0 - power
+    if power < 1.5:  # about 1 it is x·log x that power bends, about 2 log x
+        value = x * _box_cox(x, a)
+        value[x == 0] = 0.0
+        scale = 2.0 / b
+    else:
+        value = _box_cox(x, b)
+        scale = 2.0 / a
+    value -= v
+    value *= scale
+    near = np.flatnonzero(np.abs(v) < _NEAR)
+    u = v[near]
+    value[near] = 2.0 * u * u * _binomial(u, power)
+    return value
+
+
+def _binomial(u: Array, power: float) -> Array:
+    """``Σ C(−power, k)·u^k/((k + 1)(k + 2))``: the integral over u²."""
+    coefficient, coefficients = 1.0, []
+    for k in range(_TERMS):
+        coefficients.append(coefficient / ((k + 1) * (k + 2)))
+        coefficient *= -(power + k) / (k + 1)
+    series = np.full_like(u, coefficients[-1])
+    for c in coefficients[-2::-1]:
+        series *= u
+        series += c
+    return series
+
+
+@loss(
+    formula="2·(t^b/(a·b) − t·p^a/a + p^b/b), a = 1 − power, b = 2 − power;  its limits at power 1 and 2",
+    see="Jorgensen 1987, doi:10.1111/j.2517-6161.1987.tb01685.x",
+    aliases=("mean_tweedie_deviance",),
+    differs=(
+        "LightGBM and XGBoost train on log p, and leave the constant out",
+        "scikit-learn loses digits near power 1 and 2; its default is 0, mse",
+    ),
+    pitfalls=(
+        "1 is poisson_deviance, 2 gamma_deviance; between them many are 0",
+        "from power 2 on a target of 0 costs inf",
+    ),
+    relative="everywhere",
+)
+def tweedie_deviance(
+    pred: Positive,
+    target: NonNegative,
+    *,
+    power: Annotated[float, Param("the variance grows as mean^power", Interval(1.0, 3.0))] = 1.5,
+) -> tuple[Array, Thunk]:
+    """Deviance where the variance is a power of the mean.
+
+    Insurance claims or rainfall, say: often 0, else positive and skewed.
+    """
+    p, t = pred, target
+    v = (t - p) / p
+    value = p ** (2.0 - power) * _unit_deviance(t / p, v, power)
+    return value, lambda: -2.0 * v * p ** (1.0 - power)

@@ -1,0 +1,263 @@
+"""Losses of how far apart things are: two vectors, three, a distance, a pair of scores, a batch of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+
+from lossctl.core.array_kinds import Direction, Vector
+from lossctl.core.decorator import Param, Thunk, loss
+from lossctl.core.input_kinds import Array, NonNegative, Probability, Real, Sign
+from lossctl.core.interval import POSITIVE, Interval
+from lossctl.losses.numerics.softmax import complement, restored, softmax
+
+# Whatever a row or a number is, it is not one prediction.
+TASK = "pairs"
+
+# Numbers of a piece of the n × n similarities of a batch: 2 MiB, so that it stays in the cache.
+_PIECE = 1 << 18
+# Sums of powers beyond these may have overflown, or lost what is subnormal.
+_SMALL, _LARGE = 1e-280, 1e300
+# Two distances are known to some ulps.
+_ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
+
+
+def unit(x: Array) -> tuple[Array, Array]:
+    """``x/|x|`` and the factors, to be multiplied in turn, of 1/|x|: their product may be no double."""
+    total, top = (x * x).sum(axis=-1), np.ones(len(x))
+    length = np.sqrt(total)
+    unit = x / length[:, None]
+    rows = np.flatnonzero(~((total > _SMALL) & (total < _LARGE)))
+    if rows.size:  # in C order, where the sum of a row does not depend on which others are in it
+        some = np.ascontiguousarray(x[rows])
+        largest = np.abs(some).max(axis=-1)
+        some /= largest[:, None]
+        top[rows], length[rows] = largest, np.sqrt((some * some).sum(axis=-1))
+        unit[rows] = some / length[rows, None]
+    return unit, 1.0 / np.stack([length, top])[..., None]
+
+
+def _apart(x: Array, y: Array) -> tuple[Array, Array, Array, Thunk]:
+    """Directions u and v of two vectors, 1 − cos as |u − v|²/2, and its gradient by the first vector."""
+    u, shrink = unit(x)
+    v, _ = unit(y)
+    r = u - v
+    apart = 0.5 * (r * r).sum(axis=-1)
+
+    def gradient() -> Array:
+        cosine = (u * v).sum(axis=-1)[:, None]
+        across = np.where(cosine > 0.5, r - apart[:, None] * u, cosine * u - v)
+        return np.asarray(across * shrink[0] * shrink[1])
+
+    return u, v, apart, gradient
+
+
+@loss(
+    formula="1 − x·y/(|x|·|y|);  x = pred, y = target",
+    see="https://en.wikipedia.org/wiki/Cosine_similarity",
+    differs=(
+        "torch cosine_similarity takes lengths for at least 1e-8, so that vectors of zeros have a cosine",
+        "keras cosine_similarity is −cos, and 0 for vectors of zeros; optax and scipy give NaN for them",
+    ),
+    pitfalls=("a vector of zeros is an error", "from 0 to 2; the length of a vector does not matter"),
+)
+def cosine_distance(pred: Direction, target: Direction) -> tuple[Array, Thunk]:
+    """One minus the cosine of the angle between two vectors."""
+    _, _, apart, gradient = _apart(pred, target)
+    return apart, gradient
+
+
+@loss(
+    formula="1 − cos where target = 1, max(0, cos − margin) where it is −1;  cos of pred and x2",
+    see="torch.nn.CosineEmbeddingLoss",
+    differs=("torch adds 1e-12 to each squared length, so that vectors of zeros have a cosine",),
+    pitfalls=("a vector of zeros is an error", "the other vectors are --input x2=…, target is 1 (alike) or −1"),
+)
+def cosine_embedding(
+    pred: Direction,
+    x2: Direction,
+    target: Sign,
+    *,
+    margin: Annotated[float, Param("the cosine up to which unlike vectors cost nothing", Interval(-1, 1))] = 0.0,
+) -> tuple[Array, Thunk]:
+    """Cosine distance of pairs that are alike, cosine of others."""
+    u, v, apart, slope = _apart(pred, x2)
+    alike, cosine = target > 0, (u * v).sum(axis=-1)
+    above = np.where(cosine > 0.5, (1.0 - margin) - apart, cosine - margin)
+
+    def gradient() -> Array:
+        return np.asarray(np.where(alike, 1.0, np.where(above > 0, -1.0, 0.0))[:, None] * slope())
+
+    return np.where(alike, apart, np.maximum(above, 0.0)), gradient
+
+
+@loss(
+    formula="t·d² + (1 − t)·max(0, margin − d)²;  d = pred, t = target",
+    see="Hadsell et al. 2006, doi:10.1109/CVPR.2006.100",
+    differs=("the paper halves both terms, and calls pairs that are alike 0",),
+    pitfalls=("pred is a distance; target is 1 for pairs that are alike, 0 for others",),
+    relative="the value everywhere, the gradient with hard targets",
+)
+def contrastive(
+    pred: NonNegative,
+    target: Probability,
+    *,
+    margin: Annotated[float, Param("the distance from which unlike pairs cost nothing", POSITIVE)] = 1.0,
+) -> tuple[Array, Thunk]:
+    """Squared distance of pairs that are alike, squared nearness of others."""
+    d, t = pred, target
+    short = np.maximum(margin - d, 0.0)
+    return t * (d * d) + (1.0 - t) * (short * short), lambda: 2.0 * (t * d - (1.0 - t) * short)
+
+
+@loss(
+    formula="x where t = 1, max(0, margin − x) where it is −1;  x = pred, t = target",
+    see="torch.nn.HingeEmbeddingLoss",
+    pitfalls=("pred is a distance, target 1 for pairs that are alike and −1 for others", "not the hinge of a score"),
+    relative="everywhere",
+)
+def hinge_embedding(
+    pred: Real,
+    target: Sign,
+    *,
+    margin: Annotated[float, Param("the distance from which unlike pairs cost nothing", POSITIVE)] = 1.0,
+) -> tuple[Array, Thunk]:
+    """Distance of pairs that are alike, hinge of the distance of others."""
+    alike = target > 0
+    short = margin - pred
+    return np.where(alike, pred, np.maximum(short, 0.0)), lambda: np.where(alike, 1.0, -(short > 0).astype(float))
+
+
+@loss(
+    formula="max(0, margin − t·(x1 − x2));  x1 = pred, t = target",
+    see="torch.nn.MarginRankingLoss",
+    pitfalls=("the other scores are --input x2=…; target is 1 where pred should be the larger, −1 where x2 should",),
+)
+def margin_ranking(
+    pred: Real,
+    x2: Real,
+    target: Sign,
+    *,
+    margin: Annotated[float, Param("how far the larger must be ahead, in units of scores")] = 0.0,
+) -> tuple[Array, Thunk]:
+    """Hinge of the difference of two scores that should be in a known order."""
+    short = margin - target * (pred - x2)
+    return np.maximum(short, 0.0), lambda: np.where(short > 0, -target, 0.0)
+
+
+def _distance(r: Array, p: float) -> tuple[Array, Thunk]:
+    """``(Σ |r|^p)^(1/p)`` and its gradient; that of no distance is 0."""
+    size = np.abs(r)
+    total = (size**p).sum(axis=-1)
+    found = total ** (1.0 / p)
+    # A root of huge or tiny sums magnifies the rounding of 1/p, but where that is exact.
+    low, high = (_SMALL, _LARGE) if p in {1.0, 2.0} else (1e-8, 1e8)
+    rows = np.flatnonzero(~((total > low) & (total < high)))
+    if rows.size:
+        some = np.ascontiguousarray(size[rows])
+        top = some.max(axis=-1)
+        scaled = some / np.where(top == 0, 1.0, top)[:, None]
+        found[rows] = top * (scaled**p).sum(axis=-1) ** (1.0 / p)
+
+    def gradient() -> Array:
+        top = size.max(axis=-1, keepdims=True)
+        scaled = np.where(top == 0, 0.0, size / top)
+        total = (scaled**p).sum(axis=-1, keepdims=True)
+        slope = np.sign(r) * scaled ** (p - 1.0) / total ** (1.0 - 1.0 / p)
+        return np.where(top == 0, 0.0, slope)
+
+    return found, gradient
+
+
+@loss(
+    formula="max(0, d(pred, target) − d(pred, negative) + margin);  d(x, y) = (Σ |x − y|^p)^(1/p)",
+    see="Schroff et al. 2015, doi:10.1109/CVPR.2015.7298682",
+    differs=("torch adds 1e-6 to every difference", "optax triplet_margin_loss adds 1e-6 under the root"),
+    pitfalls=("pred is the anchor, target the positive, --input negative=…", "the paper squares the distances"),
+)
+def triplet(
+    pred: Vector,
+    target: Vector,
+    negative: Vector,
+    *,
+    margin: Annotated[float, Param("how much farther the negative must be", POSITIVE)] = 1.0,
+    # Beyond 10 a ulp of a difference, to that power, is more than the 1e-14 promised.
+    p: Annotated[float, Param("the norm: 1 adds up, 2 is Euclid's", Interval(1, 10))] = 2.0,
+    swap: Annotated[bool, Param("takes the negative's distance to the positive where it is the smaller")] = False,
+) -> tuple[Array, Thunk]:
+    """Hinge of an anchor's distance to a like vector, less that to an unlike one."""
+    near, toward = _distance(pred - target, p)
+    far, away = _distance(pred - negative, p)
+    other = _distance(target - negative, p)[0] if swap else np.full(len(pred), np.inf)
+    short = (near - np.minimum(far, other)) + margin
+
+    def gradient() -> Array:
+        from_negative = away()
+        # Which is the smaller is lost in rounding where anchor and positive are all but the same: then it is
+        # told by the slope of the distance from the one to the other.
+        same = np.abs(far - other) <= _ROUNDING * far
+        nearer = np.where(same, (from_negative * (pred - target)).sum(axis=-1) <= 0, far <= other)
+        slope = toward() - np.where(nearer[:, None], from_negative, 0.0)
+        return np.where((short > 0)[:, None], slope, 0.0)
+
+    return np.maximum(short, 0.0), gradient
+
+
+@loss(
+    formula="logsumexp(s[i, :]/temperature) − s[i, i]/temperature;  s[i, j] = cosine of pred[i] and target[j]",
+    see="van den Oord et al. 2018, doi:10.48550/arXiv.1807.03748",
+    aliases=("ntxent",),
+    differs=(
+        "SimCLR's NT-Xent counts the other predictions as negatives too, and takes the mean of both directions",
+        "optax ntxent takes one array of embeddings and their labels",
+    ),
+    pitfalls=(
+        "the batch matters: all rows are one batch, every other target a negative",
+        "it takes n² similarities, a piece at a time: its memory grows with n, its time with n²",
+    ),
+    coupled=True,
+)
+def infonce(
+    pred: Direction,
+    target: Direction,
+    *,
+    temperature: Annotated[float, Param("what cosines are divided by", POSITIVE)] = 0.07,
+) -> tuple[Array, Thunk]:
+    """Cross-entropy of picking each vector's own partner out of the batch."""
+    u, shrink = unit(pred)
+    v, _ = unit(target)
+    n = len(u)
+    value = np.empty(n)
+    for own, part in pieces(n):
+        z = similar(u[part], v)
+        z /= temperature
+        top, _, rest = softmax(z)
+        value[part] = (top[:, 0] - z[np.arange(len(own)), own]) + np.log1p(rest)
+
+    def gradient() -> Array:
+        g = np.empty_like(u)
+        for own, part in pieces(n):
+            z = similar(u[part], v) / temperature
+            top, e, rest = softmax(z)
+            share = restored(e, top, z) / (1.0 + rest)[:, None]
+            at = np.arange(len(own)), own
+            share[at] = -complement(e[at], share[at], rest)
+            pull = np.einsum("ij,jd->id", share, v) / temperature
+            g[part] = pull - (pull * u[part]).sum(axis=-1, keepdims=True) * u[part]
+        return np.asarray(g * shrink[0] * shrink[1])
+
+    return value, gradient
+
+
+def pieces(n: int) -> Iterator[tuple[np.ndarray, slice]]:
+    """Which samples of a batch to take at once, as places and as a slice."""
+    step = max(1, _PIECE // n)
+    for start in range(0, n, step):
+        yield np.arange(start, min(start + step, n)), slice(start, start + step)
+
+
+def similar(u: Array, v: Array) -> Array:
+    """All products of rows: not by BLAS, whose last bits depend on how many threads it has."""
+    return np.asarray(np.einsum("id,jd->ij", u, v))

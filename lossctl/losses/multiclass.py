@@ -1,0 +1,302 @@
+"""Losses of one class among several: a row of scores or probabilities is one sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+
+from lossctl.core.array_kinds import ClassScores
+from lossctl.core.decorator import Param, Thunk, loss
+from lossctl.core.input_kinds import Array, Label, Logits, LogProbabilities, Probabilities
+from lossctl.core.interval import NON_NEGATIVE, UNIT, Interval
+from lossctl.losses.numerics.elementary import xlogy
+from lossctl.losses.numerics.softmax import complement, cross_entropy, restored, softmax
+
+Smoothing = Annotated[float, Param("moves targets this far towards uniform: t(1 − s) + s/k", UNIT)]
+Margin = Annotated[float, Param("how far ahead the right class must be")]
+
+
+@loss(
+    formula="−Σ t·log p over classes;  p = pred, t = target",
+    see="https://en.wikipedia.org/wiki/Cross-entropy",
+    aliases=("cce",),
+    differs=("keras divides rows by their sum and clips them at 1e-7", "scikit-learn log_loss clips, and only warns"),
+    pitfalls=(
+        "pred is probabilities; for logits use softmax_cross_entropy",
+        "target is a row of probabilities or one-hot; for class indices use sparse_categorical_cross_entropy",
+    ),
+    relative="everywhere",
+    from_logits="softmax_cross_entropy",
+)
+def categorical_cross_entropy(pred: Probabilities, target: Probabilities) -> tuple[Array, Thunk]:
+    """Cross-entropy of two distributions over classes, in nats."""
+    return -xlogy(target, pred).sum(axis=-1), lambda: np.where(target == 0, 0.0, -target / pred)
+
+
+def _at(label: Array) -> tuple[np.ndarray, np.ndarray]:
+    """The index of each row's own class, for fancy indexing."""
+    return np.arange(len(label)), label.astype(np.intp)
+
+
+@loss(
+    formula="−log p[y];  p = pred, y = target",
+    see="https://en.wikipedia.org/wiki/Cross-entropy",
+    aliases=("scce",),
+    differs=("keras divides rows by their sum and clips them at 1e-7",),
+    pitfalls=("pred is probabilities; for logits use sparse_softmax_cross_entropy",),
+    relative="everywhere",
+    from_logits="sparse_softmax_cross_entropy",
+)
+def sparse_categorical_cross_entropy(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
+    """Cross-entropy from probabilities, the target a class index."""
+    at = _at(target)
+    p = pred[at]
+
+    def gradient() -> Array:
+        g = np.zeros_like(pred)
+        g[at] = -1.0 / p
+        return g
+
+    return -np.log(p), gradient
+
+
+@loss(
+    formula="−z[y];  z = pred, y = target",
+    see="torch.nn.NLLLoss",
+    aliases=("nll_loss",),
+    pitfalls=("pred is log-probabilities, as log_softmax gives; for logits use sparse_softmax_cross_entropy",),
+    relative="everywhere",
+)
+def nll(pred: LogProbabilities, target: Label) -> tuple[Array, Thunk]:
+    """Negative log-likelihood, read off a row of log-probabilities."""
+    at = _at(target)
+
+    def gradient() -> Array:
+        g = np.zeros_like(pred)
+        g[at] = -1.0
+        return g
+
+    return -pred[at], gradient
+
+
+@loss(
+    formula="−Σ t·log softmax(z) over classes;  z = pred, t = target",
+    see="torch.nn.CrossEntropyLoss",
+    aliases=("softmax_ce", "categorical_cross_entropy_with_logits"),
+    differs=("torch and optax: NaN where a logit is −inf and its target 0; here 0",),
+    pitfalls=(
+        "pred is logits: softmax before it is the most common mistake",
+        "for class indices as targets use sparse_softmax_cross_entropy",
+    ),
+    relative="the value everywhere, the gradient with one-hot targets",
+    exposes=True,
+)
+def softmax_cross_entropy(
+    pred: Logits, target: Probabilities, *, label_smoothing: Smoothing = 0.0
+) -> tuple[Array, Thunk]:
+    """Cross-entropy from logits and a target distribution."""
+    s = label_smoothing
+    return cross_entropy(pred, target * (1.0 - s) + s / target.shape[-1] if s else target)
+
+
+@loss(
+    formula="logsumexp(z) − z[y];  z = pred, y = target",
+    see="torch.nn.CrossEntropyLoss",
+    aliases=("cross_entropy", "ce", "xent", "sparse_softmax_ce"),
+    differs=("the usual form is exactly 0 for a row certain to 1e-16: not here",),
+    pitfalls=("pred is logits: softmax before it is the most common mistake",),
+    relative="value and gradient everywhere without label_smoothing, the value with it",
+    exposes=True,
+)
+def sparse_softmax_cross_entropy(
+    pred: Logits, target: Label, *, label_smoothing: Smoothing = 0.0
+) -> tuple[Array, Thunk]:
+    """Cross-entropy from logits and a class index."""
+    s = label_smoothing
+    at = _at(target)
+    top, e, rest = softmax(pred)
+    missed = top[:, 0] - pred[at]
+    if s:  # with s = 1 the own class has no weight beside the others, and its logit may be -inf
+        missed = s * (top - pred).mean(axis=-1) + np.where(s == 1, 0.0, (1.0 - s) * missed)
+
+    def gradient() -> Array:
+        g = restored(e, top, pred) / (1.0 + rest)[:, None]
+        # p[y] − 1 would cancel: it is minus the sum of the others.
+        own = -complement(e[at], g[at], rest)
+        if s:
+            towards_uniform = s * (g - 1.0 / pred.shape[-1])
+            g[at] = own
+            return np.asarray((1.0 - s) * g + towards_uniform)
+        g[at] = own
+        return g
+
+    return missed + np.log1p(rest), gradient
+
+
+@loss(
+    formula="max(0, margin + max z[j] − z[y]) over j ≠ y;  z = pred, y = target",
+    see="Crammer & Singer 2001, https://jmlr.org/papers/v2/crammer01a.html",
+    aliases=("categorical_hinge",),
+    differs=(
+        "keras takes one-hot targets, and counts a 0 among the wrong scores",
+        "optax multiclass_perceptron_loss is this with margin = 0",
+    ),
+    pitfalls=("pred is scores: of probabilities a margin of 1 is never reached",),
+)
+def crammer_singer(pred: ClassScores, target: Label, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
+    """Hinge of the best wrong class against the right one."""
+    at = _at(target)
+    wrong = pred.copy(order="K")
+    wrong[at] = -np.inf
+    short = margin + (wrong.max(axis=-1) - pred[at])
+
+    def gradient() -> Array:
+        g = np.zeros_like(pred)
+        g[at[0], wrong.argmax(axis=-1)] = short > 0
+        g[at] -= short > 0
+        return g
+
+    return np.maximum(short, 0.0), gradient
+
+
+@loss(
+    formula="Σ (p[j] − [j = y])²/2 + max(0, c − z[y]), p = max(z − c, 0), Σ p = 1;  z = pred, y = target",
+    see="Martins & Astudillo 2016, doi:10.48550/arXiv.1602.02068",
+    differs=("of two classes it is smoothed_hinge:gamma=2 of the difference of their scores",),
+    pitfalls=("pred is scores, as for softmax; a right class that is ahead of all others by 1 costs nothing",),
+)
+def sparsemax(pred: Logits, target: Label) -> tuple[Array, Thunk]:
+    """The like of cross-entropy for probabilities that can be exactly 0."""
+    at = _at(target)
+    gap = pred.max(axis=-1, keepdims=True) - pred
+    # Michelot 1986, doi:10.1007/BF00938486: what lies below the mean excess is left out until nothing does.
+    kept = gap < 1.0
+    while True:
+        edge = (1.0 + np.where(kept, gap, 0.0).sum(axis=-1, keepdims=True)) / kept.sum(axis=-1, keepdims=True)
+        left = kept & (gap < edge)
+        if np.array_equal(left, kept):
+            break
+        kept = left
+    slope = np.where(kept, edge - gap, 0.0)
+    slope[at] = 0.0
+    slope[at] = -slope.sum(axis=-1)  # p[y] − 1 would cancel
+    return 0.5 * (slope * slope).sum(axis=-1) + np.maximum(gap[at] - edge[:, 0], 0.0), lambda: slope.copy(order="K")
+
+
+@loss(
+    formula="Σ max(0, margin − z[y] + z[j])^p / k over j ≠ y;  z = pred, y = target",
+    see="torch.nn.MultiMarginLoss",
+    differs=("torch with weight divides by n, not by the sum of the weights",),
+    pitfalls=("pred is scores, not probabilities", "it divides by all k classes, the right one included"),
+)
+def multi_margin(
+    pred: ClassScores,
+    target: Label,
+    *,
+    p: Annotated[int, Param("1 for hinges, 2 for their squares", Interval(1, 2))] = 1,
+    margin: Margin = 1.0,
+) -> tuple[Array, Thunk]:
+    """Hinges of all wrong classes against the right one, averaged."""
+    at = _at(target)
+    short = np.maximum((pred - pred[at][:, None]) + margin, 0.0)
+    short[at] = 0.0
+    k = pred.shape[-1]
+
+    def gradient() -> Array:
+        g = (short > 0) / k if p == 1 else 2.0 * short / k
+        g[at] = -g.sum(axis=-1)
+        return np.asarray(g)
+
+    return (short if p == 1 else short * short).sum(axis=-1) / k, gradient
+
+
+def _own(pred: Array, target: Array) -> tuple[Array, Array, Array, Callable[[Array], Array]]:
+    """p[y], 1 − p[y], −log p[y], and what makes a gradient of the factor of p[j] − [j = y]."""
+    at = _at(target)
+    top, e, rest = softmax(pred)
+    p = e[at] / (1.0 + rest)
+    missed = complement(e[at], p, rest)
+
+    def gradient(factor: Array) -> Array:
+        g = restored(e, top, pred) * (factor / (1.0 + rest))[:, None]
+        g[at] = -missed * factor
+        return np.asarray(g)
+
+    return p, missed, (top[:, 0] - pred[at]) + np.log1p(rest), gradient
+
+
+@loss(
+    formula="−(1 − p)^gamma·log p;  p = softmax(pred)[y], y = target",
+    see="Lin et al. 2017, doi:10.1109/ICCV.2017.324",
+    differs=(
+        "the paper's alpha is --class-weight here, by the sum of which a mean then divides",
+        "kornia focal_loss gives a number for each class, and its mean divides by their number too",
+    ),
+    pitfalls=("pred is logits", "gamma = 0 is sparse_softmax_cross_entropy"),
+    relative="everywhere",
+)
+def softmax_focal(
+    pred: Logits,
+    target: Label,
+    *,
+    gamma: Annotated[float, Param("how much less rows count that are right already", NON_NEGATIVE)] = 2.0,
+) -> tuple[Array, Thunk]:
+    """Focal loss of several classes: cross-entropy of the hard rows."""
+    p, missed, cost, by_logits = _own(pred, target)
+    weight = missed**gamma
+
+    def gradient() -> Array:
+        # −p·log p / (1 − p) tends to 1 at p = 1, and to 0 at p = 0
+        slope = np.where(missed == 0, 1.0, np.where(p == 0, 0.0, p * cost) / missed)
+        return by_logits(weight * (gamma * slope + 1.0))
+
+    return np.where(missed == 0, 0.0, weight * cost), gradient
+
+
+@loss(
+    formula="(1 − p^q) / q;  p = pred[y], y = target",
+    see="Zhang & Sabuncu 2018, doi:10.48550/arXiv.1805.07836",
+    aliases=("gce",),
+    pitfalls=(
+        "pred is probabilities, as softmax gives them",
+        "q near 0 is cross-entropy, q = 1 is 1 − p, which outliers do not move",
+    ),
+    relative="everywhere",
+)
+def generalized_cross_entropy(
+    pred: Probabilities,
+    target: Label,
+    *,
+    q: Annotated[
+        float, Param("from cross-entropy (0) to mean absolute error (1)", Interval(0, 1, open_low=True))
+    ] = 0.7,
+) -> tuple[Array, Thunk]:
+    """Between cross-entropy and absolute error, for labels that are sometimes wrong."""
+    at = _at(target)
+    p = pred[at]
+
+    def gradient() -> Array:
+        g = np.zeros_like(pred)
+        g[at] = -(p ** (q - 1.0))
+        return g
+
+    return -np.expm1(q * np.log(p)) / q, gradient
+
+
+@loss(
+    formula="−log p + epsilon·(1 − p);  p = softmax(pred)[y], y = target",
+    see="Leng et al. 2022, doi:10.48550/arXiv.2204.12511",
+    pitfalls=("pred is logits", "epsilon = 0 is sparse_softmax_cross_entropy"),
+    relative="everywhere, with epsilon at least 0",
+)
+def poly1_softmax(
+    pred: Logits,
+    target: Label,
+    *,
+    epsilon: Annotated[float, Param("the weight of the first term of cross-entropy's series in 1 − p")] = 1.0,
+) -> tuple[Array, Thunk]:
+    """Cross-entropy with another first coefficient of its series."""
+    p, missed, cost, by_logits = _own(pred, target)
+    return cost + epsilon * missed, lambda: by_logits(1.0 + epsilon * p)

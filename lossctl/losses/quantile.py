@@ -1,0 +1,160 @@
+"""Losses to which too much is not as bad as too little, or that do not see small errors."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from lossctl.core.decorator import Param, Thunk, loss
+from lossctl.core.input_kinds import Array, NonNegative, Real
+from lossctl.core.interval import NON_NEGATIVE, OPEN_UNIT, REAL
+from lossctl.losses.numerics.elementary import EXP_SERIES_BELOW, choose, expm1_minus_over_square, not_finite
+from lossctl.losses.numerics.error_free import difference, product
+
+# Up to z = 8 its rounding takes at most 8 half ulps from e^z, and below 0 what it takes is nothing beside z.
+# e^z is infinite beyond 709.
+_STEEP, _FAR = 8.0, 709.0
+
+
+def _weight(r: Array, tau: float) -> Array:
+    """Each residual's: tau where the prediction is too low, 1 − tau where it is too high."""
+    return choose(r > 0, 1.0 - tau, tau)
+
+
+@loss(
+    formula="tau·(−r) where r < 0, else (1 − tau)·r;  r = pred − target",
+    see="Koenker & Bassett 1978, doi:10.2307/1913643",
+    aliases=("pinball", "quantile_loss", "pinball_loss"),
+    differs=(
+        "LightGBM and scikit-learn's gradient boosting call tau alpha; LightGBM's default is 0.9",
+        "some halve or double it: at tau = 0.5 this is |r|/2, as in scikit-learn mean_pinball_loss",
+    ),
+    pitfalls=("its minimum is the tau-quantile: with tau = 0.9 too low a prediction costs nine times as much",),
+    relative="everywhere",
+    exposes=True,
+)
+def quantile(
+    pred: Real,
+    target: Real,
+    *,
+    tau: Annotated[float, Param("the quantile that is predicted", OPEN_UNIT)] = 0.5,
+) -> tuple[Array, Thunk]:
+    """The pinball loss, minimised by a quantile.
+
+    At r = 0 the gradient is taken to be 0.
+    """
+    r = pred - target
+    return _weight(r, tau) * np.abs(r), lambda: _weight(r, tau) * np.sign(r)
+
+
+@loss(
+    formula="tau·(−r) where r < 0, else (1 − tau)·r;  r = e^x − target, x = pred",
+    see="catboost LogLinQuantile",
+    aliases=("log_linear_quantile",),
+    differs=("catboost calls tau alpha",),
+    pitfalls=("pred is the logarithm of a quantile, the loss in target units; for quantiles themselves use quantile",),
+)
+def loglin_quantile(
+    pred: Real,
+    target: NonNegative,
+    *,
+    tau: Annotated[float, Param("the quantile whose logarithm is predicted", OPEN_UNIT)] = 0.5,
+) -> tuple[Array, Thunk]:
+    """The pinball loss of the logarithm of a quantile.
+
+    At r = 0 the gradient is taken to be 0.
+    """
+    level = np.exp(pred)
+    r = level - target
+    return _weight(r, tau) * np.abs(r), lambda: choose(r == 0, 0.0, _weight(r, tau) * np.copysign(level, r))
+
+
+@loss(
+    formula="tau·r² where r < 0, else (1 − tau)·r²;  r = pred − target",
+    see="Newey & Powell 1987, doi:10.2307/1911031",
+    aliases=("asymmetric_least_squares",),
+    differs=("some double it, so that tau = 0.5 is r²: here it is r²/2",),
+    pitfalls=("an expectile is no quantile: it is to the mean what a quantile is to the median",),
+    relative="everywhere",
+    exposes=True,
+)
+def expectile(
+    pred: Real,
+    target: Real,
+    *,
+    tau: Annotated[float, Param("the expectile that is predicted", OPEN_UNIT)] = 0.5,
+) -> tuple[Array, Thunk]:
+    """Squared error with one weight above the target and another below."""
+    r = pred - target
+    return _weight(r, tau) * r * r, lambda: 2.0 * _weight(r, tau) * r
+
+
+@loss(
+    formula="e^z − z − 1;  z = a·(target − pred)",
+    see="Varian 1975; Zellner 1986, doi:10.1080/01621459.1986.10478289",
+    differs=("some multiply it by a scale b, or by 2/a² so that it tends to r² as a falls",),
+    pitfalls=(
+        "a > 0 punishes predictions that are too low exponentially, a < 0 those that are too high; with a = 0 all is 0",
+    ),
+    relative="everywhere",
+)
+def linex(
+    pred: Real,
+    target: Real,
+    *,
+    a: Annotated[float, Param("how lopsided, in 1/target units; its sign says to which side", REAL)] = 1.0,
+) -> tuple[Array, Thunk]:
+    """Exponential on one side of the target, linear on the other."""
+    e, lost = difference(target, pred)
+    z = a * e
+    far = np.expm1(z)
+    steep = np.flatnonzero((z > _STEEP) & (z < _FAR))
+    if steep.size:
+        # e^z takes the error of z times z: what rounding took from it is put back.
+        far[steep] += np.exp(z[steep]) * (product(e[steep], a)[1] + a * lost[steep])
+    value = far - z
+    near = np.flatnonzero(np.abs(z) < EXP_SERIES_BELOW)
+    value[near] = z[near] ** 2 * expm1_minus_over_square(z[near])
+    value[not_finite(value)] = np.inf  # and not ∞ − ∞
+    return value, lambda: -a * far
+
+
+def _beyond(r: Array, epsilon: float) -> Array:
+    return np.maximum(0.0, np.abs(r) - epsilon)
+
+
+Epsilon = Annotated[float, Param("errors up to this cost nothing, in target units", NON_NEGATIVE)]
+
+
+@loss(
+    formula="max(0, |r| − epsilon);  r = pred − target",
+    see="Vapnik 1995, doi:10.1007/978-1-4757-3264-1",
+    aliases=("svr",),
+    differs=("scikit-learn LinearSVR takes epsilon = 0 by default, SVR and SGDRegressor 0.1 as here",),
+    pitfalls=("epsilon is in the units of the target: scale the one with the other",),
+    exposes=True,
+)
+def epsilon_insensitive(pred: Real, target: Real, *, epsilon: Epsilon = 0.1) -> tuple[Array, Thunk]:
+    """The absolute error beyond a tolerance: support vector regression.
+
+    A kink that lies between two neighbouring doubles cannot be stepped around: gradcheck calls such
+    points, about the kink, unresolved.
+    """
+    r = pred - target
+    short = _beyond(r, epsilon)
+    return short, lambda: choose(short > 0, np.sign(r), 0.0)
+
+
+@loss(
+    formula="max(0, |r| − epsilon)²;  r = pred − target",
+    see="https://scikit-learn.org/stable/modules/sgd.html#mathematical-formulation",
+    differs=("not halved, as in scikit-learn; some texts halve it",),
+    pitfalls=("epsilon is in the units of the target: scale the one with the other",),
+    exposes=True,
+)
+def squared_epsilon_insensitive(pred: Real, target: Real, *, epsilon: Epsilon = 0.1) -> tuple[Array, Thunk]:
+    """The squared error beyond a tolerance."""
+    r = pred - target
+    short = _beyond(r, epsilon)
+    return short * short, lambda: 2.0 * short * np.sign(r)

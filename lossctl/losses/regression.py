@@ -1,0 +1,122 @@
+"""Losses of a real number against a real number."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import numpy as np
+
+from lossctl.core.decorator import Finish, Param, Thunk, loss
+from lossctl.core.input_kinds import Array, Real
+from lossctl.core.interval import Interval
+from lossctl.losses.numerics.elementary import choose
+
+
+def _squares(pred: Array, target: Array) -> tuple[Array, Thunk]:
+    r = pred - target
+    return r * r, lambda: 2.0 * r
+
+
+@loss(
+    formula="r²;  r = pred − target",
+    see="Gauss 1809, Theoria motus corporum coelestium; every library",
+    aliases=("l2", "squared_error", "mean_squared_error"),
+    differs=("optax l2_loss is r²/2", "torch mse_loss broadcasts (3,) against (3, 1), and only warns"),
+    pitfalls=("one outlier can carry most of it: a residual ten times as large weighs a hundred times as much",),
+    relative="everywhere",
+    exposes=True,
+)
+def mse(pred: Real, target: Real) -> tuple[Array, Thunk]:
+    """The squared error, not halved."""
+    return _squares(pred, target)
+
+
+@loss(
+    formula="√(mean r²);  r = pred − target",
+    see="the square root of mse, taken once over all elements",
+    aliases=("root_mean_squared_error",),
+    differs=("scikit-learn root_mean_squared_error takes the root for each column and averages the roots",),
+    pitfalls=("the rmse of a whole is not the mean of the rmse of its parts",),
+    relative="everywhere",
+    finish=Finish(math.sqrt, lambda mean: 0.5 / math.sqrt(mean) if mean else 0.0, per_sample="r²"),
+    exposes=True,
+)
+def rmse(pred: Real, target: Real) -> tuple[Array, Thunk]:
+    """The square root of the mean squared error, in the units of the target.
+
+    Per-sample values are r². At value 0 the gradient is taken to be 0.
+    """
+    return _squares(pred, target)
+
+
+@loss(
+    formula="|r|;  r = pred − target",
+    see="Laplace 1774; every library",
+    aliases=("l1", "absolute_error", "mean_absolute_error"),
+    pitfalls=("its gradient never shrinks near the target; at r = 0 it is taken to be 0",),
+    relative="everywhere",
+    exposes=True,
+)
+def mae(pred: Real, target: Real) -> tuple[Array, Thunk]:
+    """The absolute error, minimised by the median."""
+    r = pred - target
+    return np.abs(r), lambda: np.sign(r)
+
+
+@loss(
+    formula="r²/2;  r = pred − target",
+    see="https://optax.readthedocs.io/en/latest/api/losses.html (l2_loss)",
+    aliases=("half_mse", "half_squared_loss"),
+    differs=("optax calls it l2_loss, scikit-learn HalfSquaredError; l2 is here another name of mse, r²",),
+    pitfalls=("half of mse: so is its gradient, r",),
+    relative="everywhere",
+    exposes=True,
+)
+def half_squared_error(pred: Real, target: Real) -> tuple[Array, Thunk]:
+    """Half the squared error, whose gradient is the residual itself."""
+    r = pred - target
+    return 0.5 * r * r, r.copy
+
+
+@loss(
+    formula="log cosh r;  r = pred − target",
+    see="Saleh & Saleh 2022, arXiv:2208.04564",
+    aliases=("logcosh",),
+    differs=("keras and optax write r + softplus(−2r) − log 2, which at r = 1e-8 is noise: 5e-17 is right",),
+    pitfalls=("it bends at |r| = 1 in the units of the target, and has no parameter: scale both if that is wrong",),
+    relative="everywhere",
+    exposes=True,
+)
+def log_cosh(pred: Real, target: Real) -> tuple[Array, Thunk]:
+    """About r²/2 near zero, |r| − log 2 far away."""
+    r = pred - target
+    a = np.abs(r)
+    half = np.sinh(0.5 * np.minimum(a, 1.0))
+    near = np.log1p(2.0 * half * half)
+    value = choose(a < 1.0, near, (a - math.log(2.0)) + np.log1p(np.exp(-2.0 * a)))
+    return value, lambda: np.tanh(r)
+
+
+@loss(
+    formula="|r|^q;  r = pred − target",
+    see="Rice & White 1964, doi:10.1137/1006093",
+    aliases=("lp", "power_error"),
+    differs=("torch and NumPy norms of order q take the q-th root of the sum",),
+    pitfalls=("no root is taken: the unit is that of the target to the power q",),
+    relative="everywhere for q up to 50; beyond, digits are lost in proportion to q",
+)
+def lq(
+    pred: Real,
+    target: Real,
+    *,
+    q: Annotated[float, Param("the power: 1 is mae, 2 is mse", Interval(1.0, math.inf, open_high=True))] = 1.5,
+) -> tuple[Array, Thunk]:
+    """A power of the distance, between the absolute and the squared error and beyond.
+
+    With q below 2 its slope falls like a root at r = 0, where finite differences do not settle: gradcheck
+    calls such points unresolved.
+    """
+    r = pred - target
+    a = np.abs(r)
+    return a**q, lambda: q * a ** (q - 1.0) * np.sign(r)

@@ -1,0 +1,249 @@
+"""Losses of times until an event, of which some are not seen to their end: a score is a logarithm of a risk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Annotated, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.core.array_kinds import FlagsKind
+from lossctl.core.decorator import Param, Refusals, Thunk, loss
+from lossctl.core.input_kinds import Array, Dims, Kind, NonNegative, Real
+from lossctl.core.interval import NON_NEGATIVE, POSITIVE, UNIT, Interval
+from lossctl.losses.numerics.elementary import choose
+from lossctl.losses.numerics.error_free import difference, quotient
+from lossctl.losses.numerics.normal_interval import Point, between
+
+# Neither a time nor a risk is one prediction of it.
+TASK = "survival"
+
+Event: TypeAlias = Annotated[Array, FlagsKind("Event", "0 or 1", UNIT)]
+
+
+def _falls(start: Array, now: Array) -> Array:
+    """``e^(now − start)`` of now ≤ start, with what rounding took from a large exponent put back."""
+    gap, lost = difference(now, start)
+    lost += 1.0
+    lost *= np.exp(gap, out=gap)
+    return np.fmax(lost, 0.0, out=lost)  # nothing is known of what an infinite exponent lost
+
+
+def _shrunk(old: float, new: float) -> float:
+    """``e^−|new − old|``: in Python, since a call of NumPy's takes as long as all of it."""
+    low, high = (old, new) if old < new else (new, old)
+    gap = low - high
+    seen = low - gap
+    e = math.exp(gap)
+    return e * (1.0 + ((low - (gap + seen)) + (seen - high))) if e else 0.0
+
+
+def _added(level: Array, terms: Array, apart: Array) -> Array:
+    """Running sums of terms over stretches of one level, from one to the next of which what there is shrinks.
+
+    A stretch begins with that, its first term being ignored; it is the sum of the one before and what was
+    ``apart`` at its end, times e^−(the change of level).
+    """
+    # In double precision the rounding of a million additions would show.
+    sums, carried = terms.astype(np.longdouble), 0.0
+    ends = np.flatnonzero(level[1:] != level[:-1]) + 1
+    for start, end in pairwise([0, *ends.tolist(), len(terms)]):
+        stretch = sums[start:end]
+        stretch[0] = carried
+        np.add.accumulate(stretch, out=stretch)
+        if end < len(terms):
+            carried = float(stretch[-1] + apart[end - 1]) * _shrunk(float(level[end - 1]), float(level[end]))
+    return sums.astype(np.float64)
+
+
+def _gathered(x: Array) -> tuple[Array, Array]:
+    """Of each beginning of a row its largest m, and the sum of e^(x − m) without one largest term."""
+    top = np.maximum.accumulate(x)
+    return top, _added(top, _falls(top, x), np.ones(len(x)))
+
+
+@loss(
+    formula="event·(log Σ e^x[j] − x[i]), over all j with t[j] ≥ t[i];  x = pred, t = target",
+    see="Cox 1972, doi:10.1111/j.2517-6161.1972.tb00899.x; of equal times Breslow 1974",
+    aliases=("partial_likelihood", "cox_ph"),
+    differs=(
+        "xgboost divides the sum by the number of events, not of rows; catboost Cox is --reduction sum",
+        "R and lifelines take Efron's form of equal times",
+    ),
+    pitfalls=(
+        "pred is the logarithm of a risk: the larger, the sooner",
+        "all rows are one batch; a weight does not change who was at risk, unless it is 0",
+    ),
+    relative="the value everywhere",
+    coupled=True,
+)
+def cox(pred: Real, target: NonNegative, event: Event) -> tuple[Array, Thunk]:
+    """Negative partial log-likelihood of who has an event first."""
+    order = np.argsort(-target)
+    x, time, seen = pred[order], target[order], event[order]
+    top, rest = _gathered(x)
+    # Who has the same time is at risk as well: from the last of them on.
+    last = np.ones(len(x), np.bool_)
+    np.not_equal(time[1:], time[:-1], out=last[:-1])
+    ends = np.flatnonzero(last)
+    top, rest = top[ends], rest[ends]
+    group: npt.NDArray[np.intp] = np.cumsum(last) - last
+    lost = top[group]
+    lost -= x
+    lost += np.log1p(rest)[group]
+    value = np.empty_like(x)
+    value[order] = choose(seen > 0, lost, 0.0)
+
+    def gradient() -> Array:
+        # From the first time to the last those at risk get fewer, and the largest of them less: what the
+        # events before each time add to the slope, in units of e^−top.
+        deaths = np.add.reduceat(seen, np.append(0, ends[:-1] + 1))
+        each = 1.0 / (1.0 + rest)
+        owed = (deaths * each)[::-1]
+        before = _added(top[::-1], np.append(0.0, owed[:-1]), owed)[::-1]
+        e = _falls(top[group], x)
+        own = e * each[group]
+        # Of the own event 1 − own, which would cancel where nobody else is at risk.
+        missed = np.where(e == 1.0, (rest * each)[group], 1.0 - own)
+        slope = np.empty_like(x)
+        slope[order] = e * before[group] + own * (deaths[group] - seen) - seen * missed
+        return slope
+
+    return value, gradient
+
+
+class BoundKind(Kind):
+    """A bound of a time, of few sizes, so that those of one time are often the same, or all but the same."""
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        size = 10.0 ** rng.integers(-2, 3, n)
+        if not self.domain.open_low:
+            return np.where(rng.random(n) < 0.2, 0.0, size)
+        size *= 1.0 + np.where(rng.random(n) < 0.5, 0.0, 10.0 ** rng.uniform(-6, 0, n))
+        return np.where(rng.random(n) < 0.2, np.inf, size)
+
+
+Earliest: TypeAlias = Annotated[Array, BoundKind("Earliest", "a finite number, at least 0", NON_NEGATIVE)]
+Latest: TypeAlias = Annotated[
+    Array, BoundKind("Latest", "a number above 0, or inf", Interval(0.0, math.inf, open_low=True))
+]
+
+# log 2 in two parts, of which an exponent times the first, of 32 bits, is exact.
+_LOG2_HIGH = 0.6931471803691238
+_LOG2_LOW = 1.9082149292705877e-10
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+# Beyond it e^z is 0 or infinite.
+_GONE = 1e3
+# Below it a product may have lost digits, or be 0: its logarithm is that of its factors.
+_TINY = 1e-300
+
+
+def _standard(time: Array, pred: Array, sigma: float) -> Point:
+    """``(log time − pred)/sigma``, and what rounding took from it: e^z and z² magnify that."""
+    mantissa, exponent = np.frexp(time)
+    below = mantissa < math.sqrt(0.5)
+    mantissa = choose(below, 2.0 * mantissa, mantissa)
+    exponent = exponent - below
+    high, low = difference(exponent * _LOG2_HIGH, pred)
+    low += exponent * _LOG2_LOW + np.log(mantissa)
+    z, lost = difference(high, -low)
+    if sigma != 1.0:  # the default takes nothing: it need not be divided by
+        z, lost = quotient(z, lost, sigma)
+    return z, choose(np.abs(z) < _GONE, lost, 0.0)
+
+
+def _exp(z: Array, lost: Array) -> Array:
+    """``e^z``."""
+    return np.asarray(np.exp(z) * (1.0 + lost))
+
+
+def _normal(y: Point) -> tuple[Array, Array]:
+    return 0.5 * y[0] * y[0] + _HALF_LOG_2PI, y[0]
+
+
+def _logistic(y: Point) -> tuple[Array, Array]:
+    size = np.abs(y[0])
+    e = _exp(-size, -np.copysign(1.0, y[0]) * y[1])
+    return size + 2.0 * np.log1p(e), np.copysign((1.0 - e) / (1.0 + e), y[0])
+
+
+def _extreme(y: Point) -> tuple[Array, Array]:
+    e = _exp(*y)
+    return e - y[0], e - 1.0
+
+
+def _softplus(z: Array, lost: Array) -> tuple[Array, Array]:
+    """``log(1 + e^z)`` and its derivative."""
+    e = _exp(-np.abs(z), -np.copysign(1.0, z) * lost)
+    return np.maximum(z, 0.0) + np.log1p(e), choose(z > 0, 1.0, e) / (1.0 + e)
+
+
+def _logistic_between(a: Point, b: Point, width: Array) -> tuple[Array, Array]:
+    # F(b) − F(a) = (1 − F(a))·F(b)·(1 − e^−width): nothing is subtracted but from 1.
+    before, early = _softplus(*a)
+    after, late = _softplus(-b[0], -b[1])
+    return before + after - np.log(-np.expm1(-width)), early - late
+
+
+def _extreme_between(a: Point, b: Point, width: Array) -> tuple[Array, Array]:
+    # F(b) − F(a) = e^−A·(1 − e^−D), A = e^a, D = e^b − e^a
+    start, end = _exp(*a), _exp(*b)
+    apart = choose(width < 1.0, start * np.expm1(width), choose(start == np.inf, np.inf, end - start))
+    rare = choose(width < 1.0, a[0] + np.log(np.expm1(width)), b[0] + np.log1p(-np.exp(-width)))
+    happened = choose(apart < _TINY, rare, choose(apart < 1.0, np.log(-np.expm1(-apart)), np.log1p(-np.exp(-apart))))
+    left = choose(apart < _TINY, 1.0, choose(apart == np.inf, 0.0, apart / np.expm1(apart)))
+    return start - happened, start - left
+
+
+# Of each distribution of z: −log f(z), and −log P of what lies between two, each with minus its slope as both
+# ends move up, that is with a mean of what pulls the prediction there.
+_DENSITY: dict[str, Callable[[Point], tuple[Array, Array]]] = {
+    "normal": _normal,
+    "logistic": _logistic,
+    "extreme": _extreme,
+}
+_BETWEEN: dict[str, Callable[[Point, Point, Array], tuple[Array, Array]]] = {
+    "normal": between,
+    "logistic": _logistic_between,
+    "extreme": _extreme_between,
+}
+
+
+def _refuse(_pred: Array, lower: Array, upper: Array, *, tolerance: float, **_: object) -> Refusals:
+    yield "upper", lower > upper, lambda i: f"{upper[i]:g} is less than lower, {lower[i]:g}"
+
+
+@loss(
+    formula="−log[F(upper) − F(lower)], or −log f(t) where both are t;  (log t − pred)/sigma ~ F",
+    see="Barnwal, Cho & Hocking 2022, doi:10.1080/10618600.2022.2067548",
+    differs=("xgboost takes probabilities for at least 1e-12",),
+    pitfalls=("pred is a log time; an unknown bound is 0 or inf",),
+    refuse=_refuse,
+)
+def aft(
+    pred: Real,
+    lower: Earliest,
+    upper: Latest,
+    *,
+    sigma: Annotated[float, Param("the spread of log times", POSITIVE)] = 1.0,
+    distribution: Annotated[Literal["normal", "logistic", "extreme"], Param("extreme: Gumbel's")] = "normal",
+) -> tuple[Array, Thunk]:
+    """Negative log-likelihood of times that are known, or known within bounds."""
+    known = lower == upper
+    value, pull = np.empty_like(pred), np.empty_like(pred)
+    at = np.flatnonzero(known)
+    time = upper[at]
+    value[at], pull[at] = _DENSITY[distribution](_standard(time, pred[at], sigma))
+    value[at] += math.log(sigma) + np.log(time)
+    at = np.flatnonzero(~known)
+    x, first, last = pred[at], lower[at], upper[at]
+    width = np.log1p((last - first) / first)
+    over = np.flatnonzero(width == np.inf)  # where the quotient is, at least
+    width[over] = np.log(last[over]) - np.log(first[over])
+    width /= sigma
+    ends = _standard(first, x, sigma), _standard(last, x, sigma)
+    value[at], pull[at] = _BETWEEN[distribution](*ends, width)
+    return value, lambda: pull / -sigma

@@ -1,0 +1,74 @@
+"""Lines for other programs: numbers that read back as the same doubles."""
+
+from __future__ import annotations
+
+import csv as _csv
+import io
+import json as _json
+from collections.abc import Iterator
+
+from lossctl.errors import UsageError
+from lossctl.render import Style
+from lossctl.render.json_document import plain
+from lossctl.report import Cell, Column, Report, Table
+
+# Rows that are written at once: few enough to come as a stream, many enough that a write costs nothing.
+_ROWS = 1000
+
+
+def value(report: Report, style: Style) -> Iterator[str]:
+    """Bare numbers, one a line."""
+    if report.values:
+        yield from (f"{float(number)!r}\n" for number in report.values)
+    elif report.stream is not None:
+        for row in report.stream.rows:
+            yield "".join(f"{float(cell)!r}\n" for cell in row if isinstance(cell, (int, float)))
+    else:
+        raise UsageError("--format value: this command has no single numbers; use table, csv or json")
+
+
+def csv(report: Report, style: Style) -> Iterator[str]:
+    """A header and rows, with the columns that a table for people leaves out."""
+    yield from _separated(report, ",")
+
+
+def tsv(report: Report, style: Style) -> Iterator[str]:
+    """The same with tabs."""
+    yield from _separated(report, "\t")
+
+
+def jsonl(report: Report, style: Style) -> Iterator[str]:
+    """A JSON object a row."""
+    table = report.stream or _first(report)
+    names = [column.name for column in table.columns]
+    for row in table.rows:
+        yield _json.dumps(plain(dict(zip(names, row, strict=True))), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _first(report: Report) -> Table:
+    if not report.tables:
+        raise UsageError("this command gives no rows: use --format table or json")
+    return report.tables[0]
+
+
+def _separated(report: Report, delimiter: str) -> Iterator[str]:
+    table = _first(report)
+    shown = [i for i, column in enumerate(table.columns) if column.kind != "object"]
+    buffer = io.StringIO()
+    writer = _csv.writer(buffer, delimiter=delimiter, lineterminator="\n")
+    writer.writerow([table.columns[i].name for i in shown])
+    for count, row in enumerate(table.rows, 1):
+        writer.writerow([_text(row[i], table.columns[i]) for i in shown])
+        if count % _ROWS == 0:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _text(cell: Cell, column: Column) -> str:
+    if cell is None:
+        return ""
+    if column.kind in {"number", "share"} and isinstance(cell, (int, float)):
+        return repr(float(cell))
+    return str(cell)

@@ -1,0 +1,224 @@
+"""What ``compare`` prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lossctl.analysis.bootstrap import MOST
+from lossctl.analysis.comparison import Comparison, Difference
+from lossctl.analysis.inference import LEVEL, RANKED
+from lossctl.analysis.per_sample import input_names
+from lossctl.io.dataset import Dataset
+from lossctl.report import Cell, Column, Report, Table
+from lossctl.report.sample_tables import line_fields, rough
+
+# Below this number of samples the 95 % interval holds the truth in less than 94 % (tests/bench/compare.py coverage).
+_FEW = 20
+# There is no trust in an interval of fewer degrees of freedom than these, of so many samples: about half of all data
+# sets have no more where the variance is infinite, and the interval can then hold the truth in 60 %; of squared
+# normal errors 3 % of 50 samples, and 0.2 % of 100.
+_FREE, _MANY = 7.0, 50
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a comparison is shown: what models are called, how the interval was made, names of further columns."""
+
+    people: bool
+    models: Sequence[str]
+    resamples: int
+    seed: int
+    columns: Sequence[str] = ()
+    labels: Sequence[str] = ()
+
+
+def duels(
+    found: Sequence[Comparison], data: Dataset, shown: Shown, limits: dict[str, float], advice: Sequence[str] = ()
+) -> Report:
+    """Scores and differences, and the samples on which models differ most."""
+    first, several = found[0], len(found) > 1
+    tables = [*_for_people(found, shown)] if shown.people else [_for_programs(found, shown)]
+    tables += [
+        Table(
+            f"apart:{c.loss.spec}" if several else "apart", *_apart(c, data, shown, c.loss.name if several else "loss")
+        )
+        for c in found
+        if len(c.apart[0])
+    ]
+    failures = [line for c in found if c.loss.spec in limits for line in _worse(c, shown, limits[c.loss.spec])]
+    level = f"{100 * LEVEL:.0f} %"
+    how = f"{level} interval: bootstrap, {shown.resamples:,} resamples, seed {shown.seed}"
+    return Report(
+        schema="lossctl.compare/1",
+        tables=tables,
+        title=f"{first.samples:,} sample{'s' * (first.samples != 1)} · {', '.join(data.names)}",
+        closing=[
+            f"difference to {shown.models[0]}: below 0 is better; {how}",
+            "verdict: by the interval; p: of the paired t test and of Wilcoxon's signed ranks",
+        ],
+        facts={
+            "sources": list(data.names),
+            "count": first.samples,
+            "left_out": first.left_out,
+            "resamples": shown.resamples,
+            "seed": shown.seed,
+            "level": LEVEL,
+            "failed": bool(failures),
+        },
+        values=[d.value for c in found for d in c.differences],
+        notes=list(dict.fromkeys(note for c in found for note in _notes(c))),
+        advice=[*advice, *(line for c in found for line in _doubts(c, shown))],
+        failures=failures,
+        failed=bool(failures),
+    )
+
+
+def _verdict(difference: Difference) -> str:
+    """What the interval says: it holds 0, or it does not."""
+    if difference.low is None or difference.high is None:
+        return ""
+    return "worse" if difference.low > 0 else "better" if difference.high < 0 else "unclear"
+
+
+def _for_people(found: Sequence[Comparison], shown: Shown) -> Iterator[Table]:
+    scores = [
+        (c.loss.spec, name, score.value, score.std_error, score.wins)
+        for c in found
+        for name, score in zip(shown.models, c.scores, strict=True)
+    ]
+    ties = any(c.ties for c in found)
+    yield Table(
+        "models",
+        [
+            Column("loss", "text"),
+            Column("model", "text"),
+            Column("value"),
+            Column("std_error", label="std err"),
+            Column("wins", "share"),
+            *([Column("ties", "share")] if ties else []),
+        ],
+        [(*row, *([c.ties] if ties else [])) for c, row in _with_comparison(found, scores)],
+    )
+    yield Table(
+        "differences",
+        [
+            Column("loss", "text", detail=len(found) == 1),  # it is in the table above, and room is short
+            Column("model", "text"),
+            Column("difference"),
+            Column("std_error", label="std err"),
+            Column("low", label="95 % from"),
+            Column("high", label="to"),
+            Column("p_t", label="p t", digits=2),
+            Column("p_wilcoxon", label="p ranks", digits=2),
+            Column("verdict", "text"),
+        ],
+        [
+            (c.loss.spec, name, d.value, rough(d.std_error), d.low, d.high, d.p_t, d.p_wilcoxon, _verdict(d))
+            for c in found
+            for name, d in zip(shown.models[1:], c.differences, strict=True)
+        ],
+    )
+
+
+def _with_comparison(
+    found: Sequence[Comparison], rows: Sequence[Sequence[Cell]]
+) -> Iterator[tuple[Comparison, Sequence[Cell]]]:
+    each = len(rows) // len(found)
+    return ((found[i // each], row) for i, row in enumerate(rows))
+
+
+def _for_programs(found: Sequence[Comparison], shown: Shown) -> Table:
+    """A row for each model under each loss; the first has no difference."""
+    columns = [
+        Column("loss", "text"),
+        Column("params", "object"),
+        Column("model", "text"),
+        *(Column(name) for name in ("value", "std_error", "wins", "ties", "difference", "difference_std_error")),
+        *(Column(name) for name in ("low", "high", "p_t", "p_wilcoxon", "better", "worse")),
+        Column("verdict", "text"),
+    ]
+    rows: list[Sequence[Cell]] = []
+    for c in found:
+        for name, score, d in zip(shown.models, c.scores, [None, *c.differences], strict=True):
+            rest: list[Cell] = [None] * 9
+            if d is not None:
+                rest = [d.value, d.std_error, d.low, d.high, d.p_t, d.p_wilcoxon, d.better, d.worse, _verdict(d)]
+            rows.append(
+                [c.loss.spec, dict(c.loss.params), name, score.value, score.std_error, score.wins, c.ties, *rest]
+            )
+    return Table("models", columns, rows)
+
+
+def _apart(c: Comparison, data: Dataset, shown: Shown, loss: str) -> tuple[list[Column], list[Sequence[Cell]]]:
+    """The samples on which models differ most: what each predicts, and what it costs."""
+    first = c.apart[0]
+    places = line_fields(data, c.rows)
+    columns = [Column("sample", "count"), *(column for column, _ in places)]
+    cells: list[Sequence[Cell]] = [first.rows.tolist(), *(tell(first) for _, tell in places)]
+    for i, name in enumerate(shown.columns):
+        columns.append(Column(name, "text"))
+        cells.append([str(cell) for cell in first.shown[i].tolist()])
+    if c.jobs[0].per_row == 1:  # of several outputs none can be told for all models
+        for i, name in enumerate(input_names(c.jobs[0])):
+            kind = "count" if name.endswith("_class") else "number"
+            if not name.startswith("pred"):
+                labels = shown.labels if name == "target" else ()
+                values = first.inputs[i].tolist()
+                columns.append(Column(name, "text" if labels else kind, label=name.replace("_", " ")))
+                cells.append([labels[int(v)] for v in values] if labels else values)
+                continue
+            for model, own in zip(shown.models, c.apart, strict=True):
+                columns.append(Column(f"{name}:{model}", kind, label=f"{name.replace('_', ' ')} {model}"))
+                cells.append(own.inputs[i].tolist())
+    for model, own in zip(shown.models, c.apart, strict=True):
+        columns.append(Column(f"loss:{model}", label=f"{loss} {model}"))
+        cells.append(own.loss.tolist())
+    return columns, list(zip(*cells, strict=True))
+
+
+def _worse(c: Comparison, shown: Shown, limit: float) -> Iterator[str]:
+    for name, d in zip(shown.models[1:], c.differences, strict=True):
+        if not d.is_worse(limit):
+            continue
+        if not math.isfinite(d.value) or d.low is None or d.high is None:
+            yield f"{c.loss.spec}: the difference of {name} to {shown.models[0]} is {d.value}"
+            continue
+        more = f" by more than {limit:.6g}" if limit else ""
+        yield (
+            f"{c.loss.spec}: {name} is worse than {shown.models[0]}{more}: {d.value:.6g}, "
+            f"{100 * LEVEL:.0f} % interval {d.low:.6g} to {d.high:.6g}"
+        )
+
+
+def _notes(c: Comparison) -> Iterator[str]:
+    if c.left_out:
+        several = c.left_out != 1
+        yield (
+            f"{c.left_out:,} sample{'s' * several} that do{'es' * (not several)} not count for every model "
+            f"{'are' if several else 'is'} left out of all"
+        )
+    if any(math.isinf(score.value) for score in c.scores):
+        yield f"{c.loss.spec} is infinite: there is no interval of a difference, and no test"
+    if c.loss.finish:
+        yield f"{c.loss.spec}: the loss of a sample, which Wilcoxon's test ranks, is {c.loss.finish.per_sample}"
+    if c.weighed:
+        yield "wins and Wilcoxon's test count each sample once, whatever its weight; all else is weighted"
+    if c.samples > MOST:
+        yield f"the bootstrap draws {MOST:,} groups, into which the samples were put at random"
+    if c.samples > RANKED:
+        yield f"Wilcoxon's test ranks {RANKED:,} samples, chosen at random"
+    if c.samples < _FEW:
+        few = f"{c.samples} samples are few" if c.samples > 1 else "1 sample is little"
+        yield f"{few}: intervals and tests have nothing much to go by"
+
+
+def _doubts(c: Comparison, shown: Shown) -> Iterator[str]:
+    """What makes an interval worth little although there are samples enough."""
+    for name, d in zip(shown.models[1:], c.differences, strict=True):
+        if d.freedom is not None and d.freedom < _FREE and c.samples >= _MANY:
+            yield (
+                f"{c.loss.spec}: a few samples make most of the spread of the difference of {name} to "
+                f"{shown.models[0]}: its interval and tests are not to be trusted"
+            )

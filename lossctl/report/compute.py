@@ -1,0 +1,109 @@
+"""What ``compute`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from lossctl.engine.result import Result
+from lossctl.report import Cell, Column, Report, Table
+
+# A sample that carries more than this share of a loss is worth a note: without it the value would
+# be less than half. Among fewer samples than this it is no surprise.
+_MOST, _FEW = 0.5, 5
+
+
+def computed(
+    results: Sequence[Result],
+    sources: Sequence[str],
+    line: Callable[[int], str | None],
+    advice: Sequence[str] = (),
+    *,
+    see: Callable[[int], str],
+) -> Report:
+    """What ``compute`` prints.
+
+    Args:
+        results: what was found.
+        sources: the names of the files.
+        line: tells where a sample stands in a text file.
+        advice: what the inputs as a whole betray.
+        see: gives the command that tells more of a loss, by its number.
+    """
+    first = results[0]
+    columns = [
+        Column("loss", "text"),
+        Column("name", "text", detail=True),
+        Column("params", "object", detail=True),
+        Column("value"),
+        Column("std_error", label="std err"),
+        Column("min"),
+        Column("max"),
+        Column("argmin", "count", detail=True),
+        Column("argmax", "count", label="at sample"),
+        Column("count", "count", detail=True),
+        Column("elements", "count", detail=True),
+        Column("denominator", detail=True),
+        Column("infinite", "count", detail=not any(r.infinite for r in results)),
+        Column("missing", "count", detail=not any(r.missing for r in results)),
+    ]
+    rows: list[Sequence[Cell]] = [
+        (
+            *(r.loss, r.name, dict(r.params), r.value, r.std_error, r.min, r.max, r.argmin, r.argmax),
+            *(r.count, r.elements, r.denominator, r.infinite, r.missing),
+        )
+        for r in results
+    ]
+    samples = _many(first.count, "sample")
+    if first.elements != first.count:
+        samples += f" of {first.elements:,} elements"
+    weighted = first.denominator is not None and first.denominator != first.elements and len(results) == 1
+    denominator = f" · denominator {first.denominator:.6g}" if weighted else ""
+    return Report(
+        schema="lossctl.compute/1",
+        tables=[Table("losses", columns, rows)],
+        title=f"{samples} · {', '.join(sources)} · {first.reduction}{denominator}",
+        facts={"sources": list(sources), "reduction": first.reduction},
+        values=[r.value for r in results],
+        notes=[note for r in results for note in notes(r, line)],
+        advice=[*advice, *_seen(results, see, line)],
+    )
+
+
+def _many(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def _sample(row: int | None, line: Callable[[int], str | None]) -> str:
+    place = None if row is None else line(row)
+    return f"sample {row}" + (f" ({place})" if place else "")
+
+
+def notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
+    """What is to be said of a value besides: what it is of, and what is not in it."""
+    found = []
+    if r.per_sample:
+        found.append(f"{r.loss}: min and max are of {r.per_sample}, its per-sample value")
+    if r.infinite:
+        found.append(
+            f"{_many(r.infinite, 'element')} cost inf in {r.loss}, first {_sample(r.argmax, line)}; nothing is clipped"
+        )
+    if r.nans:
+        found.append(f"{r.loss} is NaN in {_many(r.nans, 'element')} whose inputs are not")
+    if r.missing and r.value != r.value:
+        found.append(f"NaN in {_many(r.missing, 'element')} makes {r.loss} NaN")
+    elif r.missing:
+        found.append(f"{_many(r.missing, 'element')} with NaN left out of {r.loss}")
+    if r.ignored:
+        found.append(f"{_many(r.ignored, 'element')} with the label to ignore left out of {r.loss}")
+    return found
+
+
+def _seen(results: Sequence[Result], see: Callable[[int], str], line: Callable[[int], str | None]) -> Iterator[str]:
+    for i, r in enumerate(results):
+        yield from (f"{note}; see: {see(i)}" for note in outliers(r, line))
+
+
+def outliers(r: Result, line: Callable[[int], str | None]) -> Iterator[str]:
+    """That one sample is most of the loss."""
+    if r.top_share is not None and r.top_share > _MOST and r.count >= _FEW:
+        yield f"{_sample(r.top, line)} carries {100 * r.top_share:.0f} % of {r.loss}"

@@ -1,0 +1,96 @@
+"""A command that runs anywhere, for any loss, on inputs that it takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lossctl.core.input_kinds import Array, Kind, has_class_axis
+from lossctl.core.loss import Loss
+
+# What the headings of `info` leave of a line of 80: where two samples do not fit, the second is alone.
+LINE = 67
+
+# Two samples of predictions, of targets and of whatever else there is, by how many axes a sample has, and three for
+# losses of groups, which two are too few for. Of each the first that the kind takes is shown.
+_CHANCES = ((0.7, 0.2, 0.1), (0.1, 0.8, 0.1))
+_CERTAIN = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+_LOGS, _OTHER_LOGS = (tuple(round(math.log(p), 4) for p in row) for row in (_CHANCES[0], (0.6, 0.3, 0.1)))
+_THREE = ((2.0, 0.5, -1.0), (0.1, 0.8, 0.3), (1.0, 1.0, 0.0))
+_PIXELS = ((0.6, 0.4), (0.3, 0.7))
+_VALUES = {
+    0: (
+        ((2.5, -0.5), (0.8, 0.3)),
+        ((-1.0, 1.0), (2.0, 1.0), (0.0, 1.0), (1.0, 2.0, 1.0)),
+        ((3.0, 2.0), (1.0, 1.0)),
+    ),
+    1: (
+        (((2.0, 0.5, -1.0), (0.1, 0.8, 0.3)), _CHANCES, (_LOGS, _LOGS), _THREE),
+        (((0.0, 1.0, 1.0), (1.0, 0.0, 0.0)), ((0.6, 0.3, 0.1), (0.2, 0.7, 0.1)), _CERTAIN, (_OTHER_LOGS, _OTHER_LOGS)),
+        (((1.0, 0.0, 2.0), (0.5, 0.5, 1.0)),),
+    ),
+    2: ([(_PIXELS, _PIXELS), np.log((_PIXELS, _PIXELS)).round(4).tolist()], [], []),
+}
+
+
+def example(loss: Loss, spec: str) -> str:
+    """A command line that shows where each input goes; a check where no values here are the loss's.
+
+    >>> from lossctl import get_loss
+    >>> print(example(get_loss("huber"), "huber"))
+    (echo 2.5,-1; echo -0.5,1) | lossctl compute huber - -p @1 -t @2
+    """
+    deep = any(len(i.kind.core) > 1 for i in loss.inputs)
+    sizes = {name: 2 if deep else 3 for i in loss.inputs for name in i.kind.core} | {"symbols": 1}
+    for samples in (2, 3):
+        inputs = {role: _values(i.kind, role, sizes, samples) for i, role in zip(loss.inputs, loss.roles, strict=True)}
+        known = {role: array for role, array in inputs.items() if array is not None}
+        if len(known) == len(inputs) and loss.evaluate(*known.values())[0].any():  # else there is nothing to lose
+            break
+    else:
+        return f"lossctl gradcheck {spec}"
+    if deep:
+        return _saved(loss, spec, known)
+    whole = _printed(spec, known, samples)
+    return whole if len(whole) <= LINE or loss.coupled else _printed(spec, known, 1)
+
+
+def _values(kind: Kind, role: str, sizes: Mapping[str, int], samples: int) -> Array | None:
+    for values in _VALUES[len(kind.core)][{"pred": 0, "target": 1}.get(role, 2)]:
+        array = np.array(values)[(slice(None), *(slice(sizes[name]) for name in kind.core))]
+        if len(array) == samples and kind.find_fault(array, sizes) is None:
+            return array
+    return None
+
+
+def _printed(spec: str, inputs: Mapping[str, Array], samples: int) -> str:
+    """The samples as lines of text without a header, their columns by number."""
+    table = np.column_stack([*inputs.values()])[-samples:]
+    lines = "; ".join(f"echo {','.join(f'{x:g}' for x in row)}" for row in table.tolist())
+    lines = f"({lines})" if samples > 1 else lines
+    options, last = [], 0
+    for role, array in inputs.items():
+        first, last = last + 1, last + array[0].size
+        options.append(_option(role) + (f"@{first}" if first == last else f"@{first}-{last}"))
+    return f"{lines} | lossctl compute {spec} - {' '.join(options)}"
+
+
+def _saved(loss: Loss, spec: str, inputs: Mapping[str, Array]) -> str:
+    """The second sample, which no line of text can hold, in an archive."""
+    file = f"{loss.name}.npz"
+    saved = ", ".join(f"{role}={_nested(array[1:].tolist())}" for role, array in inputs.items())
+    names = [f"{'' if role in ('pred', 'target') else _option(role)}{file}:{role}" for role in inputs]
+    code = f'import numpy; numpy.savez("{file}", {saved})'
+    axis = " --class-axis 2" if has_class_axis(loss.inputs[0].kind.core) else ""
+    return f"python3 -c '{code}' && lossctl compute {spec} {' '.join(names)}{axis}"
+
+
+def _nested(value: Any) -> str:
+    return f"[{', '.join(map(_nested, value))}]" if isinstance(value, list) else f"{value:g}"
+
+
+def _option(role: str) -> str:
+    return {"pred": "-p ", "target": "-t "}.get(role, f"--input {role}=")

@@ -1,0 +1,158 @@
+"""What ``gradcheck`` and ``grad`` print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+
+from lossctl.gradients.gradient_rows import Slopes
+from lossctl.gradients.result import GradCheck
+from lossctl.gradients.step_sweep import Swept
+from lossctl.gradients.verdict import Verdict
+from lossctl.io.dataset import Dataset
+from lossctl.report import Cell, Column, Report, Table
+
+_BAR = 40  # characters of the longest bar of a sweep
+
+
+def checked(results: Sequence[GradCheck], data: Dataset | None, *, top: int, sweep: Swept | None) -> Report:
+    """Verdicts by loss, the worst coordinates, the hints; without data the points were drawn."""
+    sources = data.names if data else []
+    summary = Table(
+        "checks",
+        [
+            Column("loss", "text"),
+            Column("params", "object", detail=True),
+            Column("what", "text", detail=all(r.what == "gradient" for r in results)),
+            Column("samples", "count", detail=True),
+            Column("checked", "count"),
+            *(Column(name, "count") for name in results[0].counts),
+            Column("worst", label="worst rel err", digits=2),
+            Column("worst_row", "count", label="at sample"),
+            Column("verdict", "text"),
+            Column("hint", "text", detail=True),
+            Column("how", "text", detail=True),
+        ],
+        [_summary(r) for r in results],
+    )
+    failed = [r for r in results if not r.passed]
+    worst = [_worst(r, data, top) for r in failed if top and r.bad.wrong.any()]
+    several = len(failed) > 1
+    hints = [f"hint: {f'{r.loss}: ' if several else ''}{r.hint}" for r in failed if r.hint]
+    unresolved = [r for r in failed if not r.counts["wrong"]]
+    hints += [
+        f"hint: {r.loss}: {r.counts['unresolved']:,} of {r.checked:,} coordinates cannot be resolved: "
+        "is the loss noisy (float32 inside?), or not smooth at any scale?"
+        for r in unresolved
+    ]
+    return Report(
+        schema="lossctl.gradcheck/1",
+        tables=[summary, *worst, *([_swept(sweep)] if sweep else [])],
+        title=f"{results[0].samples:,} samples · {', '.join(sources)}" if sources else "",
+        closing=[*(f"{r.loss}: checked by {r.how}" for r in results if r.how), *hints],
+        facts={"sources": list(sources), "passed": not failed},
+        values=[r.worst for r in results],
+        stream=Table("coordinates", _COORDINATE, _coordinates(results)),
+        failed=bool(failed),
+    )
+
+
+def _summary(r: GradCheck) -> Sequence[Cell]:
+    counts: list[Cell] = list(r.counts.values())
+    verdict = "ok" if r.passed else "FAIL"
+    return [
+        *(r.loss, dict(r.params), r.what, r.samples, r.checked),
+        *counts,
+        *(r.worst, r.worst_row, verdict, r.hint or "", r.how),
+    ]
+
+
+def _worst(r: GradCheck, data: Dataset | None, top: int) -> Table:
+    found = r.worst_coordinates(top)
+    lines = [data.line(c.row) if data else None for c in found]
+    places = any(lines)
+    inputs = [f"input{i}" if i > 1 else ("pred", "target")[i] for i in range(len(found[0].inputs))]
+    columns = [
+        Column("sample", "count"),
+        *([Column("line", "text")] if places else []),
+        *([Column("class", "count")] if found[0].place is not None else []),
+        *(Column(name) for name in inputs),
+        Column("given"),
+        Column("numeric"),
+        Column("error", label="± error", digits=1),
+        Column("rel_err", label="rel err", digits=3),
+        Column("ratio", digits=4),
+    ]
+    rows: list[Sequence[Cell]] = [
+        (
+            c.row,
+            *([line or ""] if places else []),
+            *([c.place] if found[0].place is not None else []),
+            *c.inputs,
+            c.given,
+            c.numeric,
+            c.error,
+            c.off,
+            c.given / c.numeric if c.numeric else None,
+        )
+        for c, line in zip(found, lines, strict=True)
+    ]
+    return Table(f"worst:{r.loss}" if r.what == "gradient" else f"worst:{r.loss}:second", columns, rows)
+
+
+_COORDINATE = [
+    Column("loss", "text"),
+    Column("sample", "count"),
+    Column("coordinate", "count"),
+    Column("given"),
+    Column("numeric"),
+    Column("error"),
+    Column("verdict", "text"),
+]
+
+
+def _coordinates(results: Sequence[GradCheck]) -> Iterator[Sequence[Cell]]:
+    for r in results:
+        if r.verdict is None or r.numeric is None or r.error is None or r.given is None:
+            continue
+        names = [v.name.lower() for v in Verdict]
+        for (i, j), verdict in np.ndenumerate(r.verdict):
+            yield (
+                *(r.loss, int(i), int(j), float(r.given[i, j]), float(r.numeric[i, j]), float(r.error[i, j])),
+                names[verdict],
+            )
+
+
+def _swept(sweep: Swept) -> Table:
+    """Error against step: a bar a decade, down to the rounding of doubles."""
+    rows: list[Sequence[Cell]] = []
+    for h, derivative, off in sweep.steps:
+        decades = 16.0 + float(np.log10(max(off, 1e-16))) if np.isfinite(off) else 16.0
+        rows.append((h, derivative, off, "#" * round(_BAR * min(max(decades, 0.0), 16.0) / 16.0)))
+    columns = [
+        Column("step", digits=3),
+        Column("derivative"),
+        Column("rel_err", label="rel err"),
+        Column("bar", "text", label=""),
+    ]
+    return Table("sweep", columns, rows)
+
+
+def gradient_rows(slopes: Slopes) -> Report:
+    """A row a sample; with ``-o FILE.npy`` an array."""
+    width = int(np.prod(slopes.shape, dtype=int))
+    columns = [Column("grad")] if width == 1 else [Column(f"grad_{j}") for j in range(width)]
+
+    def rows() -> Iterator[Sequence[Cell]]:
+        for chunk in slopes.chunks():
+            yield from chunk.reshape(len(chunk), width).tolist()
+
+    def write(file: BinaryIO) -> None:
+        shape = (slopes.rows, *slopes.shape)
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
+        file.writelines(np.ascontiguousarray(chunk).data for chunk in slopes.chunks())
+
+    table = Table("gradient", columns, rows())
+    return Report(schema="lossctl.grad/1", tables=[table], stream=table, files={"npy": write})

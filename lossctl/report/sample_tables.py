@@ -1,0 +1,213 @@
+"""The rows that ``breakdown`` and ``compare`` print of samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+
+from lossctl.analysis.breakdown import Breakdown, Every
+from lossctl.analysis.per_sample import Chosen, input_names
+from lossctl.engine.plan import Job
+from lossctl.io.dataset import Dataset
+from lossctl.io.spool import ROWS, Spool
+from lossctl.report import Cell, Column, Table
+
+Field: TypeAlias = tuple[Column, Callable[[Chosen], list[Any]]]  # a column, and its cells
+
+_BAR = 20  # characters of the longest bar
+SHORT_BAR = 10  # of one in a table that has much else, and is to fit into 80
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a breakdown is shown.
+
+    Attributes:
+        people: whether people read it: they get bars, and no more groups than they can look at.
+        columns: the names of the further columns.
+        in_order: by row and by label, instead of by loss.
+        labels: the names of the target's classes.
+        by: what groups are called.
+        outputs: the names of the output columns.
+    """
+
+    people: bool
+    columns: Sequence[str] = ()
+    in_order: bool = False
+    labels: Sequence[str] = ()
+    by: str = ""
+    outputs: Sequence[str] = ()
+
+
+def fields_of(like: Chosen, found: Breakdown, data: Dataset, asked: Asked) -> list[Field]:
+    """What is told of a sample, and how: ``like`` has the types of further columns."""
+    job, total = found.job, total_of(found)
+    fields: list[Field] = [(Column("sample", "count"), lambda top: top.rows.tolist()), *line_fields(data, found.rows)]
+    for i, name in enumerate(asked.columns):
+        kind = {"O": "text", "i": "count", "u": "count"}.get(like.shown[i].dtype.kind, "number")
+        fields.append((Column(name, kind), partial(_shown, i)))
+    if job.per_row > 1:
+        whole = len(job.loop) == 1 and not asked.outputs
+        fields.append(
+            (Column("output", "count" if whole else "text"), lambda top: [output_name(s, job, asked) for s in top.spot])
+        )
+    for i, name in enumerate(input_names(job)):
+        labels = asked.labels if name == "target" else ()
+        kind = "text" if labels else "count" if name.endswith("_class") else "number"
+        fields.append((Column(name, kind, label=name.replace("_", " ")), partial(_input, i, labels)))
+    if found.weighed:
+        fields.append((Column("weight"), lambda top: top.weight.tolist()))
+    fields.append((Column("loss"), lambda top: top.loss.tolist()))
+    fields.append(
+        (
+            Column("share", "share"),
+            lambda top: [None] * len(top) if total is None else (top.part / total).tolist(),
+        )
+    )
+    return fields
+
+
+def _shown(i: int, top: Chosen) -> list[Any]:
+    return list(top.shown[i].tolist())
+
+
+def _input(i: int, labels: Sequence[str], top: Chosen) -> list[Any]:
+    values = top.inputs[i].tolist()
+    return [labels[int(code)] for code in values] if labels else list(values)
+
+
+def line_fields(data: Dataset, rows: int) -> list[Field]:
+    """Where samples stand: in which line and, for people where there are several files, of which; not of arrays."""
+    ends = [data.line(row) for row in (0, rows - 1)]
+    if ends[0] is None:
+        return []
+    one = len({str(end).rpartition(":")[0] for end in ends}) == 1
+    return [
+        (Column("file", "text", detail=one), lambda top: [line.rpartition(":")[0] for line in _lines(top, data)]),
+        (Column("line", "count"), lambda top: [int(line.rpartition(":")[2]) for line in _lines(top, data)]),
+    ]
+
+
+def ranking(top: Chosen, found: Breakdown, asked: Asked) -> list[Field]:
+    """What is told besides of samples in the order of their losses."""
+    total, most = total_of(found), float(np.max(top.part, initial=0.0))
+    if total is None:
+        return []
+    fields: list[Field] = []
+    if not asked.in_order:
+        fields.append(
+            (Column("cumulative", "share", label="so far"), lambda top: (np.cumsum(top.part) / total).tolist())
+        )
+    if asked.people:
+        fields.append(
+            (Column("bar", "text", label=""), lambda top: [bar(p, most, SHORT_BAR) for p in top.part.tolist()])
+        )
+    return fields
+
+
+def _lines(top: Chosen, data: Dataset) -> list[str]:
+    return [data.line(row) or "" for row in top.rows.tolist()]
+
+
+def output_name(spot: int, job: Job, asked: Asked) -> Cell:
+    """What one of a sample's outputs is called: by its column, its number, or its place in an array."""
+    if asked.outputs:
+        return asked.outputs[spot]
+    return int(spot) if len(job.loop) == 1 else ",".join(str(int(i)) for i in np.unravel_index(spot, job.loop))
+
+
+def total_of(found: Breakdown) -> float | None:
+    """The sum that shares are of, where they mean something."""
+    total = found.total.sum
+    return total if found.shares and 0 < total < math.inf else None
+
+
+def bar(part: float, most: float, longest: int = _BAR) -> str:
+    """A bar, at least one character long for what is more than nothing."""
+    return "█" * max(round(longest * part / most), int(part > 0)) if most > 0 else ""
+
+
+def rough(error: float | None) -> float | None:
+    """A standard error to the three digits that it has.
+
+    >>> f"{rough(28742.7):g}", f"{rough(0.00123456):g}"
+    ('28700', '0.00123')
+    """
+    return None if error is None else float(f"{error:.3g}")
+
+
+def every_sample(found: Breakdown, every: Every, data: Dataset, asked: Asked) -> Table:
+    """A table of all samples that count."""
+    fields = fields_of(every.like, found, data, asked)
+    return Table("samples", [column for column, _ in fields], _Rows(every, fields), long=True)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of all samples, any number of times."""
+
+    every: Every
+    fields: Sequence[Field]
+
+    def __iter__(self) -> Iterator[Sequence[Cell]]:
+        for part in self.every.parts():
+            yield from told(self.fields, part)[1]
+
+
+def told(fields: Sequence[Field], top: Chosen) -> tuple[list[Column], list[Sequence[Cell]]]:
+    """The columns, and a row for each sample."""
+    return [column for column, _ in fields], list(zip(*(cells(top) for _, cells in fields), strict=True))
+
+
+def output_names(data: Dataset, job: Job) -> list[str]:
+    """The names of the columns of the predictions where they have any, as the errors tell them."""
+    if len(job.loop) != 1:
+        return []  # a single one, or no columns
+    places = [data.locate("pred", 0, i).rpartition(": column ") for i in range(job.per_row)]
+    return [name.strip("'\"") for _, column, name in places if column]
+
+
+def bare_losses(losses: Spool) -> Table:
+    """The loss of each sample that counts, and nothing else."""
+    return Table("losses", [Column("loss")], ((loss,) for part in losses.column(1) for loss in part.tolist()))
+
+
+def write_npy(losses: Spool, rows: int, file: BinaryIO) -> None:
+    """The loss of each row of the input, NaN where it does not count."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (rows,)})
+    begin = 0
+    for places, values, _ in losses.records():
+        end = int(places[-1]) + 1
+        dense = np.full(end - begin, np.nan)
+        dense[places - begin] = values
+        file.write(dense.data)
+        begin = end
+    file.write(np.full(rows - begin, np.nan).data)
+
+
+def write_parquet(table: Table, file: BinaryIO) -> None:
+    """The rows of a table, some at a time: polars asks for them, and writes them as they come."""
+    import polars as pl
+    from polars.io.plugins import register_io_source
+
+    types = {"text": pl.String, "count": pl.Int64}
+    schema = {column.name: types.get(column.kind, pl.Float64) for column in table.columns}
+
+    def frames(*_: object) -> Iterator[pl.DataFrame]:
+        for rows in _batched(table.rows, ROWS):
+            yield pl.DataFrame(list(rows), schema=schema, orient="row")
+
+    register_io_source(frames, schema=pl.Schema(schema)).sink_parquet(file, engine="streaming")
+
+
+def _batched(rows: Iterable[Sequence[Cell]], size: int) -> Iterator[list[Sequence[Cell]]]:
+    """As ``itertools.batched``, which Python 3.11 has not."""
+    left = iter(rows)
+    while batch := list(islice(left, size)):
+        yield batch

@@ -1,11 +1,13 @@
 """lossctl: loss values, per-sample losses and gradient checks, exact and fast.
 
     argv ── losses ("huber:delta=0.5") ──┐
-    files ── sources ── aligned blocks ──┴─ kernel ── Summary (+) ── Report ── renderer ── stdout
+    files ── io ── aligned blocks ───────┴─ engine ── results ── report ── render ── stdout
 
-Data flows one way, and nothing on the right is known to anything on its left::
+Data flows one way, and a package imports only those to its left (lossctl/README.md)::
 
-    errors ← kernels ← summary, sources ← engine ← result, api ← checker ← report ← render ← cli
+    errors ← core ← losses
+    errors ← io
+    core, io ← engine ← analysis, gradients, api ← report ← render ← cli
 
 >>> import lossctl
 >>> float(lossctl.compute("huber:delta=0.5", [0.0, 3.0], [0.25, 1.0]))

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.decorator import Loss, from_function
+from lossctl.core.decorator import Loss
 from lossctl.core.input_kinds import SUM_TOLERANCE
-from lossctl.core.registry import get_loss, registered
+from lossctl.core.registry import as_loss, registered
+from lossctl.core.validation import NAN, REDUCTIONS, check_choice, check_class_weight
 from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Job, Policy, make_job
-from lossctl.engine.result import Result, make_result
-from lossctl.engine.run import run
-from lossctl.errors import DataError, UsageError, nearest, quoted
-from lossctl.io.dataset import Dataset, Place
-from lossctl.io.source import ArraySource
-
-REDUCTIONS = ("mean", "sum")
-NAN = ("error", "skip", "propagate")
+from lossctl.engine.plan import Policy
+from lossctl.engine.result import Result
+from lossctl.engine.run import compute_on
+from lossctl.io.dataset import from_arrays
 
 
 def list_losses() -> list[str]:
@@ -32,13 +26,6 @@ def list_losses() -> list[str]:
     True
     """
     return list(registered())
-
-
-def as_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
-    """A loss from a spec, a loss, or a plain function."""
-    if isinstance(loss, str):
-        return get_loss(loss)
-    return loss if isinstance(loss, Loss) else from_function(loss)
 
 
 def compute(
@@ -90,68 +77,3 @@ def compute(
     data = from_arrays({"pred": pred, "target": target, "weight": weight, **(inputs or {})})
     policy = Policy(nan, sum_tolerance, normalize, class_axis, check_class_weight(class_weight or ()), ignore_index)
     return compute_on(data, [bound], policy, reduction, Workers(threads))[0]
-
-
-def from_arrays(named: Mapping[str, npt.ArrayLike | None]) -> Dataset:
-    """Arrays by role as a data set; those that are None are not there.
-
-    Raises:
-        DataError: something that is no array of real numbers.
-    """
-    arrays = {role: _array(role, value) for role, value in named.items() if value is not None}
-    return Dataset(
-        tuple(ArraySource(role, (array,), (role,)) for role, array in arrays.items()),
-        {role: Place(i, 0) for i, role in enumerate(arrays)},
-    )
-
-
-def compute_on(data: Dataset, bound: Sequence[Loss], policy: Policy, reduction: str, workers: Workers) -> list[Result]:
-    """The results of several losses in one pass over the data."""
-    jobs: list[Job] = [make_job(loss, roles_of(loss, data), data, policy) for loss in bound]
-    with workers.on(data, bound) as executor:
-        summaries = run(data, jobs, policy, executor)
-    return [make_result(loss, summary, reduction) for loss, summary in zip(bound, summaries, strict=True)]
-
-
-def roles_of(loss: Loss, data: Dataset) -> list[str]:
-    """Which role each input of the loss has.
-
-    Raises:
-        UsageError: an input that the data do not have.
-    """
-    roles = list(loss.roles)
-    for role, spec in zip(roles, loss.inputs, strict=True):
-        if role not in data.places:
-            cure = "give TARGETS, or --target COLUMN" if role == "target" else f"--input {role}=FILE or COLUMN"
-            raise UsageError(f"{loss.name} needs {role} ({spec.kind.words}): {cure}")
-    return roles
-
-
-def check_class_weight(weights: Sequence[float]) -> tuple[float, ...]:
-    """Class weights as numbers, each finite and at least 0, and not all of them 0.
-
-    Raises:
-        UsageError: they are not.
-    """
-    known = tuple(float(w) for w in weights)
-    if any(not 0.0 <= w < math.inf for w in known) or (known and not any(known)):
-        raise UsageError(f"class weights {known}: one for each class, finite and at least 0, and not all of them 0")
-    return known
-
-
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a word that is none of the choices."""
-    if value not in choices:
-        raise UsageError(f"{name} {quoted(value)}: one of {', '.join(choices)}{nearest(value, choices)}")
-
-
-def _array(role: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise DataError(f"{role}: not an array: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"{role}: an array of {array.dtype}; real numbers are needed")
-    if not array.ndim or not len(array):
-        raise DataError(f"{role}: shape {array.shape}; at least one sample is needed")
-    return array

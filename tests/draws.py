@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Loss, Value
-from lossctl.core.input_kinds import Array
 
 CLASSES = 4
 # The length of every axis that kinds name: as many pixels, features and items as classes.

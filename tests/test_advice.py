@@ -21,6 +21,7 @@ from lossctl.engine.executors.config import Workers
 from lossctl.engine.plan import Policy, make_job
 from lossctl.engine.run import block_rows
 from lossctl.errors import DataError
+from lossctl.io import dataset
 
 ROOT = Path(__file__).parent.parent
 RNG = np.random.default_rng(0)
@@ -35,7 +36,7 @@ ROWS = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
 
 def told(loss: str, pred: Any, target: Any, threads: int = 2, **more: Any) -> list[str]:
     """The advice on arrays."""
-    data = api.from_arrays({"pred": pred, "target": target, **more})
+    data = dataset.from_arrays({"pred": pred, "target": target, **more})
     losses = [get_loss(spec) for spec in loss.split(",")]
     return advised(data, losses, Policy(), "mean", Workers(threads))[1]
 
@@ -105,7 +106,7 @@ def test_the_same_whatever_the_threads(monkeypatch: pytest.MonkeyPatch, threads:
 
 def test_blocks_are_small_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the test above is of many."""
-    data = api.from_arrays({"pred": SCORES, "target": NOISE})
+    data = dataset.from_arrays({"pred": SCORES, "target": NOISE})
     job = make_job(get_loss("mse"), ["pred", "target"], data, Policy())
     assert block_rows(data, [job]) >= N
     monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
@@ -169,7 +170,7 @@ def test_chance_gives_no_advice(seed: int) -> None:
 
 def test_silent_with_labels_and_weights() -> None:
     """--labels says where labels start; of samples that weigh, copies may be meant."""
-    data = api.from_arrays({"pred": LOGITS, "target": 1 + LABELS % 3})
+    data = dataset.from_arrays({"pred": LOGITS, "target": 1 + LABELS % 3})
     policy = Policy(labelled=frozenset({"target"}))
     assert advised(data, [get_loss("cross_entropy")], policy, "mean", Workers())[1] == []
     assert told("mse", np.tile(SCORES, 2), np.tile(SCORES + NOISE, 2), weight=np.ones(2 * N)) == []

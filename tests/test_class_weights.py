@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import lossctl
-from lossctl.api import from_arrays
 from lossctl.core.loss import Loss
 from lossctl.core.registry import get_loss, registered
 from lossctl.engine import run
@@ -21,6 +20,7 @@ from lossctl.engine.executors.config import Workers
 from lossctl.engine.plan import Policy, classes_of
 from lossctl.errors import DataError, UsageError
 from lossctl.gradients.gradient_rows import spooled
+from lossctl.io.dataset import from_arrays
 
 N, K = 12, 4
 RNG = np.random.default_rng(5)

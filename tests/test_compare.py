@@ -22,13 +22,13 @@ import lossctl
 from lossctl import get_loss
 from lossctl.analysis import bootstrap, inference
 from lossctl.analysis.comparison import Comparison, compared
-from lossctl.api import from_arrays
 from lossctl.cli.parsing import with_values
 from lossctl.engine import run
-from lossctl.engine.executors.base import Threads
 from lossctl.engine.executors.config import Workers
+from lossctl.engine.executors.threads import Threads
 from lossctl.engine.plan import Policy
 from lossctl.io import spool
+from lossctl.io.dataset import from_arrays
 
 COMMAND = "compare"  # of the lines below
 ROOT = Path(__file__).parent.parent

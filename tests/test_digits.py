@@ -15,7 +15,7 @@ import pytest
 
 from lossctl.cli.app import main
 from lossctl.engine import run
-from lossctl.engine.executors.base import Threads
+from lossctl.engine.executors.threads import Threads
 
 distributed = pytest.importorskip("distributed")
 

@@ -17,16 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lossctl
-from lossctl.api import from_arrays
 from lossctl.core.registry import get_loss
 from lossctl.engine import run
-from lossctl.engine.accumulate import Spread, Summary, exact, exact_sum, ratio, rounded
+from lossctl.engine.accumulate import Spread, Summary
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import evaluated
-from lossctl.engine.executors.base import Threads
+from lossctl.engine.exact_sum import exact, exact_sum, ratio, rounded
+from lossctl.engine.executors.threads import Threads
 from lossctl.engine.plan import Job, Policy, make_job
 from lossctl.engine.run import stream
 from lossctl.errors import DataError, UsageError
+from lossctl.io.dataset import from_arrays
 
 finite = st.floats(-1e300, 1e300)
 

@@ -22,9 +22,10 @@ from lossctl import UsageError, api
 from lossctl.cli import source_scan
 from lossctl.cli.app import build, main
 from lossctl.cli.completion import completers, shells
+from lossctl.core import validation
 from lossctl.core.parameters import Parameter
 from lossctl.core.registry import get_loss, registered
-from lossctl.gradients import gradcheck, sampling
+from lossctl.gradients import gradcheck, user_gradient
 from lossctl.io import formats
 from lossctl.render import FORMATS
 
@@ -161,10 +162,10 @@ def names(*wanted: str) -> list[str]:
         ("lossctl compare mse nope.csv nope.csv samples/diabetes_targets.csv -t ", ["target"]),
         ("lossctl list --family ro", ["robust"]),
         ("lossctl list --form", ["--format"]),
-        ("lossctl compute mse a.csv --reduction ", list(api.REDUCTIONS)),
+        ("lossctl compute mse a.csv --reduction ", list(validation.REDUCTIONS)),
         ("lossctl grad mse a.csv --reduction ", list(gradcheck.REDUCTIONS)),
-        ("lossctl compute mse a.csv --nan ", list(api.NAN)),
-        ("lossctl gradcheck mse --signature ", list(sampling.SIGNATURES)),
+        ("lossctl compute mse a.csv --nan ", list(validation.NAN)),
+        ("lossctl gradcheck mse --signature ", list(user_gradient.SIGNATURES)),
         ("lossctl gradcheck mse --wrt ", ["pred", "logits"]),
         ("lossctl list --color ", ["auto", "always", "never"]),
         ("lossctl list -f ", list(FORMATS)),

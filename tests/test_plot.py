@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossctl import api, get_loss
+from lossctl import get_loss
 from lossctl.analysis.curves import axis_of, curve_of, kinks
 from lossctl.analysis.histograms import picture
 from lossctl.cli.app import main
@@ -26,6 +26,7 @@ from lossctl.core.registry import registered
 from lossctl.engine.executors.config import Workers
 from lossctl.engine.plan import Policy
 from lossctl.errors import UsageError
+from lossctl.io import dataset
 from lossctl.render import Style
 from lossctl.render.charts import draw
 from lossctl.report import Bars, Grid, Panel
@@ -315,7 +316,7 @@ def test_what_is_imported() -> None:
 
 
 def pictured(loss: str, pred: Any, target: Any, threads: int = 2) -> Any:
-    return picture(api.from_arrays({"pred": pred, "target": target}), get_loss(loss), Policy(), Workers(threads))
+    return picture(dataset.from_arrays({"pred": pred, "target": target}), get_loss(loss), Policy(), Workers(threads))
 
 
 def test_every_sample_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from lossctl.cli import progress
+from lossctl.io.arrays import ArraySource
 from lossctl.io.dataset import Dataset, Place
-from lossctl.io.source import ArraySource
 
 # 40 blocks of 131,072 rows take two seconds.
 SLOW = "import time\n\ndef slow(pred, target):\n    time.sleep(0.05)\n    return (pred - target) ** 2\n"

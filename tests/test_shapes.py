@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 import lossctl
-from lossctl.api import from_arrays
-from lossctl.core.input_kinds import Array, as_elements
+from lossctl.core.arrays import Array
+from lossctl.core.input_kinds import as_elements
 from lossctl.core.registry import get_loss
 from lossctl.engine.executors.config import Workers
 from lossctl.engine.plan import Policy
 from lossctl.errors import DataError, UsageError
 from lossctl.gradients.gradient_rows import spooled
+from lossctl.io.dataset import from_arrays
 
 RNG = np.random.default_rng(0)
 N = 7

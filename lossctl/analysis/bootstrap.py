@@ -31,7 +31,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.engine.executors.base import Executor
 
 # Draws that are made at once. Shorter arrays stay in the cache, but threads of one Python wait for each other between

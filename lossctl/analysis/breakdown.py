@@ -13,14 +13,13 @@ from lossctl.analysis.external_sort import ranked
 from lossctl.analysis.grouping import By, Label, added, check_groups, grouped, in_order
 from lossctl.analysis.input_profile import Traits, traits_of
 from lossctl.analysis.per_sample import Chosen, choose, costs, foremost, rank_key
-from lossctl.api import roles_of
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Summary
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import evaluated, kept
 from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Job, Policy, make_job
+from lossctl.engine.plan import Job, Policy, make_job, roles_of
 from lossctl.engine.result import Result, make_result
 from lossctl.engine.run import stream
 from lossctl.io.dataset import Dataset

@@ -11,14 +11,14 @@ import numpy as np
 from lossctl.analysis.inference import Records, bounds, error_of, fitted, moments, p_of_ranks, p_of_t
 from lossctl.analysis.input_profile import Traits, traits_of
 from lossctl.analysis.per_sample import Chosen, Index, choose, costs, foremost
-from lossctl.api import roles_of
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import evaluated
-from lossctl.engine.executors.base import Executor, Threads
+from lossctl.engine.executors.base import Executor
 from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Job, Policy, make_job
+from lossctl.engine.executors.threads import Threads
+from lossctl.engine.plan import Job, Policy, make_job, roles_of
 from lossctl.engine.run import stream
 from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset

@@ -9,7 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array, Dims, Kind
+from lossctl.core.arrays import Array, Dims
+from lossctl.core.input_kinds import Kind
 from lossctl.core.loss import Loss
 from lossctl.errors import UsageError, number
 

@@ -10,9 +10,10 @@ from itertools import pairwise
 import numpy as np
 
 from lossctl.analysis.quantiles import order_statistics, spot
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
-from lossctl.engine.accumulate import Summary, exact, exact_sum, ratio, summed
+from lossctl.engine.accumulate import Summary, summed
+from lossctl.engine.exact_sum import exact, exact_sum, ratio
 from lossctl.io.spool import Spool
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lossctl.analysis.quantiles import order_statistics
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.io.spool import ROWS, Record, Spool
 
 # Rows of a pile: a breakdown's are 80 bytes or so each, and are there twice while they are sorted.

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from lossctl.analysis.per_sample import cells
 from lossctl.core.input_kinds import CLASSES
-from lossctl.engine.accumulate import Spread, Summary, exact, summed
+from lossctl.engine.accumulate import Spread, Summary, summed
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import Evaluated
+from lossctl.engine.exact_sum import exact
 from lossctl.engine.plan import Job
 from lossctl.errors import DataError, UsageError
 from lossctl.io.text_grammar import NUMBER

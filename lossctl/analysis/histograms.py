@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.analysis.quantiles import order_statistics
-from lossctl.api import roles_of
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.block import Block
 from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Job, Policy, make_job
+from lossctl.engine.plan import Job, Policy, make_job, roles_of
 from lossctl.engine.run import stream
 from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossctl.analysis.bootstrap import MOST, freedom, interval, resampled
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
-from lossctl.engine.accumulate import Summary, exact, exact_sum, rounded, summed
+from lossctl.engine.accumulate import Summary, summed
+from lossctl.engine.exact_sum import exact, exact_sum, rounded
 from lossctl.engine.executors.base import Executor
 from lossctl.errors import DataError
 from lossctl.io.spool import Spool

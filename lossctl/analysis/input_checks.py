@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from lossctl.analysis.curves import axis_of
 from lossctl.analysis.input_profile import Traits, mixed, watched
-from lossctl.api import roles_of
 from lossctl.core.loss import Loss
 from lossctl.core.registry import registered
 from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Job, Policy, make_job
+from lossctl.engine.plan import Job, Policy, make_job, roles_of
 from lossctl.engine.result import Result, make_result
 from lossctl.io.dataset import Dataset
 

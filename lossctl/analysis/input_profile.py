@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.engine.accumulate import Summary
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import summarise

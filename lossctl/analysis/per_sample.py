@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.input_kinds import CLASSES, Array
+from lossctl.core.arrays import Array
+from lossctl.core.input_kinds import CLASSES
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import Evaluated, Rowwise, rowwise
 from lossctl.engine.plan import Job

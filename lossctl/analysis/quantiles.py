@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 
 Keys = npt.NDArray[np.int64]
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+PACKAGE = os.path.dirname(os.path.dirname(__file__))  # the folder of lossctl, found without importing it
+
 if TYPE_CHECKING:
     import ast
 
@@ -84,7 +86,7 @@ def _values(annotation: ast.expr | None, default: ast.expr) -> tuple[str, ...]:
 
 def built_in() -> dict[str, dict[str, Static]]:
     """The losses of each family, from the files beside the registry."""
-    folder = os.path.join(os.path.dirname(os.path.dirname(__file__)), "losses")
+    folder = os.path.join(PACKAGE, "losses")
     families = {}
     for file in sorted(name for name in os.listdir(folder) if name.endswith(".py")):
         with open(os.path.join(folder, file), encoding="utf-8") as source:

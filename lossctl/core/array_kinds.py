@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 import numpy as np
 
+from lossctl.core.arrays import Array, Dims
 from lossctl.core.input_kinds import (
     CLASSES,
     SUM_TOLERANCE,
-    Array,
-    Dims,
     Fault,
     Kind,
     LabelKind,
@@ -206,4 +206,22 @@ InputLength: TypeAlias = Annotated[
 TargetLength: TypeAlias = Annotated[
     # Half of the axis: with a blank between equal symbols that is what as many frames have room for.
     Array, LengthKind("TargetLength", "a whole number, of symbols", NON_NEGATIVE, axis="symbols", longest=0.5)
+]
+
+
+class BoundKind(Kind):
+    """A bound of a time, of few sizes, so that those of one time are often the same, or all but the same."""
+
+    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        size = 10.0 ** rng.integers(-2, 3, n)
+        if not self.domain.open_low:
+            return np.where(rng.random(n) < 0.2, 0.0, size)
+        size *= 1.0 + np.where(rng.random(n) < 0.5, 0.0, 10.0 ** rng.uniform(-6, 0, n))
+        return np.where(rng.random(n) < 0.2, np.inf, size)
+
+
+Earliest: TypeAlias = Annotated[Array, BoundKind("Earliest", "a finite number, at least 0", NON_NEGATIVE)]
+
+Latest: TypeAlias = Annotated[
+    Array, BoundKind("Latest", "a number above 0, or inf", Interval(0.0, math.inf, open_low=True))
 ]

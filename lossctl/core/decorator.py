@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.core.loss import Finish, Loss, Refusals, Thunk
 from lossctl.core.parameters import Param, Value
 from lossctl.core.signature import Signature

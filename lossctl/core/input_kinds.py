@@ -12,19 +12,15 @@ named as well), however many there are: a kernel sees them as one. Such kinds ar
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from lossctl.core.arrays import Array, Core, Dims
 from lossctl.core.interval import NON_NEGATIVE, POSITIVE, REAL, Interval
 from lossctl.errors import number
-
-Array: TypeAlias = npt.NDArray[np.float64]
-Dims: TypeAlias = Mapping[str, int]
-Core: TypeAlias = tuple[str, ...]
 
 # float16 files and `%.4f` text sum to 1 only nearly; logits and unnormalised scores do not at all.
 SUM_TOLERANCE = 1e-3

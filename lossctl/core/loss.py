@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.input_kinds import SUM_TOLERANCE, Array, Dims, Fault, as_elements, takes_all
+from lossctl.core.arrays import Array, Dims
+from lossctl.core.input_kinds import SUM_TOLERANCE, Fault, as_elements, takes_all
 from lossctl.core.parameters import Parameter, Value
 from lossctl.core.signature import Input, Signature
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted

@@ -236,3 +236,10 @@ def _from_fields(made: Mapping[str, Any]) -> Loss:
 
 
 copyreg.pickle(Loss, reduce_loss)
+
+
+def as_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
+    """A loss from a spec, a loss, or a plain function."""
+    if isinstance(loss, str):
+        return get_loss(loss)
+    return loss if isinstance(loss, Loss) else from_function(loss)

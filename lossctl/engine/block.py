@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.input_kinds import Array, Core, as_elements, has_class_axis
+from lossctl.core.arrays import Array, Core, Order
+from lossctl.core.input_kinds import as_elements, has_class_axis
 from lossctl.core.loss import column_major, likely_cause
 from lossctl.engine.plan import Job, Policy, classes_of
 from lossctl.errors import number
 from lossctl.io.dataset import Place
 from lossctl.io.source import BadValueError, Rows
-from lossctl.losses.numerics.elementary import Order
 
 # The largest integer below which every integer is a double.
 EXACT_INTEGERS = 2**53

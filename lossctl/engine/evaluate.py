@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.input_kinds import Array
-from lossctl.engine.accumulate import Extreme, Spread, Summary, exact, exact_sum, summed
+from lossctl.core.arrays import Array
+from lossctl.engine.accumulate import Extreme, Spread, Summary, summed
 from lossctl.engine.block import Block, Elements
+from lossctl.engine.exact_sum import exact, exact_sum
 from lossctl.engine.plan import Job
 
 

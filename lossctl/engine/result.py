@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lossctl.core.decorator import Loss, Value
-from lossctl.engine.accumulate import Extreme, Summary, rounded
+from lossctl.engine.accumulate import Extreme, Summary
+from lossctl.engine.exact_sum import rounded
 from lossctl.errors import DataError, UsageError
 
 

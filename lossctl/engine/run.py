@@ -13,12 +13,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from lossctl.core.decorator import Loss
 from lossctl.engine.accumulate import Summary
-from lossctl.engine.batch_checks import prove_fits
 from lossctl.engine.block import Block, RowError
 from lossctl.engine.evaluate import summarise
 from lossctl.engine.executors.base import Executor
-from lossctl.engine.plan import Job, Policy
+from lossctl.engine.executors.config import Workers
+from lossctl.engine.plan import Job, Policy, make_job, prove_fits, roles_of
+from lossctl.engine.result import Result, make_result
 from lossctl.engine.task import Fold, KeysDifferError, Task
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import Dataset
@@ -100,3 +102,11 @@ def run(data: Dataset, jobs: Sequence[Job], policy: Policy, executor: Executor) 
     for part in stream(data, jobs, policy, summarise, executor, fold=operator.add):
         totals = [total + more for total, more in zip(totals, part, strict=True)]
     return totals
+
+
+def compute_on(data: Dataset, bound: Sequence[Loss], policy: Policy, reduction: str, workers: Workers) -> list[Result]:
+    """The results of several losses in one pass over the data."""
+    jobs: list[Job] = [make_job(loss, roles_of(loss, data), data, policy) for loss in bound]
+    with workers.on(data, bound) as executor:
+        summaries = run(data, jobs, policy, executor)
+    return [make_result(loss, summary, reduction) for loss, summary in zip(bound, summaries, strict=True)]

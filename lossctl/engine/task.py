@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.engine.block import EXACT_INTEGERS, Block, RowError
-from lossctl.engine.executors.base import keep_pages
+from lossctl.engine.executors.threads import keep_pages
 from lossctl.engine.plan import Job, Policy
 from lossctl.errors import number
 from lossctl.io.dataset import Place, Slab

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.block import Block
 from lossctl.engine.plan import Job
 from lossctl.errors import UsageError
 from lossctl.gradients.finite_differences import Problem
 from lossctl.gradients.judge import check
-from lossctl.gradients.sampling import Gradient, depends_on_others, magnitude
+from lossctl.gradients.sampling import depends_on_others, magnitude
 from lossctl.gradients.tally import Tally, tally
+from lossctl.gradients.user_gradient import Gradient
 from lossctl.gradients.verdict import Checked
 
 # What may differ, relative to the scale of a sample: a hundredth of what one would want to know of,

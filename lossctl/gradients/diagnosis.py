@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.errors import number
 from lossctl.gradients.tally import Cases, Tally

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.api import as_loss, check_choice, check_class_weight, from_arrays, roles_of
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
-from lossctl.core.registry import get_loss
-from lossctl.engine.batch_checks import prove_unweighted
+from lossctl.core.registry import as_loss, get_loss
+from lossctl.core.validation import check_choice, check_class_weight
 from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Policy, make_job
+from lossctl.engine.plan import Policy, make_job, prove_unweighted, roles_of
 from lossctl.engine.run import run, stream
 from lossctl.errors import DataError, UsageError
 from lossctl.gradients.block_check import RTOL, Checker, CoupledError
@@ -25,11 +24,12 @@ from lossctl.gradients.diagnosis import diagnose
 from lossctl.gradients.finite_differences import Problem
 from lossctl.gradients.judge import check
 from lossctl.gradients.result import GradCheck
-from lossctl.gradients.sampling import SIGNATURES, Gradient, objective, sampled
+from lossctl.gradients.sampling import sampled
 from lossctl.gradients.tally import Tally
+from lossctl.gradients.user_gradient import SIGNATURES, Gradient, objective
 from lossctl.gradients.verdict import Verdict
-from lossctl.io.dataset import Dataset, Place
-from lossctl.io.source import ArraySource
+from lossctl.io.arrays import ArraySource
+from lossctl.io.dataset import Dataset, Place, from_arrays
 
 REDUCTIONS = ("none", "mean", "sum")
 _RANGES = {"samples": "at least 1", "seed": "at least 0", "rtol": "between 0 and 1"}

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lossctl.api import roles_of
-from lossctl.core.input_kinds import Array, has_class_axis
+from lossctl.core.arrays import Array
+from lossctl.core.input_kinds import has_class_axis
 from lossctl.core.loss import Loss
-from lossctl.engine.accumulate import Summary, rounded
-from lossctl.engine.batch_checks import prove_unweighted
+from lossctl.engine.accumulate import Summary
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import summarise
+from lossctl.engine.exact_sum import rounded
 from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Job, Policy, make_job
+from lossctl.engine.plan import Job, Policy, make_job, prove_unweighted, roles_of
 from lossctl.engine.run import stream
 from lossctl.errors import UsageError
 from lossctl.gradients.finite_differences import Problem

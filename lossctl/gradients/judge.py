@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import Problem
 from lossctl.gradients.refinement import Descent
 from lossctl.gradients.verdict import Checked, Verdict

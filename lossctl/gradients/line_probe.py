@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import EPS, RATIO, ULPS, Bools, Indices, Problem
 
 # Movement of this many times the rounding is not rounding.

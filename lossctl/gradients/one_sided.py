@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import RATIO, Bools, Indices, Step
 
 # So many steps in a row are no accident.

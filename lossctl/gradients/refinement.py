@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import (
     EPS,
     FIRST,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.core.parameters import Value
 from lossctl.gradients.block_check import BY_DIRECTION
 from lossctl.gradients.tally import Cases

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
-from lossctl.errors import DataError, UsageError, printable
-
-Gradient: TypeAlias = Callable[[Sequence[Array]], tuple[Array, Array | None]]  # gradient, Hessian diagonal
 
 
 def magnitude(loss: Loss, arrays: Sequence[Array]) -> Array:
@@ -71,53 +67,3 @@ def sampled(loss: Loss, samples: int, seed: int, classes: int = 5) -> list[Array
         chosen = np.where(refused, good[np.arange(samples) % len(good)], np.arange(samples))
         arrays = [a[chosen] for a in arrays]
     return arrays
-
-
-# The order of arguments of a gradient function, which cannot be told from outside.
-SIGNATURES = ("pred,target", "target,pred", "pred,dataset")
-
-
-def objective(function: Callable[..., Any], signature: str, where: str) -> Gradient:
-    """A gradient from a user's function of (pred, target), which may return (gradient, Hessian diagonal).
-
-    ``signature`` is the order of its arguments; with ``pred,dataset`` the second has ``get_label()``,
-    as XGBoost and LightGBM call it.
-    """
-
-    def gradient(arrays: Sequence[Array]) -> tuple[Array, Array | None]:
-        pred, *others = (a.copy() for a in arrays)
-        given: tuple[Any, ...] = (pred, *others)
-        if signature == "target,pred":
-            given = (others[0], pred, *others[1:])
-        elif signature == "pred,dataset":
-            given = (pred, _Labelled(others[0]))
-        try:
-            result = function(*given)
-        except Exception as error:  # whatever the user's own function raises
-            raise UsageError(f"{where}: {type(error).__name__}: {printable(str(error))}") from error
-        first, second = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
-        return _shaped(first, pred, where), None if second is None else _shaped(second, pred, where)
-
-    return gradient
-
-
-def _shaped(value: Any, pred: Array, where: str) -> Array:
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub" or array.size != pred.size:
-        raise DataError(f"{where}: returned shape {array.shape} for predictions of shape {pred.shape}")
-    return array.reshape(pred.shape) if array.dtype.kind == "f" else array.reshape(pred.shape).astype(np.float64)
-
-
-class _Labelled:
-    """What an objective of XGBoost or LightGBM asks its data set for."""
-
-    def __init__(self, target: Array) -> None:
-        self._target = target
-
-    def get_label(self) -> Array:
-        """The targets."""
-        return self._target
-
-    def get_weight(self) -> Array:
-        """No weights: an empty array, as XGBoost gives it."""
-        return np.empty(0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.gradients.verdict import Checked, Verdict
 
 # So many samples with a wrong coordinate, and as many without, are kept for the diagnosis.

@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import Indices
 
 

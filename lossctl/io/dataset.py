@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lossctl.errors import DataError
+from lossctl.io.arrays import ArraySource
 from lossctl.io.shards import check_pairs
-from lossctl.io.source import ArraySource, Rows, Source, lengths
+from lossctl.io.source import Rows, Source, lengths
 
 
 @dataclass(frozen=True)
@@ -172,3 +175,28 @@ class _Queue:
 
 def _join(chunks: Sequence[Rows]) -> Rows:
     return tuple(np.concatenate(arrays) for arrays in zip(*chunks, strict=True))
+
+
+def from_arrays(named: Mapping[str, npt.ArrayLike | None]) -> Dataset:
+    """Arrays by role as a data set; those that are None are not there.
+
+    Raises:
+        DataError: something that is no array of real numbers.
+    """
+    arrays = {role: _array(role, value) for role, value in named.items() if value is not None}
+    return Dataset(
+        tuple(ArraySource(role, (array,), (role,)) for role, array in arrays.items()),
+        {role: Place(i, 0) for i, role in enumerate(arrays)},
+    )
+
+
+def _array(role: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise DataError(f"{role}: not an array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{role}: an array of {array.dtype}; real numbers are needed")
+    if not array.ndim or not len(array):
+        raise DataError(f"{role}: shape {array.shape}; at least one sample is needed")
+    return array

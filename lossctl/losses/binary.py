@@ -6,8 +6,9 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array, Positive, Probability, Real
+from lossctl.core.input_kinds import Positive, Probability, Real
 from lossctl.core.interval import POSITIVE, REAL, UNIT, Interval
 from lossctl.losses.numerics.elementary import choose, xlog1py, xlogy
 

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.array_kinds import Direction, Group
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array
 from lossctl.core.interval import POSITIVE, UNIT
-from lossctl.losses.metric_learning import pieces, similar, unit
+from lossctl.losses.numerics.cosine import pieces, similar, unit
+from lossctl.losses.numerics.softmax import complement, restored, softmax
 
 # A vector is not one prediction, as in pairs.
 TASK = "pairs"
@@ -154,3 +155,49 @@ def circle(
         return lost, slopes
 
     return _of_cosines(pred, target, each)
+
+
+@loss(
+    formula="logsumexp(s[i, :]/temperature) − s[i, i]/temperature;  s[i, j] = cosine of pred[i] and target[j]",
+    see="van den Oord et al. 2018, doi:10.48550/arXiv.1807.03748",
+    aliases=("ntxent",),
+    differs=(
+        "SimCLR's NT-Xent counts the other predictions as negatives too, and takes the mean of both directions",
+        "optax ntxent takes one array of embeddings and their labels",
+    ),
+    pitfalls=(
+        "the batch matters: all rows are one batch, every other target a negative",
+        "it takes n² similarities, a piece at a time: its memory grows with n, its time with n²",
+    ),
+    coupled=True,
+)
+def infonce(
+    pred: Direction,
+    target: Direction,
+    *,
+    temperature: Annotated[float, Param("what cosines are divided by", POSITIVE)] = 0.07,
+) -> tuple[Array, Thunk]:
+    """Cross-entropy of picking each vector's own partner out of the batch."""
+    u, shrink = unit(pred)
+    v, _ = unit(target)
+    n = len(u)
+    value = np.empty(n)
+    for own, part in pieces(n):
+        z = similar(u[part], v)
+        z /= temperature
+        top, _, rest = softmax(z)
+        value[part] = (top[:, 0] - z[np.arange(len(own)), own]) + np.log1p(rest)
+
+    def gradient() -> Array:
+        g = np.empty_like(u)
+        for own, part in pieces(n):
+            z = similar(u[part], v) / temperature
+            top, e, rest = softmax(z)
+            share = restored(e, top, z) / (1.0 + rest)[:, None]
+            at = np.arange(len(own)), own
+            share[at] = -complement(e[at], share[at], rest)
+            pull = np.einsum("ij,jd->id", share, v) / temperature
+            g[part] = pull - (pull * u[part]).sum(axis=-1, keepdims=True) * u[part]
+        return np.asarray(g * shrink[0] * shrink[1])
+
+    return value, gradient

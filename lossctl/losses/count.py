@@ -7,8 +7,9 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array, Count, NonNegative, Real
+from lossctl.core.input_kinds import Count, NonNegative, Real
 from lossctl.core.interval import POSITIVE
 from lossctl.losses.numerics.elementary import choose, u_minus_log1p, xlogy
 from lossctl.losses.numerics.gamma_functions import log_factorial, log_gamma_from

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array, NonNegative, Positive
+from lossctl.core.input_kinds import NonNegative, Positive
 from lossctl.core.interval import Interval
 from lossctl.losses.numerics.elementary import choose
 from lossctl.losses.numerics.log_ratio import bregman, excess

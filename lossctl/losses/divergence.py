@@ -7,8 +7,9 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.core.array_kinds import Amounts, Distribution
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array, LogProbabilities, Probabilities
+from lossctl.core.input_kinds import LogProbabilities, Probabilities
 from lossctl.core.interval import POSITIVE
 from lossctl.losses.numerics.elementary import xlogy
 from lossctl.losses.numerics.log_ratio import bregman, log_ratio, relative_entropy, shared

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array, Probability, Real
+from lossctl.core.input_kinds import Probability, Real
 from lossctl.core.interval import NON_NEGATIVE, UNIT, Interval
 from lossctl.losses.numerics.elementary import choose, swapped
 from lossctl.losses.numerics.error_free import product

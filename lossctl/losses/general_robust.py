@@ -7,8 +7,9 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array, Real
+from lossctl.core.input_kinds import Real
 from lossctl.core.interval import Interval
 from lossctl.losses.numerics.elementary import not_finite
 from lossctl.losses.robust import Scale, gaussian_slope

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array, Positive, Real
+from lossctl.core.input_kinds import Positive, Real
 from lossctl.losses.numerics.elementary import choose
 from lossctl.losses.numerics.gamma_functions import log_half_step
 

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array, Real, Sign
+from lossctl.core.input_kinds import Real, Sign
 from lossctl.core.interval import POSITIVE, REAL
 from lossctl.losses.numerics.elementary import choose
 

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
 
 from lossctl.core.array_kinds import Direction, Vector
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array, NonNegative, Probability, Real, Sign
+from lossctl.core.input_kinds import NonNegative, Probability, Real, Sign
 from lossctl.core.interval import POSITIVE, Interval
-from lossctl.losses.numerics.softmax import complement, restored, softmax
+from lossctl.losses.numerics.cosine import LARGE, SMALL, unit
 
 # Whatever a row or a number is, it is not one prediction.
 TASK = "pairs"
 
-# Numbers of a piece of the n × n similarities of a batch: 2 MiB, so that it stays in the cache.
-_PIECE = 1 << 18
-# Sums of powers beyond these may have overflown, or lost what is subnormal.
-_SMALL, _LARGE = 1e-280, 1e300
 # Two distances are known to some ulps.
 _ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
-
-
-def unit(x: Array) -> tuple[Array, Array]:
-    """``x/|x|`` and the factors, to be multiplied in turn, of 1/|x|: their product may be no double."""
-    total, top = (x * x).sum(axis=-1), np.ones(len(x))
-    length = np.sqrt(total)
-    unit = x / length[:, None]
-    rows = np.flatnonzero(~((total > _SMALL) & (total < _LARGE)))
-    if rows.size:  # in C order, where the sum of a row does not depend on which others are in it
-        some = np.ascontiguousarray(x[rows])
-        largest = np.abs(some).max(axis=-1)
-        some /= largest[:, None]
-        top[rows], length[rows] = largest, np.sqrt((some * some).sum(axis=-1))
-        unit[rows] = some / length[rows, None]
-    return unit, 1.0 / np.stack([length, top])[..., None]
 
 
 def _apart(x: Array, y: Array) -> tuple[Array, Array, Array, Thunk]:
@@ -153,7 +134,7 @@ def _distance(r: Array, p: float) -> tuple[Array, Thunk]:
     total = (size**p).sum(axis=-1)
     found = total ** (1.0 / p)
     # A root of huge or tiny sums magnifies the rounding of 1/p, but where that is exact.
-    low, high = (_SMALL, _LARGE) if p in {1.0, 2.0} else (1e-8, 1e8)
+    low, high = (SMALL, LARGE) if p in {1.0, 2.0} else (1e-8, 1e8)
     rows = np.flatnonzero(~((total > low) & (total < high)))
     if rows.size:
         some = np.ascontiguousarray(size[rows])
@@ -203,61 +184,3 @@ def triplet(
         return np.where((short > 0)[:, None], slope, 0.0)
 
     return np.maximum(short, 0.0), gradient
-
-
-@loss(
-    formula="logsumexp(s[i, :]/temperature) − s[i, i]/temperature;  s[i, j] = cosine of pred[i] and target[j]",
-    see="van den Oord et al. 2018, doi:10.48550/arXiv.1807.03748",
-    aliases=("ntxent",),
-    differs=(
-        "SimCLR's NT-Xent counts the other predictions as negatives too, and takes the mean of both directions",
-        "optax ntxent takes one array of embeddings and their labels",
-    ),
-    pitfalls=(
-        "the batch matters: all rows are one batch, every other target a negative",
-        "it takes n² similarities, a piece at a time: its memory grows with n, its time with n²",
-    ),
-    coupled=True,
-)
-def infonce(
-    pred: Direction,
-    target: Direction,
-    *,
-    temperature: Annotated[float, Param("what cosines are divided by", POSITIVE)] = 0.07,
-) -> tuple[Array, Thunk]:
-    """Cross-entropy of picking each vector's own partner out of the batch."""
-    u, shrink = unit(pred)
-    v, _ = unit(target)
-    n = len(u)
-    value = np.empty(n)
-    for own, part in pieces(n):
-        z = similar(u[part], v)
-        z /= temperature
-        top, _, rest = softmax(z)
-        value[part] = (top[:, 0] - z[np.arange(len(own)), own]) + np.log1p(rest)
-
-    def gradient() -> Array:
-        g = np.empty_like(u)
-        for own, part in pieces(n):
-            z = similar(u[part], v) / temperature
-            top, e, rest = softmax(z)
-            share = restored(e, top, z) / (1.0 + rest)[:, None]
-            at = np.arange(len(own)), own
-            share[at] = -complement(e[at], share[at], rest)
-            pull = np.einsum("ij,jd->id", share, v) / temperature
-            g[part] = pull - (pull * u[part]).sum(axis=-1, keepdims=True) * u[part]
-        return np.asarray(g * shrink[0] * shrink[1])
-
-    return value, gradient
-
-
-def pieces(n: int) -> Iterator[tuple[np.ndarray, slice]]:
-    """Which samples of a batch to take at once, as places and as a slice."""
-    step = max(1, _PIECE // n)
-    for start in range(0, n, step):
-        yield np.arange(start, min(start + step, n)), slice(start, start + step)
-
-
-def similar(u: Array, v: Array) -> Array:
-    """All products of rows: not by BLAS, whose last bits depend on how many threads it has."""
-    return np.asarray(np.einsum("id,jd->ij", u, v))

@@ -8,8 +8,9 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.core.array_kinds import ClassScores
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array, Label, Logits, LogProbabilities, Probabilities
+from lossctl.core.input_kinds import Label, Logits, LogProbabilities, Probabilities
 from lossctl.core.interval import NON_NEGATIVE, UNIT, Interval
 from lossctl.losses.numerics.elementary import xlogy
 from lossctl.losses.numerics.softmax import complement, cross_entropy, restored, softmax

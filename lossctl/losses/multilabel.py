@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lossctl.core.array_kinds import ClassChances, ClassFlags, ClassScores
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Thunk, loss
-from lossctl.core.input_kinds import Array
 
 
 @loss(

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Finish, Thunk, loss
-from lossctl.core.input_kinds import AboveMinusOne, Array, NonZero, Real
+from lossctl.core.input_kinds import AboveMinusOne, NonZero, Real
 from lossctl.losses.numerics.elementary import choose, not_finite
 
 

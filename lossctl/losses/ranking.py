@@ -9,8 +9,8 @@ from typing import Annotated, TypeAlias
 import numpy as np
 
 from lossctl.core.array_kinds import ITEMS, ProbabilityArrayKind, Relevances, Scores
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Finish, Param, Thunk, loss
-from lossctl.core.input_kinds import Array
 from lossctl.core.interval import UNIT
 from lossctl.losses.numerics.elementary import choose
 from lossctl.losses.numerics.error_free import difference

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array, Real
+from lossctl.core.input_kinds import Real
 from lossctl.core.interval import POSITIVE
 from lossctl.errors import UsageError
 from lossctl.losses.numerics.elementary import EXP_SERIES_BELOW, choose, expm1_minus_over_square, not_finite

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Finish, Param, Thunk, loss
-from lossctl.core.input_kinds import Array, Real
-from lossctl.core.interval import Interval
+from lossctl.core.input_kinds import Real
+from lossctl.core.interval import NON_NEGATIVE, Interval
 from lossctl.losses.numerics.elementary import choose
 
 
@@ -120,3 +121,43 @@ def lq(
     r = pred - target
     a = np.abs(r)
     return a**q, lambda: q * a ** (q - 1.0) * np.sign(r)
+
+
+def _beyond(r: Array, epsilon: float) -> Array:
+    return np.maximum(0.0, np.abs(r) - epsilon)
+
+
+Epsilon = Annotated[float, Param("errors up to this cost nothing, in target units", NON_NEGATIVE)]
+
+
+@loss(
+    formula="max(0, |r| − epsilon);  r = pred − target",
+    see="Vapnik 1995, doi:10.1007/978-1-4757-3264-1",
+    aliases=("svr",),
+    differs=("scikit-learn LinearSVR takes epsilon = 0 by default, SVR and SGDRegressor 0.1 as here",),
+    pitfalls=("epsilon is in the units of the target: scale the one with the other",),
+    exposes=True,
+)
+def epsilon_insensitive(pred: Real, target: Real, *, epsilon: Epsilon = 0.1) -> tuple[Array, Thunk]:
+    """The absolute error beyond a tolerance: support vector regression.
+
+    A kink that lies between two neighbouring doubles cannot be stepped around: gradcheck calls such
+    points, about the kink, unresolved.
+    """
+    r = pred - target
+    short = _beyond(r, epsilon)
+    return short, lambda: choose(short > 0, np.sign(r), 0.0)
+
+
+@loss(
+    formula="max(0, |r| − epsilon)²;  r = pred − target",
+    see="https://scikit-learn.org/stable/modules/sgd.html#mathematical-formulation",
+    differs=("not halved, as in scikit-learn; some texts halve it",),
+    pitfalls=("epsilon is in the units of the target: scale the one with the other",),
+    exposes=True,
+)
+def squared_epsilon_insensitive(pred: Real, target: Real, *, epsilon: Epsilon = 0.1) -> tuple[Array, Thunk]:
+    """The squared error beyond a tolerance."""
+    r = pred - target
+    short = _beyond(r, epsilon)
+    return short * short, lambda: 2.0 * short * np.sign(r)

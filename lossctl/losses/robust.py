@@ -6,8 +6,9 @@ from typing import Annotated
 
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array, Real
+from lossctl.core.input_kinds import Real
 from lossctl.core.interval import POSITIVE
 from lossctl.losses.numerics.elementary import LOG_SERIES_BELOW, choose, not_finite, u_minus_log1p_over_square
 from lossctl.losses.numerics.error_free import difference, product, quotient

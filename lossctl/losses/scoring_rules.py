@@ -8,8 +8,9 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 
 from lossctl.core.array_kinds import ArrayKind
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import CLASSES, Array, Label, Positive, Probabilities, Probability, Real
+from lossctl.core.input_kinds import CLASSES, Label, Positive, Probabilities, Probability, Real
 from lossctl.core.interval import REAL, Interval
 from lossctl.errors import UsageError
 from lossctl.losses.numerics.gamma_functions import erf

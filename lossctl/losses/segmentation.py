@@ -10,8 +10,8 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.core.array_kinds import HardMask, Mask, PixelLabels, PixelProbabilities, PixelScores
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array
 from lossctl.core.interval import NON_NEGATIVE, POSITIVE
 from lossctl.losses.numerics.elementary import choose
 

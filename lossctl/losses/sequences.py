@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.array_kinds import Frames, InputLength, Symbols, TargetLength
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Refusals, Thunk, loss
-from lossctl.core.input_kinds import Array
 from lossctl.core.interval import NON_NEGATIVE
 from lossctl.errors import number
 

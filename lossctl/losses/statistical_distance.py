@@ -7,8 +7,9 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.core.array_kinds import Distribution
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Array, Probabilities
+from lossctl.core.input_kinds import Probabilities
 
 # Products that add up to less may be subnormal under the root, or have vanished.
 _OVERLAP = 1e-140

@@ -10,10 +10,11 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.array_kinds import FlagsKind
+from lossctl.core.array_kinds import Earliest, FlagsKind, Latest
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Refusals, Thunk, loss
-from lossctl.core.input_kinds import Array, Dims, Kind, NonNegative, Real
-from lossctl.core.interval import NON_NEGATIVE, POSITIVE, UNIT, Interval
+from lossctl.core.input_kinds import NonNegative, Real
+from lossctl.core.interval import POSITIVE, UNIT
 from lossctl.losses.numerics.elementary import choose
 from lossctl.losses.numerics.error_free import difference, quotient
 from lossctl.losses.numerics.normal_interval import Point, between
@@ -114,22 +115,6 @@ def cox(pred: Real, target: NonNegative, event: Event) -> tuple[Array, Thunk]:
 
     return value, gradient
 
-
-class BoundKind(Kind):
-    """A bound of a time, of few sizes, so that those of one time are often the same, or all but the same."""
-
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
-        size = 10.0 ** rng.integers(-2, 3, n)
-        if not self.domain.open_low:
-            return np.where(rng.random(n) < 0.2, 0.0, size)
-        size *= 1.0 + np.where(rng.random(n) < 0.5, 0.0, 10.0 ** rng.uniform(-6, 0, n))
-        return np.where(rng.random(n) < 0.2, np.inf, size)
-
-
-Earliest: TypeAlias = Annotated[Array, BoundKind("Earliest", "a finite number, at least 0", NON_NEGATIVE)]
-Latest: TypeAlias = Annotated[
-    Array, BoundKind("Latest", "a number above 0, or inf", Interval(0.0, math.inf, open_low=True))
-]
 
 # log 2 in two parts, of which an exponent times the first, of 32 bits, is exact.
 _LOG2_HIGH = 0.6931471803691238

@@ -14,7 +14,8 @@ from lossctl.analysis.breakdown import Breakdown, Wanted
 from lossctl.analysis.distribution import Distribution
 from lossctl.analysis.grouping import Label
 from lossctl.core.loss import Loss
-from lossctl.engine.accumulate import Summary, ratio
+from lossctl.engine.accumulate import Summary
+from lossctl.engine.exact_sum import ratio
 from lossctl.io.dataset import Dataset
 from lossctl.report import Cell, Column, Report, Table
 from lossctl.report.compute import notes, outliers

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array, Kind, has_class_axis
+from lossctl.core.arrays import Array
+from lossctl.core.input_kinds import Kind, has_class_axis
 from lossctl.core.loss import Loss
 
 # What the headings of `info` leave of a line of 80: where two samples do not fit, the second is alone.

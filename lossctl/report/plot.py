@@ -8,7 +8,7 @@ import numpy as np
 
 from lossctl.analysis.curves import Curve
 from lossctl.analysis.histograms import Picture
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.report import Bars, Cell, Column, Drawing, Grid, Panel, Report, Table
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 import lossctl
-from lossctl.api import compute_on
 from lossctl.cli.open_dataset import open_data
 from lossctl.cli.options import Data
 from lossctl.engine.executors.config import Workers
 from lossctl.engine.executors.dask import Cluster
 from lossctl.engine.plan import Policy
+from lossctl.engine.run import compute_on
 
 ROWS = 100_000_000
 LOSS = "bce_with_logits"

@@ -21,9 +21,9 @@ import numpy as np
 from lossctl import get_loss
 from lossctl.analysis.comparison import compared
 from lossctl.analysis.inference import LEVEL
-from lossctl.api import from_arrays
 from lossctl.engine.executors.config import Workers
 from lossctl.engine.plan import Policy
+from lossctl.io.dataset import from_arrays
 
 RUNS, RESAMPLES = 4000, 1000  # 4000 runs know a coverage of 95 % to ± 0.7 %
 ROUNDS = 3

@@ -25,15 +25,15 @@ import polars as pl
 
 import lossctl
 from lossctl.analysis import bootstrap
-from lossctl.api import from_arrays
 from lossctl.cli.app import main as main_of_lossctl
 from lossctl.core.loss import Loss
 from lossctl.engine import run
 from lossctl.engine.block import as_float64
-from lossctl.engine.executors.base import Threads
 from lossctl.engine.executors.processes import Processes
+from lossctl.engine.executors.threads import Threads
 from lossctl.engine.plan import Policy, make_job
 from lossctl.io import byte_stream, columnar, text_polars
+from lossctl.io.dataset import from_arrays
 from lossctl.losses.numerics.elementary import choose
 
 PAIRS = 8_000_000

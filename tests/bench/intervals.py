@@ -17,7 +17,7 @@ from compare import CASES, Case
 from scipy.stats import t as student
 
 from lossctl.analysis.bootstrap import freedom
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 
 Interval: TypeAlias = tuple[str, tuple[float, ...]]  # by which way, and its ends
 

@@ -24,10 +24,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 import lossctl
-from lossctl.api import from_arrays, roles_of
-from lossctl.engine.executors.base import Threads, cores
-from lossctl.engine.plan import Policy, make_job
+from lossctl.engine.executors.base import cores
+from lossctl.engine.executors.threads import Threads
+from lossctl.engine.plan import Policy, make_job, roles_of
 from lossctl.engine.run import run
+from lossctl.io.dataset import from_arrays
 
 ROWS = 20_000_000
 CLASSES = 10

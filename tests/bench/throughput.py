@@ -24,7 +24,7 @@ from plain import Array, expression
 
 from lossctl.core.loss import Loss, column_major
 from lossctl.core.registry import get_loss, registered
-from lossctl.engine.executors.base import keep_pages
+from lossctl.engine.executors.threads import keep_pages
 from lossctl.engine.run import BLOCK
 
 # The length of the axes that kinds name: ten of most things, images of 32 × 32, and utterances of some words.

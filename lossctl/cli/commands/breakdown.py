@@ -75,10 +75,10 @@ def breakdown(
     """Take a loss apart."""
     from lossctl.analysis.breakdown import break_down
     from lossctl.analysis.input_checks import advice
-    from lossctl.cli.commands.compute import policy_of, refuse, workers_of
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, column_role, open_data
     from lossctl.cli.output import format_of, style_of
+    from lossctl.cli.settings import policy_of, refuse, workers_of
     from lossctl.errors import UsageError
     from lossctl.report.breakdown import broken_down
     from lossctl.report.sample_tables import Asked
@@ -117,8 +117,8 @@ def _wanted(cut: Breakdown, output: Output, chosen: str, shown: list[str]) -> Wa
         UsageError: options out of their range, or that exclude each other.
     """
     from lossctl.analysis.breakdown import Wanted
-    from lossctl.api import check_choice
-    from lossctl.cli.commands.compute import check_range
+    from lossctl.cli.settings import check_range
+    from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
 
     if cut.sort is not None:

@@ -66,10 +66,10 @@ def compare(
     """Compare models."""
     from lossctl.analysis.comparison import compared
     from lossctl.analysis.input_checks import advice_on_models
-    from lossctl.cli.commands.compute import check_range, policy_of, refuse, workers_of
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, column_role, open_data
     from lossctl.cli.output import format_of, style_of
+    from lossctl.cli.settings import check_range, policy_of, refuse, workers_of
     from lossctl.errors import DataError
     from lossctl.report.compare import Shown, duels
 
@@ -157,7 +157,7 @@ def _limits(texts: Sequence[str], losses: Sequence[Loss]) -> dict[str, float]:
     Raises:
         UsageError: no number, or one below 0.
     """
-    from lossctl.cli.commands.compute import check_range
+    from lossctl.cli.settings import check_range
     from lossctl.cli.thresholds import limits
 
     said = limits("--fail-if-worse", [text for text in texts if text], losses)

@@ -37,11 +37,11 @@ def grad(
     output: Output,
 ) -> tuple[Report, Output]:
     """Compute the gradient."""
-    from lossctl.api import check_choice
-    from lossctl.cli.commands.compute import policy_of, workers_of
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
+    from lossctl.cli.settings import policy_of, workers_of
+    from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
     from lossctl.gradients.gradcheck import REDUCTIONS
     from lossctl.gradients.gradient_rows import spooled

@@ -13,7 +13,7 @@ from lossctl.report import Report
 if TYPE_CHECKING:
     from lossctl.core.loss import Loss
     from lossctl.gradients.result import GradCheck
-    from lossctl.gradients.sampling import Gradient
+    from lossctl.gradients.user_gradient import Gradient
     from lossctl.io.dataset import Dataset
 
 HELP = """Check gradients against finite differences: every loss, or one at your data.
@@ -69,10 +69,10 @@ def gradcheck(
     output: Output,
 ) -> tuple[Report, Output]:
     """Check gradients."""
-    from lossctl.cli.commands.compute import policy_of, workers_of
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, save_array, style_of
+    from lossctl.cli.settings import policy_of, workers_of
     from lossctl.core.registry import registered
     from lossctl.errors import UsageError
     from lossctl.gradients.block_check import RTOL
@@ -132,11 +132,11 @@ def gradcheck(
 
 def _refuse(check: Check, preds: str | None, targets: str | None) -> None:
     """Options that are out of their range, or contradict each other."""
-    from lossctl.api import check_choice
-    from lossctl.cli.commands.compute import check_range
+    from lossctl.cli.settings import check_range
+    from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
     from lossctl.gradients.gradcheck import REDUCTIONS
-    from lossctl.gradients.sampling import SIGNATURES
+    from lossctl.gradients.user_gradient import SIGNATURES
     from lossctl.io.byte_stream import read_once
 
     check_choice("--reduction", check.reduction, REDUCTIONS)
@@ -158,6 +158,6 @@ def _function(check: Check) -> Gradient | None:
     if check.grad is None or ".py:" not in check.grad:
         return None
     from lossctl.core.registry import load_function
-    from lossctl.gradients.sampling import objective
+    from lossctl.gradients.user_gradient import objective
 
     return objective(load_function(check.grad), check.signature, check.grad)

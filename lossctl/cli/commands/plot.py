@@ -62,8 +62,8 @@ def plot(
         raise UsageError("with data, plot takes a single loss")
     else:
         from lossctl.analysis.histograms import picture
-        from lossctl.cli.commands.compute import policy_of, workers_of
         from lossctl.cli.open_dataset import check_stdin, open_data
+        from lossctl.cli.settings import policy_of, workers_of
 
         check_stdin([preds, targets])
         workers = workers_of(how, output)

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import lossctl
-from lossctl.cli.source_scan import built_in, find, in_file, known, last_name
+from lossctl.cli.source_scan import PACKAGE, built_in, find, in_file, known, last_name
 
 Found: TypeAlias = Iterable[tuple[str, str]]  # what can be typed, and what it is
 
@@ -162,7 +161,7 @@ def complete_input_format(words: Words, incomplete: str) -> Found:
     """``--input-format``: the suffixes that the readers are registered with."""
     import ast
 
-    path = os.path.join(os.path.dirname(lossctl.__file__), "io", "formats.py")
+    path = os.path.join(PACKAGE, "io", "formats.py")
     with open(path, encoding="utf-8") as file:
         tree = ast.parse(file.read())
     for node in ast.walk(tree):

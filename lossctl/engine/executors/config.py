@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lossctl.core.loss import Loss
-from lossctl.engine.executors.base import Executor, Threads, cores
+from lossctl.engine.executors.base import Executor, cores
+from lossctl.engine.executors.threads import Threads
 from lossctl.io.dataset import Dataset
 
 # Called with the rows that are done, whenever some are.

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 from lossctl.core.loss import Loss
-from lossctl.engine.executors.base import Threads
+from lossctl.engine.executors.threads import Threads
 from lossctl.errors import LossctlError
 from lossctl.io.dataset import Dataset
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array, Order
 
 # u - log1p(u) itself loses at most a factor 8 outside (-0.3, 0.3), and inside it ten terms of the
 # series leave less than 1e-17 (its ratio is at most (0.3/1.7)² = 0.031).
@@ -65,14 +64,6 @@ def _times(x: Array, product: Array) -> Array:
     if not math.isfinite(np.add.reduce(product, axis=None)):
         product[x == 0] = 0.0
     return product
-
-
-Order: TypeAlias = Literal["C", "F"]
-
-
-def memory_order(x: Array) -> Order:
-    """In which ``x.ravel`` is a view: the engine lays blocks out in either."""
-    return "F" if x.flags.f_contiguous else "C"
 
 
 def rows_of(places: npt.NDArray[np.intp], shape: tuple[int, ...], order: Order) -> npt.NDArray[np.intp]:

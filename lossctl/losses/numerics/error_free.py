@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 
 # 2²⁷ + 1 cuts the 53 bits of a double into halves of 26, whose products are exact.
 _SPLITTER = 134217729.0

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.losses.numerics.elementary import choose
 
 _lgamma = np.frompyfunc(math.lgamma, 1, 1)

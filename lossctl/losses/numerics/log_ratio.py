@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.input_kinds import Array
-from lossctl.losses.numerics.elementary import Order, atanh_tail, memory_order, not_finite, rows_of
+from lossctl.core.arrays import Array, Order, memory_order
+from lossctl.losses.numerics.elementary import atanh_tail, not_finite, rows_of
 
 # (1 − d)·log(1 − d) + (1 + d)·log(1 + d) = Σ d^2n / (n·(2n − 1)) loses a factor 4 beyond 0.3, and up to
 # there thirteen terms leave less than 1e-16 (0.09¹³/351) of the first.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.losses.numerics.error_free import difference
 from lossctl.losses.numerics.normal_interval import Point
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array
+from lossctl.core.arrays import Array
 from lossctl.losses.numerics.elementary import choose
 from lossctl.losses.numerics.error_free import product
 

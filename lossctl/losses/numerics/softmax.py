@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lossctl.core.input_kinds import Array
-from lossctl.losses.numerics.elementary import memory_order, rows_of
+from lossctl.core.arrays import Array, memory_order
+from lossctl.losses.numerics.elementary import rows_of
 
 # exp(−gap) takes the gap's rounding as its relative error: up to a gap of 64 at most half an ulp of 64, 3.6e-15.
 # Of terms below this, where it would reach the 1e-14 promised, what rounding took from the gap is put back.

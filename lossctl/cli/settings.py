@@ -1,0 +1,97 @@
+"""Options of the command line as settings of the engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lossctl.cli.options import Compute, Data, Output
+
+if TYPE_CHECKING:
+    from lossctl.engine.executors.config import Workers
+    from lossctl.engine.plan import Policy
+
+
+def workers_of(how: Compute, output: Output) -> Workers:
+    """Where the engine runs, of the options that say it.
+
+    Raises:
+        UsageError: an option out of its range, or without its use.
+    """
+    from lossctl.cli.progress import progress, wanted
+    from lossctl.engine.executors.config import Workers
+    from lossctl.errors import UsageError
+
+    check_range("--threads", how.threads, 1)
+    if how.threads is not None:
+        os.environ.setdefault("POLARS_MAX_THREADS", str(how.threads))  # which polars reads as it is imported
+    if how.allow_mixed and how.cluster is None:
+        raise UsageError("--allow-mixed is about the workers of a --cluster")
+    if how.cluster not in (None, "local") and how.threads is not None:
+        raise UsageError("--threads: the workers of a cluster have as many as they were started with")
+    watch = progress if wanted(no_progress=how.no_progress, quiet=output.quiet) else None
+    return Workers(how.threads, how.cluster, how.allow_mixed, watch, own=True)
+
+
+def policy_of(how: Compute, data: Data) -> Policy:
+    """What the engine does, of the options that say it.
+
+    Raises:
+        UsageError: an option out of its range.
+    """
+    from lossctl.core.input_kinds import SUM_TOLERANCE
+    from lossctl.core.validation import NAN, check_choice
+    from lossctl.engine.plan import Policy
+    from lossctl.errors import UsageError
+
+    check_choice("--nan", how.nan, NAN)
+    check_range("--sum-tolerance", how.sum_tolerance, 0.0)
+    if data.labels is not None and how.ignore_index is not None:
+        names = data.labels.split(",")
+        # What --labels does not name is an error: a code that none of them has would hide it.
+        if not 0 <= how.ignore_index < len(names):
+            raise UsageError(f"--ignore-index {how.ignore_index}: with --labels it is from 0 to {len(names) - 1}")
+    return Policy(
+        nan=how.nan,
+        tolerance=SUM_TOLERANCE if how.sum_tolerance is None else how.sum_tolerance,
+        normalize=how.normalize,
+        class_axis=how.class_axis,
+        class_weight=_class_weight(how.class_weight),
+        ignore_index=how.ignore_index,
+        labelled=frozenset({"target"}) if data.labels is not None else frozenset(),
+    )
+
+
+def refuse(advice: Sequence[str]) -> None:
+    """What ``--strict`` makes of advice.
+
+    Raises:
+        DataError: there is some.
+    """
+    from lossctl.errors import DataError
+
+    if advice:
+        more = f"; and {len(advice) - 1} more, without --strict" if len(advice) > 1 else ""
+        raise DataError(f"{advice[0]}{more} (--strict)")
+
+
+def _class_weight(text: str | None) -> tuple[float, ...]:
+    """The numbers of ``--class-weight 0.5,2,1``."""
+    from lossctl.core.validation import check_class_weight
+    from lossctl.errors import UsageError, quoted
+    from lossctl.io.text_grammar import NUMBER
+
+    parts = [] if text is None else [part.strip() for part in text.split(",")]
+    for part in parts:
+        if not NUMBER.fullmatch(part):
+            raise UsageError(f"--class-weight {quoted(text or '')}: {quoted(part)} is not a number; numbers and commas")
+    return check_class_weight([float(part) for part in parts])
+
+
+def check_range(name: str, value: float | None, low: float) -> None:
+    """Refuse a number below what makes sense."""
+    from lossctl.errors import UsageError, number
+
+    if value is not None and not value >= low:
+        raise UsageError(f"{name} {number(value)}: at least {number(low)}")

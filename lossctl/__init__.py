@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lossctl.api import compute as compute
     from lossctl.api import list_losses as list_losses
-    from lossctl.core.decorator import Finish as Finish
     from lossctl.core.decorator import Loss as Loss
+    from lossctl.core.decorator import MeanTransform as MeanTransform
     from lossctl.core.decorator import Param as Param
     from lossctl.core.decorator import loss as loss
     from lossctl.core.input_kinds import Label as Label
@@ -59,7 +59,7 @@ _HOME = {
         "lossctl.core.input_kinds",
     ),
     "get_loss": "lossctl.core.registry",
-    **dict.fromkeys(("Finish", "Loss", "Param", "loss"), "lossctl.core.decorator"),
+    **dict.fromkeys(("MeanTransform", "Loss", "Param", "loss"), "lossctl.core.decorator"),
     "Result": "lossctl.engine.result",
 }
 __all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - strings all the same

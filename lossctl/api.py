@@ -11,8 +11,8 @@ from lossctl.core.decorator import Loss
 from lossctl.core.input_kinds import SUM_TOLERANCE
 from lossctl.core.registry import as_loss, registered
 from lossctl.core.validation import NAN, REDUCTIONS, check_choice, check_class_weight
-from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Policy
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions
 from lossctl.engine.result import Result
 from lossctl.engine.run import compute_on
 from lossctl.io.dataset import from_arrays
@@ -75,5 +75,7 @@ def compute(
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("nan", nan, NAN)
     data = from_arrays({"pred": pred, "target": target, "weight": weight, **(inputs or {})})
-    policy = Policy(nan, sum_tolerance, normalize, class_axis, check_class_weight(class_weight or ()), ignore_index)
-    return compute_on(data, [bound], policy, reduction, Workers(threads))[0]
+    policy = ComputeOptions(
+        nan, sum_tolerance, normalize, class_axis, check_class_weight(class_weight or ()), ignore_index
+    )
+    return compute_on(data, [bound], policy, reduction, ExecutionConfig(threads))[0]

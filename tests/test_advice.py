@@ -15,10 +15,10 @@ import pytest
 import update_readme as readme
 
 from lossctl import api, get_loss
-from lossctl.analysis.input_checks import advised
+from lossctl.analysis.input_checks import compute_with_checks
 from lossctl.cli.app import main
-from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Policy, make_job
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions, bind_plan
 from lossctl.engine.run import block_rows
 from lossctl.errors import DataError
 from lossctl.io import dataset
@@ -38,7 +38,7 @@ def told(loss: str, pred: Any, target: Any, threads: int = 2, **more: Any) -> li
     """The advice on arrays."""
     data = dataset.from_arrays({"pred": pred, "target": target, **more})
     losses = [get_loss(spec) for spec in loss.split(",")]
-    return advised(data, losses, Policy(), "mean", Workers(threads))[1]
+    return compute_with_checks(data, losses, ComputeOptions(), "mean", ExecutionConfig(threads))[1]
 
 
 # --- planted, and told -------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_the_same_whatever_the_threads(monkeypatch: pytest.MonkeyPatch, threads:
 def test_blocks_are_small_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the test above is of many."""
     data = dataset.from_arrays({"pred": SCORES, "target": NOISE})
-    job = make_job(get_loss("mse"), ["pred", "target"], data, Policy())
+    job = bind_plan(get_loss("mse"), ["pred", "target"], data, ComputeOptions())
     assert block_rows(data, [job]) >= N
     monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
     assert block_rows(data, [job]) == 64
@@ -171,8 +171,8 @@ def test_chance_gives_no_advice(seed: int) -> None:
 def test_silent_with_labels_and_weights() -> None:
     """--labels says where labels start; of samples that weigh, copies may be meant."""
     data = dataset.from_arrays({"pred": LOGITS, "target": 1 + LABELS % 3})
-    policy = Policy(labelled=frozenset({"target"}))
-    assert advised(data, [get_loss("cross_entropy")], policy, "mean", Workers())[1] == []
+    policy = ComputeOptions(labelled=frozenset({"target"}))
+    assert compute_with_checks(data, [get_loss("cross_entropy")], policy, "mean", ExecutionConfig())[1] == []
     assert told("mse", np.tile(SCORES, 2), np.tile(SCORES + NOISE, 2), weight=np.ones(2 * N)) == []
 
 

@@ -13,8 +13,8 @@ from lossctl.cli.app import main
 from lossctl.core.arrays import Array
 from lossctl.core.registry import get_loss
 from lossctl.engine import plan, run
-from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Policy
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions
 from lossctl.engine.run import compute_on
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import from_arrays
@@ -163,7 +163,7 @@ def test_a_batch_is_asked_for_alone() -> None:
     data = from_arrays(dict(zip(("pred", "target"), vectors(0), strict=True)))
     both = [get_loss("infonce"), get_loss("cosine_distance")]
     with pytest.raises(UsageError, match="infonce: samples depend on each other"):
-        compute_on(data, both, Policy(), "mean", Workers(1))
+        compute_on(data, both, ComputeOptions(), "mean", ExecutionConfig(1))
 
 
 def test_every_gradient_of_a_batch_is_checked_coordinate_by_coordinate() -> None:

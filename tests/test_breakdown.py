@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import lossctl
 from lossctl.analysis import distribution, external_sort, grouping, per_sample, quantiles
-from lossctl.analysis.per_sample import foremost
+from lossctl.analysis.per_sample import top_k
 from lossctl.engine import run
 from lossctl.io import spool
 from lossctl.io.spool import Spool
@@ -325,8 +325,8 @@ def test_the_foremost_are_in_the_order_of_a_stable_sort(numbers: list[float], to
     with pytest.MonkeyPatch.context() as patched:
         for run in (1, 2, 3, 128):  # a short list has no long runs
             patched.setattr(per_sample, "_RUN", run)
-            assert foremost(parts, top, least=False).tolist() == np.argsort(-known, kind="stable")[:top].tolist()
-            assert foremost(parts, top, least=True).tolist() == np.argsort(known, kind="stable")[:top].tolist()
+            assert top_k(parts, top, least=False).tolist() == np.argsort(-known, kind="stable")[:top].tolist()
+            assert top_k(parts, top, least=True).tolist() == np.argsort(known, kind="stable")[:top].tolist()
 
 
 def test_bins_are_round_and_hold_all() -> None:
@@ -598,7 +598,7 @@ def test_piles_are_a_stable_sort(numbers: list[float], height: int, most: int) -
         patched.setattr(external_sort, "_PILES", most)
         patched.setattr(external_sort, "_sort", lambda pile, *more: [at_once.append(pile.rows), sort(pile, *more)])
         found = [
-            row for part in external_sort.ranked(rows, lambda record: record[0]).column(1) for row in part.tolist()
+            row for part in external_sort.sort_rows(rows, lambda record: record[0]).column(1) for row in part.tolist()
         ]
     assert found == np.argsort(numbers, kind="stable").tolist()
     assert max(at_once, default=0) <= math.ceil(len(numbers) / min(most, math.ceil(len(numbers) / height) or 1))

@@ -16,10 +16,10 @@ from lossctl.core.loss import Loss
 from lossctl.core.registry import get_loss, registered
 from lossctl.engine import run
 from lossctl.engine.block import weights_of
-from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Policy, classes_of
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions, classes_of
 from lossctl.errors import DataError, UsageError
-from lossctl.gradients.gradient_rows import spooled
+from lossctl.gradients.gradient_rows import spool_gradient
 from lossctl.io.dataset import from_arrays
 
 N, K = 12, 4
@@ -148,8 +148,8 @@ def test_blocks_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch, threa
 def test_a_gradient_of_the_mean_has_the_weights_in_it() -> None:
     """What grad writes with --reduction mean is what gradcheck takes for it."""
     data = from_arrays({"pred": LOGITS, "target": np.where(LABELS == 2, -1, LABELS)})
-    policy = Policy(class_weight=WEIGHTS, ignore_index=-1)
-    (g,) = spooled(data, get_loss("ce"), policy, "mean", workers=Workers(1)).chunks()
+    policy = ComputeOptions(class_weight=WEIGHTS, ignore_index=-1)
+    (g,) = spool_gradient(data, get_loss("ce"), policy, "mean", workers=ExecutionConfig(1)).chunks()
     assert not g[LABELS == 2].any()
     labels = np.where(LABELS == 2, -1, LABELS)
     given: dict[str, Any] = {"class_weight": WEIGHTS, "ignore_index": -1, "reduction": "mean"}

@@ -21,12 +21,12 @@ from scipy import stats
 import lossctl
 from lossctl import get_loss
 from lossctl.analysis import bootstrap, inference
-from lossctl.analysis.comparison import Comparison, compared
+from lossctl.analysis.comparison import Comparison, compare_models
 from lossctl.cli.parsing import with_values
 from lossctl.engine import run
-from lossctl.engine.executors.config import Workers
+from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.threads import Threads
-from lossctl.engine.plan import Policy
+from lossctl.engine.plan import ComputeOptions
 from lossctl.io import spool
 from lossctl.io.dataset import from_arrays
 
@@ -50,7 +50,9 @@ def drawn(seed: int = 3, n: int = N) -> dict[str, np.ndarray]:
 
 
 def judge(name: str, data: dict[str, np.ndarray], models: int = 3, **how: Any) -> Comparison:
-    (found,) = compared(from_arrays(data), [get_loss(name)], models, how.pop("policy", Policy()), Workers(), **how)
+    (found,) = compare_models(
+        from_arrays(data), [get_loss(name)], models, how.pop("policy", ComputeOptions()), ExecutionConfig(), **how
+    )
     return found
 
 
@@ -154,9 +156,9 @@ def test_the_freedom_of_a_variance() -> None:
         x = draw(size=n)
         u = (x - x.mean()) / np.sqrt(((x - x.mean()) ** 2).sum())
         wanted = min(n - 1, 2 * n / (stats.kurtosis(x, fisher=False) - 1))
-        assert bootstrap.freedom(float((u**4).sum()), n) == pytest.approx(wanted, rel=1e-12)
-    assert bootstrap.freedom(0.5, 2) == 1.0
-    assert bootstrap.freedom(1 / 400, 400) == 399.0
+        assert bootstrap.degrees_of_freedom(float((u**4).sum()), n) == pytest.approx(wanted, rel=1e-12)
+    assert bootstrap.degrees_of_freedom(0.5, 2) == 1.0
+    assert bootstrap.degrees_of_freedom(1 / 400, 400) == 399.0
 
 
 @pytest.mark.parametrize("name", ["rmse", "wape"])
@@ -188,7 +190,7 @@ def test_denominators_of_their_own() -> None:
     """A ratio whose denominator depends on the predictions has one for each model."""
     data = without(drawn(n=80), "weight", "pred 3")
     relative = replace(get_loss("mae"), denominator=lambda pred, target: np.abs(pred))
-    (found,) = compared(from_arrays(data), [relative], 2, Policy(), Workers(), resamples=30_000)
+    (found,) = compare_models(from_arrays(data), [relative], 2, ComputeOptions(), ExecutionConfig(), resamples=30_000)
     columns = (data["pred"], data["pred 2"], data["target"])
 
     def statistic(a: np.ndarray, b: np.ndarray, t: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -244,7 +246,9 @@ def test_the_same_whatever_way(monkeypatch: pytest.MonkeyPatch) -> None:
     data = drawn()
     first = judge("mse", data, resamples=1000)
     assert judge("mse", data, resamples=1000).differences == first.differences
-    (one,) = compared(from_arrays(data), [get_loss("mse")], 3, Policy(), Workers(1), resamples=1000)
+    (one,) = compare_models(
+        from_arrays(data), [get_loss("mse")], 3, ComputeOptions(), ExecutionConfig(1), resamples=1000
+    )
     assert one.differences == first.differences
     assert judge("mse", data, resamples=1000, seed=1).differences[0].low != first.differences[0].low
     monkeypatch.setattr(spool, "ROWS", 7)
@@ -258,7 +262,7 @@ def test_resamples_are_uniform_draws() -> None:
     marks = np.zeros(n)
     marks[-7000:] = 1.0
     with Threads(2) as executor:
-        ones, tenth = bootstrap.resampled([np.ones(n), marks], 300, 0, executor)
+        ones, tenth = bootstrap.bootstrap_sums([np.ones(n), marks], 300, 0, executor)
     assert set(ones.tolist()) == {float(n)}
     assert tenth.mean() == pytest.approx(7000, abs=5 * math.sqrt(6300 / 300))
     assert tenth.std() == pytest.approx(math.sqrt(6300), rel=0.2)
@@ -270,7 +274,7 @@ def test_every_row_is_drawn_as_often(n: int) -> None:
     """On both sides of where rows are cut into pieces: each row's count is binomial, and any two vary as they must."""
     draws = 10_000
     with Threads(2) as executor:
-        counts = np.array(bootstrap.resampled(list(np.eye(n)), draws, 0, executor))
+        counts = np.array(bootstrap.bootstrap_sums(list(np.eye(n)), draws, 0, executor))
     assert (counts.sum(axis=0) == n).all()
     spread = math.sqrt((n - 1) / n / draws)
     assert counts.mean(axis=1) == pytest.approx(np.ones(n), abs=5 * spread)
@@ -297,7 +301,7 @@ def test_elements_that_one_model_lacks() -> None:
     """A sample of which one model has fewer outputs is no pair."""
     pred = np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 6.0]])
     data = {"pred": pred, "pred 2": np.nan_to_num(pred, nan=4.0) + 1, "target": np.zeros((3, 2))}
-    found = judge("mae", data, models=2, resamples=100, policy=Policy("skip"))
+    found = judge("mae", data, models=2, resamples=100, policy=ComputeOptions("skip"))
     assert (found.samples, found.left_out) == (2, 1)
     assert [score.value for score in found.scores] == [3.5, 4.5]
 
@@ -308,7 +312,7 @@ def test_a_gap_elsewhere_changes_no_loss() -> None:
     pred, target = rng.normal(size=(2, 200, 9))
     gaps = pred.copy()
     gaps[7, 3] = np.nan
-    found = judge("mse", {"pred": pred, "pred 2": gaps, "target": target}, models=2, policy=Policy("skip"))
+    found = judge("mse", {"pred": pred, "pred 2": gaps, "target": target}, models=2, policy=ComputeOptions("skip"))
     assert (found.samples, found.left_out, found.ties) == (199, 1, 1.0)
 
 

@@ -197,7 +197,7 @@ def test_two_wrong_coordinates_are_too_few_to_explain() -> None:
 SAMPLES = {"lovasz_softmax": 50, "ctc": 50}
 # Of a step function every gradient is 0, and so is every multiple of it.
 STEPS = {"zero_one", "label_ranking", "coverage"}
-SLOPING = [name for name, loss in registered().items() if not loss.coupled and name not in STEPS]
+SLOPING = [name for name, loss in registered().items() if not loss.batch_coupled and name not in STEPS]
 # Given less than it is, more, and the other way; the names of others are read above.
 FACTORS: list[tuple[Callable[[int], float], str]] = [
     (lambda _n: 0.5, "a factor of 2 is missing"),

@@ -614,7 +614,7 @@ def test_a_file_that_changes_while_it_is_read(
     if name == "x.npy":
         monkeypatch.setattr(npy_module.NpyFile, "bind", lambda self, fields: (bind(self, fields), hook())[0])
     else:
-        real = byte_stream.state
+        real = byte_stream.descriptor_state
         calls = []
 
         def state(descriptor: int) -> object:

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 import lossctl
 from lossctl.core.registry import get_loss
 from lossctl.engine import run
-from lossctl.engine.accumulate import Spread, Summary
+from lossctl.engine.accumulate import Summary, WeightedMoments
 from lossctl.engine.block import Block
-from lossctl.engine.evaluate import evaluated
+from lossctl.engine.evaluate import evaluate_block
 from lossctl.engine.exact_sum import exact, exact_sum, ratio, rounded
 from lossctl.engine.executors.threads import Threads
-from lossctl.engine.plan import Job, Policy, make_job
+from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan
 from lossctl.engine.run import stream
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import from_arrays
@@ -64,10 +64,10 @@ def test_the_spread_of_parts_is_that_of_the_whole(pairs: list[tuple[float, float
     """Second moments merged about different centres equal the ones computed at once."""
     lost, share = np.array(pairs).T
 
-    def spread(part: slice) -> Spread:
+    def spread(part: slice) -> WeightedMoments:
         a, w = lost[part], share[part]
         off = a - a.sum() / w.sum() * w
-        return Spread(len(a), a.sum(), w.sum(), (off * off).sum(), (off * w).sum(), (w * w).sum())
+        return WeightedMoments(len(a), a.sum(), w.sum(), (off * off).sum(), (off * w).sum(), (w * w).sum())
 
     at = min(at, len(pairs) - 1)
     merged, whole = spread(slice(0, at)) + spread(slice(at, None)), spread(slice(None))
@@ -186,7 +186,7 @@ def test_a_ratio_divides_by_its_own_denominator(small_blocks: None) -> None:
 
 
 def test_a_coupled_loss_sees_the_whole_batch(small_blocks: None) -> None:
-    centred = lossctl.loss(coupled=True)(lambda pred, target: (pred - pred.mean() - target) ** 2)
+    centred = lossctl.loss(batch_coupled=True)(lambda pred, target: (pred - pred.mean() - target) ** 2)
     pred = np.arange(100.0)
     assert float(lossctl.compute(centred, pred, np.zeros(100))) == pytest.approx(pred.var())
 
@@ -400,12 +400,12 @@ def test_a_normalised_row_has_the_same_digits_whatever_is_beside_it(
     pred, target = rng.random((2, 40, classes))
     loss = get_loss("categorical_cross_entropy")
 
-    def values(policy: Policy, **arrays: np.ndarray) -> np.ndarray:
+    def values(policy: ComputeOptions, **arrays: np.ndarray) -> np.ndarray:
         data = from_arrays(arrays)
-        job = make_job(loss, loss.roles, data, policy)
+        job = bind_plan(loss, loss.roles, data, policy)
         return np.concatenate([found for (found,) in stream(data, [job], policy, _values, Threads(1))])
 
-    policy = Policy(normalize=True)
+    policy = ComputeOptions(normalize=True)
     truth = values(policy, pred=pred, target=target)
     kept = np.arange(40) % 7 != 3
     if how == "weights":
@@ -423,5 +423,5 @@ def test_a_normalised_row_has_the_same_digits_whatever_is_beside_it(
         np.testing.assert_array_equal(values(policy, pred=pred, target=target), truth)
 
 
-def _values(block: Block, job: Job) -> np.ndarray:
-    return evaluated(block, job).values.copy()
+def _values(block: Block, job: LossPlan) -> np.ndarray:
+    return evaluate_block(block, job).values.copy()

@@ -19,7 +19,7 @@ import pytest
 import lossctl
 from lossctl import Positive, Probabilities, Probability, Real, loss
 from lossctl.cli.app import main
-from lossctl.core.loss import Finish
+from lossctl.core.loss import MeanTransform
 from lossctl.engine import run
 from lossctl.errors import DataError, UsageError
 from lossctl.gradients.verdict import Verdict
@@ -139,7 +139,7 @@ def half(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 )
 def test_a_batch_is_checked_as_one_and_says_how(declared, n, how) -> None:
     pred, target = np.random.default_rng(2).normal(size=(2, n))
-    right, wrong = (loss(coupled=True)(f) if declared else f for f in (centred, half))
+    right, wrong = (loss(batch_coupled=True)(f) if declared else f for f in (centred, half))
     found = lossctl.gradcheck(right, pred, target)
     assert found, repr(found)
     assert (found.how, found.samples) == (how, n)
@@ -181,7 +181,7 @@ def test_one_wrong_element_of_a_batch_is_seen_among_the_others() -> None:
 def test_a_batch_of_float32_gradients_is_judged_as_float32(n) -> None:
     pred, target = np.random.default_rng(4).normal(size=(2, n))
     given = centred(pred, target)[1].astype(np.float32)
-    batch = loss(coupled=True)(centred)
+    batch = loss(batch_coupled=True)(centred)
     assert lossctl.gradcheck(batch, pred, target, given)
     assert not lossctl.gradcheck(batch, pred, target, given * np.float32(1.001))
     half_precise = given.astype(np.float16)
@@ -218,7 +218,7 @@ def guarded(kind: Any, f: Callable[..., Any], inside: Callable[[np.ndarray], boo
             return f(pred, target)
 
     kernel.__annotations__["pred"] = kind
-    return loss(coupled=coupled)(kernel)
+    return loss(batch_coupled=coupled)(kernel)
 
 
 def log_loss(p: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -327,7 +327,7 @@ def test_the_finish_of_a_loss_is_checked_as_a_function_of_one_number() -> None:
     found = lossctl.gradcheck(rmse, samples=100)
     assert found
     assert found.checked == 300  # and 200 means
-    wrong = replace(rmse, finish=Finish(math.sqrt, lambda mean: 1 / math.sqrt(mean), per_sample="r²"))
+    wrong = replace(rmse, finish=MeanTransform(math.sqrt, lambda mean: 1 / math.sqrt(mean), per_sample="r²"))
     found = lossctl.gradcheck(wrong, samples=100)
     assert not found
     assert found.hint == "the derivative of its finish is wrong"

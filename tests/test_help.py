@@ -36,7 +36,7 @@ COMMANDS = [str(command.name) for command in build().registered_commands]
 BREAKS = " \t\n\"'@><=;|&(:"  # bash's own
 
 
-def told() -> dict[str, source_scan.Static]:
+def told() -> dict[str, source_scan.ScannedLoss]:
     return {name: loss for family in source_scan.built_in().values() for name, loss in family.items()}
 
 

@@ -24,7 +24,7 @@ SAMPLES, FEWER = 24, 12
 COORDINATES = 4  # of each sample, other ones of each: lists and images have dozens
 LOSSES = list(registered().values())
 CASES = [(loss, params) for loss in LOSSES for params in settings(loss)]
-UNCOUPLED = [(loss, params) for loss, params in CASES if not loss.coupled]
+UNCOUPLED = [(loss, params) for loss, params in CASES if not loss.batch_coupled]
 
 
 def names(loss: Loss, params: dict[str, object] | None = None) -> str:
@@ -105,7 +105,7 @@ def test_a_sample_has_the_same_digits_in_any_block(loss: Loss, params: dict[str,
 
 
 @pytest.mark.parametrize("classes", [2, 3, 9, 100, 128, 129, 700])
-@pytest.mark.parametrize("loss", [entry for entry in LOSSES if entry.row_wise and not entry.coupled], ids=names)
+@pytest.mark.parametrize("loss", [entry for entry in LOSSES if entry.row_wise and not entry.batch_coupled], ids=names)
 def test_any_number_of_classes(loss: Loss, classes: int) -> None:
     """Rows have the same digits alone and together, in either memory order, whatever k is."""
     rng = np.random.default_rng(5)
@@ -117,7 +117,7 @@ def test_any_number_of_classes(loss: Loss, classes: int) -> None:
     np.testing.assert_array_equal(loss.value(*(np.asarray(a, order="F") for a in arrays)), values)
 
 
-@pytest.mark.parametrize("loss", [entry for entry in LOSSES if entry.row_wise and not entry.coupled], ids=names)
+@pytest.mark.parametrize("loss", [entry for entry in LOSSES if entry.row_wise and not entry.batch_coupled], ids=names)
 def test_a_row_has_the_same_digits_in_a_large_block(loss: Loss) -> None:
     """From 256 KiB on NumPy computes in place in its temporaries, and so perhaps in another memory order."""
     dims = {axis: max(length, 9) for axis, length in AXES.items()}  # up to 8 numbers are added in turn in both
@@ -167,7 +167,7 @@ def concealed(loss: Loss) -> list[str]:
     """What can be in an input that any finite number can be in, and the loss be finite."""
     found = []
     for i, spec in enumerate(loss.inputs):
-        if spec.kind.exposable:
+        if spec.kind.implied_by_finite_loss:
             for bad in (math.nan, math.inf, -math.inf):
                 arrays = hurtful(loss, np.random.default_rng(3), 2000)
                 # All of a row or, but for the -inf that a logit may be, one of it.
@@ -181,10 +181,12 @@ def concealed(loss: Loss) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("loss", "params"), [case for case in CASES if case[0].exposes], ids=lambda v: v.name if isinstance(v, Loss) else ""
+    ("loss", "params"),
+    [case for case in CASES if case[0].propagates_nonfinite],
+    ids=lambda v: v.name if isinstance(v, Loss) else "",
 )
 def test_a_loss_that_exposes_is_finite_of_finite_inputs_alone(loss: Loss, params: dict[str, object]) -> None:
-    assert any(spec.kind.exposable for spec in loss.inputs)
+    assert any(spec.kind.implied_by_finite_loss for spec in loss.inputs)
     assert concealed(loss.bind(**params)) == []
 
 
@@ -193,11 +195,11 @@ def test_a_loss_that_conceals_is_seen() -> None:
     assert concealed(get_loss("hinge")) == ["pred inf", "pred -inf"]
 
 
-@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss.exposes], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss.propagates_nonfinite], ids=lambda loss: loss.name)
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_what_is_left_to_the_loss_to_prove_is_proved(loss: Loss, bad: float) -> None:
     for role, one in zip(loss.roles, loss.inputs, strict=True):
-        if not one.kind.exposable:
+        if not one.kind.implied_by_finite_loss:
             continue
         rng = np.random.default_rng(4)
         data = {r: spec.kind.draw(rng, 9, AXES) for r, spec in zip(loss.roles, loss.inputs, strict=True)}

@@ -21,7 +21,7 @@ from lossctl.cli.app import main
 from lossctl.core.registry import registered
 from lossctl.render import Style
 from lossctl.render.table import table
-from lossctl.report.catalogue import described, ordered, task_of
+from lossctl.report.catalogue import info_report, ordered, task_of
 from lossctl.report.example_command import example
 
 ROOT = Path(__file__).parent.parent
@@ -167,7 +167,7 @@ def test_a_small_curve_or_none(said: Callable[[str], tuple[int, str, str]], name
 @pytest.mark.parametrize("name", registered())
 def test_info_fits_one_screen(name: str) -> None:
     """Of 80 columns and 24 lines, one of them for the next prompt: what most terminals open with."""
-    shown = "".join(table(described(get_loss(name), name), Style(width=80))).splitlines()
+    shown = "".join(table(info_report(get_loss(name), name), Style(width=80))).splitlines()
     assert max(map(cell_len, shown)) <= 80
     assert len(shown) <= 23, "\n".join(shown)
 

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from lossctl.cli.app import main
 from lossctl.errors import DataError
 from lossctl.io import npy_reader
-from lossctl.io.dataset import Dataset, Place
+from lossctl.io.dataset import Dataset, FieldRef
 from lossctl.io.formats import open_source
 from lossctl.io.source import Field, Options, Source
 
@@ -377,9 +377,9 @@ def test_text_and_arrays_line_up(
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lossctl.io.byte_stream.PIECE", piece)
-        data = Dataset(tuple(map(opened, paths)), {"pred": Place(0, 0)})
+        data = Dataset(tuple(map(opened, paths)), {"pred": FieldRef(0, 0)})
         end = 0
-        for slab in data.slabs(slab_rows):
+        for slab in data.row_ranges(slab_rows):
             assert slab.start == end
             assert slab.stop - slab.start <= slab_rows
             for source in slab.sources:
@@ -409,9 +409,9 @@ def test_lengths_that_differ(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lossctl.io.byte_stream.PIECE", piece)
         for paths in ((short, long), (long, short)):
-            data = Dataset(tuple(map(opened, paths)), {"pred": Place(0, 0)})
+            data = Dataset(tuple(map(opened, paths)), {"pred": FieldRef(0, 0)})
             with pytest.raises(DataError) as told:
-                list(data.slabs(slab_rows))
+                list(data.row_ranges(slab_rows))
             assert f"short.csv has {one} row" in str(told.value)
             assert f"{long} has {one + more} rows: every row is one sample" in str(told.value)
 

@@ -104,13 +104,13 @@ def test_known_derivatives(name: str, inputs: Any, params: Any, expected: list[f
 
 def records(*, coupled: bool) -> Any:
     """Parametrise over the figures of losses whose samples depend on each other, or of the others."""
-    chosen = [r for r in GOLDEN if get_loss(r["loss"]).coupled == coupled]
+    chosen = [r for r in GOLDEN if get_loss(r["loss"]).batch_coupled == coupled]
     return pytest.mark.parametrize(
         "record", chosen, ids=[f"{i}-{r['loss']}-{r['library']}" for i, r in enumerate(chosen)]
     )
 
 
-@records(coupled=True)
+@records(batch_coupled=True)
 def test_other_libraries_agree_on_batches(record: dict[str, Any]) -> None:
     """A formula of a whole batch is the sum of its losses, and its gradient that of the sum."""
     loss, inputs = get_loss(record["loss"]), record["inputs"]
@@ -123,7 +123,7 @@ def test_other_libraries_agree_on_batches(record: dict[str, Any]) -> None:
         assert got == pytest.approx([row[j] for j in at], rel=record["rtol"], abs=0)
 
 
-@records(coupled=False)
+@records(batch_coupled=False)
 def test_other_libraries_agree(record: dict[str, Any]) -> None:
     """Mean, loss per sample and gradient are what torch, scikit-learn, scipy, optax and keras give."""
     name, params = record["loss"].partition(":")[0], record["params"]

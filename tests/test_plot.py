@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 from lossctl import get_loss
 from lossctl.analysis.curves import axis_of, curve_of, kinks
-from lossctl.analysis.histograms import picture
+from lossctl.analysis.histograms import plot_data
 from lossctl.cli.app import main
 from lossctl.core.registry import registered
-from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Policy
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions
 from lossctl.errors import UsageError
 from lossctl.io import dataset
 from lossctl.render import Style
@@ -316,7 +316,12 @@ def test_what_is_imported() -> None:
 
 
 def pictured(loss: str, pred: Any, target: Any, threads: int = 2) -> Any:
-    return picture(dataset.from_arrays({"pred": pred, "target": target}), get_loss(loss), Policy(), Workers(threads))
+    return plot_data(
+        dataset.from_arrays({"pred": pred, "target": target}),
+        get_loss(loss),
+        ComputeOptions(),
+        ExecutionConfig(threads),
+    )
 
 
 def test_every_sample_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from lossctl.cli import progress
 from lossctl.io.arrays import ArraySource
-from lossctl.io.dataset import Dataset, Place
+from lossctl.io.dataset import Dataset, FieldRef
 
 # 40 blocks of 131,072 rows take two seconds.
 SLOW = "import time\n\ndef slow(pred, target):\n    time.sleep(0.05)\n    return (pred - target) ** 2\n"
@@ -110,7 +110,7 @@ class Stream(ArraySource):
     ],
 )
 def test_the_share_of_rows_or_of_bytes(source: ArraySource, told: str) -> None:
-    data = Dataset((source,), {"pred": Place(0, 0)})
+    data = Dataset((source,), {"pred": FieldRef(0, 0)})
     assert progress._figures(1000, 2.0, data) == (told, 0.25)
 
 

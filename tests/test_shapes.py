@@ -11,10 +11,10 @@ import lossctl
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import as_elements
 from lossctl.core.registry import get_loss
-from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Policy
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions
 from lossctl.errors import DataError, UsageError
-from lossctl.gradients.gradient_rows import spooled
+from lossctl.gradients.gradient_rows import spool_gradient
 from lossctl.io.dataset import from_arrays
 
 RNG = np.random.default_rng(0)
@@ -27,10 +27,12 @@ SYMBOLS = RNG.integers(1, 5, (N, 3))
 LENGTHS = {"input_lengths": np.full(N, 8), "target_lengths": RNG.integers(0, 4, N)}
 
 
-def gradient(loss: str, policy: Policy | None = None, **arrays: Array) -> Array:
+def gradient(loss: str, policy: ComputeOptions | None = None, **arrays: Array) -> Array:
     """What ``lossctl grad`` writes."""
     data = from_arrays(arrays)
-    return np.concatenate([*spooled(data, get_loss(loss), policy or Policy(), "none", workers=Workers(1)).chunks()])
+    return np.concatenate(
+        [*spool_gradient(data, get_loss(loss), policy or ComputeOptions(), "none", workers=ExecutionConfig(1)).chunks()]
+    )
 
 
 @pytest.mark.parametrize("loss", ["dice", "squared_dice", "jaccard", "tversky", "focal_tversky"])
@@ -73,14 +75,14 @@ def test_the_classes_of_an_image_can_be_along_any_axis(axis: int) -> None:
     moved = np.moveaxis(CHANCES, -1, axis)
     want = get_loss("lovasz_softmax").value(CHANCES, LABELS).mean()
     assert float(lossctl.compute("lovasz_softmax", moved, LABELS, class_axis=axis)) == pytest.approx(want, rel=1e-15)
-    g = gradient("lovasz_softmax", Policy(class_axis=axis), pred=moved, target=LABELS)
+    g = gradient("lovasz_softmax", ComputeOptions(class_axis=axis), pred=moved, target=LABELS)
     np.testing.assert_array_equal(np.moveaxis(g, axis, -1), get_loss("lovasz_softmax").gradient(CHANCES, LABELS))
 
 
 def test_the_gradient_of_pixels_has_its_class_axis_where_the_predictions_have_it() -> None:
     logits = RNG.normal(size=(N, 3, 4, 4))
-    g = gradient("ce", Policy(class_axis=1), pred=logits, target=LABELS[:, :, :4])
-    last = gradient("ce", Policy(class_axis=3), pred=np.moveaxis(logits, 1, -1), target=LABELS[:, :, :4])
+    g = gradient("ce", ComputeOptions(class_axis=1), pred=logits, target=LABELS[:, :, :4])
+    last = gradient("ce", ComputeOptions(class_axis=3), pred=np.moveaxis(logits, 1, -1), target=LABELS[:, :, :4])
     assert g.shape == logits.shape
     np.testing.assert_array_equal(np.moveaxis(g, 1, -1), last)
 

@@ -17,7 +17,7 @@ from mutants import COMPRESS, npz, outcome
 
 from lossctl.engine import run
 from lossctl.errors import DataError, LossctlError
-from lossctl.io.dataset import Dataset, Place
+from lossctl.io.dataset import Dataset, FieldRef
 from lossctl.io.formats import open_source
 from lossctl.io.source import Field, Options, Source
 
@@ -253,7 +253,7 @@ def test_pairs_are_checked_before_the_end(folder: Path) -> None:
     put("short/s-00.npy", P[:299])
     for i, (a, b) in enumerate(pairwise(CUTS[1:]), 1):
         put(f"short/s-{i:02}.npy", P[a:b])
-    data = Dataset((source("npy-p"), source("short")), {"pred": Place(0, 0), "target": Place(1, 0)})
-    slabs: Any = data.slabs(10)
+    data = Dataset((source("npy-p"), source("short")), {"pred": FieldRef(0, 0), "target": FieldRef(1, 0)})
+    slabs: Any = data.row_ranges(10)
     with pytest.raises(DataError, match=r"s-00\.npy has 300 rows, short/s-00\.npy has 299"):
         next(slabs)

@@ -16,7 +16,7 @@ from lossctl.core.registry import registered
 SAMPLES = Path(__file__).parent.parent / "samples"
 
 
-@loss(formula="f", see="s", aliases=["other"], differs=["d"], pitfalls=["p"], relative="everywhere")
+@loss(formula="f", reference="s", aliases=["other"], differences=["d"], pitfalls=["p"], relative_accuracy="everywhere")
 def everything(
     pred: Real,
     target: LogProbabilities,
@@ -40,8 +40,8 @@ def test_a_signature_says_inputs_and_parameters() -> None:
     assert everything.parameters[0].help == "a rate"
     assert everything.params == {"rate": 1.0, "alpha": 0.25, "full": False, "p": 2, "estimator": "energy"}
     assert (everything.summary, everything.doc) == ("What it is", "What it is.\n\nAnd more of it.")
-    assert (everything.formula, everything.see, everything.aliases) == ("f", "s", ("other",))
-    assert (everything.differs, everything.pitfalls, everything.relative) == (("d",), ("p",), "everywhere")
+    assert (everything.formula, everything.reference, everything.aliases) == ("f", "s", ("other",))
+    assert (everything.differences, everything.pitfalls, everything.relative_accuracy) == (("d",), ("p",), "everywhere")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_names_take_hyphens_capitals_and_aliases() -> None:
 @pytest.mark.parametrize("entry", registered().values(), ids=lambda entry: entry.name)
 def test_every_loss_says_what_people_need(entry: lossctl.Loss) -> None:
     assert entry.formula
-    assert entry.see
+    assert entry.reference
     assert entry.doc
     assert len(entry.summary) < 80
     assert all(p.help for p in entry.parameters)

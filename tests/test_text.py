@@ -33,7 +33,7 @@ from hypothesis import strategies as st
 from lossctl.errors import DataError, LossctlError, UsageError
 from lossctl.io import byte_stream, column_selection, text_polars
 from lossctl.io.formats import open_source
-from lossctl.io.prefetch import ahead
+from lossctl.io.prefetch import prefetch
 from lossctl.io.source import Field, Options
 from lossctl.io.text_grammar import CellError, Dialect
 
@@ -440,9 +440,9 @@ def bits(values: np.ndarray) -> Any:
 def answer(case: Case, worth: float) -> Any:
     """Names, values to the bit and lines, or the error; and how many chunks polars read."""
     taken = []
-    read_rows = text_polars.Bulk.rows
+    read_rows = text_polars.PolarsTextReader.rows
 
-    def counted(self: text_polars.Bulk, chunk: bytes) -> Any:
+    def counted(self: text_polars.PolarsTextReader, chunk: bytes) -> Any:
         found = read_rows(self, chunk)
         taken.append(found is not None)
         return found
@@ -452,7 +452,7 @@ def answer(case: Case, worth: float) -> Any:
         cut(case.piece, case.limit),
         mock.patch.object(byte_stream, "CHUNK", case.chunk),
         mock.patch.object(text_polars, "WORTH", worth),
-        mock.patch.object(text_polars.Bulk, "rows", counted),
+        mock.patch.object(text_polars.PolarsTextReader, "rows", counted),
     ):
         path = Path(folder) / "x.csv"
         path.write_bytes(case.content)
@@ -576,7 +576,7 @@ def test_what_is_read_ahead_is_bounded() -> None:
             made.append(i)
             yield b"x"
 
-    source = ahead(chunks(), ends=True)
+    source = prefetch(chunks(), ends=True)
     for taken in range(1, 20):
         next(source)
         time.sleep(0.002)
@@ -592,7 +592,7 @@ def test_what_is_raised_ahead_is_raised_in_its_place() -> None:
         yield b"y"
         raise DataError("z")
 
-    source = ahead(chunks(), ends=True)
+    source = prefetch(chunks(), ends=True)
     assert [next(source), next(source)] == [b"x", b"y"]
     with pytest.raises(DataError, match="z"):
         next(source)

@@ -17,10 +17,10 @@ import lossctl
 from lossctl.core.loss import Loss
 from lossctl.core.registry import registered
 from lossctl.gradients import finite_differences, judge, line_probe, one_sided, refinement
-from lossctl.gradients.finite_differences import Problem
+from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
-from lossctl.gradients.sampling import sampled
-from lossctl.gradients.verdict import Checked, Verdict
+from lossctl.gradients.sampling import sample_points
+from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
 
 Array = np.ndarray
 
@@ -44,14 +44,14 @@ def rng_of(name: str, seed: int = 0) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
-def one(f: Callable[[Array], Array], x: object, given: object, **others: object) -> Checked:
+def one(f: Callable[[Array], Array], x: object, given: object, **others: object) -> CoordinateVerdicts:
     """The verdicts on a loss of one number."""
     x, given = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(given, float))
     options: dict = {"low": -np.inf, "high": np.inf, "rtol": 1e-6, "size": np.maximum(np.abs(x), 1.0), **others}
-    return check(Problem(lambda _rows, at: f(at[:, 0]), x[:, None], given[:, None], **options))
+    return check(DerivativeProblem(lambda _rows, at: f(at[:, 0]), x[:, None], given[:, None], **options))
 
 
-def names(found: Checked) -> list[str]:
+def names(found: CoordinateVerdicts) -> list[str]:
     return [Verdict(v).name for v in found.verdict.ravel()]
 
 
@@ -60,19 +60,19 @@ def points_of(loss: Loss, points: int) -> int:
 
     A kernel costs the number of coordinates, and is called for each of them.
     """
-    if loss.coupled:
+    if loss.batch_coupled:
         return 12
-    coordinates = sampled(loss, 1, 0)[0].size
+    coordinates = sample_points(loss, 1, 0)[0].size
     return min(points, 25 * points // coordinates**2)
 
 
-def assert_no_alarm(case: Case, found: Checked, unresolved: float = 0.01) -> None:
+def assert_no_alarm(case: Case, found: CoordinateVerdicts, unresolved: float = 0.01) -> None:
     wrong = np.argwhere(found.verdict == Verdict.WRONG)
     assert not wrong.size, told(case, case.gradient, found, *wrong[0])
     assert (found.verdict == Verdict.UNRESOLVED).mean() <= unresolved
 
 
-def assert_caught(case: Case, right: Checked, mistake: str, rng: np.random.Generator) -> None:
+def assert_caught(case: Case, right: CoordinateVerdicts, mistake: str, rng: np.random.Generator) -> None:
     """What is wrong by 1e-5 of its scale is never ok, and nothing of size goes through the whole check."""
     given = PLANTS[mistake](case, right.scale, rng)
     found = case.check(given)
@@ -90,7 +90,7 @@ def assert_caught(case: Case, right: Checked, mistake: str, rng: np.random.Gener
 @pytest.mark.parametrize("loss", BOUND, ids=lambda loss: loss.spec)
 def test_right_gradients_of_every_loss_raise_no_alarm(loss) -> None:
     for seed in range(2):
-        case = loss_case(loss, sampled(loss, points_of(loss, 1500), seed))
+        case = loss_case(loss, sample_points(loss, points_of(loss, 1500), seed))
         assert_no_alarm(case, case.check(case.gradient), DOCUMENTED.get(loss.spec, 0.01))
 
 
@@ -98,7 +98,7 @@ def test_right_gradients_of_every_loss_raise_no_alarm(loss) -> None:
 def test_planted_mistakes_in_every_loss_are_caught(name) -> None:
     loss = registered()[name]
     # Three classes: 25 coordinates of a sample are to 9 of them more of the same.
-    case = loss_case(loss, sampled(loss, points_of(loss, 600), 3, classes=3))
+    case = loss_case(loss, sample_points(loss, points_of(loss, 600), 3, classes=3))
     right = case.check(case.gradient)
     for mistake in PLANTS:
         assert_caught(case, right, mistake, rng_of(mistake))
@@ -128,7 +128,7 @@ def test_a_mistake_everywhere_is_seen_nearly_everywhere(mistake) -> None:
 def test_half_a_gradient_is_wrong_beside_an_edge_too(name) -> None:
     """A slope of 2 is known to 1e-3 there at best, 1e-9 from the edge: too little to be right, enough to be wrong."""
     loss = registered()[name]
-    case = loss_case(loss, sampled(loss, 1000, 0))
+    case = loss_case(loss, sample_points(loss, 1000, 0))
     verdict = case.check(0.5 * case.gradient).verdict[case.gradient != 0]
     assert np.mean(verdict == Verdict.WRONG) > 0.85
     assert not (verdict == Verdict.OK).any()
@@ -341,7 +341,7 @@ def test_a_coordinate_is_judged_by_the_largest_of_its_row() -> None:
     """1e-7 of the row's largest slope is nothing that doubles could tell, 1e-4 is."""
     x = np.ones((3, 2))
     given = np.array([[1e6, 0.0], [1e6, 1.0], [1e6, 1e2]])
-    problem = Problem(lambda _r, p: 1e6 * p[:, 0] + 0 * p[:, 1], x, given, np.ones(3), -np.inf, np.inf, 1e-6)
+    problem = DerivativeProblem(lambda _r, p: 1e6 * p[:, 0] + 0 * p[:, 1], x, given, np.ones(3), -np.inf, np.inf, 1e-6)
     assert names(check(problem)) == ["OK", "OK", "OK", "OK", "OK", "WRONG"]
 
 
@@ -493,7 +493,7 @@ def beside_edges(name: str, share: float) -> Callable[[], int]:
     """Right gradients of a loss of probabilities beyond this share are unresolved."""
 
     def count() -> int:
-        case = loss_case(registered()[name], sampled(registered()[name], 2000, 0))
+        case = loss_case(registered()[name], sample_points(registered()[name], 2000, 0))
         found = case.check(case.gradient).verdict
         return max(int((found == Verdict.UNRESOLVED).sum() - share * found.size), 0)
 
@@ -503,7 +503,7 @@ def beside_edges(name: str, share: float) -> Callable[[], int]:
 def never_at_rest() -> int:
     """False alarms beside p = 1, where the slope goes with (1 − p)^0.1."""
     loss = registered()["asymmetric"].bind(gamma_pos=0.1)
-    case = loss_case(loss, sampled(loss, 3000, 0))
+    case = loss_case(loss, sample_points(loss, 3000, 0))
     return int((case.check(case.gradient).verdict == Verdict.WRONG).sum())
 
 
@@ -549,7 +549,7 @@ def alarms(spec: str) -> Callable[[], int]:
 
     def count() -> int:
         loss = lossctl.get_loss(spec)
-        case = loss_case(loss, sampled(loss, 2000, 0))
+        case = loss_case(loss, sample_points(loss, 2000, 0))
         return int((case.check(case.gradient).verdict == Verdict.WRONG).sum())
 
     return count

@@ -154,7 +154,7 @@ def catalogue() -> str:
 def elsewhere() -> str:
     """Who defines a loss otherwise, and which versions were compared."""
     losses: list[Loss] = [registered()[name] for name in DISPUTED]
-    rows = [(f"`{entry.name}`", "<br>".join(entry.differs)) for entry in losses]
+    rows = [(f"`{entry.name}`", "<br>".join(entry.differences)) for entry in losses]
     paths = (ROOT / "tests" / "golden").glob("*.json")
     golden = [record for path in paths for record in json.loads(path.read_text(encoding="utf-8"))]
     versions = sorted({f"{record['library']} {record['version']}" for record in golden})

@@ -47,7 +47,7 @@ MOST = 100_000
 _BITS = 16
 
 
-def resampled(columns: Sequence[Array], resamples: int, seed: int, executor: Executor) -> list[Array]:
+def bootstrap_sums(columns: Sequence[Array], resamples: int, seed: int, executor: Executor) -> list[Array]:
     """The sum of each column over each of many resamples of the rows.
 
     >>> from lossctl.engine.executors.base import Threads
@@ -109,7 +109,7 @@ def _rows(rng: np.random.Generator, size: int, count: int) -> npt.NDArray[np.int
     return bits.astype(np.intp)
 
 
-def freedom(fourths: float, n: int) -> float:
+def degrees_of_freedom(fourths: float, n: int) -> float:
     """The degrees of freedom of a variance: those of the normal numbers of which it would be as unsure.
 
     The relative variance of a variance is (κ − 1)/n, and 2/df of normal numbers (Satterthwaite 1946,
@@ -126,7 +126,7 @@ def freedom(fourths: float, n: int) -> float:
     return min(n - 1.0, 2.0 * n / excess) if excess > 0.0 else n - 1.0
 
 
-def interval(resampled: Array, n: int, freedom: float, level: float) -> tuple[float, float]:
+def expanded_percentile_interval(resampled: Array, n: int, freedom: float, level: float) -> tuple[float, float]:
     """The interval of a figure by its expanded percentiles.
 
     Args:

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lossctl.analysis.distribution import Distribution, distribution
-from lossctl.analysis.external_sort import ranked
-from lossctl.analysis.grouping import By, Label, added, check_groups, grouped, in_order
-from lossctl.analysis.input_profile import Traits, traits_of
-from lossctl.analysis.per_sample import Chosen, choose, costs, foremost, rank_key
+from lossctl.analysis.external_sort import sort_rows
+from lossctl.analysis.grouping import GroupBy, Label, check_groups, grouped, merge_groups, sort_groups
+from lossctl.analysis.input_profile import InputProfile, profile_block
+from lossctl.analysis.per_sample import SelectedSamples, per_sample_losses, rank_key, select_samples, top_k
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Summary
 from lossctl.engine.block import Block
-from lossctl.engine.evaluate import evaluated, kept
-from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Job, Policy, make_job, roles_of
+from lossctl.engine.evaluate import evaluate_block, summarize_elements
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan, roles_of
 from lossctl.engine.result import Result, make_result
 from lossctl.engine.run import stream
 from lossctl.io.dataset import Dataset
@@ -30,7 +30,7 @@ _OUTPUTS = 20
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BreakdownRequest:
     """What of a loss is asked for.
 
     Attributes:
@@ -49,7 +49,7 @@ class Wanted:
     top: int = 0
     least: bool = False
     distribution: bool = False
-    by: By | None = None
+    by: GroupBy | None = None
     groups: int | None = None
     every: bool = False
     losses: bool = False
@@ -59,13 +59,13 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Every:
+class AllSamples:
     """Every sample that counts, on disk; ``like`` is none of them, and of their kind."""
 
     spool: Spool
-    like: Chosen
+    like: SelectedSamples
 
-    def parts(self) -> Iterator[Chosen]:
+    def parts(self) -> Iterator[SelectedSamples]:
         """All of them in their order, any number of times."""
         return (self.like.like(record) for record in self.spool.records())
 
@@ -90,18 +90,18 @@ class Breakdown:
     """
 
     result: Result
-    job: Job
+    job: LossPlan
     rows: int
     weighed: bool
     total: Summary
     shares: bool
-    top: Chosen | None
+    top: SelectedSamples | None
     distribution: Distribution | None
     groups: dict[Label, Summary] | None
     outputs: dict[Label, Summary] | None
-    every: Every | None
+    every: AllSamples | None
     losses: Spool | None
-    traits: Traits | None
+    traits: InputProfile | None
 
 
 @dataclass(frozen=True)
@@ -112,31 +112,31 @@ class _Part:
     rows: int
     weighed: bool
     negative: bool
-    top: Chosen | None
+    top: SelectedSamples | None
     losses: tuple[np.ndarray, ...]
     groups: tuple[dict[Label, Summary], ...]
-    every: Chosen | None
+    every: SelectedSamples | None
     bare: tuple[np.ndarray, ...]
-    traits: Traits | None
+    traits: InputProfile | None
 
 
 @dataclass(frozen=True)
-class _Cut:
+class _BreakdownMapper:
     """The measure of a block: what is wanted of it."""
 
-    wanted: Wanted
-    groupings: tuple[By, ...]
+    wanted: BreakdownRequest
+    groupings: tuple[GroupBy, ...]
 
-    def __call__(self, block: Block, job: Job) -> _Part:
-        wanted, found = self.wanted, evaluated(block, job)
-        samples = costs(job, found)
+    def __call__(self, block: Block, job: LossPlan) -> _Part:
+        wanted, found = self.wanted, evaluate_block(block, job)
+        samples = per_sample_losses(job, found)
         top = None
         if wanted.top:
-            order = foremost(samples.part, wanted.top, least=wanted.least)
-            top = choose(block, job, samples, order, wanted.shown)
+            order = top_k(samples.part, wanted.top, least=wanted.least)
+            top = select_samples(block, job, samples, order, wanted.shown)
         every = None
         if wanted.every:
-            every = choose(block, job, samples, np.arange(len(samples)), wanted.shown)
+            every = select_samples(block, job, samples, np.arange(len(samples)), wanted.shown)
         losses: tuple[np.ndarray, ...] = ()
         if wanted.distribution:
             # Copies: weights are in a buffer that is used again.
@@ -144,7 +144,7 @@ class _Cut:
                 (samples.loss,) if samples.plain else (samples.loss, np.array(samples.part), np.array(samples.share))
             )
         return _Part(
-            kept(found, block, samples.sums),
+            summarize_elements(found, block, samples.sums),
             block.count,
             found.elements.weights is not None,
             bool(len(samples)) and bool(np.fmin.reduce(samples.part) < 0),
@@ -153,25 +153,27 @@ class _Cut:
             tuple(grouped(block, job, found, by) for by in self.groupings),
             every,
             (block.start + samples.index, samples.loss, samples.part) if wanted.losses else (),
-            traits_of(block, job) if wanted.traits else None,
+            profile_block(block, job) if wanted.traits else None,
         )
 
 
 @dataclass
-class _Kept:
+class _Accumulator:
     """What is kept of the blocks so far."""
 
     summary: Summary = field(default_factory=Summary)
     rows: int = 0
     weighed: bool = False
     negative: bool = False
-    top: Chosen | None = None
+    top: SelectedSamples | None = None
     groups: tuple[dict[Label, Summary], ...] = ()
-    like: Chosen | None = None
-    traits: Traits | None = None
+    like: SelectedSamples | None = None
+    traits: InputProfile | None = None
 
 
-def break_down(data: Dataset, loss: Loss, policy: Policy, wanted: Wanted, workers: Workers) -> Breakdown:
+def break_down(
+    data: Dataset, loss: Loss, policy: ComputeOptions, wanted: BreakdownRequest, workers: ExecutionConfig
+) -> Breakdown:
     """Take a loss apart.
 
     Args:
@@ -185,19 +187,19 @@ def break_down(data: Dataset, loss: Loss, policy: Policy, wanted: Wanted, worker
         UsageError: groups that the loss does not have.
         DataError: the first row that cannot be used, nothing that counts, or too many groups.
     """
-    job = make_job(loss, roles_of(loss, data), data, policy)
+    job = bind_plan(loss, roles_of(loss, data), data, policy)
     if wanted.by is not None:
         check_groups(wanted.by, job)
     groupings = [wanted.by] if wanted.by is not None else []
     outputs = wanted.distribution and 1 < job.per_row <= _OUTPUTS
     if outputs:
-        groupings.append(By("output"))
-    so_far = _Kept(groups=tuple({} for _ in groupings))
+        groupings.append(GroupBy("output"))
+    so_far = _Accumulator(groups=tuple({} for _ in groupings))
     losses, every, bare = Spool(), Spool(), Spool()
     with losses:
-        with workers.on(data) as executor:
-            for (part,) in stream(data, [job], policy, _Cut(wanted, tuple(groupings)), executor):
-                _keep(so_far, part, wanted, groupings)
+        with workers.executor_for(data) as executor:
+            for (part,) in stream(data, [job], policy, _BreakdownMapper(wanted, tuple(groupings)), executor):
+                _accumulate(so_far, part, wanted, groupings)
                 if part.losses:
                     losses.write(*part.losses)
                 if part.bare:
@@ -209,9 +211,9 @@ def break_down(data: Dataset, loss: Loss, policy: Policy, wanted: Wanted, worker
         shares = not so_far.negative
         told = losses.rows and not math.isnan(so_far.summary.special)
         spread = distribution(losses, loss, shares=shares) if told else None
-    groups = [in_order(found) for found in so_far.groups]
+    groups = [sort_groups(found) for found in so_far.groups]
     if wanted.ranked:
-        every, bare = (ranked(spool, _rank) for spool in (every, bare))
+        every, bare = (sort_rows(spool, _rank) for spool in (every, bare))
     return Breakdown(
         result,
         job,
@@ -223,7 +225,7 @@ def break_down(data: Dataset, loss: Loss, policy: Policy, wanted: Wanted, worker
         spread,
         groups[0] if wanted.by is not None else None,
         groups[-1] if outputs else None,
-        Every(every, so_far.like) if so_far.like is not None else None,
+        AllSamples(every, so_far.like) if so_far.like is not None else None,
         bare if wanted.losses else None,
         so_far.traits,
     )
@@ -234,7 +236,7 @@ def _rank(record: Record) -> Array:
     return rank_key(record[2], least=False)
 
 
-def _keep(so_far: _Kept, part: _Part, wanted: Wanted, groupings: Sequence[By]) -> None:
+def _accumulate(so_far: _Accumulator, part: _Part, wanted: BreakdownRequest, groupings: Sequence[GroupBy]) -> None:
     so_far.summary += part.summary
     so_far.rows += part.rows
     so_far.weighed |= part.weighed
@@ -242,6 +244,6 @@ def _keep(so_far: _Kept, part: _Part, wanted: Wanted, groupings: Sequence[By]) -
     so_far.traits = so_far.traits + part.traits if so_far.traits and part.traits else part.traits
     if part.top is not None:
         both = part.top if so_far.top is None else so_far.top + part.top
-        so_far.top = both.take(foremost(both.part, wanted.top, least=wanted.least))
+        so_far.top = both.take(top_k(both.part, wanted.top, least=wanted.least))
     for by, total, groups in zip(groupings, so_far.groups, part.groups, strict=True):
-        added(total, groups, by.where)
+        merge_groups(total, groups, by.where)

@@ -8,17 +8,25 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lossctl.analysis.inference import Records, bounds, error_of, fitted, moments, p_of_ranks, p_of_t
-from lossctl.analysis.input_profile import Traits, traits_of
-from lossctl.analysis.per_sample import Chosen, Index, choose, costs, foremost
+from lossctl.analysis.inference import (
+    Records,
+    bootstrap_intervals,
+    estimate_mean,
+    moments,
+    standard_error,
+    t_test_pvalue,
+    wilcoxon_pvalue,
+)
+from lossctl.analysis.input_profile import InputProfile, profile_block
+from lossctl.analysis.per_sample import Index, SelectedSamples, per_sample_losses, select_samples, top_k
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.block import Block
-from lossctl.engine.evaluate import evaluated
+from lossctl.engine.evaluate import evaluate_block
 from lossctl.engine.executors.base import Executor
-from lossctl.engine.executors.config import Workers
+from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.threads import Threads
-from lossctl.engine.plan import Job, Policy, make_job, roles_of
+from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan, roles_of
 from lossctl.engine.run import stream
 from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset
@@ -82,7 +90,7 @@ class Comparison:
     """
 
     loss: Loss
-    jobs: tuple[Job, ...]
+    jobs: tuple[LossPlan, ...]
     samples: int
     left_out: int
     rows: int
@@ -90,12 +98,12 @@ class Comparison:
     ties: float
     scores: tuple[Score, ...]
     differences: tuple[Difference, ...]
-    apart: tuple[Chosen, ...]
-    traits: tuple[Traits, ...]
+    apart: tuple[SelectedSamples, ...]
+    traits: tuple[InputProfile, ...]
 
 
 @dataclass(frozen=True)
-class _Priced:
+class _ModelLosses:
     """All samples of a block that count.
 
     Attributes:
@@ -107,31 +115,31 @@ class _Priced:
         traits: what the inputs look like.
     """
 
-    samples: Chosen
+    samples: SelectedSamples
     elements: Array
     plain: bool
     weighed: bool
     rows: int
-    traits: Traits
+    traits: InputProfile
 
 
 @dataclass(frozen=True)
-class _Price:
+class _PairedMapper:
     """The measure of a block."""
 
     shown: tuple[str, ...]
 
-    def __call__(self, block: Block, job: Job) -> _Priced:
-        found = evaluated(block, job)
-        samples = costs(job, found)
+    def __call__(self, block: Block, job: LossPlan) -> _ModelLosses:
+        found = evaluate_block(block, job)
+        samples = per_sample_losses(job, found)
         every = np.arange(len(samples))
         weighed = found.elements.weights is not None
-        chosen = choose(block, job, samples, every, self.shown)
-        return _Priced(chosen, samples.elements, samples.plain, weighed, block.count, traits_of(block, job))
+        chosen = select_samples(block, job, samples, every, self.shown)
+        return _ModelLosses(chosen, samples.elements, samples.plain, weighed, block.count, profile_block(block, job))
 
 
 @dataclass
-class _Paired:
+class _PairedAccumulator:
     """What is kept of the blocks so far of all models under one loss.
 
     A record of the spool has the part of each model and, where they are not plain, the share and the loss of each.
@@ -142,10 +150,10 @@ class _Paired:
     rows: int = 0
     counted: int = 0
     weighed: bool = False
-    apart: tuple[Chosen, ...] = ()
-    traits: tuple[Traits, ...] = ()
+    apart: tuple[SelectedSamples, ...] = ()
+    traits: tuple[InputProfile, ...] = ()
 
-    def add(self, priced: Sequence[_Priced], top: int) -> None:
+    def add(self, priced: Sequence[_ModelLosses], top: int) -> None:
         """Another block."""
         self.rows += priced[0].rows
         new = tuple(p.traits for p in priced)
@@ -160,7 +168,7 @@ class _Paired:
         else:
             self.spool.write(*parts, *(np.array(c.share) for c in chosen), *(c.loss for c in chosen))
         together = [a + b for a, b in zip(self.apart, chosen, strict=True)] if self.apart else chosen
-        order = foremost(_gap([c.part for c in together]), top, least=False)
+        order = top_k(_range_of_models([c.part for c in together]), top, least=False)
         self.apart = tuple(c.take(order) for c in together)
 
 
@@ -172,7 +180,7 @@ def _together(rows: Sequence[Index]) -> int:
     return len(np.unique(np.concatenate(rows)))
 
 
-def _in_common(priced: Sequence[_Priced]) -> list[Chosen]:
+def _in_common(priced: Sequence[_ModelLosses]) -> list[SelectedSamples]:
     """The samples that have the same elements under every model."""
     first = priced[0]
     if all(np.array_equal(p.samples.rows, first.samples.rows) for p in priced) and all(
@@ -184,19 +192,19 @@ def _in_common(priced: Sequence[_Priced]) -> list[Chosen]:
     return [p.samples.take(np.flatnonzero([key in common for key in own])) for p, own in zip(priced, keys, strict=True)]
 
 
-def _gap(parts: Sequence[Array]) -> Array:
+def _range_of_models(parts: Sequence[Array]) -> Array:
     """How far apart the models are on each sample; where all cost infinity they are together."""
     with np.errstate(invalid="ignore"):
         gap = np.maximum.reduce(parts) - np.minimum.reduce(parts)
     return np.where(np.isnan(gap) & np.logical_and.reduce([p == parts[0] for p in parts]), 0.0, gap)
 
 
-def compared(
+def compare_models(
     data: Dataset,
     losses: Sequence[Loss],
     models: int,
-    policy: Policy,
-    workers: Workers,
+    policy: ComputeOptions,
+    workers: ExecutionConfig,
     *,
     resamples: int = 10_000,
     seed: int = 0,
@@ -219,10 +227,12 @@ def compared(
     Raises:
         DataError: the first row that cannot be used, or no sample that counts for every model.
     """
-    jobs = [make_job(loss, own_roles(loss, data, model), data, policy) for loss in losses for model in range(models)]
-    kept = [_Paired() for _ in losses]
-    with workers.on(data) as executor:
-        for priced in stream(data, jobs, policy, _Price(shown), executor):
+    jobs = [
+        bind_plan(loss, roles_for_model(loss, data, model), data, policy) for loss in losses for model in range(models)
+    ]
+    kept = [_PairedAccumulator() for _ in losses]
+    with workers.executor_for(data) as executor:
+        for priced in stream(data, jobs, policy, _PairedMapper(shown), executor):
             for i, paired in enumerate(kept):
                 paired.add(priced[i * models : (i + 1) * models], top)
     found = []
@@ -232,7 +242,7 @@ def compared(
             if not records.rows:
                 raise DataError(f"{loss.name}: no sample counts for every model")
             with np.errstate(all="ignore"):  # infinite losses are told
-                scores, differences = _judged(records, resamples, seed, executor)
+                scores, differences = _score(records, resamples, seed, executor)
             found.append(
                 Comparison(
                     loss,
@@ -251,28 +261,28 @@ def compared(
     return found
 
 
-def own_roles(loss: Loss, data: Dataset, model: int) -> list[str]:
+def roles_for_model(loss: Loss, data: Dataset, model: int) -> list[str]:
     """The roles of a loss for one of the models, from 0."""
     numbered = [(role, f"{role} {model + 1}") for role in roles_of(loss, data)]
     return [own if own in data.places else role for role, own in numbered]
 
 
-def _judged(
+def _score(
     records: Records, resamples: int, seed: int, executor: Executor
 ) -> tuple[tuple[Score, ...], tuple[Difference, ...]]:
     """The score of each model, and the difference of each to the first."""
     n, models = records.rows, records.models
-    fits = [fitted(records, model) for model in range(models)]
+    fits = [estimate_mean(records, model) for model in range(models)]
     wins, better, worse = _counted(records)
     spread = moments(records, fits)
-    ends = bounds(records, fits, spread, resamples=resamples, seed=seed, executor=executor)
+    ends = bootstrap_intervals(records, fits, spread, resamples=resamples, seed=seed, executor=executor)
     scores = tuple(
-        Score(fit.value, error_of(squares, n), won / n)
+        Score(fit.value, standard_error(squares, n), won / n)
         for fit, squares, won in zip(fits, spread.own, wins, strict=True)
     )
     differences = []
     for i in range(1, models):
-        value, error = fits[i].value - fits[0].value, error_of(spread.squares[i], n)
+        value, error = fits[i].value - fits[0].value, standard_error(spread.squares[i], n)
         tested = math.isfinite(value) and error is not None
         differences.append(
             Difference(
@@ -280,8 +290,8 @@ def _judged(
                 error,
                 *ends[i - 1],
                 spread.freedom[i] if ends[i - 1][0] is not None else None,
-                p_of_t(value, error, n) if tested and error else None,
-                p_of_ranks(records, i, seed) if tested else None,
+                t_test_pvalue(value, error, n) if tested and error else None,
+                wilcoxon_pvalue(records, i, seed) if tested else None,
                 better[i] / n,
                 worse[i] / n,
             )

@@ -97,7 +97,7 @@ def axis_of(loss: Loss) -> Axis:
     kinds = [i.kind for i in loss.inputs]
     names = [kind.name for kind in kinds]
     nothing = UsageError(f"{loss.name} has no curve: no one number says how far off a prediction is")
-    if loss.coupled or len(kinds) < 2 or any(kind.core for kind in kinds[2:]):
+    if loss.batch_coupled or len(kinds) < 2 or any(kind.core for kind in kinds[2:]):
         raise nothing
     if kinds[0].core:
         if kinds[0].core != ("classes",) or not (names[1] == "Label" or kinds[1].core == ("classes",)):

@@ -12,7 +12,7 @@ import numpy as np
 from lossctl.analysis.quantiles import order_statistics, spot
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
-from lossctl.engine.accumulate import Summary, summed
+from lossctl.engine.accumulate import Summary, sum_losses
 from lossctl.engine.exact_sum import exact, exact_sum, ratio
 from lossctl.io.spool import Spool
 
@@ -150,7 +150,7 @@ def _sums(part: Array, share: Array | None, taken: np.ndarray) -> Summary:
     chosen = np.where(taken, part, 0.0)
     n = int(np.count_nonzero(taken))
     weight = exact(float(n)) if share is None else exact_sum(np.where(taken, share, 0.0))
-    return replace(summed(chosen, chosen, weight), elements=n)
+    return replace(sum_losses(chosen, chosen, weight), elements=n)
 
 
 def _carried(part: Summary, whole: Summary) -> float | None:

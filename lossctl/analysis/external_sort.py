@@ -25,7 +25,7 @@ _PILES = 64
 _HELD = 1 << 12
 
 
-def ranked(spool: Spool, key: Callable[[Record], Array]) -> Spool:
+def sort_rows(spool: Spool, key: Callable[[Record], Array]) -> Spool:
     """The same rows, those of the least key first; of equals in the order in which they came.
 
     Args:

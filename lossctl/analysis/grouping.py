@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from lossctl.analysis.per_sample import cells
 from lossctl.core.input_kinds import CLASSES
-from lossctl.engine.accumulate import Spread, Summary, summed
+from lossctl.engine.accumulate import Summary, WeightedMoments, sum_losses
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import Evaluated
 from lossctl.engine.exact_sum import exact
-from lossctl.engine.plan import Job
+from lossctl.engine.plan import LossPlan
 from lossctl.errors import DataError, UsageError
 from lossctl.io.text_grammar import NUMBER
 
@@ -30,7 +30,7 @@ _SHORT = 1 << 16  # codes of two bytes are sorted by radix, many times as fast
 
 
 @dataclass(frozen=True)
-class By:
+class GroupBy:
     """What tells the groups: a ``role`` of one cell a row, the target's ``class``, or the ``output`` column."""
 
     what: str
@@ -42,7 +42,7 @@ class By:
         return self.role or f"--by {self.what}"
 
 
-def check_groups(by: By, job: Job) -> None:
+def check_groups(by: GroupBy, job: LossPlan) -> None:
     """Refuse groups that the loss does not have.
 
     Raises:
@@ -57,7 +57,7 @@ def check_groups(by: By, job: Job) -> None:
         raise UsageError("--by output: a sample has a single output here; several columns of PREDS are several")
 
 
-def grouped(block: Block, job: Job, found: Evaluated, by: By) -> dict[Label, Summary]:
+def grouped(block: Block, job: LossPlan, found: Evaluated, by: GroupBy) -> dict[Label, Summary]:
     """What is kept of each group of one block."""
     if not len(found.values):
         return {}
@@ -86,18 +86,18 @@ def grouped(block: Block, job: Job, found: Evaluated, by: By) -> dict[Label, Sum
             strict=True,
         )
     ):
-        own = Spread(n, lost, amount, *spread)
+        own = WeightedMoments(n, lost, amount, *spread)
         if odd[i]:
             one = slice(int(begins[i]), int(begins[i]) + count)
             own_weights = None if weights is None else weights[one]
-            sums = summed(values[one], found.parts[order[one]], exact(amount), own_weights)
+            sums = sum_losses(values[one], found.parts[order[one]], exact(amount), own_weights)
             groups[label] = replace(sums, samples=n, spread=own)
         else:
             groups[label] = Summary(samples=n, elements=count, total=exact(lost), weight=exact(amount), spread=own)
     return groups
 
 
-def _coded(block: Block, job: Job, found: Evaluated, by: By) -> tuple[list[Label], Codes]:
+def _coded(block: Block, job: LossPlan, found: Evaluated, by: GroupBy) -> tuple[list[Label], Codes]:
     """The labels in this block, and which of them each element has."""
     if by.what == "output":
         return list(range(job.per_row)), found.index % job.per_row
@@ -121,7 +121,7 @@ def _texts(column: npt.NDArray[Any]) -> tuple[list[Label], Codes]:
     return list(place), np.fromiter(map(place.__getitem__, texts), np.intp, len(texts))
 
 
-def added(total: dict[Label, Summary], part: Mapping[Label, Summary], where: str) -> None:
+def merge_groups(total: dict[Label, Summary], part: Mapping[Label, Summary], where: str) -> None:
     """Add the groups of a further block to those so far.
 
     Raises:
@@ -133,7 +133,7 @@ def added(total: dict[Label, Summary], part: Mapping[Label, Summary], where: str
         raise DataError(f"{where}: more than {MOST:,} groups: group by a column of fewer different values")
 
 
-def in_order(groups: Mapping[Label, Summary]) -> dict[Label, Summary]:
+def sort_groups(groups: Mapping[Label, Summary]) -> dict[Label, Summary]:
     """By label: as numbers where all of them are, and then 1, 1.0 and 01 are one group."""
     texts = [label for label in groups if isinstance(label, str) and label != "nan"]
     if not all(NUMBER.fullmatch(text) for text in texts):

@@ -16,8 +16,8 @@ from lossctl.analysis.quantiles import order_statistics
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.block import Block
-from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Job, Policy, make_job, roles_of
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan, roles_of
 from lossctl.engine.run import stream
 from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset
@@ -52,7 +52,7 @@ class Density:
 
 
 @dataclass(frozen=True)
-class Picture:
+class DataPlot:
     """Losses and, by the values of the target or against it, predictions."""
 
     samples: int
@@ -63,7 +63,7 @@ class Picture:
 
 
 @dataclass
-class _Reach:
+class _Range:
     """Between which numbers some lie."""
 
     low: float = np.inf
@@ -74,17 +74,17 @@ class _Reach:
         self.low, self.high = float(finite.min(initial=self.low)), float(finite.max(initial=self.high))
 
 
-def picture(data: Dataset, loss: Loss, policy: Policy, workers: Workers) -> Picture:
+def plot_data(data: Dataset, loss: Loss, policy: ComputeOptions, workers: ExecutionConfig) -> DataPlot:
     """Count losses, predictions and targets between edges.
 
     Raises:
         DataError: the first row that cannot be used, or nothing to count.
     """
-    job = make_job(loss, roles_of(loss, data), data, policy)
-    lost, pred, target = reaches = _Reach(), _Reach(), _Reach()
+    job = bind_plan(loss, roles_of(loss, data), data, policy)
+    lost, pred, target = reaches = _Range(), _Range(), _Range()
     values: set[float] = set()
     infinite = 0
-    with Spool() as losses, Spool() as pairs, workers.on(data) as executor:
+    with Spool() as losses, Spool() as pairs, workers.executor_for(data) as executor:
         for ((values_of_losses, preds, targets),) in stream(data, [job], policy, _numbers, executor):
             losses.write(values_of_losses)
             pairs.write(preds, targets)
@@ -102,7 +102,7 @@ def picture(data: Dataset, loss: Loss, policy: Policy, workers: Workers) -> Pict
         classes = job.dims.get("classes", 0) if loss.inputs[0].kind.core else 0
         few = len(values) <= _VALUES and not classes
         drawable = pairs.rows and pred.low <= pred.high and target.low <= target.high
-        return Picture(
+        return DataPlot(
             losses.rows,
             infinite,
             Histogram(edges, counts),
@@ -111,7 +111,7 @@ def picture(data: Dataset, loss: Loss, policy: Policy, workers: Workers) -> Pict
         )
 
 
-def _numbers(block: Block, job: Job) -> tuple[Array, Array, Array]:
+def _numbers(block: Block, job: LossPlan) -> tuple[Array, Array, Array]:
     """The loss of each sample, and the prediction and target of each element: of a row of classes the likeliest."""
     elements = block.elements(job)
     if not len(elements):
@@ -124,7 +124,7 @@ def _numbers(block: Block, job: Job) -> tuple[Array, Array, Array]:
     return lost / elements.rows.sums(np.ones(len(elements))), arrays[0], arrays[1]
 
 
-def _loss_edges(losses: Spool, reach: _Reach, infinite: int) -> Array:
+def _loss_edges(losses: Spool, reach: _Range, infinite: int) -> Array:
     rank = int(_MOST * (losses.rows - infinite))
     (most,) = order_statistics(lambda: (x[np.isfinite(x)] for x in losses.column(0)), [rank])
     if reach.high - reach.low <= _LONG_TAIL * (most - reach.low) or most <= reach.low:
@@ -154,7 +154,7 @@ def _place(x: Array, edges: Array) -> npt.NDArray[np.intp]:
     return np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
 
 
-def _by_target(pairs: Spool, pred: _Reach, values: list[float]) -> dict[float, Histogram]:
+def _by_target(pairs: Spool, pred: _Range, values: list[float]) -> dict[float, Histogram]:
     edges = _edges(pred.low, pred.high)
     counts = {value: np.zeros(len(edges) - 1, np.int64) for value in values}
     for preds, targets in pairs.records():
@@ -163,7 +163,7 @@ def _by_target(pairs: Spool, pred: _Reach, values: list[float]) -> dict[float, H
     return {value: Histogram(edges, counted) for value, counted in counts.items()}
 
 
-def _grid(pred: _Reach, target: _Reach, classes: int) -> tuple[Array, Array]:
+def _grid(pred: _Range, target: _Range, classes: int) -> tuple[Array, Array]:
     """The edges of cells: a cell a class, or as many as a screen has room for."""
     if 0 < classes <= _ROWS:
         return np.arange(classes + 1.0), np.arange(classes + 1.0)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossctl.analysis.bootstrap import MOST, freedom, interval, resampled
+from lossctl.analysis.bootstrap import MOST, bootstrap_sums, degrees_of_freedom, expanded_percentile_interval
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
-from lossctl.engine.accumulate import Summary, summed
+from lossctl.engine.accumulate import Summary, sum_losses
 from lossctl.engine.exact_sum import exact, exact_sum, rounded
 from lossctl.engine.executors.base import Executor
 from lossctl.errors import DataError
@@ -56,7 +56,7 @@ class Records:
 
 
 @dataclass(frozen=True)
-class Fit:
+class MeanEstimate:
     """The loss of one model, from its exact sums: as a mean, and as it is told."""
 
     loss: Loss
@@ -80,7 +80,7 @@ class Fit:
         return (finish.derivative(self.mean) if finish else 1.0) / self.weight
 
 
-def fitted(records: Records, model: int) -> Fit:
+def estimate_mean(records: Records, model: int) -> MeanEstimate:
     """The loss of a model.
 
     Raises:
@@ -90,10 +90,10 @@ def fitted(records: Records, model: int) -> Fit:
     for record in records:
         part = record.parts[model]
         weight = exact_sum(record.shares[model]) if record.shares else exact(float(len(part)))
-        total += summed(part, part, weight)
+        total += sum_losses(part, part, weight)
     if not total.weight:
         raise DataError(f"{records.loss.name}: the denominator is 0: there is nothing to divide by")
-    return Fit(records.loss, total.mean, rounded(total.weight))
+    return MeanEstimate(records.loss, total.mean, rounded(total.weight))
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Moments:
     freedom: list[float]
 
 
-def moments(records: Records, fits: Sequence[Fit]) -> Moments:
+def moments(records: Records, fits: Sequence[MeanEstimate]) -> Moments:
     """The moments of influences: how far the value moves with a sample, (L − mean·W)/ΣW, on the loss's own scale."""
     own, squares, fourths = ([0.0] * len(fits) for _ in range(3))
     for influences in _influences(records, fits):
@@ -120,10 +120,10 @@ def moments(records: Records, fits: Sequence[Fit]) -> Moments:
         for i, z in enumerate(influences):
             u = (z - influences[0]) / math.sqrt(squares[i] or 1.0)  # so scaled that its fourth power is not 0
             fourths[i] += float(np.add.reduce(u**4))
-    return Moments(own, squares, [freedom(fourth, records.rows) for fourth in fourths])
+    return Moments(own, squares, [degrees_of_freedom(fourth, records.rows) for fourth in fourths])
 
 
-def _influences(records: Records, fits: Sequence[Fit]) -> Iterator[list[Array]]:
+def _influences(records: Records, fits: Sequence[MeanEstimate]) -> Iterator[list[Array]]:
     """The influence of each sample of a record, on each model."""
     for record in records:
         shares: Sequence[Array | float] = record.shares or [1.0] * len(fits)
@@ -132,13 +132,13 @@ def _influences(records: Records, fits: Sequence[Fit]) -> Iterator[list[Array]]:
         ]
 
 
-def error_of(squares: float, n: int) -> float | None:
+def standard_error(squares: float, n: int) -> float | None:
     """The standard error of what the influences add up to (Cochran 1977, 6.4); for a plain mean it is s/√n."""
     return math.sqrt(squares * (n / (n - 1))) if n > 1 and math.isfinite(squares) else None
 
 
-def bounds(
-    records: Records, fits: Sequence[Fit], spread: Moments, *, resamples: int, seed: int, executor: Executor
+def bootstrap_intervals(
+    records: Records, fits: Sequence[MeanEstimate], spread: Moments, *, resamples: int, seed: int, executor: Executor
 ) -> list[tuple[float | None, float | None]]:
     """The interval of each difference to the first; none where a loss is not finite, or of a single sample."""
     models, n = len(fits), records.rows
@@ -150,7 +150,7 @@ def bounds(
     # Where nothing is done to means of one denominator, their difference is the mean of the differences.
     linear = len(shares) < 2 and fits[0].loss.finish is None
     drawn = [part - parts[0] for part in parts[1:]] if linear else parts
-    sums = resampled([*drawn, *shares], resamples, seed, executor)
+    sums = bootstrap_sums([*drawn, *shares], resamples, seed, executor)
     weights = sums[len(drawn) :] or [np.full(resamples, float(n))]
     # A resample can have nothing to divide by: it is left out below.
     means = [sums[i] / weights[i if len(weights) > 1 else 0] for i in range(len(drawn))]
@@ -161,13 +161,13 @@ def bounds(
         if not spread.squares[i]:  # the two differ by the same on every sample
             found.append((fits[i].value - fits[0].value,) * 2)
         elif len(apart):
-            found.append(interval(apart, n, spread.freedom[i], LEVEL))
+            found.append(expanded_percentile_interval(apart, n, spread.freedom[i], LEVEL))
         else:
             found.append((None, None))
     return found
 
 
-def _on_scale(fit: Fit, means: Array) -> Array:
+def _on_scale(fit: MeanEstimate, means: Array) -> Array:
     return means if fit.loss.finish is None else np.array([fit.on_scale(mean) for mean in means.tolist()])
 
 
@@ -187,14 +187,14 @@ def _columns(records: Records, seed: int) -> tuple[list[Array], list[Array]]:
     return list(groups[:models]), list(groups[models:])
 
 
-def p_of_t(value: float, error: float, n: int) -> float:
+def t_test_pvalue(value: float, error: float, n: int) -> float:
     """Of a t test on the paired differences, two-sided."""
     from scipy.special import stdtr
 
     return 2.0 * float(stdtr(n - 1, -abs(value / error)))
 
 
-def p_of_ranks(records: Records, model: int, seed: int) -> float | None:
+def wilcoxon_pvalue(records: Records, model: int, seed: int) -> float | None:
     """Of Wilcoxon's signed-rank test on the paired differences of samples, each counted once, two-sided.
 
     As SciPy has it: differences of 0 are left out, and up to 50 without ties are tested exactly.

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.analysis.curves import axis_of
-from lossctl.analysis.input_profile import Traits, mixed, watched
+from lossctl.analysis.input_profile import InputProfile, mixed, summarize_and_profile
 from lossctl.core.loss import Loss
 from lossctl.core.registry import registered
-from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Job, Policy, make_job, roles_of
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan, roles_of
 from lossctl.engine.result import Result, make_result
 from lossctl.io.dataset import Dataset
 
@@ -30,18 +30,20 @@ _PREDICTED = r"(?<![a-z])(y_?)?(preds?|predict\w*|hat|scores?|logits?|probs?|pro
 _TRUE = r"(?<![a-z])(targets?|labels?|truth|actuals?|y_?true|ground_?truth|gt|observed)(?![a-z])"
 
 
-def advised(
-    data: Dataset, losses: Sequence[Loss], policy: Policy, reduction: str, workers: Workers
+def compute_with_checks(
+    data: Dataset, losses: Sequence[Loss], policy: ComputeOptions, reduction: str, workers: ExecutionConfig
 ) -> tuple[list[Result], list[str]]:
     """The results of several losses in one pass over the data, and a line for each thing that looks wrong."""
-    jobs = [make_job(loss, roles_of(loss, data), data, policy) for loss in losses]
-    with workers.on(data, losses) as executor:
-        summaries, traits = watched(data, jobs, policy, executor)
+    jobs = [bind_plan(loss, roles_of(loss, data), data, policy) for loss in losses]
+    with workers.executor_for(data, losses) as executor:
+        summaries, traits = summarize_and_profile(data, jobs, policy, executor)
     results = [make_result(loss, summary, reduction) for loss, summary in zip(losses, summaries, strict=True)]
-    return results, list(advice(data, jobs, policy, traits))
+    return results, list(check_inputs(data, jobs, policy, traits))
 
 
-def advice(data: Dataset, jobs: Sequence[Job], policy: Policy, traits: Sequence[Traits]) -> Iterator[str]:
+def check_inputs(
+    data: Dataset, jobs: Sequence[LossPlan], policy: ComputeOptions, traits: Sequence[InputProfile]
+) -> Iterator[str]:
     """What the inputs as a whole betray, a line each, the cure at its end.
 
     Args:
@@ -58,11 +60,11 @@ def advice(data: Dataset, jobs: Sequence[Job], policy: Policy, traits: Sequence[
         yield from _repeated(data, traits[0])
 
 
-def advice_on_models(
+def check_inputs_of_models(
     data: Dataset,
-    jobs: Sequence[Sequence[Job]],
-    policy: Policy,
-    traits: Sequence[Sequence[Traits]],
+    jobs: Sequence[Sequence[LossPlan]],
+    policy: ComputeOptions,
+    traits: Sequence[Sequence[InputProfile]],
     names: Sequence[str],
 ) -> list[str]:
     """The same of several sets of predictions: what is not true of all of them with the name of the one.
@@ -74,7 +76,7 @@ def advice_on_models(
         traits: what the inputs of each job look like.
         names: what the models are called.
     """
-    own = [list(advice(data, some, policy, seen)) for some, seen in zip(jobs, traits, strict=True)]
+    own = [list(check_inputs(data, some, policy, seen)) for some, seen in zip(jobs, traits, strict=True)]
     lines = [
         line if all(line in others for others in own) else f"{name}: {line}"
         for name, told in zip(names, own, strict=True)
@@ -83,7 +85,7 @@ def advice_on_models(
     return list(dict.fromkeys(lines))
 
 
-def _of_predictions(jobs: Sequence[Job], traits: Sequence[Traits]) -> Iterator[str]:
+def _of_predictions(jobs: Sequence[LossPlan], traits: Sequence[InputProfile]) -> Iterator[str]:
     if any(seen.constant is not None for seen in traits):
         yield "every prediction is the same: is it the right column?"
         return
@@ -104,7 +106,7 @@ def _takes_scores(loss: Loss) -> bool:
     return pred == "Real" and (named or (others == ["Sign"] and axis_of(loss).name == "margin"))
 
 
-def _of_targets(jobs: Sequence[Job], policy: Policy, traits: Sequence[Traits]) -> Iterator[str]:
+def _of_targets(jobs: Sequence[LossPlan], policy: ComputeOptions, traits: Sequence[InputProfile]) -> Iterator[str]:
     kinds = [[i.kind.name for i in job.loss.inputs] for job in jobs]
     plain = [job.loss.name for job, kind in zip(jobs, kinds, strict=True) if kind == ["Real", "Real"]]
     if traits[0].target_codes == _BOTH and len(plain) == len(jobs):
@@ -129,7 +131,7 @@ def _from_one(classes: int) -> str:
     return ",".join(map(str, range(1, classes + 1))) if classes < 5 else f"1,2,…,{classes}"
 
 
-def _swapped(data: Dataset, jobs: Sequence[Job], traits: Sequence[Traits]) -> Iterator[str]:
+def _swapped(data: Dataset, jobs: Sequence[LossPlan], traits: Sequence[InputProfile]) -> Iterator[str]:
     """By their names, or since a target is what was observed: 0 and 1 in PREDS, what lies between in TARGETS."""
     if "target" not in data.places or all(len(job.loss.inputs) < 2 for job in jobs):
         return
@@ -156,7 +158,7 @@ def _names(data: Dataset, role: str) -> str:
     return ": ".join(filter(None, (os.path.basename(where), column[0] if column else ""))).lower()
 
 
-def _narrowed(jobs: Sequence[Job], traits: Sequence[Traits]) -> Iterator[str]:
+def _narrowed(jobs: Sequence[LossPlan], traits: Sequence[InputProfile]) -> Iterator[str]:
     for job, seen in zip(jobs, traits, strict=True):
         if seen.narrow:
             digits = np.finfo(seen.narrow).precision
@@ -167,7 +169,7 @@ def _narrowed(jobs: Sequence[Job], traits: Sequence[Traits]) -> Iterator[str]:
             return
 
 
-def _repeated(data: Dataset, traits: Traits) -> Iterator[str]:
+def _repeated(data: Dataset, traits: InputProfile) -> Iterator[str]:
     if traits.digests is None or "weight" in data.places or traits.constant is not None:
         return
     ordered = np.sort(traits.digests)

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array
 from lossctl.engine.accumulate import Summary
 from lossctl.engine.block import Block
-from lossctl.engine.evaluate import summarise
+from lossctl.engine.evaluate import summarize_block
 from lossctl.engine.executors.base import Executor
-from lossctl.engine.plan import Job, Policy
+from lossctl.engine.plan import ComputeOptions, LossPlan
 from lossctl.engine.run import stream
 from lossctl.io.dataset import Dataset
 
@@ -39,7 +39,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
-class Traits:
+class InputProfile:
     """What is true of every row so far; ``a + b`` is what is true of both, a's rows coming first.
 
     Attributes:
@@ -62,8 +62,8 @@ class Traits:
     narrow: str
     digests: npt.NDArray[np.uint64] | None = field(repr=False)
 
-    def __add__(self, other: Traits) -> Traits:
-        return Traits(
+    def __add__(self, other: InputProfile) -> InputProfile:
+        return InputProfile(
             self.rows + other.rows,
             self.unit and other.unit,
             self.target_unit and other.target_unit,
@@ -80,9 +80,9 @@ def _union(a: frozenset[float] | None, b: frozenset[float] | None) -> frozenset[
     return None if a is None or b is None else a | b
 
 
-def watched(
-    data: Dataset, jobs: Sequence[Job], policy: Policy, executor: Executor
-) -> tuple[list[Summary], list[Traits]]:
+def summarize_and_profile(
+    data: Dataset, jobs: Sequence[LossPlan], policy: ComputeOptions, executor: Executor
+) -> tuple[list[Summary], list[InputProfile]]:
     """The summary of each job over all rows, and the traits of its inputs; no traits where there are no rows.
 
     Raises:
@@ -99,7 +99,7 @@ def watched(
     return [total.summary for total in totals], [one for one in traits if one is not None]
 
 
-def _inputs(job: Job) -> tuple[tuple[str, str], ...]:
+def _inputs(job: LossPlan) -> tuple[tuple[str, str], ...]:
     """What its traits depend on."""
     return tuple((role, spec.kind.name) for role, spec in zip(job.roles, job.loss.inputs, strict=True))
 
@@ -109,7 +109,7 @@ class _Seen:
     """What is kept of some rows for one loss; the traits with the first loss of its inputs alone."""
 
     summary: Summary
-    traits: Traits | None
+    traits: InputProfile | None
 
     def __add__(self, other: _Seen) -> _Seen:
         if self.traits is None or other.traits is None:
@@ -123,14 +123,14 @@ class _Seen:
 class _Watch:
     """The measure of a block: what is kept of each loss and, of some, what their inputs look like."""
 
-    some: tuple[Job, ...]
+    some: tuple[LossPlan, ...]
 
-    def __call__(self, block: Block, job: Job) -> _Seen:
+    def __call__(self, block: Block, job: LossPlan) -> _Seen:
         look = any(job.loss is one.loss for one in self.some)
-        return _Seen(summarise(block, job), traits_of(block, job) if look else None)
+        return _Seen(summarize_block(block, job), profile_block(block, job) if look else None)
 
 
-def traits_of(block: Block, job: Job) -> Traits:
+def profile_block(block: Block, job: LossPlan) -> InputProfile:
     """What the inputs of one block look like, whatever their weights."""
     arrays = [block.input(role) for role in job.roles]
     pred, target = arrays[0], arrays[1] if len(arrays) > 1 else _NONE
@@ -140,7 +140,7 @@ def traits_of(block: Block, job: Job) -> Traits:
     # Targets of two classes are what most losses of two classes have: of no interest but beside predictions
     # that look like such targets, or to a loss for quantities.
     look = codes is not None or _quantities(job)
-    return Traits(
+    return InputProfile(
         block.count,
         scores and _in_unit(pred, first),
         look and _in_unit(target, firsts),
@@ -153,7 +153,7 @@ def traits_of(block: Block, job: Job) -> Traits:
     )
 
 
-def _quantities(job: Job) -> bool:
+def _quantities(job: LossPlan) -> bool:
     """Whether any real number can be predicted, and any be right."""
     return [i.kind.name for i in job.loss.inputs[:2]] == ["Real", "Real"]
 
@@ -176,7 +176,7 @@ def _constant(rows: Array, first: Sequence[float]) -> bytes | None:
     return bytes(rows[0].tobytes())
 
 
-def _narrow(block: Block, job: Job, pred: Array, target: Array) -> str:
+def _narrow(block: Block, job: LossPlan, pred: Array, target: Array) -> str:
     """The narrow type of predictions or targets whose differences are mostly its rounding."""
     raws = [block.rows[block.places[role].source][block.places[role].field] for role in job.roles[:2]]
     types = [raw.dtype for raw in raws if raw.dtype.kind == "f" and raw.dtype.itemsize < 8]

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import CLASSES
 from lossctl.engine.block import Block
-from lossctl.engine.evaluate import Evaluated, Rowwise, rowwise
-from lossctl.engine.plan import Job
+from lossctl.engine.evaluate import Evaluated, PerSampleSums, aggregate_rows
+from lossctl.engine.plan import LossPlan
 
 Index: TypeAlias = npt.NDArray[np.intp]
 
@@ -23,7 +23,7 @@ _RUN = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Costs:
+class PerSampleLosses:
     """The samples of a block that count, in the order of rows.
 
     ``part`` is what a sample adds to the sum, ``share`` what it adds to what the sum is divided by, and
@@ -31,7 +31,7 @@ class Costs:
     """
 
     found: Evaluated
-    sums: Rowwise
+    sums: PerSampleSums
     index: Index  # the rows, counted from the start of the block
     loss: Array
     part: Array
@@ -48,23 +48,23 @@ class Costs:
         return self.found.scale is None and self.found.elements.rows.per_row == 1
 
 
-def costs(job: Job, found: Evaluated) -> Costs:
+def per_sample_losses(job: LossPlan, found: Evaluated) -> PerSampleLosses:
     """What the samples of a block cost."""
-    sums, rows = rowwise(found), found.elements.rows
+    sums, rows = aggregate_rows(found), found.elements.rows
     ones = np.ones(len(found.values))
     weights = ones if found.elements.weights is None else found.elements.weights
     loss = sums.loss + 0.0  # + 0.0: a loss of -0.0 reads 0
     part = loss if sums.part is sums.loss else sums.part + 0.0
     if job.per_row == 1 or not len(ones):
-        return Costs(found, sums, found.index, loss, part, found.shares, weights, ones)
+        return PerSampleLosses(found, sums, found.index, loss, part, found.shares, weights, ones)
     count = rows.sums(ones)
     share = count if sums.share is None else sums.share
     places = np.arange(rows.count) if rows.index is None else np.unique(rows.index // job.per_row)
-    return Costs(found, sums, places, loss, part, share, rows.sums(weights) / count, count)
+    return PerSampleLosses(found, sums, places, loss, part, share, rows.sums(weights) / count, count)
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
+class SelectedSamples:
     """Some samples, with all that is shown of them: arrays of one length.
 
     ``spot`` is the sample's worst element where it has several, and ``inputs`` are those of that element, as
@@ -88,21 +88,21 @@ class Chosen:
         """All of them, side by side."""
         return (self.rows, self.loss, self.part, self.share, self.weight, self.spot, *self.inputs, *self.shown)
 
-    def like(self, arrays: Sequence[npt.NDArray[Any]]) -> Chosen:
+    def like(self, arrays: Sequence[npt.NDArray[Any]]) -> SelectedSamples:
         """Other samples of the same kind."""
         rows, loss, part, share, weight, spot, *more = arrays
         n = len(self.inputs)
-        return Chosen(rows, loss, part, share, weight, spot, tuple(more[:n]), tuple(more[n:]))
+        return SelectedSamples(rows, loss, part, share, weight, spot, tuple(more[:n]), tuple(more[n:]))
 
-    def take(self, order: Index) -> Chosen:
+    def take(self, order: Index) -> SelectedSamples:
         """These of them, in this order."""
         return self.like([a[order] for a in self.arrays])
 
-    def __add__(self, other: Chosen) -> Chosen:
+    def __add__(self, other: SelectedSamples) -> SelectedSamples:
         return self.like([np.concatenate(pair) for pair in zip(self.arrays, other.arrays, strict=True)])
 
 
-def input_names(job: Job) -> list[str]:
+def input_names(job: LossPlan) -> list[str]:
     """What is shown of the inputs: a number, or of a row of classes which is the largest, and how large.
 
     Of what has more axes (an image, a list) nothing is shown.
@@ -113,7 +113,9 @@ def input_names(job: Job) -> list[str]:
     return names
 
 
-def choose(block: Block, job: Job, samples: Costs, order: Index, shown: Sequence[str]) -> Chosen:
+def select_samples(
+    block: Block, job: LossPlan, samples: PerSampleLosses, order: Index, shown: Sequence[str]
+) -> SelectedSamples:
     """The samples at ``order`` among those that count; ``shown`` are the roles of further columns."""
     index = samples.index[order]
     spot = _worst_spot(block, job, samples.found)[index] if job.per_row > 1 else np.zeros(len(index), np.intp)
@@ -124,7 +126,7 @@ def choose(block: Block, job: Job, samples: Costs, order: Index, shown: Sequence
         whole = block.input(role, spec.kind.core)
         one = whole.reshape(block.count, job.per_row, *whole.shape[1:])[index, spot]
         inputs += [one] if not spec.kind.core else [one.argmax(axis=-1), one.max(axis=-1)]
-    return Chosen(
+    return SelectedSamples(
         block.start + index,
         samples.loss[order],
         samples.part[order],
@@ -136,7 +138,7 @@ def choose(block: Block, job: Job, samples: Costs, order: Index, shown: Sequence
     )
 
 
-def _worst_spot(block: Block, job: Job, found: Evaluated) -> Index:
+def _worst_spot(block: Block, job: LossPlan, found: Evaluated) -> Index:
     """For each row the element that adds most; of equals the first."""
     dense = np.full(block.count * job.per_row, -np.inf)
     dense[found.index] = found.parts
@@ -149,7 +151,7 @@ def cells(block: Block, role: str) -> npt.NDArray[Any]:
     return block.rows[place.source][place.field].reshape(-1)
 
 
-def foremost(part: Array, top: int, *, least: bool) -> Index:
+def top_k(part: Array, top: int, *, least: bool) -> Index:
     """Where the ``top`` samples are that add most to the sum (``least``: least), in order; of equals the first.
 
     >>> foremost(np.array([1.0, 3.0, 2.0, 3.0]), 3, least=False).tolist()

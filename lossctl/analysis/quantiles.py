@@ -58,7 +58,7 @@ def order_statistics(chunks: Callable[[], Iterable[Array]], ranks: Sequence[int]
 
 
 @dataclass(frozen=True)
-class Spot:
+class QuantilePosition:
     """Where a quantile of n numbers is: between two ranks, ``part`` of the way from one to the other."""
 
     below: int
@@ -76,7 +76,7 @@ class Spot:
         return a + step * t if t < 0.5 else b - step * (1.0 - t)
 
 
-def spot(q: float, n: int) -> Spot:
+def spot(q: float, n: int) -> QuantilePosition:
     """Where the quantile is by ``numpy.quantile``'s default, linear between order statistics.
 
     >>> spot(0.9, 4)
@@ -84,7 +84,7 @@ def spot(q: float, n: int) -> Spot:
     """
     place = q * (n - 1)
     below = math.floor(place)
-    return Spot(below, min(below + 1, n - 1), place - below)
+    return QuantilePosition(below, min(below + 1, n - 1), place - below)
 
 
 def _keys(chunks: Iterable[Array]) -> Iterator[Keys]:

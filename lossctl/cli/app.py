@@ -116,12 +116,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit:  # completion has answered
             sys.stdout.write(said.getvalue())
             raise
-        from lossctl.cli.output import emit, to_stdout
+        from lossctl.cli.output import to_stdout, write_report
 
         if isinstance(outcome, int):
             to_stdout(said.getvalue())
             return outcome
-        emit(*outcome)
+        write_report(*outcome)
         return FAILED if outcome[0].failed else 0
     except BrokenPipeError:
         from lossctl.cli.output import broken_pipe
@@ -146,9 +146,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    from lossctl.cli.output import say
+    from lossctl.cli.output import print_stderr
 
-    say("lossctl: " + " ".join(printable(message.replace("\n", " ")).split()))
+    print_stderr("lossctl: " + " ".join(printable(message.replace("\n", " ")).split()))
     return BAD_INPUT
 
 

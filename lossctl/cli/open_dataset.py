@@ -10,9 +10,9 @@ from lossctl.core.input_kinds import Kind
 from lossctl.core.loss import Loss
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted
 from lossctl.io import byte_stream, column_selection
-from lossctl.io.dataset import Dataset, Place
+from lossctl.io.dataset import Dataset, FieldRef
 from lossctl.io.formats import open_source, suffix_of, tells_format
-from lossctl.io.source import Field, Options, Unbound
+from lossctl.io.source import Field, OpenedFile, Options
 from lossctl.io.text_grammar import NUMBER
 
 # What --by takes besides columns and files.
@@ -31,7 +31,7 @@ class Model:
 class _File:
     """A file, and what is wanted of it."""
 
-    opened: Unbound
+    opened: OpenedFile
     fields: list[Field] = field(default_factory=list)
 
 
@@ -115,7 +115,7 @@ def open_data(
             holder.fields.append(_cells(wanted, holder))
     keys = _keys(data.on, [file(path) for path in main if path != targets], file(targets or preds))
     sources = tuple(f.opened.bind(tuple(f.fields)) for f in files.values())
-    places = {wanted.role: Place(i, j) for i, f in enumerate(files.values()) for j, wanted in enumerate(f.fields)}
+    places = {wanted.role: FieldRef(i, j) for i, f in enumerate(files.values()) for j, wanted in enumerate(f.fields)}
     dataset = Dataset(sources, places, keys)
     _check_single(dataset, cells)
     return dataset
@@ -235,7 +235,7 @@ def _labels(losses: Sequence[Loss], text: str | None) -> tuple[str, ...]:
     return labels
 
 
-def _refuse_one_file(opened: Unbound, data: Data) -> None:
+def _refuse_one_file(opened: OpenedFile, data: Data) -> None:
     missing = [option for option, given in (("--pred", data.pred), ("--target", data.target)) if not given]
     if opened.width == 1:
         hint = column_selection.other_delimiter(opened.names or ()) or ": give TARGETS too, a second file"

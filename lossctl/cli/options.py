@@ -134,7 +134,7 @@ class Output:
     color: Annotated[str, Option("--color", metavar="auto|always|never", help="colour in tables")] = "auto"
 
 
-def flat(function: Callable[..., Any]) -> Callable[..., Any]:
+def expand_option_groups(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same command with the fields of its dataclass arguments as arguments of its own."""
     hints = get_type_hints(function, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}

@@ -80,7 +80,7 @@ def _braille() -> bool:
     return "⣿" in _encodable("⣿", sys.stdout) if sys.stdout is not None else True
 
 
-def emit(report: Report, output: Output) -> None:
+def write_report(report: Report, output: Output) -> None:
     """Write the report, then its notes."""
     write = report.files.get(output.format or "")
     if output.output is not None and write is not None:
@@ -93,12 +93,12 @@ def emit(report: Report, output: Output) -> None:
             to_stdout(text)
     if not output.quiet:
         for note in (*report.notes, *report.advice):
-            say(f"note: {printable(note)}")
+            print_stderr(f"note: {printable(note)}")
     for failure in report.failures:
-        say(f"lossctl: {printable(failure)}")
+        print_stderr(f"lossctl: {printable(failure)}")
 
 
-def say(line: str) -> None:
+def print_stderr(line: str) -> None:
     """One line on stderr; if that is closed there is nobody to tell."""
     if sys.stderr is None:
         return

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 from lossctl.cli.options import Compute, Data, Output
 
 if TYPE_CHECKING:
-    from lossctl.engine.executors.config import Workers
-    from lossctl.engine.plan import Policy
+    from lossctl.engine.executors.config import ExecutionConfig
+    from lossctl.engine.plan import ComputeOptions
 
 
-def workers_of(how: Compute, output: Output) -> Workers:
+def execution_config(how: Compute, output: Output) -> ExecutionConfig:
     """Where the engine runs, of the options that say it.
 
     Raises:
         UsageError: an option out of its range, or without its use.
     """
     from lossctl.cli.progress import progress, wanted
-    from lossctl.engine.executors.config import Workers
+    from lossctl.engine.executors.config import ExecutionConfig
     from lossctl.errors import UsageError
 
     check_range("--threads", how.threads, 1)
@@ -31,10 +31,10 @@ def workers_of(how: Compute, output: Output) -> Workers:
     if how.cluster not in (None, "local") and how.threads is not None:
         raise UsageError("--threads: the workers of a cluster have as many as they were started with")
     watch = progress if wanted(no_progress=how.no_progress, quiet=output.quiet) else None
-    return Workers(how.threads, how.cluster, how.allow_mixed, watch, own=True)
+    return ExecutionConfig(how.threads, how.cluster, how.allow_mixed, watch, may_fork=True)
 
 
-def policy_of(how: Compute, data: Data) -> Policy:
+def compute_options(how: Compute, data: Data) -> ComputeOptions:
     """What the engine does, of the options that say it.
 
     Raises:
@@ -42,7 +42,7 @@ def policy_of(how: Compute, data: Data) -> Policy:
     """
     from lossctl.core.input_kinds import SUM_TOLERANCE
     from lossctl.core.validation import NAN, check_choice
-    from lossctl.engine.plan import Policy
+    from lossctl.engine.plan import ComputeOptions
     from lossctl.errors import UsageError
 
     check_choice("--nan", how.nan, NAN)
@@ -52,7 +52,7 @@ def policy_of(how: Compute, data: Data) -> Policy:
         # What --labels does not name is an error: a code that none of them has would hide it.
         if not 0 <= how.ignore_index < len(names):
             raise UsageError(f"--ignore-index {how.ignore_index}: with --labels it is from 0 to {len(names) - 1}")
-    return Policy(
+    return ComputeOptions(
         nan=how.nan,
         tolerance=SUM_TOLERANCE if how.sum_tolerance is None else how.sum_tolerance,
         normalize=how.normalize,
@@ -63,7 +63,7 @@ def policy_of(how: Compute, data: Data) -> Policy:
     )
 
 
-def refuse(advice: Sequence[str]) -> None:
+def raise_on_advice(advice: Sequence[str]) -> None:
     """What ``--strict`` makes of advice.
 
     Raises:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Static:
+class ScannedLoss:
     """A loss as its source tells it."""
 
     name: str
@@ -30,7 +30,7 @@ class Static:
         return [name for i, name in enumerate(self.inputs) if i not in (0, target)]
 
 
-def read_losses(source: str, *, declared: bool) -> Iterator[Static]:
+def read_losses(source: str, *, declared: bool) -> Iterator[ScannedLoss]:
     """The losses of a Python source; ``declared``: only functions with ``@loss``."""
     import ast
 
@@ -46,7 +46,7 @@ def read_losses(source: str, *, declared: bool) -> Iterator[Static]:
         inputs = plain[: len(plain) - len(takes.defaults)]
         pairs = [*zip(plain[len(inputs) :], takes.defaults, strict=True)]
         pairs += [(arg, value) for arg, value in zip(takes.kwonlyargs, takes.kw_defaults, strict=True) if value]
-        yield Static(
+        yield ScannedLoss(
             node.name,
             (ast.get_docstring(node) or "").partition("\n")[0].rstrip(".").replace("``", ""),
             tuple(ast.literal_eval(aliases[0])) if aliases else (),
@@ -84,7 +84,7 @@ def _values(annotation: ast.expr | None, default: ast.expr) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*first, *choices]))
 
 
-def built_in() -> dict[str, dict[str, Static]]:
+def built_in() -> dict[str, dict[str, ScannedLoss]]:
     """The losses of each family, from the files beside the registry."""
     folder = os.path.join(PACKAGE, "losses")
     families = {}
@@ -96,18 +96,18 @@ def built_in() -> dict[str, dict[str, Static]]:
     return {family: losses for family, losses in families.items() if losses}
 
 
-def known() -> dict[str, Static]:
+def known() -> dict[str, ScannedLoss]:
     """Every loss of the package by its name."""
     return {name: loss for family in built_in().values() for name, loss in family.items()}
 
 
-def in_file(path: str) -> dict[str, Static]:
+def in_file(path: str) -> dict[str, ScannedLoss]:
     """The functions of a user's own file."""
     with open(os.path.expanduser(path), encoding="utf-8") as file:
         return {loss.name: loss for loss in read_losses(file.read(), declared=False)}
 
 
-def find(spec: str) -> tuple[Static | None, str, str]:
+def find(spec: str) -> tuple[ScannedLoss | None, str, str]:
     """The loss that starts a spec, how it is written there, and what follows its colon."""
     head, dot_py, tail = spec.partition(".py:")
     name, _, rest = (tail if dot_py else spec).partition(":")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lossctl.engine.result import Result
 
 
-def limits(option: str, texts: Sequence[str], losses: Sequence[Loss]) -> dict[str, float]:
+def parse_thresholds(option: str, texts: Sequence[str], losses: Sequence[Loss]) -> dict[str, float]:
     """The limit of each loss by its spec: ``X`` for a single loss, ``SPEC=X`` for one of several.
 
     Raises:

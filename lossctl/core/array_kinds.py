@@ -12,7 +12,7 @@ from lossctl.core.arrays import Array, Dims
 from lossctl.core.input_kinds import (
     CLASSES,
     SUM_TOLERANCE,
-    Fault,
+    DomainViolation,
     Kind,
     LabelKind,
     LogProbabilitiesKind,
@@ -46,13 +46,15 @@ class AmountsKind(ArrayKind):
 class DirectionKind(ArrayKind):
     """A vector that points somewhere."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         if fault := super().find_fault(x, dims, tolerance):
             return fault
         zero = ~x.any(axis=-1)
         if not zero.any():
             return None
-        return Fault(int(zero.argmax()), None, "a vector of zeros has no direction, and no cosine; leave the row out")
+        return DomainViolation(
+            int(zero.argmax()), None, "a vector of zeros has no direction, and no cosine; leave the row out"
+        )
 
 
 class DistributionKind(ProbabilitiesKind):
@@ -73,7 +75,7 @@ class DistributionKind(ProbabilitiesKind):
 class FlagsKind(Kind):
     """Zeros and ones."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         inside = (x == 0) | (x == 1)
         return None if inside.all() else self._first(x, inside)
 
@@ -114,7 +116,7 @@ class FramesKind(LogProbabilitiesKind):
     know how many frames there are.
     """
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         return Kind.find_fault(self, x, dims, tolerance)
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
@@ -126,7 +128,7 @@ class FramesKind(LogProbabilitiesKind):
 class WholeKind(Kind):
     """Whole numbers."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         inside = np.isfinite(x) & (np.floor(x) == x)
         return None if inside.all() else self._first(x, inside)
 
@@ -149,7 +151,7 @@ class LengthKind(Kind):
     shortest: float = 0.0  # of what is drawn, as a share of the axis
     longest: float = 1.0
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         inside = (x >= 0) & (x <= dims[self.axis]) & (np.floor(x) == x)
         if inside.all():
             return None
@@ -157,7 +159,9 @@ class LengthKind(Kind):
         value = float(x[fault.element])
         if not value > dims[self.axis]:
             return fault
-        return Fault(fault.element, None, f"length {number(value)} is more than the {dims[self.axis]} {self.axis}")
+        return DomainViolation(
+            fault.element, None, f"length {number(value)} is more than the {dims[self.axis]} {self.axis}"
+        )
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         low, high = (int(share * dims[self.axis]) for share in (self.shortest, self.longest))

@@ -11,28 +11,38 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lossctl.core.arrays import Array
-from lossctl.core.loss import Finish, Loss, Refusals, Thunk
+from lossctl.core.loss import Loss, MeanTransform, Thunk, Violations
 from lossctl.core.parameters import Param, Value
 from lossctl.core.signature import Signature
 
 # What a declaration needs is imported from here.
-__all__ = ["Finish", "Loss", "Param", "Refusals", "Thunk", "Value", "from_function", "loss", "proved"]
+__all__ = [
+    "Loss",
+    "MeanTransform",
+    "Param",
+    "Thunk",
+    "Value",
+    "Violations",
+    "from_function",
+    "loss",
+    "validate_signature",
+]
 
 
 def loss(
     *,
     formula: str = "",
-    see: str = "",
+    reference: str = "",
     aliases: Sequence[str] = (),
-    differs: Sequence[str] = (),
+    differences: Sequence[str] = (),
     pitfalls: Sequence[str] = (),
-    relative: str = "",
+    relative_accuracy: str = "",
     from_logits: str = "",
-    finish: Finish | None = None,
+    finish: MeanTransform | None = None,
     denominator: Callable[..., Array] | None = None,
-    coupled: bool = False,
-    refuse: Callable[..., Refusals] | None = None,
-    exposes: bool = False,
+    batch_coupled: bool = False,
+    validate: Callable[..., Violations] | None = None,
+    propagates_nonfinite: bool = False,
 ) -> Callable[[Callable[..., Any]], Loss]:
     """Declare the kernel below as a loss.
 
@@ -74,17 +84,17 @@ def loss(
             Signature(kernel),
             _family(kernel),
             formula=formula,
-            see=see,
+            reference=reference,
             aliases=tuple(aliases),
-            differs=tuple(differs),
+            differences=tuple(differences),
             pitfalls=tuple(pitfalls),
-            relative=relative,
+            relative_accuracy=relative_accuracy,
             from_logits=from_logits,
             finish=finish,
             denominator=denominator,
-            coupled=coupled,
-            refuse=refuse,
-            exposes=exposes,
+            batch_coupled=batch_coupled,
+            validate=validate,
+            propagates_nonfinite=propagates_nonfinite,
         )
 
     return declare
@@ -96,10 +106,10 @@ def from_function(kernel: Callable[..., Any]) -> Loss:
     Raises:
         UsageError: a signature that no loss can have.
     """
-    return proved(Loss(kernel.__name__, kernel, Signature(kernel), _family(kernel)))
+    return validate_signature(Loss(kernel.__name__, kernel, Signature(kernel), _family(kernel)))
 
 
-def proved(made: Loss) -> Loss:
+def validate_signature(made: Loss) -> Loss:
     """The loss itself, once its signature has been read.
 
     Raises:

@@ -27,7 +27,7 @@ SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Fault:
+class DomainViolation:
     """The first element that is not a member: its index, the place along its core axis, the cause."""
 
     element: int
@@ -47,11 +47,11 @@ class Kind:
     hint: str = field(default="", repr=False)
 
     @property
-    def exposable(self) -> bool:
+    def implied_by_finite_loss(self) -> bool:
         """Whether what is no member has a NaN or an infinity in it, which a loss can pass on."""
         return type(self) is Kind and self.domain is REAL
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         """The first element of ``x`` (n, *core) outside the domain, or None."""
         if not x.size or (self.domain is REAL and _all_finite(x)):
             return None
@@ -61,10 +61,10 @@ class Kind:
         inside = np.fromiter((v in self.domain for v in x.ravel()), bool, x.size).reshape(x.shape)
         return self._first(x, inside)
 
-    def _first(self, x: Array, inside: npt.NDArray[np.bool_]) -> Fault:
+    def _first(self, x: Array, inside: npt.NDArray[np.bool_]) -> DomainViolation:
         place = np.unravel_index(int(np.argmin(inside)), x.shape)
         spot = int(np.ravel_multi_index(place[1:], x.shape[1:])) if len(place) > 1 else None
-        return Fault(int(place[0]), spot, self.cause(float(x[place])))
+        return DomainViolation(int(place[0]), spot, self.cause(float(x[place])))
 
     def cause(self, value: float) -> str:
         """Why one value is not a member, and the cure."""
@@ -89,14 +89,14 @@ class Kind:
         return np.where(rng.random(n) < 0.01, 0.0, size * rng.choice([-1.0, 1.0], n))
 
 
-def takes_all(core: Core) -> bool:
+def flattens_axes(core: Core) -> bool:
     """Whether an element has every axis of a sample."""
     return bool(core) and core[0].endswith("...")
 
 
 def has_class_axis(core: Core) -> bool:
     """Whether one axis, which can be any, holds the classes."""
-    return (core[1:] if takes_all(core) else core) == CLASSES
+    return (core[1:] if flattens_axes(core) else core) == CLASSES
 
 
 def as_elements(array: npt.NDArray[Any], core: Core, class_axis: int | None = None) -> npt.NDArray[Any]:
@@ -107,8 +107,8 @@ def as_elements(array: npt.NDArray[Any], core: Core, class_axis: int | None = No
     """
     if class_axis is not None and array.ndim > 2 and has_class_axis(core):
         array = np.moveaxis(array, class_axis, -1)
-    own = array.shape[array.ndim - len(core) + takes_all(core) :] if core else ()
-    if takes_all(core):
+    own = array.shape[array.ndim - len(core) + flattens_axes(core) :] if core else ()
+    if flattens_axes(core):
         inner = array.shape[1 : array.ndim - len(own)]
         return array.reshape(len(array), math.prod(inner), *own)
     return array if array.ndim == 1 + len(core) else array.reshape(-1, *own)
@@ -122,7 +122,7 @@ def _all_finite(x: Array) -> bool:
 class NonZeroKind(Kind):
     """What can be divided by."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         if fault := super().find_fault(x, dims, tolerance):
             return fault
         return None if x.all() else self._first(x, x != 0.0)
@@ -142,7 +142,7 @@ class AboveKind(Kind):
 class CountKind(Kind):
     """A number of things."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         if fault := super().find_fault(x, dims, tolerance):
             return fault
         whole = np.floor(x) == x
@@ -165,7 +165,7 @@ class ProbabilityKind(Kind):
 class SignKind(Kind):
     """A label -1 or +1."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         inside = np.abs(x) == 1.0
         return None if inside.all() else self._first(x, inside)
 
@@ -179,7 +179,7 @@ class SignKind(Kind):
 class LabelKind(Kind):
     """The index of a class."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         classes = dims["classes"]
         if not x.size:
             return None
@@ -193,7 +193,7 @@ class LabelKind(Kind):
         cause = f"label {number(value)} is not a class: {classes} columns are classes 0 to {classes - 1}"
         if value == classes and x.min() >= 1:
             cause += "; labels that start at 1 want --labels 1,2,…"
-        return Fault(fault.element, fault.place, cause)
+        return DomainViolation(fault.element, fault.place, cause)
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         return rng.integers(0, dims["classes"], n).astype(np.float64)
@@ -206,14 +206,14 @@ class LogitsKind(Kind):
     def exposable(self) -> bool:
         return True
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         if _all_finite(x):  # in one pass instead of three
             return None
         if fault := super().find_fault(x, dims, tolerance):
             return fault
         top = x.max(axis=-1)
         if top.size and top.min() == -np.inf:
-            return Fault(int(top.argmin()), None, "every logit of the row is -inf: no class is left")
+            return DomainViolation(int(top.argmin()), None, "every logit of the row is -inf: no class is left")
         return None
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
@@ -224,17 +224,17 @@ class LogitsKind(Kind):
 class ProbabilitiesKind(Kind):
     """A row of probabilities that sum to 1."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> Fault | None:
+    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         return super().find_fault(x, dims, tolerance) or self._row_fault(x, tolerance)
 
-    def _row_fault(self, x: Array, tolerance: float) -> Fault | None:
+    def _row_fault(self, x: Array, tolerance: float) -> DomainViolation | None:
         sums = self._sums(x)
         off = np.abs(sums - 1.0)
         if not off.size or off.max() <= tolerance:
             return None
         row = np.unravel_index(int(np.argmax(off > tolerance)), off.shape)
         cause = f"the row sums to {number(sums[row])}, not to 1 within {number(tolerance)}: "
-        return Fault(
+        return DomainViolation(
             int(row[0]), None, cause + "--normalize divides rows by their sum, --sum-tolerance allows for rounding"
         )
 

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array, Dims
-from lossctl.core.input_kinds import SUM_TOLERANCE, Fault, as_elements, takes_all
+from lossctl.core.input_kinds import SUM_TOLERANCE, DomainViolation, as_elements, flattens_axes
 from lossctl.core.parameters import Parameter, Value
 from lossctl.core.signature import Input, Signature
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted
 
 Thunk: TypeAlias = Callable[[], Array]
 # What no kind can say since it takes several inputs: whose values are wrong, in which elements, and why.
-Refusals: TypeAlias = Iterator[tuple[str, npt.NDArray[np.bool_], Callable[[int], str]]]
+Violations: TypeAlias = Iterator[tuple[str, npt.NDArray[np.bool_], Callable[[int], str]]]
 
 # Row-wise losses with at most this many classes get a column-major block, so that NumPy reduces
 # along contiguous lanes. Measured (tests/bench/inside.py order): 4.3 x faster at 10
@@ -29,7 +29,7 @@ COLUMN_MAJOR_CLASSES = 128
 
 
 @dataclass(frozen=True)
-class Finish:
+class MeanTransform:
     """What is done to the mean of a loss that is not a plain mean (rmse: a square root).
 
     ``per_sample`` names what the per-sample values then are, since they are not on the scale of the loss.
@@ -60,17 +60,17 @@ class Loss:
     family: str
     given: Mapping[str, Value] = field(default_factory=dict)
     formula: str = ""
-    see: str = ""
+    reference: str = ""
     aliases: tuple[str, ...] = ()
-    differs: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
     pitfalls: tuple[str, ...] = ()
-    relative: str = ""
+    relative_accuracy: str = ""
     from_logits: str = ""
-    finish: Finish | None = None
+    finish: MeanTransform | None = None
     denominator: Callable[..., Array] | None = None
-    coupled: bool = False
-    refuse: Callable[..., Refusals] | None = None
-    exposes: bool = False
+    batch_coupled: bool = False
+    validate: Callable[..., Violations] | None = None
+    propagates_nonfinite: bool = False
     source: str = ""
 
     @property
@@ -154,7 +154,7 @@ class Loss:
         n = arrays[0].shape[0]
         # A block of one row is contiguous in both orders and would be reduced in another order
         # than the rows of a longer one: its last bit would depend on where the grid ends.
-        lone = n == 1 and not self.coupled and any(column_major(a) for a in arrays)
+        lone = n == 1 and not self.batch_coupled and any(column_major(a) for a in arrays)
         blocks = [_layout(np.repeat(a, 2, axis=0) if lone else a) for a in arrays]
         result = self._call(lambda: self.kernel(*blocks, **self.params))
         values, gradient = result if isinstance(result, tuple) else (result, None)
@@ -225,7 +225,7 @@ class Loss:
                 fault = spec.kind.find_fault(block, dims)
             if fault:
                 raise DataError(f"{spec.name}[{fault.element}]: {fault.cause}")
-        if refused := self.refusal(blocks):
+        if refused := self.first_violation(blocks):
             name, element, cause = refused
             raise DataError(f"{name}[{element}]: {cause}")
         return blocks
@@ -236,18 +236,18 @@ class Loss:
             raise DataError(
                 f"{spec.name}: shape {array.shape} where {self.name} wants (n, {', '.join(core)}): one row a sample"
             )
-        return as_elements(array, core) if takes_all(core) else array
+        return as_elements(array, core) if flattens_axes(core) else array
 
     def refused(self, arrays: Sequence[Array]) -> npt.NDArray[np.bool_]:
         """Which elements the loss refuses though each of their inputs is in its domain."""
         found = np.zeros(len(arrays[0]), bool)
-        for _, bad, _ in self.refuse(*arrays, tolerance=SUM_TOLERANCE, **self.params) if self.refuse else ():
+        for _, bad, _ in self.validate(*arrays, tolerance=SUM_TOLERANCE, **self.params) if self.validate else ():
             found |= bad
         return found
 
-    def refusal(self, arrays: Sequence[Array], tolerance: float = SUM_TOLERANCE) -> tuple[str, int, str] | None:
+    def first_violation(self, arrays: Sequence[Array], tolerance: float = SUM_TOLERANCE) -> tuple[str, int, str] | None:
         """The first element that the loss refuses though each of its inputs is in its domain: whose, which, why."""
-        for name, bad, cause in self.refuse(*arrays, tolerance=tolerance, **self.params) if self.refuse else ():
+        for name, bad, cause in self.validate(*arrays, tolerance=tolerance, **self.params) if self.validate else ():
             if bad.any():
                 return name, int(bad.argmax()), cause(int(bad.argmax()))
         return None
@@ -294,7 +294,7 @@ def column_major(array: npt.NDArray[Any]) -> bool:
     return array.ndim == 2 and array.shape[1] <= COLUMN_MAJOR_CLASSES
 
 
-def likely_cause(loss: Loss, index: int, x: Array, fault: Fault) -> str:
+def likely_cause(loss: Loss, index: int, x: Array, fault: DomainViolation) -> str:
     """The end of the error about input ``index`` that ``x`` holds: ``; are they logits? …``, or nothing.
 
     >>> import numpy as np

@@ -9,7 +9,7 @@ from collections.abc import Container
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lossctl.core.decorator import Loss, from_function, proved
+from lossctl.core.decorator import Loss, from_function, validate_signature
 from lossctl.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ class Offer:
         try:
             value = self.entry.load()
             function = callable(value) and not isinstance(value, (type, Loss))
-            found = from_function(value) if function else proved(value) if isinstance(value, Loss) else value
+            found = (
+                from_function(value) if function else validate_signature(value) if isinstance(value, Loss) else value
+            )
         except UsageError as error:
             raise UsageError(f"{what}: {error}") from None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a package raises as it is imported
@@ -60,7 +62,7 @@ def offers() -> dict[str, list[Offer]]:
     return {name: sorted(found[name], key=lambda offer: offer.package) for name in sorted(found)}
 
 
-def the_only(candidates: list[Offer]) -> Offer:
+def single_offer(candidates: list[Offer]) -> Offer:
     """The offer, if there is one.
 
     Raises:
@@ -75,7 +77,7 @@ def the_only(candidates: list[Offer]) -> Offer:
     return candidates[0]
 
 
-def packaged(taken: Container[str]) -> tuple[list[Loss], list[str]]:
+def load_plugins(taken: Container[str]) -> tuple[list[Loss], list[str]]:
     """Every loss of a package that can be used, and why the others cannot: one line each.
 
     ``taken`` are the names of the built-in losses, which stay what they are.
@@ -88,7 +90,7 @@ def packaged(taken: Container[str]) -> tuple[list[Loss], list[str]]:
             notes.append(f"loss {name!r} of the package {who} is not used: lossctl has a loss of that name")
             continue
         try:
-            losses.append(the_only(candidates).load())
+            losses.append(single_offer(candidates).load())
         except UsageError as error:
             notes.append(str(error))
     return losses, notes

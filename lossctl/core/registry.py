@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from lossctl.core import plugins
-from lossctl.core.decorator import Loss, from_function, proved
+from lossctl.core.decorator import Loss, from_function, validate_signature
 from lossctl.core.parameters import Value
 from lossctl.errors import UsageError, nearest, printable, quoted
 
@@ -91,15 +91,15 @@ def _named(name: str) -> Loss:
         return names[wanted]
     offers = plugins.offers()
     if wanted in offers:
-        return plugins.the_only(offers[wanted]).load()
+        return plugins.single_offer(offers[wanted]).load()
     if Path(f"{name}.py").is_file():
         hint = f"; a function of {printable(name)}.py is written {printable(name)}.py:FUNCTION"
     else:
-        hint = nearest(name, [*names, *offers], gist) or "; see: lossctl list"
+        hint = nearest(name, [*names, *offers], normalized_name) or "; see: lossctl list"
     raise UsageError(f"unknown loss {quoted(name)}{hint}")
 
 
-def gist(name: str) -> str:
+def normalized_name(name: str) -> str:
     """What is left of a loss's name however it is written: libraries do so in several ways.
 
     >>> gist("L1Loss") == gist("l1_loss") == gist("l1")
@@ -109,9 +109,9 @@ def gist(name: str) -> str:
     return bare.removesuffix("loss") or bare
 
 
-def catalogued() -> tuple[list[Loss], list[str]]:
+def all_losses() -> tuple[list[Loss], list[str]]:
     """Every loss, the packages' own after the built-in ones; and a line on each that cannot be used."""
-    losses, notes = plugins.packaged(_by_any_name())
+    losses, notes = plugins.load_plugins(_by_any_name())
     return [*registered().values(), *losses], notes
 
 
@@ -128,7 +128,7 @@ def from_file(path: Path, name: str) -> Loss:
         listed = f"; it has {', '.join(offered)}" if offered else ""
         raise UsageError(f"{where} has no function {quoted(name)}{listed}{nearest(name, offered)}")
     try:
-        made = proved(value) if isinstance(value, Loss) else from_function(value)
+        made = validate_signature(value) if isinstance(value, Loss) else from_function(value)
         return replace(made, source=where, family=where)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None

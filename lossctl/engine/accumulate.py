@@ -24,7 +24,7 @@ class Extreme:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class WeightedMoments:
     """Second moments of the pairs (L, W) of each sample about the line L = centre·W.
 
     L is a sample's weighted loss and W its part of the denominator, so that the mean is ΣL/ΣW. The
@@ -41,7 +41,7 @@ class Spread:
     weights: float  # Σ W²
 
     @classmethod
-    def of(cls, part: Array, share: Array | None, total: float) -> Spread:
+    def of(cls, part: Array, share: Array | None, total: float) -> WeightedMoments:
         """That of samples: ``part`` is L, which add up to ``total``, and ``share`` W (None: each is 1)."""
         n = len(part)
         if share is None:  # a third of the passes of the general way
@@ -64,10 +64,12 @@ class Spread:
         d = self.centre - centre
         return self.squares + d * (2.0 * self.cross + d * self.weights), self.cross + d * self.weights
 
-    def __add__(self, other: Spread) -> Spread:
-        joined = Spread(self.n + other.n, self.total + other.total, self.weight + other.weight, 0.0, 0.0, 0.0)
+    def __add__(self, other: WeightedMoments) -> WeightedMoments:
+        joined = WeightedMoments(self.n + other.n, self.total + other.total, self.weight + other.weight, 0.0, 0.0, 0.0)
         a, b = self.about(joined.centre), other.about(joined.centre)
-        return Spread(joined.n, joined.total, joined.weight, a[0] + b[0], a[1] + b[1], self.weights + other.weights)
+        return WeightedMoments(
+            joined.n, joined.total, joined.weight, a[0] + b[0], a[1] + b[1], self.weights + other.weights
+        )
 
     def error_of_mean(self) -> float | None:
         """The standard error of ΣL/ΣW; None for fewer than two samples."""
@@ -103,7 +105,7 @@ class Summary:
     total: int = 0  # exact Σ wℓ over finite losses
     weight: int = 0  # exact Σ w, or of what else the loss divides by
     special: float = 0.0  # the sum of losses that are not finite
-    spread: Spread | None = None
+    spread: WeightedMoments | None = None
     low: Extreme | None = None
     high: Extreme | None = None
     top: Extreme | None = None  # the sample that contributes most to the sum, and its part
@@ -139,7 +141,7 @@ class Summary:
         return ratio(self.total, self.weight) if self.special == 0.0 else self.special
 
 
-def summed(
+def sum_losses(
     values: Array, parts: Array, weight: int, weights: Array | None = None, *, total: float | None = None
 ) -> Summary:
     """The sums of some elements.

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array, Core, Order
 from lossctl.core.input_kinds import as_elements, has_class_axis
 from lossctl.core.loss import column_major, likely_cause
-from lossctl.engine.plan import Job, Policy, classes_of
+from lossctl.engine.plan import ComputeOptions, LossPlan, classes_of
 from lossctl.errors import number
-from lossctl.io.dataset import Place
+from lossctl.io.dataset import FieldRef
 from lossctl.io.source import BadValueError, Rows
 
 # The largest integer below which every integer is a double.
@@ -30,7 +30,7 @@ class RowError(Exception):
 
 
 @dataclass(slots=True)  # made for every block: a frozen one costs a microsecond more
-class Grouping:
+class RowIndex:
     """How the kept elements of a block group into rows."""
 
     start: int
@@ -73,7 +73,7 @@ class Elements:
 
     arrays: list[Array]
     weights: Array | None
-    rows: Grouping
+    rows: RowIndex
     missing: int
     ignored: int
     suspended: bool = False  # whether some are yet to be proved finite, by the loss: see ``Block.elements``
@@ -85,7 +85,9 @@ class Elements:
 class Block:
     """The inputs of one block in the shapes that losses want, each made once."""
 
-    def __init__(self, policy: Policy, places: Mapping[str, Place], start: int, rows: Sequence[Rows]) -> None:
+    def __init__(
+        self, policy: ComputeOptions, places: Mapping[str, FieldRef], start: int, rows: Sequence[Rows]
+    ) -> None:
         self.policy, self.places, self.start, self.rows = policy, places, start, rows
         self.count = len(rows[0][0])
         self._made: dict[tuple[str, Core], Array] = {}
@@ -104,7 +106,7 @@ class Block:
                 raise RowError(role, self.start + bad.row // per_row, spot, bad.cause) from None
         return self._made[role, core]
 
-    def elements(self, job: Job, *, suspend: bool = False) -> Elements:
+    def elements(self, job: LossPlan, *, suspend: bool = False) -> Elements:
         """The elements that count: those of weight 0 or with a NaN (unless it is an error) do not.
 
         Args:
@@ -124,16 +126,16 @@ class Block:
             index = np.flatnonzero(keep)
             arrays = [_taken(a, index) for a in arrays]
             weights = None if weights is None else weights[index]
-        grouping = Grouping(self.start, self.count, job.per_row, index)
-        suspend = suspend and job.loss.exposes
+        grouping = RowIndex(self.start, self.count, job.per_row, index)
+        suspend = suspend and job.loss.propagates_nonfinite
         return Elements(self._proved(job, arrays, index, suspend), weights, grouping, skipped, ignored, suspend)
 
-    def prove(self, job: Job, elements: Elements) -> None:
+    def check_domain(self, job: LossPlan, elements: Elements) -> None:
         """Prove what was suspended."""
         for i, array in enumerate(elements.arrays):
             self._prove(job, i, array, elements.rows.index)
 
-    def _weights(self, job: Job, arrays: Sequence[Array]) -> tuple[Array | None, int]:
+    def _weights(self, job: LossPlan, arrays: Sequence[Array]) -> tuple[Array | None, int]:
         """One weight an element, of its sample and of its class; how many are 0 since their label is to be ignored."""
         policy, weights, ignored = self.policy, self._given_weights(job), 0
         if not policy.class_weight and policy.ignore_index is None:
@@ -151,7 +153,7 @@ class Block:
             more = np.where(own == policy.ignore_index, 0.0, more)
         return more if weights is None else weights * more, ignored
 
-    def _given_weights(self, job: Job) -> Array | None:
+    def _given_weights(self, job: LossPlan) -> Array | None:
         """One weight an element: per-sample weights are repeated."""
         if "weight" not in self.places:
             return None
@@ -164,14 +166,16 @@ class Block:
             raise RowError("weight", self.start + row, spot if per_row > 1 else None, cause)
         return np.repeat(weights, job.per_row) if len(weights) < self.count * job.per_row else weights
 
-    def _proved(self, job: Job, arrays: list[Array], index: npt.NDArray[np.intp] | None, suspend: bool) -> list[Array]:
+    def _proved(
+        self, job: LossPlan, arrays: list[Array], index: npt.NDArray[np.intp] | None, suspend: bool
+    ) -> list[Array]:
         """The inputs in the loss's own encoding, each element proved to be in its domain."""
         policy, proved = self.policy, []
         for i, (role, spec, given) in enumerate(zip(job.roles, job.loss.inputs, arrays, strict=True)):
             array = spec.kind.encode(given) if role in policy.labelled else given
             array = spec.kind.normalize(array) if policy.normalize else array
             proved.append(array)
-            if suspend and spec.kind.exposable:
+            if suspend and spec.kind.implied_by_finite_loss:
                 continue
             try:
                 self._prove(job, i, array, index)
@@ -179,14 +183,14 @@ class Block:
                 for j in range(i):  # what was suspended is told first, as without
                     self._prove(job, j, proved[j], index)
                 raise
-        if refused := job.loss.refusal(proved, policy.tolerance):
+        if refused := job.loss.first_violation(proved, policy.tolerance):
             name, element, cause = refused
             role = next(r for r, i in zip(job.roles, job.loss.inputs, strict=True) if i.name == name)
             row = (element if index is None else int(index[element])) // job.per_row
             raise RowError(role, self.start + row, None, cause)
         return proved
 
-    def _prove(self, job: Job, i: int, array: Array, index: npt.NDArray[np.intp] | None) -> None:
+    def _prove(self, job: LossPlan, i: int, array: Array, index: npt.NDArray[np.intp] | None) -> None:
         policy, role, kind = self.policy, job.roles[i], job.loss.inputs[i].kind
         key = (role, id(kind))  # kinds are constants, and hashing one takes as long as checking it
         if index is None and key in self._checked:

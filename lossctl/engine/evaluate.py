@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
-from lossctl.engine.accumulate import Extreme, Spread, Summary, summed
+from lossctl.engine.accumulate import Extreme, Summary, WeightedMoments, sum_losses
 from lossctl.engine.block import Block, Elements
 from lossctl.engine.exact_sum import exact, exact_sum
-from lossctl.engine.plan import Job
+from lossctl.engine.plan import LossPlan
 
 
 @dataclass(slots=True)  # made for every block, and so is the next one
@@ -40,7 +40,7 @@ class Evaluated:
         return np.ones(len(self.values)) if self.scale is None else self.scale
 
 
-def evaluated(block: Block, job: Job) -> Evaluated:
+def evaluate_block(block: Block, job: LossPlan) -> Evaluated:
     """The loss of each element of a block."""
     elements = block.elements(job, suspend=True)
     if not len(elements):
@@ -49,7 +49,7 @@ def evaluated(block: Block, job: Job) -> Evaluated:
     values = job.loss.evaluate(*arrays)[0]
     total = float(np.add.reduce(values)) if elements.suspended else None
     if total is not None and not math.isfinite(total):
-        block.prove(job, elements)
+        block.check_domain(job, elements)
     denominator = job.loss.denominator
     amounts = None if denominator is None else denominator(*arrays, **job.loss.params)
     scale = weights if amounts is None else amounts if weights is None else amounts * weights
@@ -57,7 +57,7 @@ def evaluated(block: Block, job: Job) -> Evaluated:
 
 
 @dataclass(slots=True)
-class Rowwise:
+class PerSampleSums:
     """What the elements of each sample add up to: ``part`` of the sum, ``share`` of the denominator (None: 1).
 
     ``loss`` is the mean over its elements.
@@ -68,23 +68,23 @@ class Rowwise:
     loss: Array
 
 
-def rowwise(found: Evaluated) -> Rowwise:
+def aggregate_rows(found: Evaluated) -> PerSampleSums:
     """What the samples of a block cost."""
     rows, weights = found.elements.rows, found.elements.weights
     if rows.per_row == 1 or not len(found.values):
-        return Rowwise(found.parts, found.scale, found.values)
+        return PerSampleSums(found.parts, found.scale, found.values)
     ones = np.ones(len(found.values))
     part, share = rows.sums(found.parts), rows.sums(ones if found.scale is None else found.scale)
-    return Rowwise(part, share, part / rows.sums(ones if weights is None else weights))
+    return PerSampleSums(part, share, part / rows.sums(ones if weights is None else weights))
 
 
-def summarise(block: Block, job: Job) -> Summary:
+def summarize_block(block: Block, job: LossPlan) -> Summary:
     """What is kept of one loss over one block."""
-    found = evaluated(block, job)
-    return kept(found, block, rowwise(found) if block.policy.detail else None)
+    found = evaluate_block(block, job)
+    return summarize_elements(found, block, aggregate_rows(found) if block.policy.detail else None)
 
 
-def kept(found: Evaluated, block: Block, samples: Rowwise | None) -> Summary:
+def summarize_elements(found: Evaluated, block: Block, samples: PerSampleSums | None) -> Summary:
     """The sums of a block and, where its samples are given, their standard error and extremes."""
     elements = found.elements
     special = math.nan if elements.missing and block.policy.nan == "propagate" else 0.0
@@ -92,7 +92,7 @@ def kept(found: Evaluated, block: Block, samples: Rowwise | None) -> Summary:
         return Summary(missing=elements.missing, special=special, ignored=elements.ignored)
     weight = exact(float(len(elements))) if found.scale is None else exact_sum(found.scale)
     total = found.total if found.parts is found.values else None
-    sums = summed(found.values, found.parts, weight, elements.weights, total=total)
+    sums = sum_losses(found.values, found.parts, weight, elements.weights, total=total)
     summary = replace(
         sums,
         samples=elements.rows.kept,
@@ -104,11 +104,11 @@ def kept(found: Evaluated, block: Block, samples: Rowwise | None) -> Summary:
         return summary
     total = sums.sum if elements.rows.per_row == 1 else float(np.add.reduce(samples.part))
     low, high, top = _extremes(found, samples, sums.special)
-    return replace(summary, spread=Spread.of(samples.part, samples.share, total), low=low, high=high, top=top)
+    return replace(summary, spread=WeightedMoments.of(samples.part, samples.share, total), low=low, high=high, top=top)
 
 
 def _extremes(
-    found: Evaluated, samples: Rowwise, special: float
+    found: Evaluated, samples: PerSampleSums, special: float
 ) -> tuple[Extreme, Extreme, Extreme] | tuple[None, None, None]:
     """The least loss, the greatest, and the greatest part. NaN, which is told by its number, is none of them."""
     loss, part, rows = samples.loss, samples.part, found.elements.rows

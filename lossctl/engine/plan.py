@@ -14,8 +14,8 @@ from lossctl.core.input_kinds import (
     Kind,
     LabelKind,
     ProbabilitiesKind,
+    flattens_axes,
     has_class_axis,
-    takes_all,
 )
 from lossctl.core.loss import Loss
 from lossctl.errors import DataError, UsageError
@@ -23,7 +23,7 @@ from lossctl.io.dataset import Dataset
 
 
 @dataclass(frozen=True)
-class Policy:
+class ComputeOptions:
     """What the engine does that is no loss's business."""
 
     nan: str = "error"  # or skip, or propagate
@@ -37,7 +37,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Job:
+class LossPlan:
     """A loss, the roles of its inputs, and how a row splits into elements."""
 
     loss: Loss
@@ -52,7 +52,7 @@ class Job:
         return math.prod(self.loop)
 
 
-def make_job(loss: Loss, roles: Sequence[str], data: Dataset, policy: Policy) -> Job:
+def bind_plan(loss: Loss, roles: Sequence[str], data: Dataset, policy: ComputeOptions) -> LossPlan:
     """How the rows of the data become elements of the loss.
 
     Raises:
@@ -78,7 +78,9 @@ def make_job(loss: Loss, roles: Sequence[str], data: Dataset, policy: Policy) ->
             f"weight has {_shape(data.tail('weight'))}: one a sample or one an element; {_shapes(data, roles)}"
         )
     first = [shape for name in loss.inputs[0].kind.core for shape in dims[name][0]]
-    job = Job(loss, tuple(roles), loop, tuple(first), {name: math.prod(shape) for name, (shape, _) in dims.items()})
+    job = LossPlan(
+        loss, tuple(roles), loop, tuple(first), {name: math.prod(shape) for name, (shape, _) in dims.items()}
+    )
     _check_classes(job, policy)
     return job
 
@@ -89,20 +91,20 @@ def _split(
     """The axes that elements lie on, and those of each name in their core."""
     core = kind.core
     # A row of one class is no row, and a pixel no image, but a vector of one number is a vector.
-    plain = not core or takes_all(core) or core == CLASSES
+    plain = not core or flattens_axes(core) or core == CLASSES
     tail = data.tail(role) if plain else data.shape(role)
     if len(tail) < len(core):
         if core == CLASSES:
             raise DataError(
                 f"{role}: one number a row, where {loss.name} takes one for each class: select several columns"
             )
-        cure = "; a single image is an array of shape (1, …)" if takes_all(core) else ""
+        cure = "; a single image is an array of shape (1, …)" if flattens_axes(core) else ""
         raise DataError(f"{role} has {_shape(tail)}, where {loss.name} takes shape (n, {', '.join(core)}){cure}")
     if has_class_axis(core):
         tail = _classes_last(role, tail, axis)
-    cut = len(tail) - len(core) + takes_all(core)
+    cut = len(tail) - len(core) + flattens_axes(core)
     own = [(length,) for length in tail[cut:]]
-    if takes_all(core):
+    if flattens_axes(core):
         return (), dict(zip(core, [tail[:cut], *own], strict=True))
     return tail[:cut], dict(zip(core, own, strict=True))
 
@@ -116,7 +118,7 @@ def classes_of(loss: Loss) -> tuple[str, Kind] | None:
     return None
 
 
-def _check_classes(job: Job, policy: Policy) -> None:
+def _check_classes(job: LossPlan, policy: ComputeOptions) -> None:
     """That --class-weight and --ignore-index fit the loss."""
     name, target = job.loss.name, classes_of(job.loss)
     if policy.ignore_index is not None and (target is None or not isinstance(target[1], LabelKind)):
@@ -177,7 +179,7 @@ def roles_of(loss: Loss, data: Dataset) -> list[str]:
     return roles
 
 
-def prove_fits(data: Dataset, jobs: Sequence[Job]) -> None:
+def check_fits_in_memory(data: Dataset, jobs: Sequence[LossPlan]) -> None:
     """That the whole batch can be in memory; where its length is not known before it is read, it is tried.
 
     Raises:
@@ -195,13 +197,13 @@ def prove_fits(data: Dataset, jobs: Sequence[Job]) -> None:
         )
 
 
-def prove_unweighted(loss: Loss, data: Dataset, reduction: str) -> None:
+def check_unweighted_gradient(loss: Loss, data: Dataset, reduction: str) -> None:
     """That nobody asks for the gradient of a weighted mean or sum of losses that share their samples.
 
     Raises:
         UsageError: such a gradient is not that of each sample times its weight, which is all that kernels give.
     """
-    if loss.coupled and "weight" in data.places and reduction != "none":
+    if loss.batch_coupled and "weight" in data.places and reduction != "none":
         raise UsageError(
             f"{loss.name}: samples depend on each other, so the gradient of a weighted {reduction} is not that of each "
             "times its weight: leave out --weight, or say --reduction none"

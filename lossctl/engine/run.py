@@ -16,12 +16,12 @@ from typing import TypeVar
 from lossctl.core.decorator import Loss
 from lossctl.engine.accumulate import Summary
 from lossctl.engine.block import Block, RowError
-from lossctl.engine.evaluate import summarise
+from lossctl.engine.evaluate import summarize_block
 from lossctl.engine.executors.base import Executor
-from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Job, Policy, make_job, prove_fits, roles_of
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan, check_fits_in_memory, roles_of
 from lossctl.engine.result import Result, make_result
-from lossctl.engine.task import Fold, KeysDifferError, Task
+from lossctl.engine.task import BlockReducer, KeysDifferError, Task
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import Dataset
 
@@ -36,29 +36,29 @@ TASK_BLOCKS = 4
 T = TypeVar("T")
 
 
-def block_rows(data: Dataset, jobs: Sequence[Job]) -> int:
+def block_rows(data: Dataset, jobs: Sequence[LossPlan]) -> int:
     """Rows of one block: it depends on nothing but the widest row.
 
     Raises:
         UsageError: losses of which only some need the whole batch at once.
     """
-    coupled = {job.loss.coupled for job in jobs}
+    coupled = {job.loss.batch_coupled for job in jobs}
     if coupled == {True, False}:
-        names = ", ".join(job.loss.name for job in jobs if job.loss.coupled)
+        names = ", ".join(job.loss.name for job in jobs if job.loss.batch_coupled)
         raise UsageError(
             f"{names}: samples depend on each other, so it is computed on the whole batch: ask for it alone"
         )
     if True in coupled:
-        prove_fits(data, jobs)
+        check_fits_in_memory(data, jobs)
         return sys.maxsize
     return max(1, BLOCK // max(math.prod(data.tail(role)) for role in data.places))
 
 
 def stream(
     data: Dataset,
-    jobs: Sequence[Job],
-    policy: Policy,
-    measure: Callable[[Block, Job], T],
+    jobs: Sequence[LossPlan],
+    policy: ComputeOptions,
+    measure: Callable[[Block, LossPlan], T],
     executor: Executor,
     *,
     fold: Callable[[T, T], T] | None = None,
@@ -74,11 +74,11 @@ def stream(
         DataError: the first row, in order, that cannot be used.
     """
     rows = block_rows(data, jobs)
-    group = None if fold is None else Fold(fold, TASK_BLOCKS)
-    tied = data.tied() if executor.remote else ()
+    group = None if fold is None else BlockReducer(fold, TASK_BLOCKS)
+    tied = data.unpicklable_sources() if executor.remote else ()
     # Rows that are read here are in memory until they are done.
     groups = executor.groups if data.seekable and not tied else 1
-    slabs = data.slabs(rows * TASK_BLOCKS * groups if rows < sys.maxsize else rows, tied)
+    slabs = data.row_ranges(rows * TASK_BLOCKS * groups if rows < sys.maxsize else rows, tied)
     tasks = (Task(slab, data.places, data.keys, tuple(jobs), policy, rows, measure, group) for slab in slabs)
     try:
         for blocks in executor.ordered(tasks):
@@ -92,21 +92,23 @@ def stream(
         raise DataError(f"{told}: not the same sample; sort both files by it, and leave out what one lacks") from None
 
 
-def run(data: Dataset, jobs: Sequence[Job], policy: Policy, executor: Executor) -> list[Summary]:
+def run(data: Dataset, jobs: Sequence[LossPlan], policy: ComputeOptions, executor: Executor) -> list[Summary]:
     """The summary of each job over all rows.
 
     Raises:
         DataError: the first row, in order, that cannot be used.
     """
     totals = [Summary() for _ in jobs]
-    for part in stream(data, jobs, policy, summarise, executor, fold=operator.add):
+    for part in stream(data, jobs, policy, summarize_block, executor, fold=operator.add):
         totals = [total + more for total, more in zip(totals, part, strict=True)]
     return totals
 
 
-def compute_on(data: Dataset, bound: Sequence[Loss], policy: Policy, reduction: str, workers: Workers) -> list[Result]:
+def compute_on(
+    data: Dataset, bound: Sequence[Loss], policy: ComputeOptions, reduction: str, workers: ExecutionConfig
+) -> list[Result]:
     """The results of several losses in one pass over the data."""
-    jobs: list[Job] = [make_job(loss, roles_of(loss, data), data, policy) for loss in bound]
-    with workers.on(data, bound) as executor:
+    jobs: list[LossPlan] = [bind_plan(loss, roles_of(loss, data), data, policy) for loss in bound]
+    with workers.executor_for(data, bound) as executor:
         summaries = run(data, jobs, policy, executor)
     return [make_result(loss, summary, reduction) for loss, summary in zip(bound, summaries, strict=True)]

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.engine.block import EXACT_INTEGERS, Block, RowError
-from lossctl.engine.executors.threads import keep_pages
-from lossctl.engine.plan import Job, Policy
+from lossctl.engine.executors.threads import retain_freed_memory
+from lossctl.engine.plan import ComputeOptions, LossPlan
 from lossctl.errors import number
-from lossctl.io.dataset import Place, Slab
+from lossctl.io.dataset import FieldRef, RowRange
 from lossctl.io.source import BadValueError, Read, Rows
-from lossctl.io.text_grammar import shown
+from lossctl.io.text_grammar import quote_cell
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class KeysDifferError(Exception):
 
 
 @dataclass(frozen=True)
-class Fold(Generic[T]):
+class BlockReducer(Generic[T]):
     """What the measures of two blocks make, the first rows first, and how many blocks become one measure.
 
     That many on every executor: sums of floats depend on which are added first.
@@ -44,18 +44,18 @@ class Fold(Generic[T]):
 class Task(Generic[T]):
     """A range of rows and what is to be measured of each block of it, for each job."""
 
-    slab: Slab
-    places: Mapping[str, Place]
+    slab: RowRange
+    places: Mapping[str, FieldRef]
     keys: tuple[tuple[str, str], ...]
-    jobs: tuple[Job, ...]
-    policy: Policy
+    jobs: tuple[LossPlan, ...]
+    policy: ComputeOptions
     block_rows: int
-    measure: Callable[[Block, Job], T]
-    fold: Fold[T] | None = None
+    measure: Callable[[Block, LossPlan], T]
+    fold: BlockReducer[T] | None = None
 
     def __call__(self) -> list[tuple[T, ...]]:
         """For each block, the measure of each job; for each group of them, where measures fold."""
-        keep_pages()
+        retain_freed_memory()
         with np.errstate(all="ignore"):  # what overflows is told in the result
             blocks = self._blocks()
         if self.fold is None:
@@ -90,7 +90,7 @@ def _agree(block: Block, roles: tuple[str, str]) -> None:
     differ = left != right
     if differ.any():
         row = int(np.argmax(differ))
-        values = [shown(v) if isinstance(v, str) else number(v) for v in (left[row], right[row])]
+        values = [quote_cell(v) if isinstance(v, str) else number(v) for v in (left[row], right[row])]
         raise KeysDifferError(roles, block.start + row, (values[0], values[1]))
 
 

@@ -11,14 +11,14 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.block import Block
-from lossctl.engine.plan import Job
+from lossctl.engine.plan import LossPlan
 from lossctl.errors import UsageError
-from lossctl.gradients.finite_differences import Problem
+from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
-from lossctl.gradients.sampling import depends_on_others, magnitude
-from lossctl.gradients.tally import Tally, tally
+from lossctl.gradients.sampling import is_batch_coupled, sample_magnitude
+from lossctl.gradients.tally import CheckSummary, tally
 from lossctl.gradients.user_gradient import Gradient
-from lossctl.gradients.verdict import Checked
+from lossctl.gradients.verdict import CoordinateVerdicts
 
 # What may differ, relative to the scale of a sample: a hundredth of what one would want to know of,
 # and a thousand times what differences of a smooth loss are uncertain by.
@@ -51,7 +51,7 @@ class Checker:
     rtol: float = RTOL
     whole: bool = False
 
-    def __call__(self, block: Block, job: Job) -> tuple[Tally, ...]:
+    def __call__(self, block: Block, job: LossPlan) -> tuple[CheckSummary, ...]:
         """The tallies of the gradient, and of the second derivative where there is one."""
         elements = block.elements(job)
         index = elements.rows.index
@@ -77,16 +77,18 @@ class Checker:
             if thunk is None:
                 raise UsageError(f"{job.loss.name} gives no gradient to check: return (loss, gradient), or give --grad")
             given = thunk()
-        if job.loss.coupled:
+        if job.loss.batch_coupled:
             return (self._batch(job.loss, arrays, given, slack, rows),)
-        if block.start == 0 and depends_on_others(job.loss, arrays):
+        if block.start == 0 and is_batch_coupled(job.loss, arrays):
             raise CoupledError
         tallies = [self._each(job.loss, arrays, given, slack, rows)]
         if second is not None:
             tallies.append(self._second(job.loss, arrays, second, rows))
         return tuple(tallies)
 
-    def _each(self, loss: Loss, arrays: list[Array], given: Array, slack: Array | float, rows: np.ndarray) -> Tally:
+    def _each(
+        self, loss: Loss, arrays: list[Array], given: Array, slack: Array | float, rows: np.ndarray
+    ) -> CheckSummary:
         """Every coordinate of every sample by itself."""
         pred = arrays[0]
 
@@ -96,21 +98,23 @@ class Checker:
 
         x = pred.reshape(len(pred), -1)
         flat = given.reshape(x.shape)
-        problem = Problem(
+        problem = DerivativeProblem(
             f,
             x,
             flat,
-            magnitude(loss, arrays),
+            sample_magnitude(loss, arrays),
             *_edges(loss),
             self.rtol,
             slack if isinstance(slack, float) else slack.reshape(x.shape),
         )
         return self._told(check(problem), arrays, flat, rows)
 
-    def _told(self, found: Checked, arrays: Sequence[Array], given: Array, rows: np.ndarray, how: str = "") -> Tally:
+    def _told(
+        self, found: CoordinateVerdicts, arrays: Sequence[Array], given: Array, rows: np.ndarray, how: str = ""
+    ) -> CheckSummary:
         return tally(found, arrays, given, rows, how=how, whole=self.whole)
 
-    def _second(self, loss: Loss, arrays: list[Array], second: Array, rows: np.ndarray) -> Tally:
+    def _second(self, loss: Loss, arrays: list[Array], second: Array, rows: np.ndarray) -> CheckSummary:
         """The second array of an objective: the differences of the first, coordinate by coordinate."""
         assert self.gradient is not None
         gradient, pred = self.gradient, arrays[0]
@@ -125,11 +129,11 @@ class Checker:
                 return gradient([whole.reshape(-1, *pred.shape[1:]), *others])[0].reshape(len(whole), -1)[:, j]
 
             one = second.reshape(x.shape)[:, j : j + 1]
-            problem = Problem(
+            problem = DerivativeProblem(
                 f,
                 x[:, j : j + 1],
                 one,
-                magnitude(loss, arrays),
+                sample_magnitude(loss, arrays),
                 *_edges(loss),
                 self.rtol,
                 _rounding(second.dtype, one),
@@ -139,14 +143,16 @@ class Checker:
             np.concatenate([getattr(p, name) for p in parts], axis=1)
             for name in ("verdict", "numeric", "error", "clipped")
         )
-        found = Checked(verdict, numeric, error, np.max([p.scale for p in parts], axis=0), clipped)
+        found = CoordinateVerdicts(verdict, numeric, error, np.max([p.scale for p in parts], axis=0), clipped)
         return self._told(found, arrays, second.reshape(x.shape), rows)
 
-    def _batch(self, loss: Loss, arrays: list[Array], given: Array, slack: Array | float, rows: np.ndarray) -> Tally:
+    def _batch(
+        self, loss: Loss, arrays: list[Array], given: Array, slack: Array | float, rows: np.ndarray
+    ) -> CheckSummary:
         """A batch whose samples depend on each other: the gradient is that of the sum of its losses."""
         pred, x = arrays[0], arrays[0].reshape(-1)
         low, high = _edges(loss)
-        size = magnitude(loss, arrays).max()
+        size = sample_magnitude(loss, arrays).max()
         slack = np.broadcast_to(slack, given.shape)
 
         def total(moved: Array) -> float:
@@ -162,7 +168,9 @@ class Checker:
 
             sizes = np.full(x.size, size)
             found = check(
-                Problem(one, x[:, None], given.reshape(-1, 1), sizes, low, high, self.rtol, slack.reshape(-1, 1))
+                DerivativeProblem(
+                    one, x[:, None], given.reshape(-1, 1), sizes, low, high, self.rtol, slack.reshape(-1, 1)
+                )
             )
             shape = (len(pred), -1)
             # Of a sum over the batch all coordinates are one row: the largest slope is its scale.
@@ -170,7 +178,7 @@ class Checker:
             verdict, numeric, error, clipped = (
                 getattr(found, name).reshape(shape) for name in ("verdict", "numeric", "error", "clipped")
             )
-            whole = Checked(verdict, numeric, error, scale, clipped)
+            whole = CoordinateVerdicts(verdict, numeric, error, scale, clipped)
             return self._told(whole, arrays, given.reshape(shape), rows, BY_COORDINATE)
         # Where the domain has an edge, ±1 along each direction stays inside; what lies on the edge does not move.
         room = np.where(np.isfinite(x), np.minimum(x - low, high - x), 0.0)
@@ -184,7 +192,9 @@ class Checker:
         slopes = (directions @ given.reshape(-1))[:, None]
         sizes = np.full(_DIRECTIONS, size)
         slack = np.abs(directions) @ slack.reshape(-1, 1)
-        found = check(Problem(along, np.zeros((_DIRECTIONS, 1)), slopes, sizes, -edge, edge, self.rtol, slack))
+        found = check(
+            DerivativeProblem(along, np.zeros((_DIRECTIONS, 1)), slopes, sizes, -edge, edge, self.rtol, slack)
+        )
         nothing = tuple(np.empty((_DIRECTIONS, 0)) for _ in arrays)
         return replace(self._told(found, nothing, slopes, np.arange(_DIRECTIONS), BY_DIRECTION), samples=len(pred))
 

@@ -11,7 +11,7 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.errors import number
-from lossctl.gradients.tally import Cases, Tally
+from lossctl.gradients.tally import CheckedSamples, CheckSummary
 from lossctl.gradients.verdict import Verdict
 
 # An explanation fits if what it predicts is within this of what was given, relative to the scale:
@@ -27,7 +27,7 @@ _WAYS = 10_000
 
 
 @np.errstate(all="ignore")  # what overflows fits nothing
-def diagnose(loss: Loss, tally: Tally, samples: int) -> str | None:
+def diagnose(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     """One line on how the gradient is wrong, or None where no simple explanation fits.
 
     Args:
@@ -49,14 +49,14 @@ def diagnose(loss: Loss, tally: Tally, samples: int) -> str | None:
     return None
 
 
-def _fits(cases: Cases, predicted: Array, factor: float = 1.0) -> bool:
+def _fits(cases: CheckedSamples, predicted: Array, factor: float = 1.0) -> bool:
     """Whether the prediction, ``factor`` times what is numeric, is what was given at every wrong coordinate."""
     told = cases.telling
     tolerance = _FITS * np.broadcast_to(cases.scale, told.shape)[told] + _SURE * max(factor, 1.0) * cases.error[told]
     return bool((np.abs(cases.given[told] - predicted[told]) <= tolerance).all())
 
 
-def _same_everywhere(loss: Loss, tally: Tally, samples: int) -> str | None:
+def _same_everywhere(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     given = np.concatenate([tally.bad.given, tally.good.given])
     if len(given) < _ENOUGH or not (given == given[0]).all() or not np.ptp(tally.bad.numeric[:, 0]):
         return None
@@ -65,7 +65,7 @@ def _same_everywhere(loss: Loss, tally: Tally, samples: int) -> str | None:
     return f"given is the same at every sample ({number(float(given[0, 0]))}): one element, or a mean, was repeated"
 
 
-def _ratio(loss: Loss, tally: Tally, samples: int) -> str | None:
+def _ratio(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     ratio = _constant(tally.bad)
     if ratio is None:
         return None
@@ -74,7 +74,7 @@ def _ratio(loss: Loss, tally: Tally, samples: int) -> str | None:
     return f"given ÷ numeric is {number(_short(ratio))} at {everywhere}{_named(ratio, loss, tally, samples)}"
 
 
-def _constant(bad: Cases) -> float | None:
+def _constant(bad: CheckedSamples) -> float | None:
     """The one number that given ÷ numeric is at every wrong coordinate."""
     told = bad.telling
     ratios = bad.given[told] / bad.numeric[told]
@@ -87,7 +87,7 @@ def _constant(bad: Cases) -> float | None:
     return ratio if sees and _fits(bad, ratio * bad.numeric, abs(ratio)) else None
 
 
-def _moving(bad: Cases, good: Cases) -> np.ndarray:
+def _moving(bad: CheckedSamples, good: CheckedSamples) -> np.ndarray:
     """Which samples that are right have a gradient that the mistake would have made wrong: in a tail none has.
 
     The mistake is taken to be a share of the derivative, and to be seen where it is not smaller, relative
@@ -105,7 +105,7 @@ def _short(x: float) -> float:
     return float(f"{x:.4g}")
 
 
-def _named(ratio: float, loss: Loss, tally: Tally, samples: int) -> str:
+def _named(ratio: float, loss: Loss, tally: CheckSummary, samples: int) -> str:
     k = tally.bad.given.shape[1]
     named = [
         (0.0, "it was not computed there"),
@@ -136,7 +136,7 @@ def _named(ratio: float, loss: Loss, tally: Tally, samples: int) -> str:
     return ": a constant factor"
 
 
-def _transposed(loss: Loss, tally: Tally, samples: int) -> str | None:
+def _transposed(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     bad = tally.bad
     k = bad.given.shape[1]
     if k < 2 or len(bad) + len(tally.good) != samples or len(tally.good) + len(bad) != tally.samples:
@@ -152,7 +152,7 @@ def _transposed(loss: Loss, tally: Tally, samples: int) -> str | None:
     return None
 
 
-def _logit(loss: Loss, tally: Tally, samples: int) -> str | None:
+def _logit(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     bad = tally.bad
     pred = bad.inputs[0].reshape(len(bad), -1)
     kind = loss.inputs[0].kind.name
@@ -178,7 +178,7 @@ def _logit(loss: Loss, tally: Tally, samples: int) -> str | None:
     return None
 
 
-def _swapped(loss: Loss, tally: Tally, samples: int) -> str | None:
+def _swapped(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     bad = tally.bad
     if len(loss.inputs) < 2 or loss.inputs[0].kind != loss.inputs[1].kind:
         return None
@@ -189,7 +189,7 @@ def _swapped(loss: Loss, tally: Tally, samples: int) -> str | None:
     return None
 
 
-def _offset(loss: Loss, tally: Tally, samples: int) -> str | None:
+def _offset(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     """One amount too much or too little at every wrong coordinate, as where a one-hot target was forgotten."""
     bad, wrong = tally.bad, tally.bad.wrong
     amount = float(np.median((bad.given - bad.numeric)[bad.telling]))
@@ -203,7 +203,7 @@ def _offset(loss: Loss, tally: Tally, samples: int) -> str | None:
     return f"given − numeric is {number(_short(amount))} at {where}"
 
 
-def _along_rows(loss: Loss, tally: Tally, samples: int) -> str | None:
+def _along_rows(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     bad = tally.bad
     if bad.given.shape[1] < 2:
         return None
@@ -215,7 +215,7 @@ def _along_rows(loss: Loss, tally: Tally, samples: int) -> str | None:
     return None
 
 
-def _one_side(loss: Loss, tally: Tally, samples: int) -> str | None:
+def _one_side(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     """Wrong on one side of a line that some simple quantity draws, right on the other."""
     bad, good = tally.bad, tally.good
     if len(good) < _ENOUGH or bad.given.shape[1] != 1:
@@ -257,7 +257,7 @@ def _quantities(loss: Loss) -> Sequence[tuple[str, Callable[[Sequence[Array]], A
     return found
 
 
-def _kinks(loss: Loss, tally: Tally, samples: int) -> str | None:
+def _kinks(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     """Wrong only where one-sided slopes differ: no value of a subgradient, but harmless elsewhere."""
     bad, good = tally.bad, tally.good
     if len(good) < _ENOUGH or bad.given.shape[1] != 1:
@@ -271,6 +271,6 @@ def _kinks(loss: Loss, tally: Tally, samples: int) -> str | None:
 
 
 # Where several fit the first is told: what happened at some samples alone comes before what they have in common.
-_Explanation: TypeAlias = Callable[[Loss, Tally, int], str | None]
+_Explanation: TypeAlias = Callable[[Loss, CheckSummary, int], str | None]
 _BY_PLACE: Sequence[_Explanation] = (_same_everywhere, _kinks, _one_side)
 _BY_VALUE: Sequence[_Explanation] = (_ratio, _transposed, _logit, _swapped, _along_rows, _offset)

@@ -44,7 +44,7 @@ ULPS = 4.0
 
 
 @dataclass(frozen=True)
-class Problem:
+class DerivativeProblem:
     """A gradient to be checked.
 
     Attributes:
@@ -66,7 +66,7 @@ class Problem:
     rtol: float
     slack: Array | float = 0.0
 
-    def part(self, rows: Indices) -> Problem:
+    def part(self, rows: Indices) -> DerivativeProblem:
         """The same problem for some of the samples."""
         return replace(
             self,
@@ -105,7 +105,7 @@ class Problem:
         # A power of two, so that x + h and h/4 are exact wherever the digits of x allow it.
         return np.exp2(np.floor(np.log2(start)))
 
-    def step(self, j: int, rows: Indices | None, value: Array, h: Array) -> Step:
+    def step(self, j: int, rows: Indices | None, value: Array, h: Array) -> DifferenceQuotient:
         """One step of coordinate j of some samples, whose loss is ``value``."""
         whole = self.x if rows is None else self.x[rows]
         x = whole[:, j]
@@ -130,9 +130,9 @@ class Problem:
         derivative = (first * v - second * u) / (v - u)
         # Rounding within the loss, of a·x say, is eps·|x·f'| however exact the rest.
         inner = noise + EPS * np.abs(x / u) * np.abs(derivative)
-        return Step(derivative, first, second, noise, inner, np.abs(u), beside)
+        return DifferenceQuotient(derivative, first, second, noise, inner, np.abs(u), beside)
 
-    def glance(self, j: int, rows: Indices, h: Array) -> tuple[Array, Array]:
+    def evaluate_at(self, j: int, rows: Indices, h: Array) -> tuple[Array, Array]:
         """The loss of some samples one step of coordinate j away, and the step that was really taken.
 
         The step is to x + h, or to the other side (of h, too) where the domain ends.
@@ -147,7 +147,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Step:
+class DifferenceQuotient:
     """One step of some samples: the derivative, the two slopes and how far rounding may be off.
 
     ``noise`` is the rounding of the loss's value, ``inner`` that and the rounding of its argument,
@@ -172,16 +172,16 @@ class Step:
         """How far the two slopes are apart."""
         return self.first - self.second
 
-    def __getitem__(self, chosen: Bools | Indices) -> Step:
-        return Step(*(array[chosen] for array in vars(self).values()))
+    def __getitem__(self, chosen: Bools | Indices) -> DifferenceQuotient:
+        return DifferenceQuotient(*(array[chosen] for array in vars(self).values()))
 
 
-def extrapolated(coarse: Step, fine: Step) -> Array:
+def extrapolated(coarse: DifferenceQuotient, fine: DifferenceQuotient) -> Array:
     """The derivative at h = 0: the error of one step goes with h²."""
     # Not (16·fine − coarse)/15, which overflows at slopes of a sixteenth of the largest double.
     return fine.derivative + (fine.derivative - coarse.derivative) / (RATIO * RATIO - 1.0)
 
 
-def bend(coarse: Step, fine: Step) -> Array:
+def bend(coarse: DifferenceQuotient, fine: DifferenceQuotient) -> Array:
     """How far the two slopes are apart at h = 0: where the loss is smooth it goes with h."""
     return fine.bend + (fine.bend - coarse.bend) / (RATIO - 1.0)

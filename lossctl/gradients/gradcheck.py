@@ -15,21 +15,21 @@ from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.core.registry import as_loss, get_loss
 from lossctl.core.validation import check_choice, check_class_weight
-from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Policy, make_job, prove_unweighted, roles_of
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions, bind_plan, check_unweighted_gradient, roles_of
 from lossctl.engine.run import run, stream
 from lossctl.errors import DataError, UsageError
 from lossctl.gradients.block_check import RTOL, Checker, CoupledError
 from lossctl.gradients.diagnosis import diagnose
-from lossctl.gradients.finite_differences import Problem
+from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
 from lossctl.gradients.result import GradCheck
-from lossctl.gradients.sampling import sampled
-from lossctl.gradients.tally import Tally
-from lossctl.gradients.user_gradient import SIGNATURES, Gradient, objective
+from lossctl.gradients.sampling import sample_points
+from lossctl.gradients.tally import CheckSummary
+from lossctl.gradients.user_gradient import SIGNATURES, Gradient, wrap_gradient_function
 from lossctl.gradients.verdict import Verdict
 from lossctl.io.arrays import ArraySource
-from lossctl.io.dataset import Dataset, Place, from_arrays
+from lossctl.io.dataset import Dataset, FieldRef, from_arrays
 
 REDUCTIONS = ("none", "mean", "sum")
 _RANGES = {"samples": "at least 1", "seed": "at least 0", "rtol": "between 0 and 1"}
@@ -99,7 +99,7 @@ def gradcheck(
             raise UsageError(f"{name} {value}: {_RANGES[name]}")
     if wrt == "logits":
         bound = from_logits(bound)
-    gradient = objective(grad, signature, getattr(grad, "__name__", "grad")) if callable(grad) else None
+    gradient = wrap_gradient_function(grad, signature, getattr(grad, "__name__", "grad")) if callable(grad) else None
     if pred is None:
         if grad is not None and gradient is None:
             raise UsageError("an array of gradients needs the predictions that it was computed at")
@@ -112,10 +112,10 @@ def gradcheck(
         bound,
         gradient=gradient,
         reduction=reduction,
-        policy=Policy(class_weight=check_class_weight(class_weight or ()), ignore_index=ignore_index),
+        policy=ComputeOptions(class_weight=check_class_weight(class_weight or ()), ignore_index=ignore_index),
         rtol=rtol,
         whole=True,
-        workers=Workers(threads),
+        workers=ExecutionConfig(threads),
     )
     return _joined(found)
 
@@ -142,10 +142,10 @@ def check_points(
 ) -> list[GradCheck]:
     """Check a gradient at points drawn from the domain of the loss."""
     # A batch whose samples depend on each other costs its square, and a small one shows as much.
-    arrays = sampled(loss, min(samples, _BATCH) if loss.coupled else samples, seed)
+    arrays = sample_points(loss, min(samples, _BATCH) if loss.batch_coupled else samples, seed)
     sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
-    data = Dataset(sources, {role: Place(i, 0) for i, role in enumerate(loss.roles)})
-    policy = Policy(class_axis=-1)  # where the kinds draw it
+    data = Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
+    policy = ComputeOptions(class_axis=-1)  # where the kinds draw it
     found = check_on(lambda: data, loss, gradient=gradient, policy=policy, rtol=rtol, whole=whole)
     if loss.finish is not None:
         found[0] = _with_finish(found[0], loss, rtol, seed)
@@ -158,10 +158,10 @@ def check_on(
     *,
     gradient: Gradient | None = None,
     reduction: str = "none",
-    policy: Policy | None = None,
+    policy: ComputeOptions | None = None,
     rtol: float = RTOL,
     whole: bool = False,
-    workers: Workers | None = None,
+    workers: ExecutionConfig | None = None,
 ) -> list[GradCheck]:
     """Check a gradient at the data; a second result is that of a second derivative.
 
@@ -178,40 +178,40 @@ def check_on(
     Raises:
         UsageError: weights where samples depend on each other.
     """
-    policy, workers = policy or Policy(), workers or Workers()
+    policy, workers = policy or ComputeOptions(), workers or ExecutionConfig()
     opened = data()
     roles = roles_of(loss, opened)
-    prove_unweighted(loss, opened, reduction)
+    check_unweighted_gradient(loss, opened, reduction)
     if "grad" in opened.places and opened.tail("grad") != opened.tail("pred"):
         shapes = [f"(n, {', '.join(map(str, tail))})" if (tail := opened.tail(r)) else "(n,)" for r in ("grad", "pred")]
         raise DataError(f"grad has shape {shapes[0]}, pred {shapes[1]}: one derivative for each prediction")
     small = [loss] if gradient is None and not whole else []  # a function is somebody's code
     factor = 1.0
     if reduction == "mean":
-        job = make_job(loss, roles, opened, policy)
-        with workers.on(opened, small) as executor:
+        job = bind_plan(loss, roles, opened, policy)
+        with workers.executor_for(opened, small) as executor:
             summary = run(opened, [job], replace(policy, detail=False), executor)[0]
         slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
         factor = summary.weight / 2**1074 / slope if slope else 1.0
         opened = data()
     checker = Checker(gradient, factor, reduction != "none", rtol, whole)
 
-    def tallies(opened: Dataset, loss: Loss) -> list[Tally]:
-        job = make_job(loss, roles, opened, policy)
-        with workers.on(opened, small) as executor:
+    def tallies(opened: Dataset, loss: Loss) -> list[CheckSummary]:
+        job = bind_plan(loss, roles, opened, policy)
+        with workers.executor_for(opened, small) as executor:
             blocks = [block[0] for block in stream(opened, [job], policy, checker, executor)]
         return [reduce(add, parts) for parts in zip(*blocks, strict=True)]
 
     try:
         found = tallies(opened, loss)
     except CoupledError:
-        loss = replace(loss, coupled=True)
-        prove_unweighted(loss, opened, reduction)
+        loss = replace(loss, batch_coupled=True)
+        check_unweighted_gradient(loss, opened, reduction)
         found = tallies(data(), loss)
     return [_result(loss, t, what) for t, what in zip(found, ("gradient", "second derivative"), strict=False)]
 
 
-def _result(loss: Loss, tally: Tally, what: str) -> GradCheck:
+def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
     whole = tally.whole
     return GradCheck(
         loss=loss.spec,
@@ -244,7 +244,7 @@ def _with_finish(found: GradCheck, loss: Loss, rtol: float, seed: int) -> GradCh
         return np.array([finish.value(float(v)) for v in x[:, 0]])
 
     given = np.array([[finish.derivative(float(v))] for v in means])
-    checked = check(Problem(f, means[:, None], given, np.maximum(means, 1.0), 0.0, np.inf, rtol))
+    checked = check(DerivativeProblem(f, means[:, None], given, np.maximum(means, 1.0), 0.0, np.inf, rtol))
     more = np.bincount(checked.verdict.ravel(), minlength=len(Verdict))
     counts = {name: n + int(m) for (name, n), m in zip(found.counts.items(), more, strict=True)}
     if not more[Verdict.WRONG]:

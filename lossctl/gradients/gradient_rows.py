@@ -12,21 +12,21 @@ from lossctl.core.input_kinds import has_class_axis
 from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Summary
 from lossctl.engine.block import Block
-from lossctl.engine.evaluate import summarise
+from lossctl.engine.evaluate import summarize_block
 from lossctl.engine.exact_sum import rounded
-from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Job, Policy, make_job, prove_unweighted, roles_of
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan, check_unweighted_gradient, roles_of
 from lossctl.engine.run import stream
 from lossctl.errors import UsageError
-from lossctl.gradients.finite_differences import Problem
+from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
-from lossctl.gradients.sampling import magnitude
+from lossctl.gradients.sampling import sample_magnitude
 from lossctl.io.dataset import Dataset
 from lossctl.io.spool import Spool
 
 
 @dataclass(frozen=True)
-class Slopes:
+class GradientRows:
     """The gradient of every sample, on disk: rows of ``shape``, each to be multiplied by ``factor``."""
 
     spool: Spool
@@ -50,11 +50,11 @@ class _Measure:
     numeric: bool
     weighted: bool
 
-    def __call__(self, block: Block, job: Job) -> tuple[Array, Summary]:
+    def __call__(self, block: Block, job: LossPlan) -> tuple[Array, Summary]:
         elements = block.elements(job)
         loss, arrays, index = job.loss, elements.arrays, elements.rows.index
         core = job.loss.inputs[0].kind.core
-        summary = summarise(block, job)
+        summary = summarize_block(block, job)
         whole = np.zeros((block.count * job.per_row, *(job.dims[name] for name in core)))
         if len(elements):
             found = _by_differences(loss, arrays) if self.numeric else _own(loss, arrays)
@@ -87,13 +87,19 @@ def _by_differences(loss: Loss, arrays: list[Array]) -> Array:
     domain = loss.inputs[0].kind.domain
     # Nothing is given to agree with: NaN lets the differences settle where they are surest.
     nothing = np.full(x.shape, np.nan)
-    found = check(Problem(f, x, nothing, magnitude(loss, arrays), domain.low, domain.high, 1e-6))
+    found = check(DerivativeProblem(f, x, nothing, sample_magnitude(loss, arrays), domain.low, domain.high, 1e-6))
     return found.numeric.reshape(pred.shape)
 
 
-def spooled(
-    data: Dataset, loss: Loss, policy: Policy, reduction: str, *, workers: Workers, numeric: bool = False
-) -> Slopes:
+def spool_gradient(
+    data: Dataset,
+    loss: Loss,
+    policy: ComputeOptions,
+    reduction: str,
+    *,
+    workers: ExecutionConfig,
+    numeric: bool = False,
+) -> GradientRows:
     """The gradient of every row, in a file without a name.
 
     Args:
@@ -108,12 +114,12 @@ def spooled(
         raise UsageError(f"{loss.name} is no plain mean: it has no sum")
     if loss.denominator:
         raise UsageError(f"{loss.name} divides by what depends on the data: its gradient is not written")
-    if loss.coupled and numeric:
+    if loss.batch_coupled and numeric:
         raise UsageError(f"{loss.name}: samples depend on each other: --numeric moves one at a time")
-    prove_unweighted(loss, data, reduction)
-    job = make_job(loss, roles_of(loss, data), data, policy)
+    check_unweighted_gradient(loss, data, reduction)
+    job = bind_plan(loss, roles_of(loss, data), data, policy)
     spool, shape, total = Spool(), (), Summary()
-    with workers.on(data) as executor:
+    with workers.executor_for(data) as executor:
         measure = _Measure(numeric, reduction != "none")
         for ((part, summary),) in stream(data, [job], replace(policy, detail=False), measure, executor):
             spool.write(part)
@@ -122,4 +128,4 @@ def spooled(
     if reduction == "mean":
         slope = loss.finish.derivative(total.mean) if loss.finish else 1.0
         factor = slope / rounded(total.weight)
-    return Slopes(spool, shape, factor)
+    return GradientRows(spool, shape, factor)

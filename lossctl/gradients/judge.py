@@ -9,16 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.gradients.finite_differences import Problem
-from lossctl.gradients.refinement import Descent
-from lossctl.gradients.verdict import Checked, Verdict
+from lossctl.gradients.finite_differences import DerivativeProblem
+from lossctl.gradients.refinement import StepRefinement
+from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
 
 # How often the scale of a sample is corrected, and by how much at most: each time it falls by half
 # or more, and with a scale of 0 no step could settle.
 _SCALES, _SHRINK = 4, 2.0**-20
 
 
-def check(problem: Problem) -> Checked:
+def check(problem: DerivativeProblem) -> CoordinateVerdicts:
     """The verdict on every coordinate."""
     with np.errstate(all="ignore"):
         found, settled = _check(problem, None)
@@ -34,16 +34,16 @@ def check(problem: Problem) -> Checked:
     return found
 
 
-def _check(p: Problem, scale: Array | None) -> tuple[Checked, Array]:
+def _check(p: DerivativeProblem, scale: Array | None) -> tuple[CoordinateVerdicts, Array]:
     """The verdicts, and the scale by the slopes that settled."""
     value = p.f(None, p.x)
     # The first steps of every coordinate come first: the scale of a sample is the largest slope
     # among its coordinates, since one that is 1e-5 of it cannot be resolved beside it.
-    coordinates = [Descent(p, value, j) for j in range(p.x.shape[1])]
+    coordinates = [StepRefinement(p, value, j) for j in range(p.x.shape[1])]
     if scale is None:
         scale = _scale_of(p, value, [c.fine.slope for c in coordinates])
     for c in coordinates:
-        c.settle(scale)
+        c.run(scale)
     verdict = np.stack([c.verdict for c in coordinates], axis=1)
     defined = np.isfinite(value)[:, None] & np.isfinite(p.x)
     verdict[~defined] = Verdict.UNDEFINED
@@ -53,11 +53,11 @@ def _check(p: Problem, scale: Array | None) -> tuple[Checked, Array]:
     numeric, error, clipped = (
         np.stack([getattr(c, name) for c in coordinates], axis=1) for name in ("numeric", "error", "clipped")
     )
-    found = Checked(verdict, numeric, error, scale[:, None], clipped)
+    found = CoordinateVerdicts(verdict, numeric, error, scale[:, None], clipped)
     return found, _scale_of(p, value, [c.slope for c in coordinates])
 
 
-def _scale_of(p: Problem, value: Array, slopes: list[Array]) -> Array:
+def _scale_of(p: DerivativeProblem, value: Array, slopes: list[Array]) -> Array:
     """The largest slope of a sample, seen or given.
 
     In a flat tail there is nothing else to measure against than the loss itself, over S; at a

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.gradients.finite_differences import EPS, RATIO, ULPS, Bools, Indices, Problem
+from lossctl.gradients.finite_differences import EPS, RATIO, ULPS, Bools, DerivativeProblem, Indices
 
 # Movement of this many times the rounding is not rounding.
 ROUGH = 32.0
@@ -27,7 +27,7 @@ _ASKEW = 0.7
 
 
 @dataclass(frozen=True)
-class Line:
+class TangentLine:
     """What a step says of coordinate j of some samples.
 
     Attributes:
@@ -37,7 +37,7 @@ class Line:
         spread: how far its one-sided slopes were from the derivative: the bend of the loss.
     """
 
-    p: Problem
+    p: DerivativeProblem
     j: int
     rows: Indices
     value: Array
@@ -47,13 +47,13 @@ class Line:
 
     def strays(self, h: Array) -> tuple[Array, Array]:
         """How far the loss is from the line at x + h; and the step that was really taken."""
-        at, taken = self.p.glance(self.j, self.rows, h)
+        at, taken = self.p.evaluate_at(self.j, self.rows, h)
         beyond = at - self.value
         beyond -= taken * self.slope
         return np.abs(beyond, out=beyond), np.abs(taken, out=taken)
 
 
-def hides(line: Line, limit: Array, doubted: Bools) -> Bools:
+def has_finer_structure(line: TangentLine, limit: Array, doubted: Bools) -> Bools:
     """Where the step was too long to see a structure of the loss: a well of width 1e-6 at x = 1e3.
 
     ``limit`` is what a settled slope may be uncertain by, ``doubted`` where a longer step knew another.
@@ -74,7 +74,7 @@ def hides(line: Line, limit: Array, doubted: Bools) -> Bools:
     return np.asarray((most > rounding + _SHOWN * rough) | (doubted & (rough > line.h * limit)))
 
 
-def straight(line: Line, away: Array, rough: Array) -> Bools:
+def is_linear(line: TangentLine, away: Array, rough: Array) -> Bools:
     """Where the loss keeps to the line at every step down to the last digits of x.
 
     It must, within an eighth of what is at issue (a slope that is off by ``away``) over the step

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.gradients.finite_differences import RATIO, Bools, Indices, Step
+from lossctl.gradients.finite_differences import RATIO, Bools, DifferenceQuotient, Indices
 
 # So many steps in a row are no accident.
 STREAK = 3
@@ -22,7 +22,7 @@ SAME = 0.9
 _GROWS = 1.5
 
 
-class Sides:
+class OneSidedSlopes:
     """What is remembered of some samples.
 
     Attributes:
@@ -40,7 +40,7 @@ class Sides:
         # Slopes were further apart than before: there is a jump, and no kink. Or a step met an infinite loss.
         self._leapt, self._infinite = np.zeros((2, samples), bool)
 
-    def see(self, rows: Indices, coarse: Step, fine: Step, limit: Array) -> None:
+    def see(self, rows: Indices, coarse: DifferenceQuotient, fine: DifferenceQuotient, limit: Array) -> None:
         """Take two steps of some samples into account, as long as rounding has not taken over."""
         # Beyond the largest double there is nothing to be seen: smaller steps may stay below it.
         finite = np.isfinite(coarse.derivative) & np.isfinite(fine.derivative)
@@ -57,7 +57,7 @@ class Sides:
         self._leapt[rows] |= apart & (now > _GROWS * before)
         self._grew[rows] += np.abs(fine.derivative) > _GROWS * np.abs(coarse.derivative)
 
-    def _know(self, rows: Indices, coarse: Step, fine: Step, limit: Array) -> None:
+    def _know(self, rows: Indices, coarse: DifferenceQuotient, fine: DifferenceQuotient, limit: Array) -> None:
         now, before = np.stack([fine.first, fine.second]), np.stack([coarse.first, coarse.second])
         moved = np.abs(now - before) / (RATIO - 1.0)
         slope, doubt = now + (now - before) / (RATIO - 1.0), moved + 2.0 * fine.noise

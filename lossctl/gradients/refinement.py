@@ -21,14 +21,14 @@ from lossctl.gradients.finite_differences import (
     TINY,
     ULPS,
     Bools,
+    DerivativeProblem,
+    DifferenceQuotient,
     Indices,
-    Problem,
-    Step,
     bend,
     extrapolated,
 )
-from lossctl.gradients.line_probe import ROUGH, Line, hides, straight
-from lossctl.gradients.one_sided import SAME, STREAK, Sides
+from lossctl.gradients.line_probe import ROUGH, TangentLine, has_finer_structure, is_linear
+from lossctl.gradients.one_sided import SAME, STREAK, OneSidedSlopes
 from lossctl.gradients.verdict import Verdict
 
 # A settled difference may be uncertain by this many times rtol: a gradient off by 1e-5 of its scale
@@ -47,10 +47,10 @@ _LONGER = 4
 _NEAR = 2.0**-4
 
 
-class Descent:
+class StepRefinement:
     """One coordinate of all samples, and what is remembered while the steps shrink."""
 
-    def __init__(self, problem: Problem, value: Array, j: int) -> None:
+    def __init__(self, problem: DerivativeProblem, value: Array, j: int) -> None:
         n = len(value)
         self.p, self.value, self.j = problem, value, j
         self.x, self.given = problem.x[:, j], problem.given[:, j]
@@ -65,23 +65,23 @@ class Descent:
         self.slope, self.settled_at, self.spread = np.zeros((3, n))
         self.streak = np.zeros(n, np.int32)  # steps settled since the last surprise
         self.surprised, self.retracted = np.zeros((2, n), bool)  # the latter where a step had settled
-        self.sides = Sides(n)
+        self.sides = OneSidedSlopes(n)
         self.bends = np.full(n, np.nan)  # of the step before the last two
         self.moved = np.full(n, np.inf)  # how far the derivative moved at the step before
         self.ahead = np.full(n, 1.0 / (RATIO - 1.0))  # what was still to come of that, over it
         self.rough = np.zeros(n)  # rounding that was seen, of the loss
 
-    def settle(self, scale: Array) -> None:
+    def run(self, scale: Array) -> None:
         """Reach a verdict on every sample."""
         self.limit = _UNCERTAIN * self.p.rtol * scale
         # What changes the loss by less than the smallest double over a whole step underflows, and a gradient below
         # the least normal double has few digits or none.
         self.allowed = self.p.rtol * scale + self.slack + np.fmax(ULPS * TINY / self.start, NORMAL)
-        self._downwards()
-        self._upwards()
+        self._shrink_steps()
+        self._grow_steps()
         self._conclude()
 
-    def _downwards(self) -> None:
+    def _shrink_steps(self) -> None:
         rows: Indices = np.arange(len(self.value))
         coarse, fine = self.coarse, self.fine
         for level in range(_DOWN):
@@ -104,7 +104,7 @@ class Descent:
                 return
             fine = self.p.step(self.j, rows, self.value[rows], h[go])
 
-    def _upwards(self) -> None:
+    def _grow_steps(self) -> None:
         """Larger steps, for what rounding kept from settling at smaller ones: beside an edge of the domain.
 
         Only where small steps saw nothing but rounding: structure that they did see does not go away
@@ -146,7 +146,7 @@ class Descent:
             go = trusted & ~right
             rows, fine, before = rows[go], coarse[go], numeric[go]
 
-    def _judge(self, rows: Indices, coarse: Step, fine: Step) -> Bools:
+    def _judge(self, rows: Indices, coarse: DifferenceQuotient, fine: DifferenceQuotient) -> Bools:
         """Which samples these two steps show right."""
         given, limit = self.given[rows], self.limit[rows]
         moved, before = np.abs(fine.derivative - coarse.derivative), self.moved[rows]
@@ -195,14 +195,16 @@ class Descent:
         right: Bools = settled & (np.abs(given - numeric) <= error + self.allowed[rows])
         self._put(rows[settled], numeric[settled], error[settled], fine[settled])
         if right.any():
-            right[right] = ~hides(self._line(rows[right]), self.limit[rows[right]], self.retracted[rows[right]])
+            right[right] = ~has_finer_structure(
+                self._line(rows[right]), self.limit[rows[right]], self.retracted[rows[right]]
+            )
         self.verdict[rows[right]] = Verdict.OK
         return right
 
-    def _line(self, rows: Indices) -> Line:
+    def _line(self, rows: Indices) -> TangentLine:
         """What the last step that settled says of some samples."""
         h, spread = self.settled_at[rows], self.spread[rows]
-        return Line(self.p, self.j, rows, self.value[rows], self.numeric[rows], h, spread)
+        return TangentLine(self.p, self.j, rows, self.value[rows], self.numeric[rows], h, spread)
 
     def _slowness(self, rows: Indices, moved: Array, inner: Array) -> Array:
         """What is still to come of a movement that falls by the same factor from step to step, over it.
@@ -220,7 +222,7 @@ class Descent:
         self.error[rows] = np.where(known & (before <= 3.0 * error), np.fmax(error, ahead * before), error)
         return ahead
 
-    def _put(self, at: Indices, numeric: Array, error: Array, fine: Step) -> None:
+    def _put(self, at: Indices, numeric: Array, error: Array, fine: DifferenceQuotient) -> None:
         self.numeric[at], self.error[at] = numeric, error
         # What the slope is over the first step, if the loss goes on as it does here: at a minimum
         # slopes shrink with the step for ever, and nothing would be small beside them.
@@ -234,7 +236,7 @@ class Descent:
         if not left_open.any():
             return
         settled = left_open & (self.streak >= STREAK)
-        self._convict(np.flatnonzero(settled))
+        self._mark_wrong(np.flatnonzero(settled))
         left_open &= ~settled
         self.slope[left_open] = np.abs(self.sides.slope).max(axis=0)[left_open]
         beside, kink, wrong, numeric = self.sides.judge(self.given, self.allowed, self.limit)
@@ -247,9 +249,9 @@ class Descent:
         rest = left_open & ~known
         self.verdict[rest & self.sides.infinite] = Verdict.UNDEFINED
         self.numeric[rest], self.error[rest] = self.sides.last[rest], self.sides.doubt.max(axis=0)[rest]
-        self._convict_of_much(np.flatnonzero(rest & ~self.sides.infinite & (self.streak == 0) & ~self.surprised))
+        self._mark_grossly_wrong(np.flatnonzero(rest & ~self.sides.infinite & (self.streak == 0) & ~self.surprised))
 
-    def _convict_of_much(self, rows: Indices) -> None:
+    def _mark_grossly_wrong(self, rows: Indices) -> None:
         """What is off by far more than a step is, though rounding kept it from settling.
 
         1e-9 from the edge of a domain a slope of 2 is known to 1e-3, and half of it is wrong all the same:
@@ -267,13 +269,13 @@ class Descent:
             away = np.abs(self.given[rows] - step.derivative)
             much = np.flatnonzero(away > _MUCH * error + self.allowed[rows])
             at, found, error, away = rows[much], step[much], error[much], away[much]
-            line = Line(self.p, self.j, at, self.value[at], found.derivative, found.size, error)
-            sure = straight(line, np.where(np.isfinite(away), away, error), self.rough[at])
+            line = TangentLine(self.p, self.j, at, self.value[at], found.derivative, found.size, error)
+            sure = is_linear(line, np.where(np.isfinite(away), away, error), self.rough[at])
             self.verdict[at[sure]] = Verdict.WRONG
             self._put(at[sure], found.derivative[sure], error[sure], found[sure])
             rows = rows[self.verdict[rows] == Verdict.UNRESOLVED]
 
-    def _convict(self, rows: Indices) -> None:
+    def _mark_wrong(self, rows: Indices) -> None:
         """What settled elsewhere than was given is wrong, unless it is the loss that cannot be trusted."""
         away = np.abs(self.given - self.numeric)[rows]
         off = away > self.error[rows] + self.allowed[rows]
@@ -281,5 +283,5 @@ class Descent:
         if rows.size:
             # An infinite slope is at issue wherever there is none to be seen.
             away = np.where(np.isfinite(away), away, self.limit[rows])
-            sure = straight(self._line(rows), away, self.rough[rows])
+            sure = is_linear(self._line(rows), away, self.rough[rows])
             self.verdict[rows[sure]] = Verdict.WRONG

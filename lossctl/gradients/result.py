@@ -10,7 +10,7 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.core.parameters import Value
 from lossctl.gradients.block_check import BY_DIRECTION
-from lossctl.gradients.tally import Cases
+from lossctl.gradients.tally import CheckedSamples
 
 # How many of the worst coordinates a person is shown.
 _SHOWN = 5
@@ -45,8 +45,8 @@ class GradCheck:
     worst_row: int | None
     hint: str | None
     how: str
-    bad: Cases
-    good: Cases
+    bad: CheckedSamples
+    good: CheckedSamples
     verdict: np.ndarray | None
     numeric: Array | None
     error: Array | None

@@ -10,7 +10,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 
 
-def magnitude(loss: Loss, arrays: Sequence[Array]) -> Array:
+def sample_magnitude(loss: Loss, arrays: Sequence[Array]) -> Array:
     """S: the size of a sample's numbers, parameters included, at least 1."""
     size = np.ones(len(arrays[0]))
     for array in arrays:
@@ -22,7 +22,7 @@ def magnitude(loss: Loss, arrays: Sequence[Array]) -> Array:
     return size
 
 
-def depends_on_others(loss: Loss, arrays: Sequence[Array], samples: int = 64) -> bool:
+def is_batch_coupled(loss: Loss, arrays: Sequence[Array], samples: int = 64) -> bool:
     """Whether moving one sample changes the loss of another."""
     some = [a[:samples] for a in arrays]
     if len(some[0]) < 2:
@@ -38,7 +38,7 @@ def depends_on_others(loss: Loss, arrays: Sequence[Array], samples: int = 64) ->
     return not np.array_equal(before, after, equal_nan=True)
 
 
-def sampled(loss: Loss, samples: int, seed: int, classes: int = 5) -> list[Array]:
+def sample_points(loss: Loss, samples: int, seed: int, classes: int = 5) -> list[Array]:
     """Points of the loss's domain that crowd its edges and its kinks."""
     rng = np.random.default_rng(seed)
     dims = {name: classes for i in loss.inputs for name in i.kind.core} or {"classes": classes}

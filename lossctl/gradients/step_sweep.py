@@ -8,17 +8,17 @@ import numpy as np
 
 from lossctl.core.loss import Loss
 from lossctl.gradients.result import GradCheck
-from lossctl.gradients.sampling import magnitude
+from lossctl.gradients.sampling import sample_magnitude
 
 
 @dataclass(frozen=True)
-class Swept:
+class StepSweep:
     """Differences of one coordinate at every step size: (step, derivative, error relative to the scale)."""
 
     steps: list[tuple[float, float, float]]
 
 
-def swept(loss: Loss, found: GradCheck) -> Swept:
+def sweep_steps(loss: Loss, found: GradCheck) -> StepSweep:
     """How the difference depends on the step, at the worst coordinate, or the first."""
     cases = found.bad if len(found.bad) else found.good
     off = np.where(cases.wrong, cases.off, 0.0)
@@ -33,11 +33,11 @@ def swept(loss: Loss, found: GradCheck) -> Swept:
         return float(loss.evaluate(moved, *others)[0][0])
 
     given, scale = float(cases.given[i, j]), float(cases.scale[i, 0]) or 1.0
-    size = float(magnitude(loss, cases.inputs)[i])
+    size = float(sample_magnitude(loss, cases.inputs)[i])
     steps = []
     for exponent in range(0, 52, 3):  # a factor of 8 each: from S to its last bit
         h = size * 2.0**-exponent
         taken = (x + h) - (x - h)
         derivative = (f(x + h) - f(x - h)) / taken if taken else np.nan
         steps.append((h, derivative, abs(derivative - given) / scale))
-    return Swept(steps)
+    return StepSweep(steps)

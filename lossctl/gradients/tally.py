@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.gradients.verdict import Checked, Verdict
+from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
 
 # So many samples with a wrong coordinate, and as many without, are kept for the diagnosis.
 _KEPT = 2000
@@ -18,7 +18,7 @@ UNRESOLVED_SHARE = 0.01
 
 
 @dataclass(frozen=True)
-class Cases:
+class CheckedSamples:
     """Some samples, whole: their rows, inputs, and what was given and found for each coordinate."""
 
     row: np.ndarray
@@ -33,17 +33,17 @@ class Cases:
     def __len__(self) -> int:
         return len(self.row)
 
-    def __getitem__(self, chosen: Any) -> Cases:
-        return Cases(
+    def __getitem__(self, chosen: Any) -> CheckedSamples:
+        return CheckedSamples(
             self.row[chosen],
             tuple(a[chosen] for a in self.inputs),
             *(a[chosen] for a in (self.given, self.numeric, self.error, self.scale, self.verdict, self.clipped)),
         )
 
-    def __add__(self, other: Cases) -> Cases:
+    def __add__(self, other: CheckedSamples) -> CheckedSamples:
         if not len(self) or not len(other):
             return self if len(self) else other
-        return Cases(
+        return CheckedSamples(
             np.concatenate([self.row, other.row]),
             tuple(np.concatenate(pair) for pair in zip(self.inputs, other.inputs, strict=True)),
             *(
@@ -72,22 +72,22 @@ class Cases:
 
 
 @dataclass(frozen=True)
-class Tally:
+class CheckSummary:
     """What is kept of the check of some rows; ``a + b`` is what is kept of both."""
 
     samples: int
     counts: tuple[int, ...]  # by Verdict
     worst: float  # the largest relative error that is not undefined or unresolved
     worst_row: int | None
-    bad: Cases  # samples with something wrong, the first of them and the worst
-    good: Cases
+    bad: CheckedSamples  # samples with something wrong, the first of them and the worst
+    good: CheckedSamples
     how: str = ""  # where it was not each coordinate by itself
-    whole: Checked | None = None  # all verdicts, if they were asked for
+    whole: CoordinateVerdicts | None = None  # all verdicts, if they were asked for
     given: Array | None = None
 
-    def __add__(self, other: Tally) -> Tally:
+    def __add__(self, other: CheckSummary) -> CheckSummary:
         first = self if self.worst >= other.worst else other
-        return Tally(
+        return CheckSummary(
             self.samples + other.samples,
             tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)),
             first.worst,
@@ -111,13 +111,13 @@ class Tally:
         return not self.counts[Verdict.WRONG] and unresolved <= UNRESOLVED_SHARE * self.checked
 
 
-def _joined(a: Checked | None, b: Checked | None) -> Checked | None:
+def _joined(a: CoordinateVerdicts | None, b: CoordinateVerdicts | None) -> CoordinateVerdicts | None:
     if a is None or b is None:
         return None
-    return Checked(*(np.concatenate(pair) for pair in zip(vars(a).values(), vars(b).values(), strict=True)))
+    return CoordinateVerdicts(*(np.concatenate(pair) for pair in zip(vars(a).values(), vars(b).values(), strict=True)))
 
 
-def _most_telling(cases: Cases) -> Cases:
+def _most_telling(cases: CheckedSamples) -> CheckedSamples:
     """The first samples and, among the rest, the worst."""
     if len(cases) <= _KEPT:
         return cases
@@ -126,15 +126,23 @@ def _most_telling(cases: Cases) -> Cases:
 
 
 def tally(
-    found: Checked, arrays: Sequence[Array], given: Array, rows: np.ndarray, *, how: str = "", whole: bool = False
-) -> Tally:
+    found: CoordinateVerdicts,
+    arrays: Sequence[Array],
+    given: Array,
+    rows: np.ndarray,
+    *,
+    how: str = "",
+    whole: bool = False,
+) -> CheckSummary:
     """What is kept of the verdicts on some samples, of which ``rows`` are the row numbers."""
-    cases = Cases(rows, tuple(arrays), given, found.numeric, found.error, found.scale, found.verdict, found.clipped)
+    cases = CheckedSamples(
+        rows, tuple(arrays), given, found.numeric, found.error, found.scale, found.verdict, found.clipped
+    )
     judged = np.isin(found.verdict, (Verdict.OK, Verdict.WRONG))
     off = np.where(judged & (cases.off > 0), cases.off, 0.0)
     largest = float(off.max()) if off.size else 0.0
     bad = cases.wrong.any(axis=1)
-    return Tally(
+    return CheckSummary(
         len(rows),
         tuple(int(n) for n in np.bincount(found.verdict.ravel(), minlength=len(Verdict))),
         largest,

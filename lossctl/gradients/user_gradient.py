@@ -16,7 +16,7 @@ Gradient: TypeAlias = Callable[[Sequence[Array]], tuple[Array, Array | None]]  #
 SIGNATURES = ("pred,target", "target,pred", "pred,dataset")
 
 
-def objective(function: Callable[..., Any], signature: str, where: str) -> Gradient:
+def wrap_gradient_function(function: Callable[..., Any], signature: str, where: str) -> Gradient:
     """A gradient from a user's function of (pred, target), which may return (gradient, Hessian diagonal).
 
     ``signature`` is the order of its arguments; with ``pred,dataset`` the second has ``get_label()``,

@@ -23,7 +23,7 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True)
-class Checked:
+class CoordinateVerdicts:
     """The verdicts on samples × coordinates.
 
     Attributes:
@@ -40,7 +40,7 @@ class Checked:
     scale: Array
     clipped: npt.NDArray[np.bool_]
 
-    def put(self, rows: Indices, other: Checked) -> None:
+    def put(self, rows: Indices, other: CoordinateVerdicts) -> None:
         """Replace the verdicts on some samples."""
         for mine, new in zip(vars(self).values(), vars(other).values(), strict=True):
             mine[rows] = new

@@ -36,7 +36,7 @@ STDIN = "-"
 RecordEnd: TypeAlias = Callable[[bytes], int]
 
 
-def where(path: str) -> str:
+def display_name(path: str) -> str:
     """A path as messages name it."""
     return "stdin" if path == STDIN else printable(path)
 
@@ -60,9 +60,9 @@ def open_binary(path: str) -> BinaryIO:
     try:
         return open(path, "rb")
     except OSError as error:
-        raise DataError(f"{where(path)}: {reason(error)}") from None
+        raise DataError(f"{display_name(path)}: {reason(error)}") from None
     except ValueError:  # a NUL byte in the path
-        raise DataError(f"{where(path)}: not a path") from None
+        raise DataError(f"{display_name(path)}: not a path") from None
 
 
 def reason(error: OSError) -> str:
@@ -97,7 +97,7 @@ class Origin:
     @property
     def where(self) -> str:
         """What messages call it."""
-        return where(self.path)
+        return display_name(self.path)
 
     @property
     def seekable(self) -> bool:
@@ -111,7 +111,7 @@ class Origin:
             DataError: the file cannot be read or decompressed, or it changed.
         """
         with open_binary(self.path) as file, unchanged(file, self.where):
-            known = None if read_once(self.path) else state(file.fileno())
+            known = None if read_once(self.path) else descriptor_state(file.fileno())
             self.reading.size = known[0] if known else 0
             for block in self._blocks(file):
                 self.reading.at = file.tell() if known else 0
@@ -135,13 +135,13 @@ def read_once(path: str) -> bool:
 State: TypeAlias = tuple[int, int]
 
 
-def state(descriptor: int) -> State | None:
+def descriptor_state(descriptor: int) -> State | None:
     """What changes when a regular file is written to: its size, and when it was last written."""
     status = os.fstat(descriptor)
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
-def stored(path: str) -> State | None:
+def path_state(path: str) -> State | None:
     """The same of a path: None where there is no regular file."""
     try:
         status = os.stat(path)
@@ -150,7 +150,7 @@ def stored(path: str) -> State | None:
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
-def different(where: str) -> DataError:
+def another_file_error(where: str) -> DataError:
     """The error of a path that names another file in the process that has to read it."""
     return DataError(
         f"{where}: not the file that it was where the run began (size or time of writing): every worker "
@@ -158,7 +158,7 @@ def different(where: str) -> DataError:
     )
 
 
-def changed(where: str) -> DataError:
+def modified_error(where: str) -> DataError:
     """The error of a file that grew, shrank or was written to: what was read may be half of each."""
     return DataError(f"{where}: changed while it was read: is something still writing it?")
 
@@ -176,10 +176,10 @@ def unchanged(file: BinaryIO, where: str) -> Iterator[None]:
         yield
         return
     try:
-        before = state(descriptor)
+        before = descriptor_state(descriptor)
         yield
-        if state(descriptor) != before:
-            raise changed(where)
+        if descriptor_state(descriptor) != before:
+            raise modified_error(where)
     except OSError as error:
         raise DataError(f"{where}: {reason(error)}") from None
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 from lossctl.errors import DataError, UsageError, nearest
 from lossctl.io.source import Field
-from lossctl.io.text_grammar import shown
+from lossctl.io.text_grammar import quote_cell
 
 _POSITION = re.compile(r"@([0-9]{1,9})(?:-([0-9]{1,9}))?")
 # Enough names to recognise a file by; a line of error has no room for a thousand.
@@ -40,7 +40,7 @@ def select(selectors: tuple[str, ...], names: tuple[str, ...] | None, count: int
     return list(chosen)
 
 
-def besides(keys: Collection[int], chosen: list[int], where: str) -> list[int]:
+def all_except(keys: Collection[int], chosen: list[int], where: str) -> list[int]:
     """All columns but the keys.
 
     Raises:
@@ -51,7 +51,9 @@ def besides(keys: Collection[int], chosen: list[int], where: str) -> list[int]:
     raise UsageError(f"{where}: nothing but the columns of --on: there are no values in it")
 
 
-def chosen_of(field: Field, keys: Collection[int], names: tuple[str, ...] | None, count: int, where: str) -> list[int]:
+def resolve_columns(
+    field: Field, keys: Collection[int], names: tuple[str, ...] | None, count: int, where: str
+) -> list[int]:
     """The 0-based columns of a file with named columns that a field means: without selectors all but the keys.
 
     Raises:
@@ -61,7 +63,7 @@ def chosen_of(field: Field, keys: Collection[int], names: tuple[str, ...] | None
     chosen = select(field.columns, names, count, where)
     if field.columns:
         return chosen
-    chosen = besides(keys, chosen, where)
+    chosen = all_except(keys, chosen, where)
     if cause := unnamed_index(names, chosen, field.role):
         raise UsageError(f"{where}: {cause}")
     return chosen
@@ -70,7 +72,7 @@ def chosen_of(field: Field, keys: Collection[int], names: tuple[str, ...] | None
 def _one(selector: str, names: tuple[str, ...] | None, count: int, where: str) -> list[int]:
     if names is not None and selector in names:
         return [_only(selector, names, where)]
-    wanted = shown(selector)
+    wanted = quote_cell(selector)
     if position := _POSITION.fullmatch(selector):
         first = int(position[1])
         last = int(position[2] or first)
@@ -93,7 +95,9 @@ def _only(name: str, names: tuple[str, ...], where: str) -> int:
     places = [i for i, other in enumerate(names) if other == name]
     if len(places) > 1:
         positions = " and ".join(f"@{i + 1}" for i in places)
-        raise DataError(f"{where}: {len(places)} columns are called {shown(name)}: choose one by position, {positions}")
+        raise DataError(
+            f"{where}: {len(places)} columns are called {quote_cell(name)}: choose one by position, {positions}"
+        )
     return places[0]
 
 
@@ -104,7 +108,7 @@ def _ascending(found: list[str], wanted: str, where: str) -> None:
     for before, after, left, right in zip(found, found[1:], numbers, numbers[1:], strict=False):
         if left and right and left > right:
             raise UsageError(
-                f"{where}: {wanted} matches {shown(before)} before {shown(after)}, "
+                f"{where}: {wanted} matches {quote_cell(before)} before {quote_cell(after)}, "
                 "out of the order of their numbers: choose them by position, in the order of the classes"
             )
 
@@ -126,15 +130,15 @@ def unnamed_index(names: tuple[str, ...] | None, chosen: list[int], role: str) -
         cure = "say " + " ".join(f"--{role} {shlex.quote(name)}" for name in rest)
     else:
         cure = f"say --{role} @{chosen[1] + 1}-{chosen[-1] + 1}"
-    return f"its first column, {shown(names[chosen[0]])}, is an index as pandas writes it, no {role}: {cure}"
+    return f"its first column, {quote_cell(names[chosen[0]])}, is an index as pandas writes it, no {role}: {cure}"
 
 
 def listed(names: tuple[str, ...]) -> str:
     """The names of a file's columns, for an error message."""
-    first = ", ".join(shown(name) for name in names[:_LISTED])
+    first = ", ".join(quote_cell(name) for name in names[:_LISTED])
     return first + (f" … ({len(names)} columns)" if len(names) > _LISTED else "")
 
 
 def describe(column: int, names: tuple[str, ...] | None) -> str:
     """A column as a person knows it: its name where it has one, else its position."""
-    return shown(names[column]) if names is not None else f"@{column + 1}"
+    return quote_cell(names[column]) if names is not None else f"@{column + 1}"

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from lossctl.errors import DataError, UsageError, printable
 from lossctl.io import byte_stream, column_selection
 from lossctl.io.polars_columns import arrays, is_number, is_text, kind_words, numbers
-from lossctl.io.polars_guard import hushed, interrupted_once
+from lossctl.io.polars_guard import absorb_second_interrupt, capture_stderr
 from lossctl.io.source import Field, Read, Rows, Source
-from lossctl.io.text_grammar import shown
+from lossctl.io.text_grammar import quote_cell
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,7 +43,7 @@ class _Stored:
 
     @property
     def where(self) -> str:
-        return byte_stream.where(self.path)
+        return byte_stream.display_name(self.path)
 
     def ask(self, what: Callable[[pl.LazyFrame], Any]) -> Any:
         """The answer of polars to a question about the file.
@@ -56,7 +56,7 @@ class _Stored:
         self.check()
         scan = pl.scan_parquet if self.suffix == ".parquet" else pl.scan_ipc
         try:
-            with hushed(), interrupted_once():
+            with capture_stderr(), absorb_second_interrupt():
                 answer = what(scan(os.path.abspath(self.path), glob=False))  # ~ and s3: are names here
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             self.check()
@@ -72,8 +72,8 @@ class _Stored:
             DataError: it was written to since.
         """
         with byte_stream.open_binary(self.path) as file:
-            if byte_stream.state(file.fileno()) != self.state:
-                raise byte_stream.changed(self.where)
+            if byte_stream.descriptor_state(file.fileno()) != self.state:
+                raise byte_stream.modified_error(self.where)
 
 
 @lru_cache(_STRIPS)
@@ -81,7 +81,7 @@ def _strip(stored: _Stored, names: tuple[str, ...], first: int, rows: int) -> pl
     """These rows of these columns."""
     strip: pl.DataFrame = stored.ask(lambda table: table.select(names).slice(first, rows).collect())
     if len(strip) != rows:
-        raise byte_stream.changed(stored.where)
+        raise byte_stream.modified_error(stored.where)
     return strip
 
 
@@ -95,7 +95,7 @@ class ColumnarFile:
         if origin.compression is not None or byte_stream.read_once(origin.path):
             raise UsageError(f"{self.where}: {suffix} files have their index at the end: save it to a plain file first")
         with byte_stream.open_binary(origin.path) as file:
-            self.stored = _Stored(origin.path, suffix, byte_stream.state(file.fileno()))
+            self.stored = _Stored(origin.path, suffix, byte_stream.descriptor_state(file.fileno()))
             try:
                 if not file.read(1):
                     raise DataError(f"{self.where}: empty file")
@@ -122,7 +122,7 @@ class ColumnarFile:
         return ColumnarSource(self, tuple(self._chosen(f, keys) for f in fields))
 
     def _columns(self, field: Field, keys: Collection[int]) -> list[int]:
-        return column_selection.chosen_of(field, keys, self.names, self.width, self.where)
+        return column_selection.resolve_columns(field, keys, self.names, self.width, self.where)
 
     def _chosen(self, field: Field, keys: Collection[int]) -> _Chosen:
         names = tuple(self.names[c] for c in self._columns(field, keys))
@@ -151,7 +151,8 @@ class ColumnarFile:
             return
         cure = field.cure if is_text(kind) else ""
         raise DataError(
-            f"{self.where}: column {shown(name)}: {kind_words(kind)} ({str(kind)[:40]}), where {wanted} needed{cure}"
+            f"{self.where}: column {quote_cell(name)}: {kind_words(kind)} ({str(kind)[:40]}), "
+            f"where {wanted} needed{cure}"
         )
 
 
@@ -184,8 +185,8 @@ class ColumnarSource:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if byte_stream.stored(self._stored.path) != self._stored.state:
-            raise byte_stream.different(self.where)
+        if byte_stream.path_state(self._stored.path) != self._stored.state:
+            raise byte_stream.another_file_error(self.where)
 
     def reader(self) -> Read:
         """A reader with a strip of its own."""
@@ -223,10 +224,10 @@ class ColumnarSource:
         chosen = self._chosen[field]
         if chosen.length is not None:
             at = "" if place is None else f"[{place}]"
-            return f"{self.where}: row {row}, column {shown(chosen.names[0])}{at}"
+            return f"{self.where}: row {row}, column {quote_cell(chosen.names[0])}{at}"
         if place is None and len(chosen.names) > 1:
             return f"{self.where}: row {row}"
-        return f"{self.where}: row {row}, column {shown(chosen.names[place or 0])}"
+        return f"{self.where}: row {row}, column {quote_cell(chosen.names[place or 0])}"
 
     def line(self, row: int) -> None:
         """Columnar files have no lines."""

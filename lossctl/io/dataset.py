@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from lossctl.errors import DataError
 from lossctl.io.arrays import ArraySource
-from lossctl.io.shards import check_pairs
-from lossctl.io.source import Rows, Source, lengths
+from lossctl.io.shards import check_shards_aligned
+from lossctl.io.source import Rows, Source, length_mismatch
 
 
 @dataclass(frozen=True)
-class Slab:
+class RowRange:
     """A range of rows, and for each source where to read them: in memory, or from its file."""
 
     start: int
@@ -25,7 +25,7 @@ class Slab:
 
 
 @dataclass(frozen=True)
-class Place:
+class FieldRef:
     """Where an input's values are: which source, and which of its fields."""
 
     source: int
@@ -37,7 +37,7 @@ class Dataset:
     """The inputs of a run by role: ``pred``, ``target``, ``weight``, and what a loss names besides."""
 
     sources: tuple[Source, ...]
-    places: Mapping[str, Place]
+    places: Mapping[str, FieldRef]
     keys: tuple[tuple[str, str], ...] = ()  # pairs of roles that must be equal, row by row
 
     @property
@@ -80,21 +80,21 @@ class Dataset:
         """Where a sample stands: in the file of its prediction."""
         return self.sources[self.places["pred"].source].line(row)
 
-    def tied(self) -> frozenset[int]:
+    def unpicklable_sources(self) -> frozenset[int]:
         """The sources that no other process can read: spooled pipes."""
         return frozenset(i for i, source in enumerate(self.sources) if source.rows is not None and not _travels(source))
 
-    def slabs(self, rows: int, read: Collection[int] = ()) -> Iterator[Slab]:
+    def row_ranges(self, rows: int, read: Collection[int] = ()) -> Iterator[RowRange]:
         """All rows in order, ``rows`` at a time; those of the sources in ``read`` as arrays.
 
         Raises:
             DataError: sources of different lengths; both are told.
         """
-        check_pairs(self.sources)
+        check_shards_aligned(self.sources)
         known = [s for s in self.sources if s.rows is not None]
         for other in known[1:]:
             if other.rows != known[0].rows:
-                raise lengths(known[0], known[0].rows or 0, other, other.rows or 0)
+                raise length_mismatch(known[0], known[0].rows or 0, other, other.rows or 0)
         queues = {i: _Queue(s.chunks()) for i, s in enumerate(self.sources) if s.rows is None}
         start = 0
         while True:
@@ -103,7 +103,7 @@ class Dataset:
             if count < max(ends):
                 raise self._unequal(queues, start)
             if not count:
-                check_pairs(self.sources)
+                check_shards_aligned(self.sources)
                 return
             taken = tuple(
                 ArraySource(s.where, queues[i].take(count), offset=start)
@@ -113,16 +113,16 @@ class Dataset:
                 else s
                 for i, s in enumerate(self.sources)
             )
-            yield Slab(start, start + count, taken)
+            yield RowRange(start, start + count, taken)
             start += count
 
     def _unequal(self, queues: dict[int, _Queue], start: int) -> DataError:
         """The error that tells both lengths: whatever is left is counted."""
         totals = [start + queues[i].drain() if i in queues else s.rows or 0 for i, s in enumerate(self.sources)]
-        check_pairs(self.sources)
+        check_shards_aligned(self.sources)
         short = totals.index(min(totals))
         long = totals.index(max(totals))
-        return lengths(self.sources[short], totals[short], self.sources[long], totals[long])
+        return length_mismatch(self.sources[short], totals[short], self.sources[long], totals[long])
 
 
 def _travels(source: Source) -> bool:
@@ -186,7 +186,7 @@ def from_arrays(named: Mapping[str, npt.ArrayLike | None]) -> Dataset:
     arrays = {role: _array(role, value) for role, value in named.items() if value is not None}
     return Dataset(
         tuple(ArraySource(role, (array,), (role,)) for role, array in arrays.items()),
-        {role: Place(i, 0) for i, role in enumerate(arrays)},
+        {role: FieldRef(i, 0) for i, role in enumerate(arrays)},
     )
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from lossctl.errors import DataError, UsageError, quoted
 from lossctl.io import byte_stream, column_selection, text_polars
-from lossctl.io.prefetch import ahead
+from lossctl.io.prefetch import prefetch
 from lossctl.io.source import Field, Options, Read, Rows, Source
-from lossctl.io.text_grammar import WORD, CellError, Dialect, RecordError, is_counting, newlines, shown
-from lossctl.io.text_polars import Bulk
+from lossctl.io.text_grammar import WORD, CellError, Dialect, RecordError, is_counting, newlines, quote_cell
+from lossctl.io.text_polars import PolarsTextReader
 
 # What separates cells unless --delimiter says so. `.txt` is what np.savetxt writes: runs of blanks.
 DELIMITERS: dict[str, str | None] = {".csv": ",", ".tsv": "\t", ".txt": None}
@@ -84,7 +84,7 @@ class TextFile:
             yield chunk
         if len(chunk) >= byte_stream.CHUNK // 2:
             rest, self._follow = self._follow, iter(())
-            yield from ahead(rest, ends=self._ends)
+            yield from prefetch(rest, ends=self._ends)
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
         """Every cell is text."""
@@ -98,7 +98,7 @@ class TextFile:
         return TextSource(self, fields, [self._columns(f, keys) for f in fields])
 
     def _columns(self, field: Field, keys: Collection[int]) -> list[int]:
-        return column_selection.chosen_of(field, keys, self.names, self.width, self.where)
+        return column_selection.resolve_columns(field, keys, self.names, self.width, self.where)
 
     def parse(self, data: bytes, line: int) -> _Piece:
         """The records of a piece of text that starts at this line.
@@ -148,7 +148,8 @@ class TextFile:
         if any(blank):
             raise DataError(f"{self.where}:1: the first row has an empty cell: a header of names, or data? {hint}")
         raise DataError(
-            f"{self.where}:1: the first row mixes a number, {shown(written[0])}, and text, {shown(text)}: {hint}"
+            f"{self.where}:1: the first row mixes a number, {quote_cell(written[0])}, "
+            f"and text, {quote_cell(text)}: {hint}"
         )
 
     def _take_header(self, head: list[str], first: _Piece) -> None:
@@ -174,7 +175,7 @@ class TextSource:
         self.where = file.where
         self._file, self._fields, self._chosen = file, fields, chosen
         self._lines = _Lines()
-        self._bulk = Bulk(file.dialect, file.width, fields, chosen)
+        self._bulk = PolarsTextReader(file.dialect, file.width, fields, chosen)
         self.tails = tuple((len(c),) for c in chosen)
 
     @property
@@ -247,7 +248,7 @@ class TextSource:
             if field.text:
                 values = np.array([cell.strip(" \t") for cell in cells], object)
             elif field.digits:
-                values = self._file.dialect.quanta(cells)
+                values = self._file.dialect.rounding_units(cells)
             elif field.labels:
                 values = self._file.dialect.codes(cells, field.labels)
             else:

@@ -9,12 +9,12 @@ from functools import partial
 from typing import TypeAlias
 
 from lossctl.errors import DataError, UsageError, nearest, printable
-from lossctl.io.byte_stream import STDIN, Origin, reason, where
+from lossctl.io.byte_stream import STDIN, Origin, display_name, reason
 from lossctl.io.compression import SUFFIXES
-from lossctl.io.shards import ShardedFile, expand
-from lossctl.io.source import Options, Unbound
+from lossctl.io.shards import ShardedFile, expand_shards
+from lossctl.io.source import OpenedFile, Options
 
-Reader: TypeAlias = Callable[[Origin, str, Options, tuple[str, ...]], Unbound]
+Reader: TypeAlias = Callable[[Origin, str, Options, tuple[str, ...]], OpenedFile]
 
 FORMATS: dict[str, Reader] = {}
 _INDEXED: set[str] = set()  # suffixes of what is read from the end: not through a compression
@@ -36,21 +36,21 @@ def reader(*suffixes: str, indexed: bool = False) -> Callable[[Reader], Reader]:
 
 
 @reader(".csv", ".tsv", ".txt")
-def _text(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+def _text(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> OpenedFile:
     from lossctl.io.delimited_text import DELIMITERS, TextFile
 
     return TextFile(origin, DELIMITERS[suffix], options, labels)
 
 
 @reader(".npy")
-def _npy(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+def _npy(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> OpenedFile:
     from lossctl.io.npy import NpyFile
 
     return NpyFile(origin)
 
 
 @reader(".npz", indexed=True)
-def _npz(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+def _npz(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> OpenedFile:
     from lossctl.io.npz import NpzFile
 
     if found := _MEMBER.fullmatch(origin.path):
@@ -59,14 +59,14 @@ def _npz(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...])
 
 
 @reader(".parquet", ".arrow", ".feather", indexed=True)
-def _columnar(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+def _columnar(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> OpenedFile:
     from lossctl.io.columnar import ColumnarFile
 
     return ColumnarFile(origin, suffix)
 
 
 @reader(".ndjson", ".jsonl")
-def _ndjson(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> Unbound:
+def _ndjson(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> OpenedFile:
     from lossctl.io.ndjson import JsonFile
 
     return JsonFile(origin, options)
@@ -92,7 +92,7 @@ def _split(name: str) -> tuple[str, str]:
     return name.removesuffix(compression), compression
 
 
-def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Unbound:
+def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> OpenedFile:
     """Open a path, a glob, a directory or stdin and read as much as tells its columns.
 
     ``labels`` are names that a first row of data may hold.
@@ -114,12 +114,14 @@ def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Un
         suffix = ".csv"
     else:
         suffix = suffix_of(path)
-    if path != STDIN and (shards := expand(path, (lambda _: suffix) if options.input_format else suffix_of)):
+    if path != STDIN and (shards := expand_shards(path, (lambda _: suffix) if options.input_format else suffix_of)):
         opener = partial(open_source, options=options, labels=labels)
         return opener(shards[0]) if len(shards) == 1 else ShardedFile(path, shards, opener)
     if suffix is None:
         _check_there(path)
-        raise UsageError(f"{where(path)}: its name does not tell its format: say --input-format, one of {listed}")
+        raise UsageError(
+            f"{display_name(path)}: its name does not tell its format: say --input-format, one of {listed}"
+        )
     # `--input-format csv` for preds.gz is what its name leaves open; how it is compressed, it says.
     form, compression = _split(suffix)
     return FORMATS[form](Origin(path, compression or _split(path.lower())[1] or None), form, options, labels)
@@ -129,9 +131,9 @@ def _check_there(path: str) -> None:
     """A path that is not there is better told so than asked for its format; a pipe would wait for a writer."""
     try:
         if os.path.isdir(path):
-            raise DataError(f"{where(path)}: is a directory")
+            raise DataError(f"{display_name(path)}: is a directory")
         os.stat(path)
     except OSError as error:
-        raise DataError(f"{where(path)}: {reason(error)}") from None
+        raise DataError(f"{display_name(path)}: {reason(error)}") from None
     except ValueError:  # a NUL byte in the path
-        raise DataError(f"{where(path)}: not a path") from None
+        raise DataError(f"{display_name(path)}: not a path") from None

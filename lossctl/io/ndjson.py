@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from lossctl.errors import DataError
 from lossctl.io import byte_stream, column_selection, text_polars
-from lossctl.io.polars_guard import interrupted_once
-from lossctl.io.prefetch import ahead
+from lossctl.io.polars_guard import absorb_second_interrupt
+from lossctl.io.prefetch import prefetch
 from lossctl.io.source import Field, Options, Read, Rows, Source
-from lossctl.io.text_grammar import WORD, CellError, Dialect, shown
+from lossctl.io.text_grammar import WORD, CellError, Dialect, quote_cell
 
 _GRAMMAR = Dialect(",")  # what a number is, once its text has been found
 
@@ -54,12 +54,14 @@ class JsonFile:
         return JsonSource(self, fields, [self._names(f, keys) for f in fields])
 
     def _names(self, field: Field, keys: Collection[int]) -> list[str]:
-        return [self.names[c] for c in column_selection.chosen_of(field, keys, self.names, self.width, self.where)]
+        return [
+            self.names[c] for c in column_selection.resolve_columns(field, keys, self.names, self.width, self.where)
+        ]
 
     def follow(self) -> Iterator[bytes]:
         """What comes after the first piece, in chunks, read ahead."""
         rest, self._follow = self._follow, iter(())
-        return ahead(rest, ends=self._ends)
+        return prefetch(rest, ends=self._ends)
 
     def objects(self, data: bytes, line: int) -> list[dict[str, Any]]:
         """The objects of a piece of text that starts at this line; of a key that is there twice, the first.
@@ -89,7 +91,7 @@ class JsonFile:
         except (ValueError, RecursionError) as error:
             raise DataError(f"{at} not JSON: {str(error).splitlines()[0]}") from None
         if not isinstance(found, dict):
-            raise DataError(f'{at} not a JSON object, {{"name": number, …}}: {shown(data.decode())}')
+            raise DataError(f'{at} not a JSON object, {{"name": number, …}}: {quote_cell(data.decode())}')
         return dict(reversed(found.items()))
 
 
@@ -133,7 +135,7 @@ class JsonSource:
         """``preds.ndjson:7: column 'pred'``."""
         if place is None and len(self._chosen[field]) > 1:
             return self.line(row)
-        return f"{self.line(row)}: column {shown(self._chosen[field][place or 0])}"
+        return f"{self.line(row)}: column {quote_cell(self._chosen[field][place or 0])}"
 
     def line(self, row: int) -> str:
         """``preds.ndjson:7``: a row is a line."""
@@ -154,7 +156,7 @@ class JsonSource:
 
         names = dict.fromkeys(name for chosen in self._chosen for name in chosen)
         try:
-            with interrupted_once():
+            with absorb_second_interrupt():
                 table = pl.read_ndjson(BytesIO(chunk), schema=dict.fromkeys(names, pl.Float64))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
             return None
@@ -175,7 +177,7 @@ class JsonSource:
         except CellError as error:
             record, place = divmod(error.index, len(chosen))
             cure = field.cure if WORD.fullmatch(texts[error.index]) else ""
-            at = f"{self.line(row + record)}: column {shown(chosen[place])}"
+            at = f"{self.line(row + record)}: column {quote_cell(chosen[place])}"
             raise DataError(f"{at}: {error.cause}{cure}") from None
         return values.reshape(len(objects), len(chosen))
 
@@ -188,7 +190,7 @@ def _numbers(cells: Sequence[str | None], texts: Sequence[str]) -> npt.NDArray[n
     """
     words = [i for i, c in enumerate(cells) if c is not None and not isinstance(c, _Number)]
     if words:
-        raise CellError(words[0], f"not a number: {shown(texts[words[0]])}")
+        raise CellError(words[0], f"not a number: {quote_cell(texts[words[0]])}")
     return _GRAMMAR.numbers(texts)
 
 

@@ -20,7 +20,7 @@ from lossctl.errors import DataError, number, printable
 from lossctl.io import byte_stream, column_selection
 from lossctl.io.npy_reader import columnwise, rowwise
 from lossctl.io.source import BadValueError, Field, Read, Rows, Source, label_codes
-from lossctl.io.text_grammar import shown
+from lossctl.io.text_grammar import quote_cell
 
 # A header is a line of Python literals; NumPy's own limit, above which it may take long to parse.
 _HEADER_LIMIT = 10_000
@@ -58,14 +58,14 @@ class NpyFile:
 
     def __init__(self, origin: Bytes) -> None:
         self.where, self._origin = origin.where, origin
-        self._stored = byte_stream.stored(origin.path)
+        self._stored = byte_stream.path_state(origin.path)
         try:
             if isinstance(origin, byte_stream.Origin) and origin.seekable:
                 with byte_stream.open_binary(origin.path) as file:
                     self.fd = os.dup(file.fileno())
                 declared = self._open(os.pread(self.fd, _START, 0))
                 follow: float = os.fstat(self.fd).st_size - self.offset
-                self.state = byte_stream.state(self.fd)
+                self.state = byte_stream.descriptor_state(self.fd)
             else:
                 declared, follow = self._spool(origin.blocks())
         except OSError as error:
@@ -144,7 +144,7 @@ class NpyFile:
         if len(self.shape) > 2:
             raise DataError(f"{self.where}: columns cannot be chosen of an array of shape {self.shape}")
         chosen = column_selection.select(field.columns, None, self.width, self.where)
-        return chosen if field.columns else column_selection.besides(keys, chosen, self.where)
+        return chosen if field.columns else column_selection.all_except(keys, chosen, self.where)
 
     def _header(self, start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
         if not start.startswith(_MAGIC):
@@ -168,7 +168,7 @@ class NpyFile:
                 warnings.simplefilter("ignore")  # of Python 2's integers, say: stderr is not NumPy's to write on
                 shape, fortran, dtype = read(head, _HEADER_LIMIT)
         except Exception:  # noqa: BLE001 - whatever NumPy's, ast's and tokenize's parsers raise
-            text = shown(start[first : first + length].decode("latin-1"))
+            text = quote_cell(start[first : first + length].decode("latin-1"))
             raise self._unreadable(f"its header does not describe an array: {text}") from None
         return shape, fortran, dtype, head.tell()
 
@@ -195,8 +195,8 @@ def _reopened(origin: Bytes, stored: byte_stream.State) -> NpyFile:
     Raises:
         DataError: it is not there, or is another.
     """
-    if byte_stream.stored(origin.path) != stored:
-        raise byte_stream.different(origin.where)
+    if byte_stream.path_state(origin.path) != stored:
+        raise byte_stream.another_file_error(origin.where)
     return _kept_open(origin, stored)
 
 

@@ -86,5 +86,5 @@ def _fill(file: NpyLayout, block: npt.NDArray[Any], at: int) -> None:
 
 def _check_same(file: NpyLayout) -> None:
     """Prove that nobody has written to the file since it was opened."""
-    if file.state is not None and byte_stream.state(file.fd) != file.state:
-        raise byte_stream.changed(file.where)
+    if file.state is not None and byte_stream.descriptor_state(file.fd) != file.state:
+        raise byte_stream.modified_error(file.where)

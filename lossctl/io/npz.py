@@ -12,8 +12,8 @@ import numpy.typing as npt
 from lossctl.errors import DataError, UsageError, nearest, printable
 from lossctl.io import byte_stream, column_selection
 from lossctl.io.npy import NpyFile
-from lossctl.io.source import BadValueError, Field, Read, Rows, Source, lengths
-from lossctl.io.text_grammar import shown
+from lossctl.io.source import BadValueError, Field, Read, Rows, Source, length_mismatch
+from lossctl.io.text_grammar import quote_cell
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes
 
@@ -53,7 +53,7 @@ class NpzFile:
     is_text = False
 
     def __init__(self, path: str) -> None:
-        self.where, self._path = byte_stream.where(path), path
+        self.where, self._path = byte_stream.display_name(path), path
         self._opened: dict[str, NpyFile] = {}
         if byte_stream.read_once(path):
             raise UsageError(f"{self.where}: an NPZ file has its index at its end: save it to a file first")
@@ -89,7 +89,7 @@ class NpzFile:
         """
         if key not in self._members:
             near = nearest(key, self.names)
-            raise UsageError(f"{self.where}: there is no array {shown(key)}; it has {self._keys}{near}")
+            raise UsageError(f"{self.where}: there is no array {quote_cell(key)}; it has {self._keys}{near}")
         if key not in self._opened:
             self._opened[key] = NpyFile(_Member(self._path, self._members[key], f"{self.where}:{printable(key)}"))
         return self._opened[key]
@@ -128,7 +128,7 @@ class NpzSource:
         self.tails = tuple(part.tails[0] for part in parts)
         for part in parts:
             if part.rows != self.rows:
-                raise lengths(parts[0], self.rows or 0, part, part.rows or 0)
+                raise length_mismatch(parts[0], self.rows or 0, part, part.rows or 0)
 
     def reader(self) -> Read:
         """A reader with buffers of its own."""

@@ -18,7 +18,7 @@ _LATE = 0.01
 
 
 @contextmanager
-def interrupted_once() -> Iterator[None]:
+def absorb_second_interrupt() -> Iterator[None]:
     """Let Ctrl-C end what polars does a single time.
 
     polars raises KeyboardInterrupt itself, and Python, whose handler was called too, raises it again at the
@@ -36,7 +36,7 @@ def interrupted_once() -> Iterator[None]:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def capture_stderr() -> Iterator[None]:
     """Keep what is written to stderr meanwhile, and pass it on unless there is an error.
 
     Rust tells of a panic on the descriptor itself, before Python hears of it. One thread at a time:

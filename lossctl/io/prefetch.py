@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 
-def ahead(chunks: Iterator[bytes], *, ends: bool) -> Iterator[bytes]:
+def prefetch(chunks: Iterator[bytes], *, ends: bool) -> Iterator[bytes]:
     """The same chunks, made in a thread of their own: one waits, and one is being made.
 
     Args:

@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from lossctl.errors import DataError, UsageError
 from lossctl.io import byte_stream, column_selection
-from lossctl.io.source import BadValueError, Field, Read, Rows, Source, Unbound
-from lossctl.io.text_grammar import shown
+from lossctl.io.source import BadValueError, Field, OpenedFile, Read, Rows, Source
+from lossctl.io.text_grammar import quote_cell
 
 
-def expand(path: str, suffix_of: Callable[[str], str | None]) -> list[str] | None:
+def expand_shards(path: str, suffix_of: Callable[[str], str | None]) -> list[str] | None:
     """The files that a glob or a directory means, in the order of their names; None for a single path.
 
     Args:
@@ -29,13 +29,13 @@ def expand(path: str, suffix_of: Callable[[str], str | None]) -> list[str] | Non
         UsageError: no files, or an order that is not that of the numbers in their names.
         DataError: a directory of more than data.
     """
-    where = byte_stream.where(path)
+    where = byte_stream.display_name(path)
     if path != byte_stream.STDIN and os.path.isdir(path):
         names = sorted(entry.name for entry in _entries(path) if not entry.name.startswith((".", "_")))
         for name in names:
             if suffix_of(name) is None:
                 raise DataError(
-                    f"{where}: is a directory, and {shown(name)} in it is no data file: say which, '{where}/*.csv'"
+                    f"{where}: is a directory, and {quote_cell(name)} in it is no data file: say which, '{where}/*.csv'"
                 )
         found = [os.path.join(path, name) for name in names]
     elif set(path) & set("*?[") and not os.path.lexists(path):
@@ -68,7 +68,7 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
         with os.scandir(path) as entries:
             return list(entries)
     except OSError as error:
-        raise DataError(f"{byte_stream.where(path)}: {byte_stream.reason(error)}") from None
+        raise DataError(f"{byte_stream.display_name(path)}: {byte_stream.reason(error)}") from None
 
 
 def _numbers(name: str) -> list[int]:
@@ -76,15 +76,15 @@ def _numbers(name: str) -> list[int]:
 
 
 def _named(name: str) -> str:
-    return shown(os.path.basename(name))
+    return quote_cell(os.path.basename(name))
 
 
 class ShardedFile:
     """Files of the same columns, the first of them opened."""
 
-    def __init__(self, path: str, paths: Sequence[str], opener: Callable[[str], Unbound]) -> None:
-        self.where, self.paths, self._opener = byte_stream.where(path), paths, opener
-        self._first: Unbound | None = opener(paths[0])
+    def __init__(self, path: str, paths: Sequence[str], opener: Callable[[str], OpenedFile]) -> None:
+        self.where, self.paths, self._opener = byte_stream.display_name(path), paths, opener
+        self._first: OpenedFile | None = opener(paths[0])
         self.names, self.width, self.is_text = self._first.names, self._first.width, self._first.is_text
         self._holds_text = self._first.holds_text
 
@@ -92,7 +92,7 @@ class ShardedFile:
         """Whether a column can be had as text."""
         return self._holds_text(selectors)
 
-    def opened(self, index: int) -> Unbound:
+    def opened(self, index: int) -> OpenedFile:
         """One of the files, proved to have the columns of the first.
 
         Raises:
@@ -104,8 +104,8 @@ class ShardedFile:
         shard = self._opener(self.paths[index])
         if shard.names != self.names or shard.width != self.width:
             raise DataError(
-                f"{shard.where} has {_columns(shard.names, shard.width)}, {byte_stream.where(self.paths[0])} has "
-                f"{_columns(self.names, self.width)}: all shards must have the same columns"
+                f"{shard.where} has {_columns(shard.names, shard.width)}, "
+                f"{byte_stream.display_name(self.paths[0])} has {_columns(self.names, self.width)}: all shards must have the same columns"
             )
         return shard
 
@@ -136,8 +136,8 @@ class Shards:
         """Prove that a shard has the shape of the first."""
         if shard.tails != self.tails:
             raise DataError(
-                f"{shard.where} has rows of {_tails(shard.tails)}, {byte_stream.where(self.paths[0])} has rows of "
-                f"{_tails(self.tails)}: all shards must have the same"
+                f"{shard.where} has rows of {_tails(shard.tails)}, "
+                f"{byte_stream.display_name(self.paths[0])} has rows of {_tails(self.tails)}: all shards must have the same"
             )
 
 
@@ -145,7 +145,7 @@ def _tails(tails: tuple[tuple[int, ...], ...]) -> str:
     return ", ".join(str(tail) if len(tail) > 1 else f"{(*tail, 1)[0]}" for tail in tails)
 
 
-def check_pairs(sources: Sequence[Source]) -> None:
+def check_shards_aligned(sources: Sequence[Source]) -> None:
     """Prove that shards are paired: as many on all sides, and as many rows in each, as far as they are known.
 
     Raises:
@@ -161,7 +161,7 @@ def check_pairs(sources: Sequence[Source]) -> None:
             )
         for i, (one, two) in enumerate(zip(pairwise(a.starts), pairwise(b.starts), strict=False)):
             if (here := one[1] - one[0]) != (there := two[1] - two[0]):
-                first, second = byte_stream.where(a.paths[i]), byte_stream.where(b.paths[i])
+                first, second = byte_stream.display_name(a.paths[i]), byte_stream.display_name(b.paths[i])
                 raise DataError(
                     f"{first} has {here:,} row{'s' * (here != 1)}, {second} has {there:,}: "
                     "shards are paired in the order of their names, and both must have the same"

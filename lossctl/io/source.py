@@ -88,7 +88,7 @@ class Source(Protocol):
         """Where a person finds a row, ``preds.csv:7``; None where rows have no lines."""
 
 
-class Unbound(Protocol):
+class OpenedFile(Protocol):
     """An opened source whose columns are known, and not yet chosen."""
 
     @property
@@ -114,7 +114,7 @@ class Unbound(Protocol):
         """The source of these fields."""
 
 
-def lengths(a: Source, rows: int, b: Source, others: int) -> DataError:
+def length_mismatch(a: Source, rows: int, b: Source, others: int) -> DataError:
     """The error of two sources that differ in how many rows they have."""
     counts = [f"{n:,} row{'s' * (n != 1)}" for n in (rows, others)]
     cure = "every row is one sample, and both must have the same"

@@ -81,7 +81,7 @@ class Dialect:
         if value is None:
             raise CellError(index, self._cause(cell))
         if math.isinf(value) and any(c.isdigit() for c in cell):
-            raise CellError(index, f"{shown(cell)} is too large for a double (about 1.8e308)")
+            raise CellError(index, f"{quote_cell(cell)} is too large for a double (about 1.8e308)")
         return value
 
     def _fast(self, cells: Sequence[str]) -> npt.NDArray[np.float64] | None:
@@ -96,14 +96,14 @@ class Dialect:
         text = cell.strip(_BLANKS)
         if not text:
             return "empty cell; if it means missing, say --na-values ''"
-        cause = f"not a number: {shown(cell)}"
+        cause = f"not a number: {quote_cell(cell)}"
         if self.decimal == "." and re.fullmatch(r"[+-]?\d+,\d+(e[+-]?\d+)?", text, re.IGNORECASE | re.ASCII):
             return cause + "; a decimal comma wants --decimal ,"
         if text.casefold() in {"na", "n/a", "null", "none", "#n/a", "?", "-", "missing"}:
             return cause + f"; if it means missing, say --na-values {quoted(text)}"
         return cause
 
-    def quanta(self, cells: Sequence[str]) -> npt.NDArray[np.float64]:
+    def rounding_units(self, cells: Sequence[str]) -> npt.NDArray[np.float64]:
         """Half a unit of the last digit that was written, 0 for whole numbers and for 15 digits or more.
 
         With a fixed number of decimals that is one amount; otherwise (%.6g cuts trailing zeros) the
@@ -145,7 +145,7 @@ class Dialect:
                 else:
                     found = code_of.get(cell.strip(_BLANKS) if value is None else value)
                     if found is None:
-                        raise CellError(i, f"{shown(cell)} is not one of --labels {printable(','.join(labels))}")
+                        raise CellError(i, f"{quote_cell(cell)} is not one of --labels {printable(','.join(labels))}")
                     seen[cell] = found
             codes[i] = seen[cell]
         return codes
@@ -215,7 +215,7 @@ def _quote_cause(rest: str) -> str:
     return "a quote is opened and never closed" + " within 1 MiB" * (len(rest) > byte_stream.RECORD_LIMIT)
 
 
-def shown(cell: str) -> str:
+def quote_cell(cell: str) -> str:
     """A cell as an error message quotes it: one line, no terminal codes, not without end."""
     text = printable(cell)
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…").replace("\\\\", "\\")

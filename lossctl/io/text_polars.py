@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.io import byte_stream
-from lossctl.io.polars_guard import interrupted_once
+from lossctl.io.polars_guard import absorb_second_interrupt
 from lossctl.io.source import Field, Rows
 from lossctl.io.text_grammar import CellError, Dialect
 
@@ -30,7 +30,7 @@ WORTH = 7 << 19
 _LINE, _QUOTE = ord("\n"), ord('"')
 
 
-class Bulk:
+class PolarsTextReader:
     """How chunks of one file are read: the dialect, the columns of each field, how many there are."""
 
     def __init__(self, dialect: Dialect, width: int, fields: Sequence[Field], chosen: Sequence[Sequence[int]]) -> None:
@@ -48,7 +48,7 @@ class Bulk:
         import polars as pl
 
         try:
-            with interrupted_once():
+            with absorb_second_interrupt():
                 table = pl.read_csv(
                     text,
                     has_header=False,

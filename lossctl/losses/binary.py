@@ -10,7 +10,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Positive, Probability, Real
 from lossctl.core.interval import POSITIVE, REAL, UNIT, Interval
-from lossctl.losses.numerics.elementary import choose, xlog1py, xlogy
+from lossctl.losses.numerics.elementary import select, xlog1py, xlogy
 
 Smoothing = Annotated[float, Param("moves targets this far towards 1/2: t(1 − s) + s/2", UNIT)]
 
@@ -24,9 +24,9 @@ def _smoothed(target: Array, s: float) -> tuple[Array, Array]:
 
 @loss(
     formula="−t·log p − (1 − t)·log(1 − p);  p = pred, t = target",
-    see="Good 1952, doi:10.1111/j.2517-6161.1952.tb00104.x",
+    reference="Good 1952, doi:10.1111/j.2517-6161.1952.tb00104.x",
     aliases=("binary_cross_entropy", "log_loss", "logloss"),
-    differs=(
+    differences=(
         "p = 0, t = 1: here inf, torch 100, keras 16.118, scikit-learn 36.04",
         "torch clamps log p at −100; its gradient at (0, 0) is 0, here 1",
         "scikit-learn log_loss takes targets first",
@@ -35,7 +35,7 @@ def _smoothed(target: Array, s: float) -> tuple[Array, Array]:
         "for raw scores use bce_with_logits, which keeps what 1 − p loses",
         "p = 0 for an event that happened costs inf: nothing is clipped",
     ),
-    relative="the value everywhere, the gradient with targets 0 and 1",
+    relative_accuracy="the value everywhere, the gradient with targets 0 and 1",
     from_logits="bce_with_logits",
 )
 def bce(pred: Probability, target: Probability, *, label_smoothing: Smoothing = 0.0) -> tuple[Array, Thunk]:
@@ -49,19 +49,19 @@ def bce(pred: Probability, target: Probability, *, label_smoothing: Smoothing = 
         if label_smoothing:
             return not_t / not_p - t / pred
         top, bottom = pred - target, pred * not_p
-        return choose((top == 0) & (bottom == 0), 1.0 - 2.0 * pred, top / bottom)
+        return select((top == 0) & (bottom == 0), 1.0 - 2.0 * pred, top / bottom)
 
     return -(xlogy(t, pred) + xlog1py(not_t, -pred)), gradient
 
 
 @loss(
     formula="−w·t·log σ(x) − (1 − t)·log(1 − σ(x));  x = pred, t = target, w = pos_weight",
-    see="torch.nn.BCEWithLogitsLoss",
+    reference="torch.nn.BCEWithLogitsLoss",
     aliases=("sigmoid_cross_entropy", "binary_cross_entropy_with_logits"),
-    differs=("keras on numpy clips σ(x): 15.9 at x = 40, t = 0, where 40 is right",),
+    differences=("keras on numpy clips σ(x): 15.9 at x = 40, t = 0, where 40 is right",),
     pitfalls=("pred is a logit: if all lie in [0, 1] they may be probabilities",),
-    relative="the value everywhere, the gradient with targets 0 and 1",
-    exposes=True,
+    relative_accuracy="the value everywhere, the gradient with targets 0 and 1",
+    propagates_nonfinite=True,
 )
 def bce_with_logits(
     pred: Real,
@@ -85,7 +85,7 @@ def bce_with_logits(
     else:
         t, not_t = weights()
         value *= t + not_t
-        missed = choose(pred > 0, not_t, t)
+        missed = select(pred > 0, not_t, t)
     missed *= below
     value -= missed
 
@@ -94,17 +94,17 @@ def bce_with_logits(
         large = 1.0 / (1.0 + e)
         small = e * large  # σ(−|x|), where 1 − σ(|x|) would be 0 from |x| = 37 on
         positive = pred > 0
-        return not_t * choose(positive, large, small) - t * choose(positive, small, large)
+        return not_t * select(positive, large, small) - t * select(positive, small, large)
 
     return value, gradient
 
 
 @loss(
     formula="−t·log p − (1 − t)·log(1 − p) + epsilon·(t·(1 − p) + (1 − t)·p);  p = pred, t = target",
-    see="Leng et al. 2022, arXiv:2204.12511",
-    differs=("optax poly_loss_cross_entropy takes logits over classes, and epsilon = 2 by default",),
+    reference="Leng et al. 2022, arXiv:2204.12511",
+    differences=("optax poly_loss_cross_entropy takes logits over classes, and epsilon = 2 by default",),
     pitfalls=("pred is a probability; a probability of exactly 0 for what happened costs inf",),
-    relative="the value with epsilon ≥ 0, the gradient with targets 0 and 1 as well",
+    relative_accuracy="the value with epsilon ≥ 0, the gradient with targets 0 and 1 as well",
 )
 def poly1(
     pred: Probability,
@@ -120,7 +120,7 @@ def poly1(
 
     def gradient() -> Array:
         top, bottom = pred - target, pred * not_p
-        slope = choose((top == 0) & (bottom == 0), 1.0 - 2.0 * pred, top / bottom)
+        slope = select((top == 0) & (bottom == 0), 1.0 - 2.0 * pred, top / bottom)
         return np.asarray(slope + epsilon * (not_t - target))
 
     return entropy + epsilon * (target * not_p + not_t * pred), gradient
@@ -134,9 +134,9 @@ _ALMOST_NEVER = -40.0
 
 @loss(
     formula="y − t·log(e^y − 1), y = w·log(1 + e^x);  x = pred, t = target, w = exposure",
-    see="LightGBM cross_entropy_lambda",
+    reference="LightGBM cross_entropy_lambda",
     aliases=("xentlambda",),
-    differs=("LightGBM takes exposures as weights; of 1 it is bce_with_logits",),
+    differences=("LightGBM takes exposures as weights; of 1 it is bce_with_logits",),
     pitfalls=("with exposure w an event has probability 1 − (1 + e^x)^−w",),
 )
 def cross_entropy_lambda(pred: Real, target: Probability, exposure: Positive) -> tuple[Array, Thunk]:
@@ -144,15 +144,15 @@ def cross_entropy_lambda(pred: Real, target: Probability, exposure: Positive) ->
     e = np.exp(-np.abs(pred))
     rate = np.maximum(pred, 0.0) + np.log1p(e)
     y = exposure * rate
-    rare = np.log(exposure) + choose(pred < _ALMOST_NEVER, pred, np.log(rate))
-    happened = choose(y < _TINY, rare, choose(y < 1.0, np.log(-np.expm1(-y)), np.log1p(-np.exp(-y))))
+    rare = np.log(exposure) + select(pred < _ALMOST_NEVER, pred, np.log(rate))
+    happened = select(y < _TINY, rare, select(y < 1.0, np.log(-np.expm1(-y)), np.log1p(-np.exp(-y))))
     value = (1.0 - target) * y - target * happened
 
     def gradient() -> Array:
-        slope = choose(pred > 0, 1.0, e) / (1.0 + e)
+        slope = select(pred > 0, 1.0, e) / (1.0 + e)
         # σ/log(1 + e^x) and y/(e^y − 1) tend to 1 as the event gets rarer.
-        share = choose(pred < _ALMOST_NEVER, 1.0, slope / rate)
-        left = choose(y < _TINY, 1.0, y / np.expm1(y))
+        share = select(pred < _ALMOST_NEVER, 1.0, slope / rate)
+        left = select(y < _TINY, 1.0, y / np.expm1(y))
         return np.asarray((1.0 - target) * (exposure * slope) - target * (share * left))
 
     return value, gradient
@@ -160,14 +160,14 @@ def cross_entropy_lambda(pred: Real, target: Probability, exposure: Positive) ->
 
 @loss(
     formula="t where x < threshold, else 1 − t;  x = pred, t = target",
-    see="sklearn.metrics.zero_one_loss",
+    reference="sklearn.metrics.zero_one_loss",
     aliases=("misclassification", "error_rate"),
-    differs=("scikit-learn zero_one_loss takes predicted labels, not scores", "accuracy is 1 minus this"),
+    differences=("scikit-learn zero_one_loss takes predicted labels, not scores", "accuracy is 1 minus this"),
     pitfalls=(
         "pred is any score: threshold=0 for logits and margins",
         "its gradient is 0 but where it jumps: nothing learns from it",
     ),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def zero_one(
     pred: Real,
@@ -176,4 +176,4 @@ def zero_one(
     threshold: Annotated[float, Param("the score from which on class 1 is predicted", REAL)] = 0.5,
 ) -> tuple[Array, Thunk]:
     """The share of wrong decisions; of a soft target the probability of being wrong."""
-    return choose(pred < threshold, target, 1.0 - target), lambda: np.zeros_like(pred)
+    return select(pred < threshold, target, 1.0 - target), lambda: np.zeros_like(pred)

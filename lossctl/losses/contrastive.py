@@ -82,8 +82,8 @@ def _partners(_pred: Array, group: Array, **_params: object) -> Array:
 
 @loss(
     formula="Σ log(1 + Σ e^((s[i, k] − s[i, j])/temperature))/pairs, over j like i, k unlike i;  s = cosine",
-    see="Chen et al. 2020, doi:10.48550/arXiv.2002.05709",
-    differs=(
+    reference="Chen et al. 2020, doi:10.48550/arXiv.2002.05709",
+    differences=(
         "optax adds its eps below the cosine",
         "SupCon (Khosla et al. 2020) counts the other samples of a group below as well",
     ),
@@ -93,7 +93,7 @@ def _partners(_pred: Array, group: Array, **_params: object) -> Array:
         _BATCH,
         _TIME,
     ),
-    coupled=True,
+    batch_coupled=True,
     denominator=_partners,
 )
 def supervised_ntxent(
@@ -123,14 +123,14 @@ def supervised_ntxent(
 @loss(
     formula="log(1 + Σ e^(gamma·(d[j]² − margin²))·Σ e^(gamma·max(0, 1 + margin − d[k])·(1 − margin − d[k]))), "
     "over j like i, k unlike i;  d = 1 − cosine with i",
-    see="Sun et al. 2020, doi:10.1109/CVPR42600.2020.00643",
+    reference="Sun et al. 2020, doi:10.1109/CVPR42600.2020.00643",
     aliases=("circle_loss",),
-    differs=(
+    differences=(
         "keras circle takes vectors of length 1, as they are",
         "the paper's slope is without that of the weights margin + d and 1 + margin − d",
     ),
     pitfalls=("pred is a vector, target its group: a sample that is alone costs nothing, and counts", _BATCH, _TIME),
-    coupled=True,
+    batch_coupled=True,
 )
 def circle(
     pred: Direction,
@@ -159,9 +159,9 @@ def circle(
 
 @loss(
     formula="logsumexp(s[i, :]/temperature) − s[i, i]/temperature;  s[i, j] = cosine of pred[i] and target[j]",
-    see="van den Oord et al. 2018, doi:10.48550/arXiv.1807.03748",
+    reference="van den Oord et al. 2018, doi:10.48550/arXiv.1807.03748",
     aliases=("ntxent",),
-    differs=(
+    differences=(
         "SimCLR's NT-Xent counts the other predictions as negatives too, and takes the mean of both directions",
         "optax ntxent takes one array of embeddings and their labels",
     ),
@@ -169,7 +169,7 @@ def circle(
         "the batch matters: all rows are one batch, every other target a negative",
         "it takes n² similarities, a piece at a time: its memory grows with n, its time with n²",
     ),
-    coupled=True,
+    batch_coupled=True,
 )
 def infonce(
     pred: Direction,

@@ -11,7 +11,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Count, NonNegative, Real
 from lossctl.core.interval import POSITIVE
-from lossctl.losses.numerics.elementary import choose, u_minus_log1p, xlogy
+from lossctl.losses.numerics.elementary import select, u_minus_log1p, xlogy
 from lossctl.losses.numerics.gamma_functions import log_factorial, log_gamma_from
 
 Full = Annotated[bool, Param("adds the constant log Γ(t + 1)")]
@@ -19,9 +19,9 @@ Full = Annotated[bool, Param("adds the constant log Γ(t + 1)")]
 
 @loss(
     formula="p − t·log p (+ log Γ(t + 1) if full);  p = pred, a rate, t = target",
-    see="torch.nn.PoissonNLLLoss",
+    reference="torch.nn.PoissonNLLLoss",
     aliases=("poisson", "poisson_loss"),
-    differs=(
+    differences=(
         "torch takes log rates unless log_input=False, then log(p + 1e-8)",
         "torch's full is Stirling's, and 0 where t ≤ 1; here log Γ is exact",
         "keras: log(p + 1e-7); scikit-learn and LightGBM train on log rates",
@@ -31,20 +31,20 @@ Full = Annotated[bool, Param("adds the constant log Γ(t + 1)")]
         "without full it can be negative; poisson_deviance is 0 where p = t",
         "a rate of 0 for something that was counted costs inf",
     ),
-    relative="the gradient everywhere",
+    relative_accuracy="the gradient everywhere",
 )
 def poisson_nll(pred: NonNegative, target: NonNegative, *, full: Full = False) -> tuple[Array, Thunk]:
     """Negative log-likelihood of counts by their predicted rate."""
     value = pred - xlogy(target, pred)
     if full:
         value = value + log_factorial(target)
-    return value, lambda: choose(target == 0, 1.0, (pred - target) / pred)
+    return value, lambda: select(target == 0, 1.0, (pred - target) / pred)
 
 
 @loss(
     formula="e^x − t·x (+ log Γ(t + 1) if full);  x = pred, a log rate, t = target",
-    see="torch.nn.PoissonNLLLoss",
-    differs=("torch's full is Stirling's, and 0 where t ≤ 1; here log Γ is exact",),
+    reference="torch.nn.PoissonNLLLoss",
+    differences=("torch's full is Stirling's, and 0 where t ≤ 1; here log Γ is exact",),
     pitfalls=("pred is the logarithm of a rate, any real number; for rates use poisson_nll",),
 )
 def poisson_nll_log_rate(pred: Real, target: NonNegative, *, full: Full = False) -> tuple[Array, Thunk]:
@@ -71,14 +71,14 @@ def _stirling(x: Array | float) -> Array | float:
 
 @loss(
     formula="−log P(t), mean m = pred, variance m + dispersion·m²: log Γ(t+1) + log Γ(n) − log Γ(t+n) − …",
-    see="Cameron & Trivedi 2013, doi:10.1017/CBO9781139013567, NB2",
+    reference="Cameron & Trivedi 2013, doi:10.1017/CBO9781139013567, NB2",
     aliases=("nb_nll", "nb2_nll"),
-    differs=(
+    differences=(
         "scipy nbinom takes n = 1/dispersion and p = 1/(1 + dispersion·m)",
         "statsmodels' NegativeBinomial calls the dispersion alpha",
     ),
     pitfalls=("the constant log Γ(t + 1) is included", "dispersion towards 0 is poisson_nll:full=true"),
-    relative="the gradient everywhere",
+    relative_accuracy="the gradient everywhere",
 )
 def negative_binomial_nll(
     pred: NonNegative,
@@ -106,5 +106,5 @@ def negative_binomial_nll(
         # log Γ(t + n) − log Γ(n) − t·log n, small where t is; log n is then in no other term
         s = t * dispersion
         extra = (t - 0.5) * np.log1p(s) - n * u_minus_log1p(s) + (_stirling(t + n) - _stirling(n))
-        value = failures - (xlogy(t, m) - t * np.log1p(y)) + log_gamma_from(t, 1.0) - choose(t == 0, 0.0, extra)
-    return value, lambda: choose(t == 0, 1.0, (m - t) / m) / (1.0 + y)
+        value = failures - (xlogy(t, m) - t * np.log1p(y)) + log_gamma_from(t, 1.0) - select(t == 0, 0.0, extra)
+    return value, lambda: select(t == 0, 1.0, (m - t) / m) / (1.0 + y)

@@ -11,32 +11,32 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import NonNegative, Positive
 from lossctl.core.interval import Interval
-from lossctl.losses.numerics.elementary import choose
+from lossctl.losses.numerics.elementary import select
 from lossctl.losses.numerics.log_ratio import bregman, excess
 
 
 @loss(
     formula="2·(t·log(t/p) − t + p);  p = pred, a rate, t = target",
-    see="McCullagh & Nelder 1989, doi:10.1007/978-1-4899-3242-6; scikit-learn mean_poisson_deviance",
+    reference="McCullagh & Nelder 1989, doi:10.1007/978-1-4899-3242-6; scikit-learn mean_poisson_deviance",
     aliases=("mean_poisson_deviance",),
-    differs=("scikit-learn refuses p = 0; its HalfPoissonLoss is half of this, less a constant, of log p",),
+    differences=("scikit-learn refuses p = 0; its HalfPoissonLoss is half of this, less a constant, of log p",),
     pitfalls=("a rate of 0 for something that was counted costs inf",),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def poisson_deviance(pred: NonNegative, target: NonNegative) -> tuple[Array, Thunk]:
     """Twice the log-likelihood that a rate misses of what the best one would have."""
     p, t = pred, target
     value = 2.0 * bregman(t, p)
-    return value, lambda: choose(t == 0, 2.0, 2.0 * ((p - t) / p))
+    return value, lambda: select(t == 0, 2.0, 2.0 * ((p - t) / p))
 
 
 @loss(
     formula="2·(t/p − 1 − log(t/p));  p = pred, t = target",
-    see="McCullagh & Nelder 1989, doi:10.1007/978-1-4899-3242-6; scikit-learn mean_gamma_deviance",
+    reference="McCullagh & Nelder 1989, doi:10.1007/978-1-4899-3242-6; scikit-learn mean_gamma_deviance",
     aliases=("mean_gamma_deviance",),
-    differs=("scikit-learn's HalfGammaLoss is half of this, of log p; it loses all digits where p ≈ t",),
+    differences=("scikit-learn's HalfGammaLoss is half of this, of log p; it loses all digits where p ≈ t",),
     pitfalls=("it sees ratios only: twice everything is the same loss",),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def gamma_deviance(pred: Positive, target: Positive) -> tuple[Array, Thunk]:
     """The deviance of positive amounts whose spread grows with them."""
@@ -95,9 +95,9 @@ def _binomial(u: Array, power: float) -> Array:
 
 @loss(
     formula="2·(t^b/(a·b) − t·p^a/a + p^b/b), a = 1 − power, b = 2 − power;  its limits at power 1 and 2",
-    see="Jorgensen 1987, doi:10.1111/j.2517-6161.1987.tb01685.x",
+    reference="Jorgensen 1987, doi:10.1111/j.2517-6161.1987.tb01685.x",
     aliases=("mean_tweedie_deviance",),
-    differs=(
+    differences=(
         "LightGBM and XGBoost train on log p, and leave the constant out",
         "scikit-learn loses digits near power 1 and 2; its default is 0, mse",
     ),
@@ -105,7 +105,7 @@ def _binomial(u: Array, power: float) -> Array:
         "1 is poisson_deviance, 2 gamma_deviance; between them many are 0",
         "from power 2 on a target of 0 costs inf",
     ),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def tweedie_deviance(
     pred: Positive,

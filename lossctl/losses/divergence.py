@@ -19,9 +19,9 @@ TASK = "distribution"
 
 @loss(
     formula="Σ p·log(p/q) over classes;  q = pred, p = target",
-    see="Kullback & Leibler 1951, doi:10.1214/aoms/1177729694",
+    reference="Kullback & Leibler 1951, doi:10.1214/aoms/1177729694",
     aliases=("kl", "kl_div", "relative_entropy"),
-    differs=(
+    differences=(
         "torch kl_div(input, target) takes log q as input; its 'mean' divides by n·k, its 'batchmean' by n as here",
         "scipy entropy(p, q) and rel_entr(p, q) take the target first, and entropy divides rows by their sum",
     ),
@@ -38,7 +38,7 @@ def kl_divergence(pred: Probabilities, target: Probabilities) -> tuple[Array, Th
 
 @loss(
     formula="Σ q·log(q/p) over classes;  q = pred, p = target",
-    see="Kullback & Leibler 1951, doi:10.1214/aoms/1177729694",
+    reference="Kullback & Leibler 1951, doi:10.1214/aoms/1177729694",
     pitfalls=("KL(pred ‖ target): a class with q > 0 and p = 0 costs inf, and so does every one-hot target but one",),
 )
 def reverse_kl(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
@@ -54,8 +54,8 @@ def reverse_kl(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
 
 @loss(
     formula="Σ p·(log p − z) over classes;  z = pred, p = target",
-    see="torch.nn.KLDivLoss",
-    differs=("torch kl_div: its 'mean' divides by n·k, its 'batchmean' by n as here",),
+    reference="torch.nn.KLDivLoss",
+    differences=("torch kl_div: its 'mean' divides by n·k, its 'batchmean' by n as here",),
     pitfalls=("pred is log-probabilities, as log_softmax gives them",),
 )
 def kl_divergence_log_input(pred: LogProbabilities, target: Probabilities) -> tuple[Array, Thunk]:
@@ -66,9 +66,9 @@ def kl_divergence_log_input(pred: LogProbabilities, target: Probabilities) -> tu
 
 @loss(
     formula="Σ e^w·(w − z) over classes;  z = pred, w = target",
-    see="torch.nn.KLDivLoss",
+    reference="torch.nn.KLDivLoss",
     aliases=("kl_divergence_with_log_targets",),
-    differs=("torch kl_div(log_target=True): 'mean' divides by n·k",),
+    differences=("torch kl_div(log_target=True): 'mean' divides by n·k",),
     pitfalls=("both are log-probabilities; of other targets it is kl_divergence_log_input",),
 )
 def kl_divergence_log_target(pred: LogProbabilities, target: LogProbabilities) -> tuple[Array, Thunk]:
@@ -82,11 +82,11 @@ def kl_divergence_log_target(pred: LogProbabilities, target: LogProbabilities) -
 
 @loss(
     formula="Σ [p·log(p/m) + q·log(q/m)] / 2 over classes;  m = (p + q)/2, q = pred, p = target",
-    see="Lin 1991, doi:10.1109/18.61115",
+    reference="Lin 1991, doi:10.1109/18.61115",
     aliases=("jensen_shannon", "jsd"),
-    differs=("scipy jensenshannon is the square root of it, and divides rows by their sum",),
+    differences=("scipy jensenshannon is the square root of it, and divides rows by their sum",),
     pitfalls=("in nats, at most log 2", "the same either way round"),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def js_divergence(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
     """Jensen–Shannon divergence, in nats; not its square root, which is the distance.
@@ -107,10 +107,10 @@ def js_divergence(pred: Distribution, target: Distribution) -> tuple[Array, Thun
 
 @loss(
     formula="Σ (p − q)·log(p/q) over classes;  q = pred, p = target",
-    see="Jeffreys 1946, doi:10.1098/rspa.1946.0056",
+    reference="Jeffreys 1946, doi:10.1098/rspa.1946.0056",
     aliases=("symmetric_kl",),
     pitfalls=("the sum of both Kullback–Leibler divergences: a class that only one of them has costs inf",),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def jeffreys(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
     """Jeffreys divergence: both Kullback–Leibler divergences together, in nats."""
@@ -125,11 +125,11 @@ def jeffreys(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
 
 @loss(
     formula="Σ [p·log(p/q) − p + q];  q = pred, p = target",
-    see="Lee & Seung 2000, https://papers.nips.cc/paper/1861-algorithms-for-non-negative-matrix-factorization",
+    reference="Lee & Seung 2000, https://papers.nips.cc/paper/1861-algorithms-for-non-negative-matrix-factorization",
     aliases=("i_divergence", "csiszar"),
-    differs=("scipy kl_div(p, q) is one term of it, and takes the target first",),
+    differences=("scipy kl_div(p, q) is one term of it, and takes the target first",),
     pitfalls=("rows need not sum to 1: for probabilities it is kl_divergence, to the last digits",),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def generalized_kl(pred: Amounts, target: Amounts) -> tuple[Array, Thunk]:
     """Kullback–Leibler divergence of amounts that need not sum to 1."""
@@ -139,7 +139,7 @@ def generalized_kl(pred: Amounts, target: Amounts) -> tuple[Array, Thunk]:
 
 @loss(
     formula="log(Σ p^alpha·q^(1 − alpha) / Σ p) / (alpha − 1);  q = pred, p = target",
-    see="van Erven & Harremoës 2014, doi:10.1109/TIT.2014.2320500",
+    reference="van Erven & Harremoës 2014, doi:10.1109/TIT.2014.2320500",
     pitfalls=(
         "pred is q, and target p: the divergence of order alpha of the target from the prediction",
         "alpha = 1 is the limit, kl_divergence; alpha = 2 is log(1 + chi_squared)",

@@ -10,7 +10,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Probability, Real
 from lossctl.core.interval import NON_NEGATIVE, UNIT, Interval
-from lossctl.losses.numerics.elementary import choose, swapped
+from lossctl.losses.numerics.elementary import select, select_pair
 from lossctl.losses.numerics.error_free import product
 
 Alpha = Annotated[float | None, Param("the weight of class 1", UNIT)]
@@ -54,7 +54,7 @@ def _focused(p: Array, not_p: Array, entropy: Array, gamma: float) -> tuple[Arra
 
     def slope() -> Array:
         # Of p^(γ − 1)·log(1 − p) the first is infinite and the other 0 at p = 0 where γ < 1: log(1 − p)/p is not.
-        share = choose(p == 0, 1.0, entropy / choose(p == 0, 1.0, p))
+        share = select(p == 0, 1.0, entropy / select(p == 0, 1.0, p))
         return np.asarray(power * (1.0 / not_p + gamma * share))
 
     return power * entropy, slope
@@ -62,14 +62,14 @@ def _focused(p: Array, not_p: Array, entropy: Array, gamma: float) -> tuple[Arra
 
 @loss(
     formula="−t·alpha·(1 − p)^gamma·log p − (1 − t)·(1 − alpha)·p^gamma·log(1 − p);  p = pred, t = target",
-    see=_LIN,
+    reference=_LIN,
     aliases=("binary_focal", "binary_focal_crossentropy"),
-    differs=(_SOFT, "keras clips p at 1e-7; its alpha needs apply_class_balancing=True"),
+    differences=(_SOFT, "keras clips p at 1e-7; its alpha needs apply_class_balancing=True"),
     pitfalls=(
         "for logits use focal_with_logits, which keeps what 1 − p loses",
         "alpha = 0.25 is less for class 1: gamma takes from class 0 already",
     ),
-    relative="the value everywhere, the gradient with targets 0 and 1",
+    relative_accuracy="the value everywhere, the gradient with targets 0 and 1",
     from_logits="focal_with_logits",
 )
 def focal(pred: Probability, target: Probability, *, alpha: Alpha = 0.25, gamma: Gamma = 2.0) -> tuple[Array, Thunk]:
@@ -88,7 +88,7 @@ _FAR = 700.0
 def _sigmoids(x: Array, e: Array) -> tuple[Array, Array]:
     """``σ(x)`` and ``σ(−x)``, of e = exp(−|x|)."""
     large = 1.0 / (1.0 + e)
-    return swapped(x < 0, large, e * large)
+    return select_pair(x < 0, large, e * large)
 
 
 def _sigmoid_power(x: Array, sigmoid: Array, gamma: float) -> Array:
@@ -97,17 +97,17 @@ def _sigmoid_power(x: Array, sigmoid: Array, gamma: float) -> Array:
     if gamma < 1.0:
         far = np.flatnonzero(x > _FAR)
         high, low = product(np.minimum(x[far], 1e100), gamma)  # whose rounding e^−γx would magnify
-        power[far] = np.exp(-high) * (1.0 - choose(high < 1e3, low, 0.0))
+        power[far] = np.exp(-high) * (1.0 - select(high < 1e3, low, 0.0))
     return power
 
 
 @loss(
     formula="−t·alpha·(1 − p)^gamma·log p − (1 − t)·(1 − alpha)·p^gamma·log(1 − p), p = σ(x);  x = pred, t = target",
-    see=_LIN,
+    reference=_LIN,
     aliases=("sigmoid_focal", "sigmoid_focal_loss"),
-    differs=(_SOFT, "torchvision takes alpha = −1 for none, optax none by default"),
+    differences=(_SOFT, "torchvision takes alpha = −1 for none, optax none by default"),
     pitfalls=("pred is a logit: if all lie in [0, 1] they may be probabilities",),
-    relative="the value everywhere, the gradient with targets 0 and 1",
+    relative_accuracy="the value everywhere, the gradient with targets 0 and 1",
 )
 def focal_with_logits(
     pred: Real, target: Probability, *, alpha: Alpha = 0.25, gamma: Gamma = 2.0
@@ -131,11 +131,11 @@ def focal_with_logits(
 
 @loss(
     formula="−t·(1 − p)^gamma_pos·log p − (1 − t)·q^gamma_neg·log(1 − q), q = max(0, p − clip);  p = pred, t = target",
-    see="Ridnik et al. 2021, doi:10.1109/ICCV48922.2021.00015",
+    reference="Ridnik et al. 2021, doi:10.1109/ICCV48922.2021.00015",
     aliases=("asl", "asymmetric_loss"),
-    differs=("the authors' code takes logits, and log 1e-8 for anything below it",),
+    differences=("the authors' code takes logits, and log 1e-8 for anything below it",),
     pitfalls=("pred is a probability; negatives below clip have no gradient",),
-    relative="the value everywhere, the gradient with targets 0 and 1",
+    relative_accuracy="the value everywhere, the gradient with targets 0 and 1",
 )
 def asymmetric(
     pred: Probability,
@@ -159,6 +159,6 @@ def asymmetric(
 
     def gradient() -> Array:
         seen = p > clip if clip else p >= 0.0
-        return _weighted(no, choose(seen, up(), 0.0)) - _weighted(target, down())
+        return _weighted(no, select(seen, up(), 0.0)) - _weighted(target, down())
 
     return _weighted(target, missed) + _weighted(no, found), gradient

@@ -29,11 +29,11 @@ Shape = Annotated[
 
 @loss(
     formula="b/alpha·((u²/b + 1)^(alpha/2) − 1), b = |alpha − 2|, u = r/c;  its limits at alpha = 2, 0, −inf",
-    see="Barron 2019, doi:10.1109/CVPR.2019.00446",
+    reference="Barron 2019, doi:10.1109/CVPR.2019.00446",
     aliases=("general_robust",),
-    differs=("the author's code takes any alpha; here it is 2 at most", "with alpha = 1 it is pseudo_huber/c²"),
+    differences=("the author's code takes any alpha; here it is 2 at most", "with alpha = 1 it is pseudo_huber/c²"),
     pitfalls=("not multiplied by c²: it is about (r/c)²/2 near zero",),
-    relative="the value everywhere, the gradient for alpha ≥ −18 and −inf",
+    relative_accuracy="the value everywhere, the gradient for alpha ≥ −18 and −inf",
 )
 def barron(pred: Real, target: Real, *, alpha: Shape = 1.0, c: Scale = 1.0) -> tuple[Array, Thunk]:
     """From least squares to a loss that forgets outliers, by one parameter."""

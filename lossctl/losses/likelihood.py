@@ -10,7 +10,7 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Positive, Real
-from lossctl.losses.numerics.elementary import choose
+from lossctl.losses.numerics.elementary import select
 from lossctl.losses.numerics.gamma_functions import log_half_step
 
 # Beyond it a square may overflow.
@@ -20,14 +20,14 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 @loss(
     formula="(log var + r²/var)/2 (+ log(2π)/2 if full);  r = pred − target",
-    see="Nix & Weigend 1994, doi:10.1109/ICNN.1994.374138",
-    differs=("torch takes 1e-6 for any variance below it",),
+    reference="Nix & Weigend 1994, doi:10.1109/ICNN.1994.374138",
+    differences=("torch takes 1e-6 for any variance below it",),
     pitfalls=(
         "var is a variance, σ²: --input var=COLUMN or FILE",
         "without full, and with it where var is small, it can be negative",
         "the gradient is that of pred, not of var",
     ),
-    relative="the gradient everywhere",
+    relative_accuracy="the gradient everywhere",
 )
 def gaussian_nll(
     pred: Real,
@@ -44,14 +44,14 @@ def gaussian_nll(
 
 @loss(
     formula="log(2·scale) + |r|/scale;  r = pred − target",
-    see="https://en.wikipedia.org/wiki/Laplace_distribution; scipy.stats.laplace",
-    differs=("the standard deviation of such errors is √2·scale",),
+    reference="https://en.wikipedia.org/wiki/Laplace_distribution; scipy.stats.laplace",
+    differences=("the standard deviation of such errors is √2·scale",),
     pitfalls=(
         "scale is the mean absolute error that is expected: --input scale=COLUMN or FILE",
         "it can be negative; the constant is included",
         "the gradient is that of pred, not of scale",
     ),
-    relative="the gradient everywhere",
+    relative_accuracy="the gradient everywhere",
 )
 def laplace_nll(pred: Real, target: Real, scale: Positive) -> tuple[Array, Thunk]:
     """Negative log-likelihood of Laplace errors with a predicted scale."""
@@ -61,15 +61,15 @@ def laplace_nll(pred: Real, target: Real, scale: Positive) -> tuple[Array, Thunk
 
 @loss(
     formula="log(scale) + (df + 1)/2·log(1 + r²/(df·scale²)) + C(df);  r = pred − target",
-    see="Lange, Little & Taylor 1989, doi:10.1080/01621459.1989.10478852",
+    reference="Lange, Little & Taylor 1989, doi:10.1080/01621459.1989.10478852",
     aliases=("t_nll",),
-    differs=("statsmodels' norm StudentT leaves the constants out",),
+    differences=("statsmodels' norm StudentT leaves the constants out",),
     pitfalls=(
         "the standard deviation is scale·√(df/(df − 2)), of df above 2",
         "--input scale=…, --input df=…: a column or a file each",
         "C(df) = log Γ(df/2) − log Γ((df + 1)/2) + log(π·df)/2",
     ),
-    relative="the gradient everywhere",
+    relative_accuracy="the gradient everywhere",
 )
 def student_t_nll(pred: Real, target: Real, scale: Positive, df: Positive) -> tuple[Array, Thunk]:
     """Negative log-likelihood of Student's t errors."""
@@ -88,9 +88,9 @@ def student_t_nll(pred: Real, target: Real, scale: Positive, df: Positive) -> tu
 
     def gradient() -> Array:
         far = q > 1.0
-        some = choose(far, q, 1.0)
+        some = select(far, q, 1.0)
         beyond = np.sign(r) * ((df + 1.0) / np.sqrt(df) / scale) / (some + 1.0 / some)
-        near = choose(far, beyond, (1.0 + 1.0 / df) * (z / scale) / (1.0 + np.minimum(q, 1.0) ** 2))
-        return choose(q > _HUGE, (df + 1.0) / r, near)
+        near = select(far, beyond, (1.0 + 1.0 / df) * (z / scale) / (1.0 + np.minimum(q, 1.0) ** 2))
+        return select(q > _HUGE, (df + 1.0) / r, near)
 
     return value, gradient

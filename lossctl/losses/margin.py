@@ -10,7 +10,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Real, Sign
 from lossctl.core.interval import POSITIVE, REAL
-from lossctl.losses.numerics.elementary import choose
+from lossctl.losses.numerics.elementary import select
 
 _SIGNS = "targets are −1 and +1: pass --labels 0,1 for 0 and 1"
 _CURVES = "https://en.wikipedia.org/wiki/Loss_functions_for_classification"
@@ -25,8 +25,8 @@ Margin = Annotated[float, Param("the score on the right side from which nothing 
 
 @loss(
     formula="max(0, margin − t·x);  x = pred, t = target in {−1, +1}",
-    see="Rosasco et al. 2004, doi:10.1162/089976604773135104",
-    differs=(
+    reference="Rosasco et al. 2004, doi:10.1162/089976604773135104",
+    differences=(
         "keras turns targets into −1/+1 when every one is 0 or 1",
         "scikit-learn hinge_loss takes targets that are all +1 for −1",
     ),
@@ -34,20 +34,20 @@ Margin = Annotated[float, Param("the score on the right side from which nothing 
         _SIGNS,
         "at the kink t·x = margin the gradient is taken to be 0",
     ),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def hinge(pred: Real, target: Sign, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
     """What a score lacks to the margin on its right side: support vector machines."""
     short = _shortfall(pred, target, margin)
-    return short, lambda: choose(short > 0, -target, 0.0)
+    return short, lambda: select(short > 0, -target, 0.0)
 
 
 @loss(
     formula="max(0, margin − t·x)²;  x = pred, t = target in {−1, +1}",
-    see="Rosasco et al. 2004, doi:10.1162/089976604773135104",
-    differs=("keras turns targets into −1/+1 when all of them are 0 or 1", "some texts halve it"),
+    reference="Rosasco et al. 2004, doi:10.1162/089976604773135104",
+    differences=("keras turns targets into −1/+1 when all of them are 0 or 1", "some texts halve it"),
     pitfalls=(_SIGNS,),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def squared_hinge(pred: Real, target: Sign, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
     """The square of hinge: smooth at the margin, harder on outliers."""
@@ -57,14 +57,14 @@ def squared_hinge(pred: Real, target: Sign, *, margin: Margin = 1.0) -> tuple[Ar
 
 @loss(
     formula="0 where s ≤ 0, s²/(2·gamma) where s < gamma, else s − gamma/2, s = 1 − t·x;  x = pred, t = target",
-    see="Shalev-Shwartz & Zhang 2013, arXiv:1209.1873",
+    reference="Shalev-Shwartz & Zhang 2013, arXiv:1209.1873",
     aliases=("smooth_hinge",),
-    differs=(
+    differences=(
         "Rennie & Srebro's smooth hinge is this with gamma = 1",
         "optax sparsemax_loss is this with gamma = 2, of targets 0 and 1",
     ),
     pitfalls=(_SIGNS,),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def smoothed_hinge(
     pred: Real,
@@ -80,9 +80,9 @@ def smoothed_hinge(
 
 @loss(
     formula="max(0, 1 − u)² where u ≥ −1, else −4u, u = t·x;  x = pred, t = target in {−1, +1}",
-    see="Zhang 2004, doi:10.1145/1015330.1015332; scikit-learn SGDClassifier",
+    reference="Zhang 2004, doi:10.1145/1015330.1015332; scikit-learn SGDClassifier",
     pitfalls=(_SIGNS, "no huber of a margin: the square goes twice as far as the name suggests, to u = −1"),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def modified_huber(pred: Real, target: Sign) -> tuple[Array, Thunk]:
     """Squared hinge that goes on as a line where the score is wrong by more than 1."""
@@ -94,27 +94,27 @@ def modified_huber(pred: Real, target: Sign) -> tuple[Array, Thunk]:
 
 @loss(
     formula="log(1 + e^(−u)), u = t·x;  x = pred, t = target in {−1, +1}",
-    see="torch.nn.SoftMarginLoss",
+    reference="torch.nn.SoftMarginLoss",
     aliases=("logistic_margin", "logistic_loss"),
-    differs=("some divide by log 2, so that it is 1 at 0", "bce_with_logits is the same of targets 0 and 1"),
+    differences=("some divide by log 2, so that it is 1 at 0", "bce_with_logits is the same of targets 0 and 1"),
     pitfalls=(_SIGNS,),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def soft_margin(pred: Real, target: Sign) -> tuple[Array, Thunk]:
     """Logistic regression's loss, of labels −1 and +1."""
     u = target * pred
     e = np.exp(-np.abs(u))
     value = np.maximum(-u, 0.0) + np.log1p(e)
-    return value, lambda: -target * choose(u > 0, e, 1.0) / (1.0 + e)
+    return value, lambda: -target * select(u > 0, e, 1.0) / (1.0 + e)
 
 
 @loss(
     formula="e^(−u), u = t·x;  x = pred, t = target in {−1, +1}",
-    see="Freund & Schapire 1997, doi:10.1006/jcss.1997.1504",
+    reference="Freund & Schapire 1997, doi:10.1006/jcss.1997.1504",
     aliases=("adaboost",),
-    differs=("scikit-learn's ExponentialLoss is this of targets 0 and 1, and its probability σ(2x)",),
+    differences=("scikit-learn's ExponentialLoss is this of targets 0 and 1, and its probability σ(2x)",),
     pitfalls=(_SIGNS, "a single mislabelled sample can own it"),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def exponential(pred: Real, target: Sign) -> tuple[Array, Thunk]:
     """AdaBoost's loss."""
@@ -124,48 +124,48 @@ def exponential(pred: Real, target: Sign) -> tuple[Array, Thunk]:
 
 @loss(
     formula="max(0, −u), u = t·x;  x = pred, t = target in {−1, +1}",
-    see="Rosenblatt 1958, doi:10.1037/h0042519",
+    reference="Rosenblatt 1958, doi:10.1037/h0042519",
     pitfalls=(_SIGNS, "0 for every sample if all scores are 0; at the kink u = 0 the gradient is taken to be 0"),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def perceptron(pred: Real, target: Sign) -> tuple[Array, Thunk]:
     """Hinge without a margin: what a score is worth on the wrong side."""
     short = _shortfall(pred, target, 0.0)
-    return short, lambda: choose(short > 0, -target, 0.0)
+    return short, lambda: select(short > 0, -target, 0.0)
 
 
 @loss(
     formula="min(1, max(0, 1 − u)), u = t·x;  x = pred, t = target in {−1, +1}",
-    see="Bartlett & Mendelson 2002, https://www.jmlr.org/papers/v3/bartlett02a.html",
+    reference="Bartlett & Mendelson 2002, https://www.jmlr.org/papers/v3/bartlett02a.html",
     aliases=("ramp_loss",),
-    differs=("Collobert et al. 2006 cut hinge off at 2, where u = −1: here at 1, where u = 0",),
+    differences=("Collobert et al. 2006 cut hinge off at 2, where u = −1: here at 1, where u = 0",),
     pitfalls=(_SIGNS, "not convex: scores on the wrong side have no gradient; at both kinks it is taken to be 0"),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def ramp(pred: Real, target: Sign) -> tuple[Array, Thunk]:
     """Hinge cut off at 1: an outlier costs no more than an undecided sample."""
     short = _shortfall(pred, target, 1.0)
-    return np.minimum(short, 1.0), lambda: choose((short > 0) & (target * pred > 0), -target, 0.0)
+    return np.minimum(short, 1.0), lambda: select((short > 0) & (target * pred > 0), -target, 0.0)
 
 
 @loss(
     formula="1/(1 + e^u)², u = t·x;  x = pred, t = target in {−1, +1}",
-    see=f"Masnadi-Shirazi & Vasconcelos 2008, NIPS 21; {_CURVES}",
+    reference=f"Masnadi-Shirazi & Vasconcelos 2008, NIPS 21; {_CURVES}",
     pitfalls=(_SIGNS, "not convex: from 0 to 1, without a gradient for scores that are far off"),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def savage(pred: Real, target: Sign) -> tuple[Array, Thunk]:
     """The squared probability of the other class: bounded."""
     u = target * pred
     e = np.exp(-np.abs(u))
-    wrong = choose(u > 0, e, 1.0) / (1.0 + e)
-    right = choose(u > 0, 1.0, e) / (1.0 + e)
+    wrong = select(u > 0, e, 1.0) / (1.0 + e)
+    right = select(u > 0, 1.0, e) / (1.0 + e)
     return wrong * wrong, lambda: -2.0 * target * (wrong * wrong * right)
 
 
 @loss(
     formula="(2·arctan(u) − 1)², u = t·x;  x = pred, t = target in {−1, +1}",
-    see=f"Masnadi-Shirazi, Mahadevan & Vasconcelos 2010, doi:10.1109/CVPR.2010.5540136; {_CURVES}",
+    reference=f"Masnadi-Shirazi, Mahadevan & Vasconcelos 2010, doi:10.1109/CVPR.2010.5540136; {_CURVES}",
     pitfalls=(_SIGNS, "least at u = 0.546, and larger again beyond: scores that are too right cost as well"),
 )
 def tangent(pred: Real, target: Sign) -> tuple[Array, Thunk]:
@@ -175,18 +175,18 @@ def tangent(pred: Real, target: Sign) -> tuple[Array, Thunk]:
 
     def gradient() -> Array:
         far = np.abs(u) > 1e100  # whose square may overflow
-        inverse = 1.0 / choose(far, u, 1.0)
-        return np.asarray(4.0 * target * d * choose(far, inverse * inverse, 1.0 / (1.0 + choose(far, 0.0, u) ** 2)))
+        inverse = 1.0 / select(far, u, 1.0)
+        return np.asarray(4.0 * target * d * select(far, inverse * inverse, 1.0 / (1.0 + select(far, 0.0, u) ** 2)))
 
     return d * d, gradient
 
 
 @loss(
     formula="1 − u where u ≤ q/(q + 1), else (q/(q + 1)/u)^q/(q + 1), u = t·x;  x = pred, t = target",
-    see="Wang & Zou 2018, doi:10.1111/rssb.12244; Marron et al. 2007, doi:10.1198/016214507000001120",
+    reference="Wang & Zou 2018, doi:10.1111/rssb.12244; Marron et al. 2007, doi:10.1198/016214507000001120",
     aliases=("distance_weighted_discrimination",),
     pitfalls=(_SIGNS, "as q grows it tends to hinge"),
-    relative="everywhere for q up to 20; beyond, digits are lost in proportion to q",
+    relative_accuracy="everywhere for q up to 20; beyond, digits are lost in proportion to q",
 )
 def dwd(
     pred: Real,
@@ -198,7 +198,7 @@ def dwd(
     u = target * pred
     edge = q / (q + 1.0)
     far = u > edge
-    ratio = edge / choose(far, u, edge)
+    ratio = edge / select(far, u, edge)
     tail = ratio**q
-    value = choose(far, tail / (q + 1.0), 1.0 - u)
-    return value, lambda: -target * choose(far, tail * ratio, 1.0)
+    value = select(far, tail / (q + 1.0), 1.0 - u)
+    return value, lambda: -target * select(far, tail * ratio, 1.0)

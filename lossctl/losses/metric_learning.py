@@ -37,8 +37,8 @@ def _apart(x: Array, y: Array) -> tuple[Array, Array, Array, Thunk]:
 
 @loss(
     formula="1 − x·y/(|x|·|y|);  x = pred, y = target",
-    see="https://en.wikipedia.org/wiki/Cosine_similarity",
-    differs=(
+    reference="https://en.wikipedia.org/wiki/Cosine_similarity",
+    differences=(
         "torch cosine_similarity takes lengths for at least 1e-8, so that vectors of zeros have a cosine",
         "keras cosine_similarity is −cos, and 0 for vectors of zeros; optax and scipy give NaN for them",
     ),
@@ -52,8 +52,8 @@ def cosine_distance(pred: Direction, target: Direction) -> tuple[Array, Thunk]:
 
 @loss(
     formula="1 − cos where target = 1, max(0, cos − margin) where it is −1;  cos of pred and x2",
-    see="torch.nn.CosineEmbeddingLoss",
-    differs=("torch adds 1e-12 to each squared length, so that vectors of zeros have a cosine",),
+    reference="torch.nn.CosineEmbeddingLoss",
+    differences=("torch adds 1e-12 to each squared length, so that vectors of zeros have a cosine",),
     pitfalls=("a vector of zeros is an error", "the other vectors are --input x2=…, target is 1 (alike) or −1"),
 )
 def cosine_embedding(
@@ -76,10 +76,10 @@ def cosine_embedding(
 
 @loss(
     formula="t·d² + (1 − t)·max(0, margin − d)²;  d = pred, t = target",
-    see="Hadsell et al. 2006, doi:10.1109/CVPR.2006.100",
-    differs=("the paper halves both terms, and calls pairs that are alike 0",),
+    reference="Hadsell et al. 2006, doi:10.1109/CVPR.2006.100",
+    differences=("the paper halves both terms, and calls pairs that are alike 0",),
     pitfalls=("pred is a distance; target is 1 for pairs that are alike, 0 for others",),
-    relative="the value everywhere, the gradient with hard targets",
+    relative_accuracy="the value everywhere, the gradient with hard targets",
 )
 def contrastive(
     pred: NonNegative,
@@ -95,9 +95,9 @@ def contrastive(
 
 @loss(
     formula="x where t = 1, max(0, margin − x) where it is −1;  x = pred, t = target",
-    see="torch.nn.HingeEmbeddingLoss",
+    reference="torch.nn.HingeEmbeddingLoss",
     pitfalls=("pred is a distance, target 1 for pairs that are alike and −1 for others", "not the hinge of a score"),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def hinge_embedding(
     pred: Real,
@@ -113,7 +113,7 @@ def hinge_embedding(
 
 @loss(
     formula="max(0, margin − t·(x1 − x2));  x1 = pred, t = target",
-    see="torch.nn.MarginRankingLoss",
+    reference="torch.nn.MarginRankingLoss",
     pitfalls=("the other scores are --input x2=…; target is 1 where pred should be the larger, −1 where x2 should",),
 )
 def margin_ranking(
@@ -154,8 +154,8 @@ def _distance(r: Array, p: float) -> tuple[Array, Thunk]:
 
 @loss(
     formula="max(0, d(pred, target) − d(pred, negative) + margin);  d(x, y) = (Σ |x − y|^p)^(1/p)",
-    see="Schroff et al. 2015, doi:10.1109/CVPR.2015.7298682",
-    differs=("torch adds 1e-6 to every difference", "optax triplet_margin_loss adds 1e-6 under the root"),
+    reference="Schroff et al. 2015, doi:10.1109/CVPR.2015.7298682",
+    differences=("torch adds 1e-6 to every difference", "optax triplet_margin_loss adds 1e-6 under the root"),
     pitfalls=("pred is the anchor, target the positive, --input negative=…", "the paper squares the distances"),
 )
 def triplet(

@@ -21,14 +21,17 @@ Margin = Annotated[float, Param("how far ahead the right class must be")]
 
 @loss(
     formula="−Σ t·log p over classes;  p = pred, t = target",
-    see="https://en.wikipedia.org/wiki/Cross-entropy",
+    reference="https://en.wikipedia.org/wiki/Cross-entropy",
     aliases=("cce",),
-    differs=("keras divides rows by their sum and clips them at 1e-7", "scikit-learn log_loss clips, and only warns"),
+    differences=(
+        "keras divides rows by their sum and clips them at 1e-7",
+        "scikit-learn log_loss clips, and only warns",
+    ),
     pitfalls=(
         "pred is probabilities; for logits use softmax_cross_entropy",
         "target is a row of probabilities or one-hot; for class indices use sparse_categorical_cross_entropy",
     ),
-    relative="everywhere",
+    relative_accuracy="everywhere",
     from_logits="softmax_cross_entropy",
 )
 def categorical_cross_entropy(pred: Probabilities, target: Probabilities) -> tuple[Array, Thunk]:
@@ -43,11 +46,11 @@ def _at(label: Array) -> tuple[np.ndarray, np.ndarray]:
 
 @loss(
     formula="−log p[y];  p = pred, y = target",
-    see="https://en.wikipedia.org/wiki/Cross-entropy",
+    reference="https://en.wikipedia.org/wiki/Cross-entropy",
     aliases=("scce",),
-    differs=("keras divides rows by their sum and clips them at 1e-7",),
+    differences=("keras divides rows by their sum and clips them at 1e-7",),
     pitfalls=("pred is probabilities; for logits use sparse_softmax_cross_entropy",),
-    relative="everywhere",
+    relative_accuracy="everywhere",
     from_logits="sparse_softmax_cross_entropy",
 )
 def sparse_categorical_cross_entropy(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
@@ -65,10 +68,10 @@ def sparse_categorical_cross_entropy(pred: Probabilities, target: Label) -> tupl
 
 @loss(
     formula="−z[y];  z = pred, y = target",
-    see="torch.nn.NLLLoss",
+    reference="torch.nn.NLLLoss",
     aliases=("nll_loss",),
     pitfalls=("pred is log-probabilities, as log_softmax gives; for logits use sparse_softmax_cross_entropy",),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def nll(pred: LogProbabilities, target: Label) -> tuple[Array, Thunk]:
     """Negative log-likelihood, read off a row of log-probabilities."""
@@ -84,15 +87,15 @@ def nll(pred: LogProbabilities, target: Label) -> tuple[Array, Thunk]:
 
 @loss(
     formula="−Σ t·log softmax(z) over classes;  z = pred, t = target",
-    see="torch.nn.CrossEntropyLoss",
+    reference="torch.nn.CrossEntropyLoss",
     aliases=("softmax_ce", "categorical_cross_entropy_with_logits"),
-    differs=("torch and optax: NaN where a logit is −inf and its target 0; here 0",),
+    differences=("torch and optax: NaN where a logit is −inf and its target 0; here 0",),
     pitfalls=(
         "pred is logits: softmax before it is the most common mistake",
         "for class indices as targets use sparse_softmax_cross_entropy",
     ),
-    relative="the value everywhere, the gradient with one-hot targets",
-    exposes=True,
+    relative_accuracy="the value everywhere, the gradient with one-hot targets",
+    propagates_nonfinite=True,
 )
 def softmax_cross_entropy(
     pred: Logits, target: Probabilities, *, label_smoothing: Smoothing = 0.0
@@ -104,12 +107,12 @@ def softmax_cross_entropy(
 
 @loss(
     formula="logsumexp(z) − z[y];  z = pred, y = target",
-    see="torch.nn.CrossEntropyLoss",
+    reference="torch.nn.CrossEntropyLoss",
     aliases=("cross_entropy", "ce", "xent", "sparse_softmax_ce"),
-    differs=("the usual form is exactly 0 for a row certain to 1e-16: not here",),
+    differences=("the usual form is exactly 0 for a row certain to 1e-16: not here",),
     pitfalls=("pred is logits: softmax before it is the most common mistake",),
-    relative="value and gradient everywhere without label_smoothing, the value with it",
-    exposes=True,
+    relative_accuracy="value and gradient everywhere without label_smoothing, the value with it",
+    propagates_nonfinite=True,
 )
 def sparse_softmax_cross_entropy(
     pred: Logits, target: Label, *, label_smoothing: Smoothing = 0.0
@@ -138,9 +141,9 @@ def sparse_softmax_cross_entropy(
 
 @loss(
     formula="max(0, margin + max z[j] − z[y]) over j ≠ y;  z = pred, y = target",
-    see="Crammer & Singer 2001, https://jmlr.org/papers/v2/crammer01a.html",
+    reference="Crammer & Singer 2001, https://jmlr.org/papers/v2/crammer01a.html",
     aliases=("categorical_hinge",),
-    differs=(
+    differences=(
         "keras takes one-hot targets, and counts a 0 among the wrong scores",
         "optax multiclass_perceptron_loss is this with margin = 0",
     ),
@@ -164,8 +167,8 @@ def crammer_singer(pred: ClassScores, target: Label, *, margin: Margin = 1.0) ->
 
 @loss(
     formula="Σ (p[j] − [j = y])²/2 + max(0, c − z[y]), p = max(z − c, 0), Σ p = 1;  z = pred, y = target",
-    see="Martins & Astudillo 2016, doi:10.48550/arXiv.1602.02068",
-    differs=("of two classes it is smoothed_hinge:gamma=2 of the difference of their scores",),
+    reference="Martins & Astudillo 2016, doi:10.48550/arXiv.1602.02068",
+    differences=("of two classes it is smoothed_hinge:gamma=2 of the difference of their scores",),
     pitfalls=("pred is scores, as for softmax; a right class that is ahead of all others by 1 costs nothing",),
 )
 def sparsemax(pred: Logits, target: Label) -> tuple[Array, Thunk]:
@@ -188,8 +191,8 @@ def sparsemax(pred: Logits, target: Label) -> tuple[Array, Thunk]:
 
 @loss(
     formula="Σ max(0, margin − z[y] + z[j])^p / k over j ≠ y;  z = pred, y = target",
-    see="torch.nn.MultiMarginLoss",
-    differs=("torch with weight divides by n, not by the sum of the weights",),
+    reference="torch.nn.MultiMarginLoss",
+    differences=("torch with weight divides by n, not by the sum of the weights",),
     pitfalls=("pred is scores, not probabilities", "it divides by all k classes, the right one included"),
 )
 def multi_margin(
@@ -230,13 +233,13 @@ def _own(pred: Array, target: Array) -> tuple[Array, Array, Array, Callable[[Arr
 
 @loss(
     formula="−(1 − p)^gamma·log p;  p = softmax(pred)[y], y = target",
-    see="Lin et al. 2017, doi:10.1109/ICCV.2017.324",
-    differs=(
+    reference="Lin et al. 2017, doi:10.1109/ICCV.2017.324",
+    differences=(
         "the paper's alpha is --class-weight here, by the sum of which a mean then divides",
         "kornia focal_loss gives a number for each class, and its mean divides by their number too",
     ),
     pitfalls=("pred is logits", "gamma = 0 is sparse_softmax_cross_entropy"),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def softmax_focal(
     pred: Logits,
@@ -258,13 +261,13 @@ def softmax_focal(
 
 @loss(
     formula="(1 − p^q) / q;  p = pred[y], y = target",
-    see="Zhang & Sabuncu 2018, doi:10.48550/arXiv.1805.07836",
+    reference="Zhang & Sabuncu 2018, doi:10.48550/arXiv.1805.07836",
     aliases=("gce",),
     pitfalls=(
         "pred is probabilities, as softmax gives them",
         "q near 0 is cross-entropy, q = 1 is 1 − p, which outliers do not move",
     ),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def generalized_cross_entropy(
     pred: Probabilities,
@@ -288,9 +291,9 @@ def generalized_cross_entropy(
 
 @loss(
     formula="−log p + epsilon·(1 − p);  p = softmax(pred)[y], y = target",
-    see="Leng et al. 2022, doi:10.48550/arXiv.2204.12511",
+    reference="Leng et al. 2022, doi:10.48550/arXiv.2204.12511",
     pitfalls=("pred is logits", "epsilon = 0 is sparse_softmax_cross_entropy"),
-    relative="everywhere, with epsilon at least 0",
+    relative_accuracy="everywhere, with epsilon at least 0",
 )
 def poly1_softmax(
     pred: Logits,

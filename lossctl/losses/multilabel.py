@@ -11,8 +11,8 @@ from lossctl.core.decorator import Thunk, loss
 
 @loss(
     formula="Σ max(0, 1 − z[j] + z[i]) / k over classes j it has and i it has not;  z = pred",
-    see="torch.nn.MultiLabelMarginLoss",
-    differs=("torch takes the indices of the classes, filled up with −1: here a 0 or 1 for each class",),
+    reference="torch.nn.MultiLabelMarginLoss",
+    differences=("torch takes the indices of the classes, filled up with −1: here a 0 or 1 for each class",),
     pitfalls=("pred is scores, not probabilities", "a row with no class, or with every class, costs nothing"),
 )
 def multilabel_margin(pred: ClassScores, target: ClassFlags) -> tuple[Array, Thunk]:
@@ -42,11 +42,11 @@ _STEPS = "its gradient is 0 but where it jumps: nothing learns from it"
 
 @loss(
     formula="the share of pairs of a class j it has and a class i it has not with z[i] ≥ z[j];  z = pred",
-    see="Tsoumakas et al. 2010, doi:10.1007/978-0-387-09823-4_34; sklearn.metrics.label_ranking_loss",
+    reference="Tsoumakas et al. 2010, doi:10.1007/978-0-387-09823-4_34; sklearn.metrics.label_ranking_loss",
     aliases=("ranking_loss",),
-    differs=("scikit-learn takes the targets first; some count a pair of equal scores by half: here it is wrong",),
+    differences=("scikit-learn takes the targets first; some count a pair of equal scores by half: here it is wrong",),
     pitfalls=("a row with no class, or with every class, costs nothing, and counts", _STEPS),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def label_ranking(pred: ClassScores, target: ClassFlags) -> tuple[Array, Thunk]:
     """The share of pairs of classes that are in the wrong order."""
@@ -61,11 +61,11 @@ def label_ranking(pred: ClassScores, target: ClassFlags) -> tuple[Array, Thunk]:
 
 @loss(
     formula="how many classes have z[i] ≥ the least z[j] of the classes j it has;  z = pred",
-    see="Tsoumakas et al. 2010, doi:10.1007/978-0-387-09823-4_34; sklearn.metrics.coverage_error",
+    reference="Tsoumakas et al. 2010, doi:10.1007/978-0-387-09823-4_34; sklearn.metrics.coverage_error",
     aliases=("coverage_error",),
-    differs=("scikit-learn takes the targets first; the authors count from 0, this less 1",),
+    differences=("scikit-learn takes the targets first; the authors count from 0, this less 1",),
     pitfalls=("at best the number of classes it has, not 0; of a row with no class it is 0", _STEPS),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def coverage(pred: ClassScores, target: ClassFlags) -> tuple[Array, Thunk]:
     """How far down the list of its scores a row's classes reach."""
@@ -75,12 +75,12 @@ def coverage(pred: ClassScores, target: ClassFlags) -> tuple[Array, Thunk]:
 
 @loss(
     formula="−Σ [t·log σ(z) + (1 − t)·log σ(−z)] / k over classes;  z = pred, t = target",
-    see="torch.nn.MultiLabelSoftMarginLoss",
+    reference="torch.nn.MultiLabelSoftMarginLoss",
     pitfalls=(
         "pred is logits, one for each class, that do not compete",
         "it is the mean of bce_with_logits over a row's classes",
     ),
-    relative="the value everywhere, the gradient with hard targets",
+    relative_accuracy="the value everywhere, the gradient with hard targets",
 )
 def multilabel_soft_margin(pred: ClassScores, target: ClassChances) -> tuple[Array, Thunk]:
     """Binary cross-entropy from logits of each class, averaged over the classes."""

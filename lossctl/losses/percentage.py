@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.core.decorator import Finish, Thunk, loss
+from lossctl.core.decorator import MeanTransform, Thunk, loss
 from lossctl.core.input_kinds import AboveMinusOne, NonZero, Real
-from lossctl.losses.numerics.elementary import choose, not_finite
+from lossctl.losses.numerics.elementary import not_finite, select
 
 
 def _squared_log_ratio(pred: Array, target: Array) -> tuple[Array, Thunk]:
@@ -23,14 +23,14 @@ def _squared_log_ratio(pred: Array, target: Array) -> tuple[Array, Thunk]:
 
 @loss(
     formula="(log(1 + p) − log(1 + t))²;  p = pred, t = target",
-    see="https://scikit-learn.org/stable/modules/model_evaluation.html#mean-squared-logarithmic-error",
+    reference="https://scikit-learn.org/stable/modules/model_evaluation.html#mean-squared-logarithmic-error",
     aliases=("mean_squared_logarithmic_error", "mean_squared_log_error"),
-    differs=("keras takes 1e-7 for anything below it, negative numbers too",),
+    differences=("keras takes 1e-7 for anything below it, negative numbers too",),
     pitfalls=(
         "for amounts over several decades: it sees ratios, and forgives too much more easily than too little",
         "the 1 is in the units of the target: of amounts far below 1 it is the squared error",
     ),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def msle(pred: AboveMinusOne, target: AboveMinusOne) -> tuple[Array, Thunk]:
     """The squared error of log(1 + x)."""
@@ -39,12 +39,12 @@ def msle(pred: AboveMinusOne, target: AboveMinusOne) -> tuple[Array, Thunk]:
 
 @loss(
     formula="√(mean (log(1 + p) − log(1 + t))²);  p = pred, t = target",
-    see="the square root of msle, taken once over all elements",
+    reference="the square root of msle, taken once over all elements",
     aliases=("root_mean_squared_log_error", "root_mean_squared_logarithmic_error"),
-    differs=("scikit-learn root_mean_squared_log_error takes the root for each column and averages the roots",),
+    differences=("scikit-learn root_mean_squared_log_error takes the root for each column and averages the roots",),
     pitfalls=("the rmsle of a whole is not the mean of the rmsle of its parts",),
-    relative="everywhere",
-    finish=Finish(
+    relative_accuracy="everywhere",
+    finish=MeanTransform(
         math.sqrt, lambda mean: 0.5 / math.sqrt(mean) if mean else 0.0, per_sample="(log(1 + p) − log(1 + t))²"
     ),
 )
@@ -58,9 +58,9 @@ def rmsle(pred: AboveMinusOne, target: AboveMinusOne) -> tuple[Array, Thunk]:
 
 @loss(
     formula="|r/t|;  r = pred − target, t = target",
-    see="Hyndman & Koehler 2006, doi:10.1016/j.ijforecast.2006.03.001",
+    reference="Hyndman & Koehler 2006, doi:10.1016/j.ijforecast.2006.03.001",
     aliases=("mean_absolute_percentage_error",),
-    differs=(
+    differences=(
         "keras gives per cent, 100 times as much, and divides by 1e-7 at least; scikit-learn by 2.2e-16 at least",
         "LightGBM divides by 1 at least: below it is mae",
     ),
@@ -68,7 +68,7 @@ def rmsle(pred: AboveMinusOne, target: AboveMinusOne) -> tuple[Array, Thunk]:
         "a fraction: 0.1 is 10 %",
         "it punishes too much without limit and too little by 1 at most, so its minimum is biased low",
     ),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def mape(pred: Real, target: NonZero) -> tuple[Array, Thunk]:
     """The absolute error as a fraction of the target."""
@@ -78,14 +78,14 @@ def mape(pred: Real, target: NonZero) -> tuple[Array, Thunk]:
 
 @loss(
     formula="|r|/((|p| + |t|)/2), 0 where both are 0;  r = p − t, p = pred, t = target",
-    see="Makridakis 1993, doi:10.1016/0169-2070(93)90079-3",
+    reference="Makridakis 1993, doi:10.1016/0169-2070(93)90079-3",
     aliases=("symmetric_mape", "symmetric_mean_absolute_percentage_error"),
-    differs=("other libraries go from 0 to 1 (half of this) or from 0 to 200 (per cent)",),
+    differences=("other libraries go from 0 to 1 (half of this) or from 0 to 200 (per cent)",),
     pitfalls=(
         "from 0 to 2; of the wrong sign everything costs 2, and the gradient is 0",
         "at p = 0 ≠ t the gradient is taken from the side of the target",
     ),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def smape(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """The absolute error relative to the mean size of prediction and target.
@@ -95,7 +95,7 @@ def smape(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """
     r = pred - target
     size = np.abs(pred) + np.abs(target)
-    some = choose(size == 0, 1.0, size)
+    some = select(size == 0, 1.0, size)
     share = np.abs(r) / some
     if (beyond := not_finite(size)).size:  # the sum of two halves is not
         p, t = 0.5 * pred[beyond], 0.5 * target[beyond]
@@ -103,7 +103,7 @@ def smape(pred: Real, target: Real) -> tuple[Array, Thunk]:
 
     def gradient() -> Array:
         # Where the signs agree |r| and the size share the prediction: 4|t|/size², towards the target.
-        toward = choose(np.sign(pred) * np.sign(target) < 0, 0.0, np.sign(r))
+        toward = select(np.sign(pred) * np.sign(target) < 0, 0.0, np.sign(r))
         return 4.0 * toward * (np.abs(target) / some / some)
 
     return 2.0 * share, gradient
@@ -115,13 +115,13 @@ def _size_of_target(_pred: Array, target: Array) -> Array:
 
 @loss(
     formula="Σ|r|/Σ|t|;  r = pred − target, t = target",
-    see="Kolassa & Schütz 2007, Foresight 6, 40–43",
+    reference="Kolassa & Schütz 2007, Foresight 6, 40–43",
     aliases=("nd", "weighted_absolute_percentage_error", "wmape"),
     pitfalls=(
         "per-sample values are |r|; their sum is divided by Σ|t|, so that it has no sum and no gradient a sample",
         "targets that are all 0 have no wape",
     ),
-    relative="everywhere",
+    relative_accuracy="everywhere",
     denominator=_size_of_target,
 )
 def wape(pred: Real, target: Real) -> tuple[Array, Thunk]:

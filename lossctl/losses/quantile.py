@@ -10,7 +10,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import NonNegative, Real
 from lossctl.core.interval import OPEN_UNIT, REAL
-from lossctl.losses.numerics.elementary import EXP_SERIES_BELOW, choose, expm1_minus_over_square, not_finite
+from lossctl.losses.numerics.elementary import EXP_SERIES_BELOW, expm1_minus_over_square, not_finite, select
 from lossctl.losses.numerics.error_free import difference, product
 
 # Up to z = 8 its rounding takes at most 8 half ulps from e^z, and below 0 what it takes is nothing beside z.
@@ -20,20 +20,20 @@ _STEEP, _FAR = 8.0, 709.0
 
 def _weight(r: Array, tau: float) -> Array:
     """Each residual's: tau where the prediction is too low, 1 − tau where it is too high."""
-    return choose(r > 0, 1.0 - tau, tau)
+    return select(r > 0, 1.0 - tau, tau)
 
 
 @loss(
     formula="tau·(−r) where r < 0, else (1 − tau)·r;  r = pred − target",
-    see="Koenker & Bassett 1978, doi:10.2307/1913643",
+    reference="Koenker & Bassett 1978, doi:10.2307/1913643",
     aliases=("pinball", "quantile_loss", "pinball_loss"),
-    differs=(
+    differences=(
         "LightGBM and scikit-learn's gradient boosting call tau alpha; LightGBM's default is 0.9",
         "some halve or double it: at tau = 0.5 this is |r|/2, as in scikit-learn mean_pinball_loss",
     ),
     pitfalls=("its minimum is the tau-quantile: with tau = 0.9 too low a prediction costs nine times as much",),
-    relative="everywhere",
-    exposes=True,
+    relative_accuracy="everywhere",
+    propagates_nonfinite=True,
 )
 def quantile(
     pred: Real,
@@ -51,9 +51,9 @@ def quantile(
 
 @loss(
     formula="tau·(−r) where r < 0, else (1 − tau)·r;  r = e^x − target, x = pred",
-    see="catboost LogLinQuantile",
+    reference="catboost LogLinQuantile",
     aliases=("log_linear_quantile",),
-    differs=("catboost calls tau alpha",),
+    differences=("catboost calls tau alpha",),
     pitfalls=("pred is the logarithm of a quantile, the loss in target units; for quantiles themselves use quantile",),
 )
 def loglin_quantile(
@@ -68,17 +68,17 @@ def loglin_quantile(
     """
     level = np.exp(pred)
     r = level - target
-    return _weight(r, tau) * np.abs(r), lambda: choose(r == 0, 0.0, _weight(r, tau) * np.copysign(level, r))
+    return _weight(r, tau) * np.abs(r), lambda: select(r == 0, 0.0, _weight(r, tau) * np.copysign(level, r))
 
 
 @loss(
     formula="tau·r² where r < 0, else (1 − tau)·r²;  r = pred − target",
-    see="Newey & Powell 1987, doi:10.2307/1911031",
+    reference="Newey & Powell 1987, doi:10.2307/1911031",
     aliases=("asymmetric_least_squares",),
-    differs=("some double it, so that tau = 0.5 is r²: here it is r²/2",),
+    differences=("some double it, so that tau = 0.5 is r²: here it is r²/2",),
     pitfalls=("an expectile is no quantile: it is to the mean what a quantile is to the median",),
-    relative="everywhere",
-    exposes=True,
+    relative_accuracy="everywhere",
+    propagates_nonfinite=True,
 )
 def expectile(
     pred: Real,
@@ -93,12 +93,12 @@ def expectile(
 
 @loss(
     formula="e^z − z − 1;  z = a·(target − pred)",
-    see="Varian 1975; Zellner 1986, doi:10.1080/01621459.1986.10478289",
-    differs=("some multiply it by a scale b, or by 2/a² so that it tends to r² as a falls",),
+    reference="Varian 1975; Zellner 1986, doi:10.1080/01621459.1986.10478289",
+    differences=("some multiply it by a scale b, or by 2/a² so that it tends to r² as a falls",),
     pitfalls=(
         "a > 0 punishes predictions that are too low exponentially, a < 0 those that are too high; with a = 0 all is 0",
     ),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def linex(
     pred: Real,

@@ -10,9 +10,9 @@ import numpy as np
 
 from lossctl.core.array_kinds import ITEMS, ProbabilityArrayKind, Relevances, Scores
 from lossctl.core.arrays import Array
-from lossctl.core.decorator import Finish, Param, Thunk, loss
+from lossctl.core.decorator import MeanTransform, Param, Thunk, loss
 from lossctl.core.interval import UNIT
-from lossctl.losses.numerics.elementary import choose
+from lossctl.losses.numerics.elementary import select
 from lossctl.losses.numerics.error_free import difference
 from lossctl.losses.numerics.logit_shift import shift
 from lossctl.losses.numerics.normal_interval import Point
@@ -25,10 +25,10 @@ _A_LIST = "a row is one list; lists of different lengths need runs of their own"
 
 @loss(
     formula="mean of log(1 + e^−(x[i] − x[j])) over pairs of a list with t[i] > t[j];  x = pred, t = target",
-    see="Burges et al. 2005, doi:10.1145/1102351.1102363",
-    differs=("rax pairwise_logistic_loss of several lists is the mean over all their pairs, not over lists",),
+    reference="Burges et al. 2005, doi:10.1145/1102351.1102363",
+    differences=("rax pairwise_logistic_loss of several lists is the mean over all their pairs, not over lists",),
     pitfalls=(_A_LIST, "a list without such a pair costs nothing, and counts"),
-    relative="the value everywhere",
+    relative_accuracy="the value everywhere",
 )
 def ranknet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     """Logistic loss of the pairs of a list, averaged over its pairs."""
@@ -66,10 +66,10 @@ def ranknet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
 
 @loss(
     formula="−Σ softmax(t)·log softmax(x) over a list;  x = pred, t = target",
-    see="Cao et al. 2007, doi:10.1145/1273496.1273513",
-    differs=("rax softmax_loss weighs by t itself, not by softmax(t)",),
+    reference="Cao et al. 2007, doi:10.1145/1273496.1273513",
+    differences=("rax softmax_loss weighs by t itself, not by softmax(t)",),
     pitfalls=(_A_LIST, "its least value is not 0 but the entropy of softmax(target)"),
-    relative="the value everywhere",
+    relative_accuracy="the value everywhere",
 )
 def listnet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     """Cross-entropy of which item comes first, as it should be and as it is scored."""
@@ -90,14 +90,14 @@ def listnet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
 
 @loss(
     formula="−Σ t·log softmax(x) over a list;  x = pred, t = target",
-    see="Bruch et al. 2019, doi:10.1145/3341981.3344221",
+    reference="Bruch et al. 2019, doi:10.1145/3341981.3344221",
     aliases=("query_softmax", "ranking_softmax"),
-    differs=(
+    differences=(
         "catboost QuerySoftMax divides the sum over all lists by the sum of all relevances",
         "listnet weighs by softmax(t), not by t itself",
     ),
     pitfalls=(_A_LIST, "a list counts by the sum of its relevances: one without any costs nothing, and counts"),
-    relative="the value everywhere",
+    relative_accuracy="the value everywhere",
 )
 def softmax_ranking(pred: Scores, target: Relevances) -> tuple[Array, Thunk]:
     """Cross-entropy of which item comes first, each wanted as much as it is relevant."""
@@ -106,10 +106,10 @@ def softmax_ranking(pred: Scores, target: Relevances) -> tuple[Array, Thunk]:
 
 @loss(
     formula="Σ [logsumexp(x[i:]) − x[i]] over a list, sorted so that t falls;  x = pred, t = target",
-    see="Xia et al. 2008, doi:10.1145/1390156.1390306",
-    differs=("rax listmle_loss shuffles items of equal relevance: here they stay in the order of the row",),
+    reference="Xia et al. 2008, doi:10.1145/1390156.1390306",
+    differences=("rax listmle_loss shuffles items of equal relevance: here they stay in the order of the row",),
     pitfalls=(_A_LIST,),
-    relative="the value everywhere",
+    relative_accuracy="the value everywhere",
 )
 def listmle(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     """Negative log-likelihood of the right order, under Plackett and Luce's model."""
@@ -123,7 +123,7 @@ def listmle(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     for score in columns[-2::-1]:
         ahead, lost = difference(score, top)
         e = np.exp(-np.abs(ahead)) * (1.0 - np.copysign(1.0, ahead) * lost)
-        rest = choose(ahead > 0, (1.0 + rest) * e, rest + e)
+        rest = select(ahead > 0, (1.0 + rest) * e, rest + e)
         value += np.log1p(rest) - np.minimum(ahead, 0.0)
         top = np.maximum(top, score)
 
@@ -151,10 +151,12 @@ def _centred(pred: Array, target: Array) -> Array:
 
 @loss(
     formula="√(mean (r − m)²), m = the mean of r over a list;  r = pred − target",
-    see="catboost QueryRMSE",
-    differs=("catboost's lists may be of different lengths: each item counts once",),
+    reference="catboost QueryRMSE",
+    differences=("catboost's lists may be of different lengths: each item counts once",),
     pitfalls=(_A_LIST, "what is added to all scores of a list costs nothing"),
-    finish=Finish(math.sqrt, lambda mean: 0.5 / math.sqrt(mean) if mean else 0.0, per_sample="the mean (r − m)²"),
+    finish=MeanTransform(
+        math.sqrt, lambda mean: 0.5 / math.sqrt(mean) if mean else 0.0, per_sample="the mean (r − m)²"
+    ),
 )
 def query_rmse(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     """Root of the mean squared error within lists, their levels apart.
@@ -168,8 +170,8 @@ def query_rmse(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
 
 @loss(
     formula="mean |r − m|, m = the mean of r over a list;  r = pred − target",
-    see="catboost GroupQuantile",
-    differs=("catboost GroupQuantile is half of it, whatever its alpha: as much lies above a mean as below it",),
+    reference="catboost GroupQuantile",
+    differences=("catboost GroupQuantile is half of it, whatever its alpha: as much lies above a mean as below it",),
     pitfalls=(_A_LIST, "what is added to all scores of a list costs nothing"),
 )
 def query_mae(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
@@ -192,11 +194,11 @@ def _log_losses(u: Point, t: Array) -> tuple[Array, Callable[[], Point]]:
     size = np.abs(u[0])
     e = np.exp(-size) * (1.0 - np.copysign(1.0, u[0]) * u[1])
     not_t = 1.0 - t
-    cost = size * choose(u[0] > 0, not_t, t) + np.log1p(e)
+    cost = size * select(u[0] > 0, not_t, t) + np.log1p(e)
 
     def slopes() -> Point:
         whole = (1.0 + e) * k
-        return choose(u[0] > 0, 1.0, e) * not_t / whole, choose(u[0] > 0, e, 1.0) * t / whole
+        return select(u[0] > 0, 1.0, e) * not_t / whole, select(u[0] > 0, e, 1.0) * t / whole
 
     return cost.sum(axis=-1) / k, slopes
 
@@ -213,13 +215,13 @@ def _balanced(rises: Array, falls: Array) -> Array:
 @loss(
     formula="mean of (1 − alpha)·H(x) + alpha·H(x + s) over a list, s = what makes Σ H(x + s) least;  "
     "H(x) = −t·log σ(x) − (1 − t)·log σ(−x), x = pred, t = target",
-    see="catboost QueryCrossEntropy",
-    differs=(
+    reference="catboost QueryCrossEntropy",
+    differences=(
         "catboost's lists may be of different lengths: each item counts once",
         "catboost has no H(x + s) where all t of a list are equal; here it is 0 where all are 0 or all are 1",
     ),
     pitfalls=(_A_LIST, "with alpha = 1 what is added to all scores of a list costs nothing"),
-    relative="the value everywhere, the gradient with hard targets",
+    relative_accuracy="the value everywhere, the gradient with hard targets",
 )
 def query_cross_entropy(
     pred: Scores,

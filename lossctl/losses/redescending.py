@@ -12,7 +12,7 @@ from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Real
 from lossctl.core.interval import POSITIVE
 from lossctl.errors import UsageError
-from lossctl.losses.numerics.elementary import EXP_SERIES_BELOW, choose, expm1_minus_over_square, not_finite
+from lossctl.losses.numerics.elementary import EXP_SERIES_BELOW, expm1_minus_over_square, not_finite, select
 from lossctl.losses.numerics.error_free import difference, product, quotient
 
 _SCALED = "residuals are taken as they are: divide them by a scale, the MAD say, for the usual efficiency"
@@ -20,11 +20,11 @@ _SCALED = "residuals are taken as they are: divide them by a scale, the MAD say,
 
 @loss(
     formula="c²/6·(1 − (1 − (r/c)²)³) where |r| ≤ c, else c²/6;  r = pred − target",
-    see="Beaton & Tukey 1974, doi:10.1080/00401706.1974.10489171",
+    reference="Beaton & Tukey 1974, doi:10.1080/00401706.1974.10489171",
     aliases=("tukey", "bisquare"),
-    differs=("some scale it to 1 at the end: this times 6/c²",),
+    differences=("some scale it to 1 at the end: this times 6/c²",),
     pitfalls=(_SCALED,),
-    relative="the value everywhere",
+    relative_accuracy="the value everywhere",
 )
 def tukey_biweight(
     pred: Real,
@@ -47,10 +47,10 @@ def tukey_biweight(
 
 @loss(
     formula="r²/2·(1 − 2u/3 + u²/5), u = (r/c)^4, where |r| ≤ c, else 4c²/15;  r = pred − target",
-    see="statsmodels.robust.norms.TukeyQuartic",
-    differs=("statsmodels has the power of u, 4 here, for a parameter k: 2 makes it tukey_biweight",),
+    reference="statsmodels.robust.norms.TukeyQuartic",
+    differences=("statsmodels has the power of u, 4 here, for a parameter k: 2 makes it tukey_biweight",),
     pitfalls=(_SCALED,),
-    relative="the value everywhere",
+    relative_accuracy="the value everywhere",
 )
 def tukey_quartic(
     pred: Real,
@@ -80,11 +80,11 @@ _PI_LOW = 1.2246467991473532e-16
 
 @loss(
     formula="a²·(1 − cos(r/a)) where |r| ≤ a·π, else 2a²;  r = pred − target",
-    see="Andrews et al. 1972, doi:10.1515/9781400867011",
+    reference="Andrews et al. 1972, doi:10.1515/9781400867011",
     aliases=("andrews",),
-    differs=("some halve it, or divide by a",),
+    differences=("some halve it, or divide by a",),
     pitfalls=(_SCALED,),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def andrew_wave(
     pred: Real,
@@ -104,7 +104,7 @@ def andrew_wave(
         exact, lost = difference(pred, target)
         high, low = quotient(np.abs(exact), np.copysign(1.0, exact) * lost, a)
         rest = np.fmax((math.pi - high) + (_PI_LOW - low), 0.0)  # also where r/a overflows
-        slope = np.sin(choose(high < 1.0, high, np.minimum(rest, math.pi)))
+        slope = np.sin(select(high < 1.0, high, np.minimum(rest, math.pi)))
         return np.asarray(slope * np.copysign(a, r))
 
     return value, gradient
@@ -112,9 +112,9 @@ def andrew_wave(
 
 @loss(
     formula="r²/2 to a, then a·|r| − a²/2 to b, then flattening to a(b + c − a)/2 at c;  r = pred − target",
-    see="Hampel 1974, doi:10.1080/01621459.1974.10482962",
+    reference="Hampel 1974, doi:10.1080/01621459.1974.10482962",
     pitfalls=("a ≤ b < c is needed", _SCALED),
-    relative="the value everywhere",
+    relative_accuracy="the value everywhere",
 )
 def hampel(
     pred: Real,
@@ -139,17 +139,17 @@ def hampel(
     value = 0.5 * square * square + a * line + a * bend * (1.0 - bend / (2.0 * (c - b)))
 
     def gradient() -> Array:
-        return np.copysign(choose(bend > 0, a * ((c - size) / (c - b)), square), r)
+        return np.copysign(select(bend > 0, a * ((c - size) / (c - b)), square), r)
 
     return value, gradient
 
 
 @loss(
     formula="(1 − e^(−a|r|)·(1 + a|r|))/a²;  r = pred − target",
-    see="Ramsay 1977, doi:10.1080/01621459.1977.10480622",
+    reference="Ramsay 1977, doi:10.1080/01621459.1977.10480622",
     aliases=("ramsay_e",),
     pitfalls=("a is in 1/target units: larger bends earlier", _SCALED),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def ramsay(
     pred: Real,
@@ -176,7 +176,7 @@ def ramsay(
         exact, lost = difference(pred, target)
         high, rest = product(np.abs(exact), a)
         rest = rest + a * (np.copysign(1.0, exact) * lost)
-        half = np.exp(-0.5 * high) * (1.0 - 0.5 * choose(high < _FLAT, rest, 0.0))
+        half = np.exp(-0.5 * high) * (1.0 - 0.5 * select(high < _FLAT, rest, 0.0))
         slope = r * half * half
         slope[not_finite(r)] = 0.0
         return slope
@@ -186,11 +186,11 @@ def ramsay(
 
 @loss(
     formula="r²/2 where |r| ≤ c, else c²/2;  r = pred − target",
-    see="statsmodels.robust.norms.TrimmedMean",
+    reference="statsmodels.robust.norms.TrimmedMean",
     aliases=("talwar",),
-    differs=("the trimmed mean of a sample leaves out a share of it: here what is beyond c is left out",),
+    differences=("the trimmed mean of a sample leaves out a share of it: here what is beyond c is left out",),
     pitfalls=("what is beyond c has no gradient, and a kink lies there", _SCALED),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def trimmed_mean(
     pred: Real,
@@ -205,13 +205,13 @@ def trimmed_mean(
     """
     r = pred - target
     a = np.minimum(np.abs(r), c)
-    return 0.5 * a * a, lambda: choose(np.abs(r) <= c, r, 0.0)
+    return 0.5 * a * a, lambda: select(np.abs(r) <= c, r, 0.0)
 
 
 @loss(
     formula="w·log(1 + |r|/e) where |r| < w, else |r| − w + w·log(1 + w/e);  w = width, e = curvature",
-    see="Feng et al. 2018, doi:10.1109/CVPR.2018.00238",
-    differs=("the authors' defaults are 10 and 2, for landmarks in pixels",),
+    reference="Feng et al. 2018, doi:10.1109/CVPR.2018.00238",
+    differences=("the authors' defaults are 10 and 2, for landmarks in pixels",),
     pitfalls=("steepest at zero, where it has a kink: errors that are small already still count",),
 )
 def wing(
@@ -230,4 +230,4 @@ def wing(
     a = np.abs(r)
     near = np.minimum(a, width)
     value = width * np.log1p(near / curvature) + (a - near)
-    return value, lambda: np.sign(r) * choose(a < width, width / (curvature + near), 1.0)
+    return value, lambda: np.sign(r) * select(a < width, width / (curvature + near), 1.0)

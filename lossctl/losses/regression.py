@@ -8,10 +8,10 @@ from typing import Annotated
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.core.decorator import Finish, Param, Thunk, loss
+from lossctl.core.decorator import MeanTransform, Param, Thunk, loss
 from lossctl.core.input_kinds import Real
 from lossctl.core.interval import NON_NEGATIVE, Interval
-from lossctl.losses.numerics.elementary import choose
+from lossctl.losses.numerics.elementary import select
 
 
 def _squares(pred: Array, target: Array) -> tuple[Array, Thunk]:
@@ -21,12 +21,12 @@ def _squares(pred: Array, target: Array) -> tuple[Array, Thunk]:
 
 @loss(
     formula="r²;  r = pred − target",
-    see="Gauss 1809, Theoria motus corporum coelestium; every library",
+    reference="Gauss 1809, Theoria motus corporum coelestium; every library",
     aliases=("l2", "squared_error", "mean_squared_error"),
-    differs=("optax l2_loss is r²/2", "torch mse_loss broadcasts (3,) against (3, 1), and only warns"),
+    differences=("optax l2_loss is r²/2", "torch mse_loss broadcasts (3,) against (3, 1), and only warns"),
     pitfalls=("one outlier can carry most of it: a residual ten times as large weighs a hundred times as much",),
-    relative="everywhere",
-    exposes=True,
+    relative_accuracy="everywhere",
+    propagates_nonfinite=True,
 )
 def mse(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """The squared error, not halved."""
@@ -35,13 +35,13 @@ def mse(pred: Real, target: Real) -> tuple[Array, Thunk]:
 
 @loss(
     formula="√(mean r²);  r = pred − target",
-    see="the square root of mse, taken once over all elements",
+    reference="the square root of mse, taken once over all elements",
     aliases=("root_mean_squared_error",),
-    differs=("scikit-learn root_mean_squared_error takes the root for each column and averages the roots",),
+    differences=("scikit-learn root_mean_squared_error takes the root for each column and averages the roots",),
     pitfalls=("the rmse of a whole is not the mean of the rmse of its parts",),
-    relative="everywhere",
-    finish=Finish(math.sqrt, lambda mean: 0.5 / math.sqrt(mean) if mean else 0.0, per_sample="r²"),
-    exposes=True,
+    relative_accuracy="everywhere",
+    finish=MeanTransform(math.sqrt, lambda mean: 0.5 / math.sqrt(mean) if mean else 0.0, per_sample="r²"),
+    propagates_nonfinite=True,
 )
 def rmse(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """The square root of the mean squared error, in the units of the target.
@@ -53,11 +53,11 @@ def rmse(pred: Real, target: Real) -> tuple[Array, Thunk]:
 
 @loss(
     formula="|r|;  r = pred − target",
-    see="Laplace 1774; every library",
+    reference="Laplace 1774; every library",
     aliases=("l1", "absolute_error", "mean_absolute_error"),
     pitfalls=("its gradient never shrinks near the target; at r = 0 it is taken to be 0",),
-    relative="everywhere",
-    exposes=True,
+    relative_accuracy="everywhere",
+    propagates_nonfinite=True,
 )
 def mae(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """The absolute error, minimised by the median."""
@@ -67,12 +67,12 @@ def mae(pred: Real, target: Real) -> tuple[Array, Thunk]:
 
 @loss(
     formula="r²/2;  r = pred − target",
-    see="https://optax.readthedocs.io/en/latest/api/losses.html (l2_loss)",
+    reference="https://optax.readthedocs.io/en/latest/api/losses.html (l2_loss)",
     aliases=("half_mse", "half_squared_loss"),
-    differs=("optax calls it l2_loss, scikit-learn HalfSquaredError; l2 is here another name of mse, r²",),
+    differences=("optax calls it l2_loss, scikit-learn HalfSquaredError; l2 is here another name of mse, r²",),
     pitfalls=("half of mse: so is its gradient, r",),
-    relative="everywhere",
-    exposes=True,
+    relative_accuracy="everywhere",
+    propagates_nonfinite=True,
 )
 def half_squared_error(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """Half the squared error, whose gradient is the residual itself."""
@@ -82,12 +82,12 @@ def half_squared_error(pred: Real, target: Real) -> tuple[Array, Thunk]:
 
 @loss(
     formula="log cosh r;  r = pred − target",
-    see="Saleh & Saleh 2022, arXiv:2208.04564",
+    reference="Saleh & Saleh 2022, arXiv:2208.04564",
     aliases=("logcosh",),
-    differs=("keras and optax write r + softplus(−2r) − log 2, which at r = 1e-8 is noise: 5e-17 is right",),
+    differences=("keras and optax write r + softplus(−2r) − log 2, which at r = 1e-8 is noise: 5e-17 is right",),
     pitfalls=("it bends at |r| = 1 in the units of the target, and has no parameter: scale both if that is wrong",),
-    relative="everywhere",
-    exposes=True,
+    relative_accuracy="everywhere",
+    propagates_nonfinite=True,
 )
 def log_cosh(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """About r²/2 near zero, |r| − log 2 far away."""
@@ -95,17 +95,17 @@ def log_cosh(pred: Real, target: Real) -> tuple[Array, Thunk]:
     a = np.abs(r)
     half = np.sinh(0.5 * np.minimum(a, 1.0))
     near = np.log1p(2.0 * half * half)
-    value = choose(a < 1.0, near, (a - math.log(2.0)) + np.log1p(np.exp(-2.0 * a)))
+    value = select(a < 1.0, near, (a - math.log(2.0)) + np.log1p(np.exp(-2.0 * a)))
     return value, lambda: np.tanh(r)
 
 
 @loss(
     formula="|r|^q;  r = pred − target",
-    see="Rice & White 1964, doi:10.1137/1006093",
+    reference="Rice & White 1964, doi:10.1137/1006093",
     aliases=("lp", "power_error"),
-    differs=("torch and NumPy norms of order q take the q-th root of the sum",),
+    differences=("torch and NumPy norms of order q take the q-th root of the sum",),
     pitfalls=("no root is taken: the unit is that of the target to the power q",),
-    relative="everywhere for q up to 50; beyond, digits are lost in proportion to q",
+    relative_accuracy="everywhere for q up to 50; beyond, digits are lost in proportion to q",
 )
 def lq(
     pred: Real,
@@ -132,11 +132,11 @@ Epsilon = Annotated[float, Param("errors up to this cost nothing, in target unit
 
 @loss(
     formula="max(0, |r| − epsilon);  r = pred − target",
-    see="Vapnik 1995, doi:10.1007/978-1-4757-3264-1",
+    reference="Vapnik 1995, doi:10.1007/978-1-4757-3264-1",
     aliases=("svr",),
-    differs=("scikit-learn LinearSVR takes epsilon = 0 by default, SVR and SGDRegressor 0.1 as here",),
+    differences=("scikit-learn LinearSVR takes epsilon = 0 by default, SVR and SGDRegressor 0.1 as here",),
     pitfalls=("epsilon is in the units of the target: scale the one with the other",),
-    exposes=True,
+    propagates_nonfinite=True,
 )
 def epsilon_insensitive(pred: Real, target: Real, *, epsilon: Epsilon = 0.1) -> tuple[Array, Thunk]:
     """The absolute error beyond a tolerance: support vector regression.
@@ -146,15 +146,15 @@ def epsilon_insensitive(pred: Real, target: Real, *, epsilon: Epsilon = 0.1) -> 
     """
     r = pred - target
     short = _beyond(r, epsilon)
-    return short, lambda: choose(short > 0, np.sign(r), 0.0)
+    return short, lambda: select(short > 0, np.sign(r), 0.0)
 
 
 @loss(
     formula="max(0, |r| − epsilon)²;  r = pred − target",
-    see="https://scikit-learn.org/stable/modules/sgd.html#mathematical-formulation",
-    differs=("not halved, as in scikit-learn; some texts halve it",),
+    reference="https://scikit-learn.org/stable/modules/sgd.html#mathematical-formulation",
+    differences=("not halved, as in scikit-learn; some texts halve it",),
     pitfalls=("epsilon is in the units of the target: scale the one with the other",),
-    exposes=True,
+    propagates_nonfinite=True,
 )
 def squared_epsilon_insensitive(pred: Real, target: Real, *, epsilon: Epsilon = 0.1) -> tuple[Array, Thunk]:
     """The squared error beyond a tolerance."""

@@ -10,7 +10,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Real
 from lossctl.core.interval import POSITIVE
-from lossctl.losses.numerics.elementary import LOG_SERIES_BELOW, choose, not_finite, u_minus_log1p_over_square
+from lossctl.losses.numerics.elementary import LOG_SERIES_BELOW, not_finite, select, u_minus_log1p_over_square
 from lossctl.losses.numerics.error_free import difference, product, quotient
 
 Scale = Annotated[float, Param("where it bends, in target units", POSITIVE)]
@@ -23,14 +23,14 @@ _FLAT = 4000.0
 
 @loss(
     formula="r²/2 where |r| ≤ delta, else delta·(|r| − delta/2);  r = pred − target",
-    see="Huber 1964, doi:10.1214/aoms/1177703732",
-    differs=(
+    reference="Huber 1964, doi:10.1214/aoms/1177703732",
+    differences=(
         "torch smooth_l1_loss with beta is this with delta = beta, divided by beta",
         "LightGBM takes delta = 0.9 (its alpha), statsmodels 1.345",
     ),
     pitfalls=("delta is in the units of the target: scale the one with the other",),
-    relative="everywhere",
-    exposes=True,
+    relative_accuracy="everywhere",
+    propagates_nonfinite=True,
 )
 def huber(
     pred: Real,
@@ -49,12 +49,12 @@ def huber(
 
 @loss(
     formula="delta²·(√(1 + (r/delta)²) − 1);  r = pred − target",
-    see="Charbonnier et al. 1994, doi:10.1109/ICIP.1994.413553; Hartley & Zisserman 2003, A6.8",
+    reference="Charbonnier et al. 1994, doi:10.1109/ICIP.1994.413553; Hartley & Zisserman 2003, A6.8",
     aliases=("charbonnier",),
-    differs=("image restoration writes √(r² + eps²): this divided by delta, plus delta",),
+    differences=("image restoration writes √(r² + eps²): this divided by delta, plus delta",),
     pitfalls=("written as in the formula it is 0 for tiny r and overflows for huge r: not here",),
-    relative="everywhere",
-    exposes=True,
+    relative_accuracy="everywhere",
+    propagates_nonfinite=True,
 )
 def pseudo_huber(
     pred: Real,
@@ -82,11 +82,11 @@ def pseudo_huber(
 
 @loss(
     formula="r²/(2·beta) where |r| < beta, else |r| − beta/2;  r = pred − target",
-    see="Girshick 2015, doi:10.1109/ICCV.2015.169",
-    differs=("torch takes beta = 0 as mae; here beta is above 0", "huber with delta = beta is this times beta"),
+    reference="Girshick 2015, doi:10.1109/ICCV.2015.169",
+    differences=("torch takes beta = 0 as mae; here beta is above 0", "huber with delta = beta is this times beta"),
     pitfalls=("beta is in the units of the target: scale the one with the other",),
-    relative="everywhere",
-    exposes=True,
+    relative_accuracy="everywhere",
+    propagates_nonfinite=True,
 )
 def smooth_l1(
     pred: Real,
@@ -105,11 +105,11 @@ def smooth_l1(
 
 @loss(
     formula="c²·(|r|/c − log(1 + |r|/c));  r = pred − target",
-    see="Fair 1974; Rey 1983, doi:10.1007/978-3-642-68861-4",
-    differs=("LightGBM calls c fair_c",),
+    reference="Fair 1974; Rey 1983, doi:10.1007/978-3-642-68861-4",
+    differences=("LightGBM calls c fair_c",),
     pitfalls=("c is in the units of the target: scale the one with the other",),
-    relative="everywhere",
-    exposes=True,
+    relative_accuracy="everywhere",
+    propagates_nonfinite=True,
 )
 def fair(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
     """About r²/2 near zero, c·|r| less a logarithm far away."""
@@ -135,11 +135,11 @@ def fair(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
 
 @loss(
     formula="c²/2·log(1 + (r/c)²);  r = pred − target",
-    see="Black & Anandan 1996, doi:10.1006/cviu.1996.0006",
+    reference="Black & Anandan 1996, doi:10.1006/cviu.1996.0006",
     aliases=("lorentzian",),
-    differs=("scipy least_squares takes the square r²/c² and halves at the end: the same", "some omit c²"),
+    differences=("scipy least_squares takes the square r²/c² and halves at the end: the same", "some omit c²"),
     pitfalls=("not convex: beyond |r| = c the gradient falls, and what is far off hardly counts",),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def cauchy(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
     """The log-likelihood of Cauchy errors: grows like a logarithm."""
@@ -154,18 +154,18 @@ def cauchy(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
 
     def gradient() -> Array:
         far = u > 1.0
-        some = choose(far, u, 1.0)
-        return choose(far, np.copysign(c, r) / (some + 1.0 / some), r / (1.0 + np.minimum(u, 1.0) ** 2))
+        some = select(far, u, 1.0)
+        return select(far, np.copysign(c, r) / (some + 1.0 / some), r / (1.0 + np.minimum(u, 1.0) ** 2))
 
     return value, gradient
 
 
 @loss(
     formula="c²/2·arctan((r/c)²);  r = pred − target",
-    see="scipy.optimize.least_squares",
-    differs=("scipy least_squares takes the square r²/c² and halves at the end: the same",),
+    reference="scipy.optimize.least_squares",
+    differences=("scipy least_squares takes the square r²/c² and halves at the end: the same",),
     pitfalls=("an outlier costs at most π·c²/4, and has next to no gradient",),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def arctan(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
     """About r²/2 near zero, and bounded."""
@@ -178,19 +178,19 @@ def arctan(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
 
     def gradient() -> Array:
         far = u > 1.0
-        some = choose(far, u, 1.0)
+        some = select(far, u, 1.0)
         square = some * some
-        return choose(far, (np.copysign(c, r) / some) / (square + 1.0 / square), r / (1.0 + np.minimum(u, 1.0) ** 4))
+        return select(far, (np.copysign(c, r) / some) / (square + 1.0 / square), r / (1.0 + np.minimum(u, 1.0) ** 4))
 
     return value, gradient
 
 
 @loss(
     formula="2u²/(u² + 4), u = r/c;  r = pred − target",
-    see="Geman & McClure 1985; Barron 2019, doi:10.1109/CVPR.2019.00446",
-    differs=("barron with alpha = −2 is this", "others write u²/(1 + u²), or half of that, with a c half as large"),
+    reference="Geman & McClure 1985; Barron 2019, doi:10.1109/CVPR.2019.00446",
+    differences=("barron with alpha = −2 is this", "others write u²/(1 + u²), or half of that, with a c half as large"),
     pitfalls=("not multiplied by c²: it goes from 0 to 2 whatever c is",),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def geman_mcclure(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
     """Quadratic near zero, and soon flat."""
@@ -202,7 +202,7 @@ def geman_mcclure(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, T
     def gradient() -> Array:
         # 16·u/(u² + 4)²/c, multiplied so that no part of it overflows or vanishes before the whole
         q = 1.0 / (u + 4.0 / u)
-        return choose(u == 0, 0.0, np.sign(r) * (16.0 * (q / choose(a == 0, 1.0, a)) * q))
+        return select(u == 0, 0.0, np.sign(r) * (16.0 * (q / select(a == 0, 1.0, a)) * q))
 
     return 2.0 * square / (square + 4.0), gradient
 
@@ -212,7 +212,7 @@ def gaussian_slope(pred: Array, target: Array, c: float) -> Array:
     r, lost = difference(pred, target)
     u, u_low = quotient(r, lost, c)
     w, w_low = product(u, u)
-    low = choose(w < _FLAT, w_low + 2.0 * u * u_low, 0.0)
+    low = select(w < _FLAT, w_low + 2.0 * u * u_low, 0.0)
     # Half of the exponent at a time: the whole would vanish where divided by a tiny c it need not.
     half = np.exp(-0.25 * w) * (1.0 - 0.25 * low)
     u[not_finite(u)] = 0.0  # of which nothing is left
@@ -221,11 +221,11 @@ def gaussian_slope(pred: Array, target: Array, c: float) -> Array:
 
 @loss(
     formula="1 − exp(−(r/c)²/2);  r = pred − target",
-    see="Dennis & Welsch 1978, doi:10.1080/03610917808812083",
+    reference="Dennis & Welsch 1978, doi:10.1080/03610917808812083",
     aliases=("leclerc",),
-    differs=("others multiply it by c²; barron with alpha = −inf is this", "some write exp(−(r/c)²)"),
+    differences=("others multiply it by c²; barron with alpha = −inf is this", "some write exp(−(r/c)²)"),
     pitfalls=("not multiplied by c²: it goes from 0 to 1 whatever c is", "beyond |r| = 39·c the gradient is 0"),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def welsch(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
     """A Gaussian well: quadratic near zero, flat far away."""

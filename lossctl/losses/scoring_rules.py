@@ -20,11 +20,11 @@ Members: TypeAlias = Annotated[Array, ArrayKind("Members", "a finite number", RE
 
 @loss(
     formula="(p − t)²;  p = pred, t = target",
-    see="Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
+    reference="Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
     aliases=("brier_score",),
-    differs=("Brier's own score of two classes is twice this, as multiclass_brier is of them",),
+    differences=("Brier's own score of two classes is twice this, as multiclass_brier is of them",),
     pitfalls=("of rare events it is small whatever is predicted: compare it with that of the base rate",),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def brier(pred: Probability, target: Probability) -> tuple[Array, Thunk]:
     """The squared error of a probability."""
@@ -34,10 +34,10 @@ def brier(pred: Probability, target: Probability) -> tuple[Array, Thunk]:
 
 @loss(
     formula="Σ (p[k] − [k = y])² over classes;  p = pred, y = target",
-    see="Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
-    differs=("scikit-learn brier_score_loss halves it for two classes by default, and not for more",),
+    reference="Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
+    differences=("scikit-learn brier_score_loss halves it for two classes by default, and not for more",),
     pitfalls=("from 0 to 2, not halved; of two classes it is twice brier",),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def multiclass_brier(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
     """The squared distance of a row of probabilities from what happened."""
@@ -48,9 +48,9 @@ def multiclass_brier(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
 
 @loss(
     formula="Σ (P[k] − [y ≤ k])² over classes, P[k] = p[0] + … + p[k];  p = pred, y = target",
-    see="Epstein 1969, doi:10.1175/1520-0450(1969)008<0985:ASSFPF>2.0.CO;2",
+    reference="Epstein 1969, doi:10.1175/1520-0450(1969)008<0985:ASSFPF>2.0.CO;2",
     aliases=("rps",),
-    differs=("some divide by the number of classes less one; scoringrules rps_score counts classes from 1",),
+    differences=("some divide by the number of classes less one; scoringrules rps_score counts classes from 1",),
     pitfalls=("the classes have an order, that of the columns: near misses cost less",),
 )
 def ranked_probability_score(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
@@ -63,15 +63,15 @@ def ranked_probability_score(pred: Probabilities, target: Label) -> tuple[Array,
 
 @loss(
     formula="sigma·(z·erf(z/√2) + 2·φ(z) − 1/√π), z = (target − pred)/sigma;  φ the normal density",
-    see="Gneiting & Raftery 2007, doi:10.1198/016214506000001437",
+    reference="Gneiting & Raftery 2007, doi:10.1198/016214506000001437",
     aliases=("crps_normal",),
-    differs=("scoringrules crps_normal takes the observation first",),
+    differences=("scoringrules crps_normal takes the observation first",),
     pitfalls=(
         "pred is the mean, sigma a standard deviation, not a variance: --input sigma=COLUMN or FILE",
         "in the units of the target; as sigma falls it tends to mae",
         "the gradient is that of the mean, not of sigma",
     ),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def crps_gaussian(pred: Real, target: Real, sigma: Positive) -> tuple[Array, Thunk]:
     """The continuous ranked probability score of a normal distribution."""
@@ -102,8 +102,8 @@ def _surplus(x: Array) -> Array:
 
 @loss(
     formula="mean |x[i] − t| − Σ|x[i] − x[j]|/(2m²), or /(2m(m − 1)) if fair;  x = pred, m members, t = target",
-    see="Gneiting & Raftery 2007, doi:10.1198/016214506000001437; Ferro 2014, doi:10.1002/qj.2270",
-    differs=("scoringrules crps_ensemble calls them nrg and fair; its default, qd, is the same as nrg",),
+    reference="Gneiting & Raftery 2007, doi:10.1198/016214506000001437; Ferro 2014, doi:10.1002/qj.2270",
+    differences=("scoringrules crps_ensemble calls them nrg and fair; its default, qd, is the same as nrg",),
     pitfalls=(
         "the columns are the members, in any order: -p 'member_*'",
         "fair does not favour small ensembles; it needs two members, and can be negative",
@@ -135,9 +135,9 @@ def crps_ensemble(
 
 @loss(
     formula="(u − l) + 2/alpha·max(0, l − t) + 2/alpha·max(0, t − u);  l = pred, u = upper, t = target",
-    see="Gneiting & Raftery 2007, doi:10.1198/016214506000001437",
+    reference="Gneiting & Raftery 2007, doi:10.1198/016214506000001437",
     aliases=("winkler", "winkler_score"),
-    differs=("scoringrules takes the observation first, then lower, upper, alpha",),
+    differences=("scoringrules takes the observation first, then lower, upper, alpha",),
     pitfalls=(
         "PREDS is the lower bound; the upper: --input upper=COLUMN or FILE",
         "alpha = 0.1 is for intervals that should hold 90 % of the targets",

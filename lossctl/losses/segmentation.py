@@ -13,7 +13,7 @@ from lossctl.core.array_kinds import HardMask, Mask, PixelLabels, PixelProbabili
 from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.interval import NON_NEGATIVE, POSITIVE
-from lossctl.losses.numerics.elementary import choose
+from lossctl.losses.numerics.elementary import select
 
 Smooth = Annotated[float, Param("pixels added above and below", NON_NEGATIVE)]
 Alpha = Annotated[float, Param("the price of a false positive", NON_NEGATIVE)]
@@ -39,14 +39,14 @@ def _missed(p: Array, t: Array, alpha: float, beta: float, smooth: float) -> tup
 
 @loss(
     formula="1 − (2·Σ p·t + smooth)/(Σ p + Σ t + smooth) over an image;  p = pred, t = target",
-    see="Milletari et al. 2016, doi:10.1109/3DV.2016.79",
+    reference="Milletari et al. 2016, doi:10.1109/3DV.2016.79",
     aliases=("soft_dice",),
-    differs=(
+    differences=(
         "monai DiceLoss adds smooth_nr = smooth_dr = 1e-5, and keeps a channel axis of its own",
         "keras dice adds its epsilon of 1e-7, and takes the whole batch as one image",
     ),
     pitfalls=(_ONE_CLASS, _EMPTY, "pred is probabilities: apply the sigmoid first"),
-    relative="the value everywhere, the gradient with hard targets",
+    relative_accuracy="the value everywhere, the gradient with hard targets",
 )
 def dice(pred: Mask, target: Mask, *, smooth: Smooth = 1.0) -> tuple[Array, Thunk]:
     """One minus the Dice coefficient (F1) of soft masks."""
@@ -55,10 +55,10 @@ def dice(pred: Mask, target: Mask, *, smooth: Smooth = 1.0) -> tuple[Array, Thun
 
 @loss(
     formula="1 − (2·Σ p·t + smooth)/(Σ p² + Σ t² + smooth) over an image;  p = pred, t = target",
-    see="Milletari et al. 2016, doi:10.1109/3DV.2016.79",
-    differs=("monai DiceLoss(squared_pred=True) adds 1e-5 for smooth",),
+    reference="Milletari et al. 2016, doi:10.1109/3DV.2016.79",
+    differences=("monai DiceLoss(squared_pred=True) adds 1e-5 for smooth",),
     pitfalls=(_ONE_CLASS, _EMPTY, "pred is probabilities: apply the sigmoid first"),
-    relative="the value everywhere",
+    relative_accuracy="the value everywhere",
 )
 def squared_dice(pred: Mask, target: Mask, *, smooth: Smooth = 1.0) -> tuple[Array, Thunk]:
     """Dice loss with squares below, as V-Net has it."""
@@ -77,11 +77,11 @@ def squared_dice(pred: Mask, target: Mask, *, smooth: Smooth = 1.0) -> tuple[Arr
 
 @loss(
     formula="1 − (I + smooth)/(Σ p + Σ t − I + smooth) over an image;  I = Σ p·t, p = pred, t = target",
-    see="Rahman & Wang 2016, doi:10.1007/978-3-319-50835-1_22",
+    reference="Rahman & Wang 2016, doi:10.1007/978-3-319-50835-1_22",
     aliases=("iou", "soft_iou"),
-    differs=("monai DiceLoss(jaccard=True) adds 1e-5 for smooth",),
+    differences=("monai DiceLoss(jaccard=True) adds 1e-5 for smooth",),
     pitfalls=(_ONE_CLASS, _EMPTY, "pred is probabilities: apply the sigmoid first"),
-    relative="the value everywhere, the gradient with hard targets",
+    relative_accuracy="the value everywhere, the gradient with hard targets",
 )
 def jaccard(pred: Mask, target: Mask, *, smooth: Smooth = 1.0) -> tuple[Array, Thunk]:
     """One minus the Jaccard index (intersection over union) of soft masks."""
@@ -91,13 +91,13 @@ def jaccard(pred: Mask, target: Mask, *, smooth: Smooth = 1.0) -> tuple[Array, T
 @loss(
     formula="1 − (TP + smooth)/(TP + alpha·FP + beta·FN + smooth) over an image;  "
     "TP = Σ p·t, FP = Σ p·(1 − t), FN = Σ (1 − p)·t, p = pred, t = target",
-    see="Salehi et al. 2017, doi:10.1007/978-3-319-67389-9_44",
-    differs=(
+    reference="Salehi et al. 2017, doi:10.1007/978-3-319-67389-9_44",
+    differences=(
         "monai TverskyLoss adds smooth_nr = smooth_dr = 1e-5",
         "keras tversky takes the whole batch as one image, and its alpha is our beta (3.15: its names are swapped)",
     ),
     pitfalls=(_ONE_CLASS, _EMPTY, "alpha = beta = 0.5 is dice with half the smooth, alpha = beta = 1 is jaccard"),
-    relative="the value everywhere, the gradient with hard targets",
+    relative_accuracy="the value everywhere, the gradient with hard targets",
 )
 def tversky(
     pred: Mask, target: Mask, *, alpha: Alpha = 0.5, beta: Beta = 0.5, smooth: Smooth = 1.0
@@ -108,10 +108,10 @@ def tversky(
 
 @loss(
     formula="tversky^gamma over an image",
-    see="Abraham & Khan 2019, doi:10.1109/ISBI.2019.8759329",
-    differs=("the paper writes the exponent 1/γ with γ = 4/3, and takes alpha = 0.3, beta = 0.7 in these names",),
+    reference="Abraham & Khan 2019, doi:10.1109/ISBI.2019.8759329",
+    differences=("the paper writes the exponent 1/γ with γ = 4/3, and takes alpha = 0.3, beta = 0.7 in these names",),
     pitfalls=(_ONE_CLASS, _EMPTY, "with gamma below 1 the gradient is infinite where the masks agree exactly"),
-    relative="the value everywhere, the gradient with hard targets",
+    relative_accuracy="the value everywhere, the gradient with hard targets",
 )
 def focal_tversky(
     pred: Mask,
@@ -137,8 +137,8 @@ def focal_tversky(
 @loss(
     formula="Σ v[c]·dice(p, t)/Σ v[c] over classes c, p = pred, t = [target = c];  "
     "v[c] = 1/(N[c]² + epsilon), N[c] = the batch's pixels of c",
-    see="optax multiclass_generalized_dice_loss",
-    differs=(
+    reference="optax multiclass_generalized_dice_loss",
+    differences=(
         "optax's smooth is half of this one, its pred logits",
         "Sudre et al. 2017, monai: weighted sums above and below, of an image",
     ),
@@ -146,8 +146,8 @@ def focal_tversky(
         "pred is probabilities (softmax), target a class index a pixel",
         "a class that no image has weighs 1/epsilon: it is nearly all that counts",
     ),
-    relative="everywhere",
-    coupled=True,
+    relative_accuracy="everywhere",
+    batch_coupled=True,
 )
 def multiclass_generalized_dice(
     pred: PixelProbabilities,
@@ -188,7 +188,7 @@ def _lovasz(errors: Array, there: Array) -> Array:
     rest = hits[:, -1:] - hits
     union = rest + np.arange(1.0, pixels + 1.0)
     rest /= union - 1.0
-    ordered *= choose(hit > 0, 1.0, rest)
+    ordered *= select(hit > 0, 1.0, rest)
     ordered /= union
     # Of an empty mask the first pixel costs all.
     return np.asarray(np.where(hits[:, -1] > 0, ordered.sum(axis=-1), errors.max(axis=-1)))
@@ -251,10 +251,12 @@ def _ties(x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
 @loss(
     formula="Σ max(0, 1 − s·x)·ΔJ over an image's pixels, the largest hinge first;  "
     "x = pred, s = 2·target − 1, ΔJ = the rise of the Jaccard loss",
-    see="Berman et al. 2018, doi:10.1109/CVPR.2018.00464",
-    differs=("the authors' code has per_image=True for it, as here; for a batch as one image give a first axis of 1",),
+    reference="Berman et al. 2018, doi:10.1109/CVPR.2018.00464",
+    differences=(
+        "the authors' code has per_image=True for it, as here; for a batch as one image give a first axis of 1",
+    ),
     pitfalls=("pred is logits, and target 0 or 1", "an empty mask costs its largest hinge"),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def lovasz_hinge(pred: PixelScores, target: HardMask) -> tuple[Array, Thunk]:
     """Convex surrogate of the Jaccard loss of one class."""
@@ -267,13 +269,15 @@ def lovasz_hinge(pred: PixelScores, target: HardMask) -> tuple[Array, Thunk]:
 @loss(
     formula="mean over the classes c of an image of Σ |t − p|·ΔJ over pixels, the largest first;  "
     "p = pred, t = [target = c], ΔJ = the rise of the Jaccard loss of c",
-    see="Berman et al. 2018, doi:10.1109/CVPR.2018.00464",
-    differs=("the authors' code takes the batch as one image unless per_image=True: give a first axis of 1 for that",),
+    reference="Berman et al. 2018, doi:10.1109/CVPR.2018.00464",
+    differences=(
+        "the authors' code takes the batch as one image unless per_image=True: give a first axis of 1 for that",
+    ),
     pitfalls=(
         "pred is probabilities (softmax), --class-axis says along which axis; target is a class index a pixel",
         "classes that an image has not are left out of its mean, as classes='present' does",
     ),
-    relative="the value everywhere",
+    relative_accuracy="the value everywhere",
 )
 def lovasz_softmax(pred: PixelProbabilities, target: PixelLabels) -> tuple[Array, Thunk]:
     """Surrogate of the mean Jaccard loss of several classes."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lossctl.core.array_kinds import Frames, InputLength, Symbols, TargetLength
 from lossctl.core.arrays import Array
-from lossctl.core.decorator import Param, Refusals, Thunk, loss
+from lossctl.core.decorator import Param, Thunk, Violations, loss
 from lossctl.core.interval import NON_NEGATIVE
 from lossctl.errors import number
 
@@ -132,7 +132,7 @@ def _visits(x: Array, states: _States) -> Array:
 
 def _faults(
     pred: Array, target: Array, input_lengths: Array, target_lengths: Array, *, blank: int, tolerance: float
-) -> Refusals:
+) -> Violations:
     """What the kinds cannot say: of the blank, of symbols and of frames, those that are padding left out."""
     n, time, classes = pred.shape
     yield "pred", np.full(n, blank >= classes), lambda _: f"{classes} classes, 0 to {classes - 1}, and blank={blank}"
@@ -164,8 +164,8 @@ def _faults(
 
 @loss(
     formula="−log Σ Π p[t, path[t]] over the paths of the frames that, without repeats and blanks, are the target",
-    see="Graves et al. 2006, doi:10.1145/1143844.1143891",
-    differs=(
+    reference="Graves et al. 2006, doi:10.1145/1143844.1143891",
+    differences=(
         "torch's mean divides each loss by its target's length first",
         "torch's gradient is by logits, p − visits; here by log p, −visits",
     ),
@@ -174,7 +174,7 @@ def _faults(
         "a target that needs more frames than there are costs inf: equal symbols need a blank between",
         "what follows input_lengths and target_lengths is padding",
     ),
-    refuse=_faults,
+    validate=_faults,
 )
 def ctc(
     pred: Frames,

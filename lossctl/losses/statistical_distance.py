@@ -19,9 +19,9 @@ TASK = "distribution"
 
 @loss(
     formula="√(Σ (√p − √q)² / 2) over classes;  q = pred, p = target",
-    see="https://en.wikipedia.org/wiki/Hellinger_distance",
+    reference="https://en.wikipedia.org/wiki/Hellinger_distance",
     pitfalls=("from 0 to 1", "the same either way round"),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def hellinger(
     pred: Distribution,
@@ -49,7 +49,7 @@ def hellinger(
 
 @loss(
     formula="−log Σ √(p·q) over classes;  q = pred, p = target",
-    see="Bhattacharyya 1946, https://www.jstor.org/stable/25047882",
+    reference="Bhattacharyya 1946, https://www.jstor.org/stable/25047882",
     pitfalls=("distributions without a class in common cost inf", "it is −log(1 − h²) of the Hellinger distance h"),
 )
 def bhattacharyya(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
@@ -82,9 +82,9 @@ def bhattacharyya(pred: Distribution, target: Distribution) -> tuple[Array, Thun
 
 @loss(
     formula="Σ |p − q| / 2 over classes;  q = pred, p = target",
-    see="https://en.wikipedia.org/wiki/Total_variation_distance_of_probability_measures",
+    reference="https://en.wikipedia.org/wiki/Total_variation_distance_of_probability_measures",
     aliases=("tv",),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def total_variation(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
     """Total variation distance: the most that an event's probability can differ."""
@@ -99,14 +99,14 @@ def _inwards(p: Array) -> Array:
 
 @loss(
     formula="Σ (p − q)²/q over classes;  q = pred, p = target",
-    see="Pearson 1900, doi:10.1080/14786440009463897",
+    reference="Pearson 1900, doi:10.1080/14786440009463897",
     aliases=("pearson_chi_squared",),
-    differs=(
+    differences=(
         "scipy chisquare takes counts, the target (f_obs) first, and gives n times it",
         "scikit-learn chi2_kernel is exp(−gamma·Σ (x − y)²/(x + y))",
     ),
     pitfalls=("it divides by the prediction: of the target from the prediction, as kl_divergence",),
-    relative="everywhere",
+    relative_accuracy="everywhere",
 )
 def chi_squared(pred: Probabilities, target: Probabilities) -> tuple[Array, Thunk]:
     """Pearson's χ² divergence of the target from the prediction."""
@@ -118,9 +118,9 @@ def chi_squared(pred: Probabilities, target: Probabilities) -> tuple[Array, Thun
 
 @loss(
     formula="Σ |P[j] − Q[j]| over all classes but the last;  P, Q = sums of target, pred up to class j",
-    see="Hou et al. 2016, doi:10.48550/arXiv.1611.05916",
+    reference="Hou et al. 2016, doi:10.48550/arXiv.1611.05916",
     aliases=("emd", "earth_mover"),
-    differs=("scipy wasserstein_distance takes places and weights, and divides the weights by their sum",),
+    differences=("scipy wasserstein_distance takes places and weights, and divides the weights by their sum",),
     pitfalls=(
         "classes are bins in their order, 1 apart",
         "the paper squares the differences; ranked_probability_score does",

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from lossctl.core.array_kinds import Earliest, FlagsKind, Latest
 from lossctl.core.arrays import Array
-from lossctl.core.decorator import Param, Refusals, Thunk, loss
+from lossctl.core.decorator import Param, Thunk, Violations, loss
 from lossctl.core.input_kinds import NonNegative, Real
 from lossctl.core.interval import POSITIVE, UNIT
-from lossctl.losses.numerics.elementary import choose
+from lossctl.losses.numerics.elementary import select
 from lossctl.losses.numerics.error_free import difference, quotient
 from lossctl.losses.numerics.normal_interval import Point, between
 
@@ -68,9 +68,9 @@ def _gathered(x: Array) -> tuple[Array, Array]:
 
 @loss(
     formula="event·(log Σ e^x[j] − x[i]), over all j with t[j] ≥ t[i];  x = pred, t = target",
-    see="Cox 1972, doi:10.1111/j.2517-6161.1972.tb00899.x; of equal times Breslow 1974",
+    reference="Cox 1972, doi:10.1111/j.2517-6161.1972.tb00899.x; of equal times Breslow 1974",
     aliases=("partial_likelihood", "cox_ph"),
-    differs=(
+    differences=(
         "xgboost divides the sum by the number of events, not of rows; catboost Cox is --reduction sum",
         "R and lifelines take Efron's form of equal times",
     ),
@@ -78,8 +78,8 @@ def _gathered(x: Array) -> tuple[Array, Array]:
         "pred is the logarithm of a risk: the larger, the sooner",
         "all rows are one batch; a weight does not change who was at risk, unless it is 0",
     ),
-    relative="the value everywhere",
-    coupled=True,
+    relative_accuracy="the value everywhere",
+    batch_coupled=True,
 )
 def cox(pred: Real, target: NonNegative, event: Event) -> tuple[Array, Thunk]:
     """Negative partial log-likelihood of who has an event first."""
@@ -96,7 +96,7 @@ def cox(pred: Real, target: NonNegative, event: Event) -> tuple[Array, Thunk]:
     lost -= x
     lost += np.log1p(rest)[group]
     value = np.empty_like(x)
-    value[order] = choose(seen > 0, lost, 0.0)
+    value[order] = select(seen > 0, lost, 0.0)
 
     def gradient() -> Array:
         # From the first time to the last those at risk get fewer, and the largest of them less: what the
@@ -130,14 +130,14 @@ def _standard(time: Array, pred: Array, sigma: float) -> Point:
     """``(log time − pred)/sigma``, and what rounding took from it: e^z and z² magnify that."""
     mantissa, exponent = np.frexp(time)
     below = mantissa < math.sqrt(0.5)
-    mantissa = choose(below, 2.0 * mantissa, mantissa)
+    mantissa = select(below, 2.0 * mantissa, mantissa)
     exponent = exponent - below
     high, low = difference(exponent * _LOG2_HIGH, pred)
     low += exponent * _LOG2_LOW + np.log(mantissa)
     z, lost = difference(high, -low)
     if sigma != 1.0:  # the default takes nothing: it need not be divided by
         z, lost = quotient(z, lost, sigma)
-    return z, choose(np.abs(z) < _GONE, lost, 0.0)
+    return z, select(np.abs(z) < _GONE, lost, 0.0)
 
 
 def _exp(z: Array, lost: Array) -> Array:
@@ -163,7 +163,7 @@ def _extreme(y: Point) -> tuple[Array, Array]:
 def _softplus(z: Array, lost: Array) -> tuple[Array, Array]:
     """``log(1 + e^z)`` and its derivative."""
     e = _exp(-np.abs(z), -np.copysign(1.0, z) * lost)
-    return np.maximum(z, 0.0) + np.log1p(e), choose(z > 0, 1.0, e) / (1.0 + e)
+    return np.maximum(z, 0.0) + np.log1p(e), select(z > 0, 1.0, e) / (1.0 + e)
 
 
 def _logistic_between(a: Point, b: Point, width: Array) -> tuple[Array, Array]:
@@ -176,10 +176,10 @@ def _logistic_between(a: Point, b: Point, width: Array) -> tuple[Array, Array]:
 def _extreme_between(a: Point, b: Point, width: Array) -> tuple[Array, Array]:
     # F(b) − F(a) = e^−A·(1 − e^−D), A = e^a, D = e^b − e^a
     start, end = _exp(*a), _exp(*b)
-    apart = choose(width < 1.0, start * np.expm1(width), choose(start == np.inf, np.inf, end - start))
-    rare = choose(width < 1.0, a[0] + np.log(np.expm1(width)), b[0] + np.log1p(-np.exp(-width)))
-    happened = choose(apart < _TINY, rare, choose(apart < 1.0, np.log(-np.expm1(-apart)), np.log1p(-np.exp(-apart))))
-    left = choose(apart < _TINY, 1.0, choose(apart == np.inf, 0.0, apart / np.expm1(apart)))
+    apart = select(width < 1.0, start * np.expm1(width), select(start == np.inf, np.inf, end - start))
+    rare = select(width < 1.0, a[0] + np.log(np.expm1(width)), b[0] + np.log1p(-np.exp(-width)))
+    happened = select(apart < _TINY, rare, select(apart < 1.0, np.log(-np.expm1(-apart)), np.log1p(-np.exp(-apart))))
+    left = select(apart < _TINY, 1.0, select(apart == np.inf, 0.0, apart / np.expm1(apart)))
     return start - happened, start - left
 
 
@@ -197,16 +197,16 @@ _BETWEEN: dict[str, Callable[[Point, Point, Array], tuple[Array, Array]]] = {
 }
 
 
-def _refuse(_pred: Array, lower: Array, upper: Array, *, tolerance: float, **_: object) -> Refusals:
+def _refuse(_pred: Array, lower: Array, upper: Array, *, tolerance: float, **_: object) -> Violations:
     yield "upper", lower > upper, lambda i: f"{upper[i]:g} is less than lower, {lower[i]:g}"
 
 
 @loss(
     formula="−log[F(upper) − F(lower)], or −log f(t) where both are t;  (log t − pred)/sigma ~ F",
-    see="Barnwal, Cho & Hocking 2022, doi:10.1080/10618600.2022.2067548",
-    differs=("xgboost takes probabilities for at least 1e-12",),
+    reference="Barnwal, Cho & Hocking 2022, doi:10.1080/10618600.2022.2067548",
+    differences=("xgboost takes probabilities for at least 1e-12",),
     pitfalls=("pred is a log time; an unknown bound is 0 or inf",),
-    refuse=_refuse,
+    validate=_refuse,
 )
 def aft(
     pred: Real,

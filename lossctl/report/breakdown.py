@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from lossctl.analysis.breakdown import Breakdown, Wanted
+from lossctl.analysis.breakdown import Breakdown, BreakdownRequest
 from lossctl.analysis.distribution import Distribution
 from lossctl.analysis.grouping import Label
 from lossctl.core.loss import Loss
@@ -21,16 +21,16 @@ from lossctl.report import Cell, Column, Report, Table
 from lossctl.report.compute import notes, outliers
 from lossctl.report.sample_tables import (
     SHORT_BAR,
-    Asked,
+    BreakdownView,
     bar,
     bare_losses,
+    build_rows,
     every_sample,
     fields_of,
     output_name,
     output_names,
-    ranking,
-    rough,
-    told,
+    rank_columns,
+    round_error,
     total_of,
     write_npy,
     write_parquet,
@@ -40,7 +40,9 @@ from lossctl.report.sample_tables import (
 _GROUPS = 20
 
 
-def broken_down(found: Breakdown, data: Dataset, wanted: Wanted, asked: Asked, advice: Sequence[str] = ()) -> Report:
+def breakdown_report(
+    found: Breakdown, data: Dataset, wanted: BreakdownRequest, asked: BreakdownView, advice: Sequence[str] = ()
+) -> Report:
     """The tables of what was asked for; the first is that of csv."""
     asked = replace(asked, outputs=output_names(data, found.job))
     result = found.result
@@ -53,13 +55,13 @@ def broken_down(found: Breakdown, data: Dataset, wanted: Wanted, asked: Asked, a
     if found.top is not None:
         order = np.argsort(found.top.rows, kind="stable") if asked.in_order else np.arange(len(found.top))
         top = found.top.take(order)
-        fields = [*fields_of(top, found, data, asked), *ranking(top, found, asked)]
-        tables.append(Table("best" if wanted.least else "worst", *told(fields, top)))
+        fields = [*fields_of(top, found, data, asked), *rank_columns(top, found, asked)]
+        tables.append(Table("best" if wanted.least else "worst", *build_rows(fields, top)))
         values += top.loss.tolist()
     if found.distribution is not None:
         tables += _distribution(found, found.distribution, asked)
     if found.outputs is not None:
-        tables.append(_groups(found, found.outputs, "output", Wanted(), asked)[0])
+        tables.append(_groups(found, found.outputs, "output", BreakdownRequest(), asked)[0])
     if found.every is not None:
         tables = [every_sample(found, found.every, data, asked)]
     facts: dict[str, Cell] = {
@@ -99,7 +101,7 @@ def broken_down(found: Breakdown, data: Dataset, wanted: Wanted, asked: Asked, a
 
 def _title(found: Breakdown, data: Dataset) -> str:
     r = found.result
-    error = "" if r.std_error is None else f" ± {rough(r.std_error):.6g}"
+    error = "" if r.std_error is None else f" ± {round_error(r.std_error):.6g}"
     samples = f"{r.count:,} sample{'s' * (r.count != 1)}"
     if r.elements != r.count:
         samples += f" of {r.elements:,} elements"
@@ -113,7 +115,7 @@ def _more_notes(found: Breakdown) -> Iterator[str]:
         yield "quantiles and the histogram count each sample once, whatever its weight; all else is weighted"
 
 
-def _distribution(found: Breakdown, told: Distribution, asked: Asked) -> list[Table]:
+def _distribution(found: Breakdown, told: Distribution, asked: BreakdownView) -> list[Table]:
     total, spread = found.total, found.total.spread
     error = spread.error_of_mean() if spread and total.special == 0.0 else None
     quantiles = Table(
@@ -155,7 +157,7 @@ def _distribution(found: Breakdown, told: Distribution, asked: Asked) -> list[Ta
 
 
 def _groups(
-    found: Breakdown, groups: dict[Label, Summary], name: str, wanted: Wanted, asked: Asked
+    found: Breakdown, groups: dict[Label, Summary], name: str, wanted: BreakdownRequest, asked: BreakdownView
 ) -> tuple[Table, list[str]]:
     """A table by group, and what there is more."""
     total, loss = total_of(found), found.job.loss
@@ -210,7 +212,7 @@ def _value(loss: Loss, summary: Summary) -> tuple[float | None, float | None]:
     return value + 0.0, error
 
 
-def _label(label: Label, name: str, found: Breakdown, asked: Asked, *, numbers: bool) -> Cell:
+def _label(label: Label, name: str, found: Breakdown, asked: BreakdownView, *, numbers: bool) -> Cell:
     if name == "output" and isinstance(label, int):
         return str(output_name(label, found.job, asked))
     if name == "class" and asked.labels and isinstance(label, (int, float)):

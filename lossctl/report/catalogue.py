@@ -59,7 +59,7 @@ def ordered(losses: Sequence[Loss]) -> list[Loss]:
     return sorted(losses, key=place)
 
 
-def catalogue(losses: Sequence[Loss]) -> Report:
+def list_report(losses: Sequence[Loss]) -> Report:
     """What ``list`` prints: a line a loss, under headings."""
     columns = [
         Column("name", "text"),
@@ -112,7 +112,7 @@ def _heading(loss: Loss) -> str:
     return task if task == loss.family else f"{task}, {loss.family}"
 
 
-def described(entry: Loss, spec: str) -> Report:
+def info_report(entry: Loss, spec: str) -> Report:
     """What ``info`` prints; ``spec`` is how the loss was named."""
     inputs = [
         f"{', '.join(i.name for i in alike)}: {what}"
@@ -132,10 +132,10 @@ def described(entry: Loss, spec: str) -> Report:
         "gradient": gradient,
         "per sample": [entry.finish.per_sample] if entry.finish else [],
         "digits": _digits(entry),
-        "elsewhere": entry.differs,
+        "elsewhere": entry.differences,
         "beware": entry.pitfalls,
         "also called": [", ".join(entry.aliases)] if entry.aliases else [],
-        "see": [entry.see],
+        "see": [entry.reference],
         "example": [example(entry, spec)],
     }
     small = _SMALL if _lines(title, sections.values()) + _SMALL + _AROUND <= _HEIGHT else _SMALLEST
@@ -152,10 +152,10 @@ def described(entry: Loss, spec: str) -> Report:
         ],
         "gradient": gradient,
         "aliases": list(entry.aliases),
-        "differs": list(entry.differs),
+        "differs": list(entry.differences),
         "pitfalls": list(entry.pitfalls),
-        "relative_accuracy": entry.relative,
-        "see": entry.see,
+        "relative_accuracy": entry.relative_accuracy,
+        "see": entry.reference,
         "example": example(entry, spec),
     }
     return Report(
@@ -192,13 +192,13 @@ def _digits(entry: Loss) -> list[str]:
     if entry.source:
         return []
     terms = "within 1e-14 of the formula's terms"
-    if not entry.relative:
+    if not entry.relative_accuracy:
         return [f"{terms}: fewer digits where they cancel"]
-    if entry.relative.startswith("everywhere"):
-        rest = entry.relative.removeprefix("everywhere").removeprefix(", ").strip()
+    if entry.relative_accuracy.startswith("everywhere"):
+        rest = entry.relative_accuracy.removeprefix("everywhere").removeprefix(", ").strip()
         return [f"value and gradient are right to 14 digits{f' {rest}' if rest else ''}"]
-    told = entry.relative.replace("value and gradient", "value and gradient are right to 14 digits", 1)
-    if told == entry.relative:
+    told = entry.relative_accuracy.replace("value and gradient", "value and gradient are right to 14 digits", 1)
+    if told == entry.relative_accuracy:
         told = f"right to 14 digits: {told}"
     return [f"{told}; elsewhere {terms}"]
 

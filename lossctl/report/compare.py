@@ -12,7 +12,7 @@ from lossctl.analysis.inference import LEVEL, RANKED
 from lossctl.analysis.per_sample import input_names
 from lossctl.io.dataset import Dataset
 from lossctl.report import Cell, Column, Report, Table
-from lossctl.report.sample_tables import line_fields, rough
+from lossctl.report.sample_tables import line_fields, round_error
 
 # Below this number of samples the 95 % interval holds the truth in less than 94 % (tests/bench/compare.py coverage).
 _FEW = 20
@@ -23,7 +23,7 @@ _FREE, _MANY = 7.0, 50
 
 
 @dataclass(frozen=True)
-class Shown:
+class ComparisonView:
     """How a comparison is shown: what models are called, how the interval was made, names of further columns."""
 
     people: bool
@@ -34,8 +34,12 @@ class Shown:
     labels: Sequence[str] = ()
 
 
-def duels(
-    found: Sequence[Comparison], data: Dataset, shown: Shown, limits: dict[str, float], advice: Sequence[str] = ()
+def compare_report(
+    found: Sequence[Comparison],
+    data: Dataset,
+    shown: ComparisonView,
+    limits: dict[str, float],
+    advice: Sequence[str] = (),
 ) -> Report:
     """Scores and differences, and the samples on which models differ most."""
     first, several = found[0], len(found) > 1
@@ -82,7 +86,7 @@ def _verdict(difference: Difference) -> str:
     return "worse" if difference.low > 0 else "better" if difference.high < 0 else "unclear"
 
 
-def _for_people(found: Sequence[Comparison], shown: Shown) -> Iterator[Table]:
+def _for_people(found: Sequence[Comparison], shown: ComparisonView) -> Iterator[Table]:
     scores = [
         (c.loss.spec, name, score.value, score.std_error, score.wins)
         for c in found
@@ -115,7 +119,7 @@ def _for_people(found: Sequence[Comparison], shown: Shown) -> Iterator[Table]:
             Column("verdict", "text"),
         ],
         [
-            (c.loss.spec, name, d.value, rough(d.std_error), d.low, d.high, d.p_t, d.p_wilcoxon, _verdict(d))
+            (c.loss.spec, name, d.value, round_error(d.std_error), d.low, d.high, d.p_t, d.p_wilcoxon, _verdict(d))
             for c in found
             for name, d in zip(shown.models[1:], c.differences, strict=True)
         ],
@@ -129,7 +133,7 @@ def _with_comparison(
     return ((found[i // each], row) for i, row in enumerate(rows))
 
 
-def _for_programs(found: Sequence[Comparison], shown: Shown) -> Table:
+def _for_programs(found: Sequence[Comparison], shown: ComparisonView) -> Table:
     """A row for each model under each loss; the first has no difference."""
     columns = [
         Column("loss", "text"),
@@ -151,7 +155,7 @@ def _for_programs(found: Sequence[Comparison], shown: Shown) -> Table:
     return Table("models", columns, rows)
 
 
-def _apart(c: Comparison, data: Dataset, shown: Shown, loss: str) -> tuple[list[Column], list[Sequence[Cell]]]:
+def _apart(c: Comparison, data: Dataset, shown: ComparisonView, loss: str) -> tuple[list[Column], list[Sequence[Cell]]]:
     """The samples on which models differ most: what each predicts, and what it costs."""
     first = c.apart[0]
     places = line_fields(data, c.rows)
@@ -178,7 +182,7 @@ def _apart(c: Comparison, data: Dataset, shown: Shown, loss: str) -> tuple[list[
     return columns, list(zip(*cells, strict=True))
 
 
-def _worse(c: Comparison, shown: Shown, limit: float) -> Iterator[str]:
+def _worse(c: Comparison, shown: ComparisonView, limit: float) -> Iterator[str]:
     for name, d in zip(shown.models[1:], c.differences, strict=True):
         if not d.is_worse(limit):
             continue
@@ -214,7 +218,7 @@ def _notes(c: Comparison) -> Iterator[str]:
         yield f"{few}: intervals and tests have nothing much to go by"
 
 
-def _doubts(c: Comparison, shown: Shown) -> Iterator[str]:
+def _doubts(c: Comparison, shown: ComparisonView) -> Iterator[str]:
     """What makes an interval worth little although there are samples enough."""
     for name, d in zip(shown.models[1:], c.differences, strict=True):
         if d.freedom is not None and d.freedom < _FREE and c.samples >= _MANY:

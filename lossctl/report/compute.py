@@ -12,7 +12,7 @@ from lossctl.report import Cell, Column, Report, Table
 _MOST, _FEW = 0.5, 5
 
 
-def computed(
+def compute_report(
     results: Sequence[Result],
     sources: Sequence[str],
     line: Callable[[int], str | None],

@@ -56,7 +56,7 @@ def example(loss: Loss, spec: str) -> str:
     if deep:
         return _saved(loss, spec, known)
     whole = _printed(spec, known, samples)
-    return whole if len(whole) <= LINE or loss.coupled else _printed(spec, known, 1)
+    return whole if len(whole) <= LINE or loss.batch_coupled else _printed(spec, known, 1)
 
 
 def _values(kind: Kind, role: str, sizes: Mapping[str, int], samples: int) -> Array | None:

@@ -7,9 +7,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from lossctl.gradients.gradient_rows import Slopes
+from lossctl.gradients.gradient_rows import GradientRows
 from lossctl.gradients.result import GradCheck
-from lossctl.gradients.step_sweep import Swept
+from lossctl.gradients.step_sweep import StepSweep
 from lossctl.gradients.verdict import Verdict
 from lossctl.io.dataset import Dataset
 from lossctl.report import Cell, Column, Report, Table
@@ -17,7 +17,9 @@ from lossctl.report import Cell, Column, Report, Table
 _BAR = 40  # characters of the longest bar of a sweep
 
 
-def checked(results: Sequence[GradCheck], data: Dataset | None, *, top: int, sweep: Swept | None) -> Report:
+def gradcheck_report(
+    results: Sequence[GradCheck], data: Dataset | None, *, top: int, sweep: StepSweep | None
+) -> Report:
     """Verdicts by loss, the worst coordinates, the hints; without data the points were drawn."""
     sources = data.names if data else []
     summary = Table(
@@ -125,7 +127,7 @@ def _coordinates(results: Sequence[GradCheck]) -> Iterator[Sequence[Cell]]:
             )
 
 
-def _swept(sweep: Swept) -> Table:
+def _swept(sweep: StepSweep) -> Table:
     """Error against step: a bar a decade, down to the rounding of doubles."""
     rows: list[Sequence[Cell]] = []
     for h, derivative, off in sweep.steps:
@@ -140,7 +142,7 @@ def _swept(sweep: Swept) -> Table:
     return Table("sweep", columns, rows)
 
 
-def gradient_rows(slopes: Slopes) -> Report:
+def gradient_rows(slopes: GradientRows) -> Report:
     """A row a sample; with ``-o FILE.npy`` an array."""
     width = int(np.prod(slopes.shape, dtype=int))
     columns = [Column("grad")] if width == 1 else [Column(f"grad_{j}") for j in range(width)]

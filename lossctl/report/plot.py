@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from lossctl.analysis.curves import Curve
-from lossctl.analysis.histograms import Picture
+from lossctl.analysis.histograms import DataPlot
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.report import Bars, Cell, Column, Drawing, Grid, Panel, Report, Table
@@ -20,7 +20,7 @@ _EDGE = 0.02
 _STEEP = 3.0
 
 
-def plotted(curves: Sequence[Curve]) -> Report:
+def curves_report(curves: Sequence[Curve]) -> Report:
     """The curves: for people drawn, for programs a row a point."""
     rows = panels(curves, _TALL if len(curves) == 1 else _LOW)
     return Report(
@@ -41,7 +41,7 @@ def _points(curves: Sequence[Curve]) -> Iterator[Sequence[Cell]]:
             yield curve.loss.spec, curve.axis, x, value, slope
 
 
-def pictured(shown: Picture, loss: Loss, sources: Sequence[str]) -> Report:
+def data_plot_report(shown: DataPlot, loss: Loss, sources: Sequence[str]) -> Report:
     """The histogram of losses, and predictions by the values of the target or against it."""
     below: list[Drawing] = [
         Bars(f"predictions where the target is {value:g}", "", h.edges.tolist(), h.counts.tolist())
@@ -66,7 +66,7 @@ _BINS = [Column("of", "text"), Column("target"), Column("low"), Column("high"), 
 _CELLS = [*(Column(f"{of}_{end}") for of in ("target", "pred") for end in ("low", "high")), Column("count", "count")]
 
 
-def _bins(shown: Picture) -> Iterator[Sequence[Cell]]:
+def _bins(shown: DataPlot) -> Iterator[Sequence[Cell]]:
     """Of losses and, where targets have few values, of predictions for each of them."""
     histograms = [("loss", None, shown.losses), *(("pred", t, h) for t, h in shown.by_target.items())]
     for of, target, h in histograms:
@@ -75,7 +75,7 @@ def _bins(shown: Picture) -> Iterator[Sequence[Cell]]:
             yield of, target, low, high, count
 
 
-def _cells(shown: Picture) -> Iterator[Sequence[Cell]]:
+def _cells(shown: DataPlot) -> Iterator[Sequence[Cell]]:
     if (grid := shown.density) is None:
         return
     x, y = grid.target.tolist(), grid.pred.tolist()

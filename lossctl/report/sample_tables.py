@@ -11,21 +11,21 @@ from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 
-from lossctl.analysis.breakdown import Breakdown, Every
-from lossctl.analysis.per_sample import Chosen, input_names
-from lossctl.engine.plan import Job
+from lossctl.analysis.breakdown import AllSamples, Breakdown
+from lossctl.analysis.per_sample import SelectedSamples, input_names
+from lossctl.engine.plan import LossPlan
 from lossctl.io.dataset import Dataset
 from lossctl.io.spool import ROWS, Spool
 from lossctl.report import Cell, Column, Table
 
-Field: TypeAlias = tuple[Column, Callable[[Chosen], list[Any]]]  # a column, and its cells
+Field: TypeAlias = tuple[Column, Callable[[SelectedSamples], list[Any]]]  # a column, and its cells
 
 _BAR = 20  # characters of the longest bar
 SHORT_BAR = 10  # of one in a table that has much else, and is to fit into 80
 
 
 @dataclass(frozen=True)
-class Asked:
+class BreakdownView:
     """How a breakdown is shown.
 
     Attributes:
@@ -45,7 +45,7 @@ class Asked:
     outputs: Sequence[str] = ()
 
 
-def fields_of(like: Chosen, found: Breakdown, data: Dataset, asked: Asked) -> list[Field]:
+def fields_of(like: SelectedSamples, found: Breakdown, data: Dataset, asked: BreakdownView) -> list[Field]:
     """What is told of a sample, and how: ``like`` has the types of further columns."""
     job, total = found.job, total_of(found)
     fields: list[Field] = [(Column("sample", "count"), lambda top: top.rows.tolist()), *line_fields(data, found.rows)]
@@ -73,11 +73,11 @@ def fields_of(like: Chosen, found: Breakdown, data: Dataset, asked: Asked) -> li
     return fields
 
 
-def _shown(i: int, top: Chosen) -> list[Any]:
+def _shown(i: int, top: SelectedSamples) -> list[Any]:
     return list(top.shown[i].tolist())
 
 
-def _input(i: int, labels: Sequence[str], top: Chosen) -> list[Any]:
+def _input(i: int, labels: Sequence[str], top: SelectedSamples) -> list[Any]:
     values = top.inputs[i].tolist()
     return [labels[int(code)] for code in values] if labels else list(values)
 
@@ -94,7 +94,7 @@ def line_fields(data: Dataset, rows: int) -> list[Field]:
     ]
 
 
-def ranking(top: Chosen, found: Breakdown, asked: Asked) -> list[Field]:
+def rank_columns(top: SelectedSamples, found: Breakdown, asked: BreakdownView) -> list[Field]:
     """What is told besides of samples in the order of their losses."""
     total, most = total_of(found), float(np.max(top.part, initial=0.0))
     if total is None:
@@ -111,11 +111,11 @@ def ranking(top: Chosen, found: Breakdown, asked: Asked) -> list[Field]:
     return fields
 
 
-def _lines(top: Chosen, data: Dataset) -> list[str]:
+def _lines(top: SelectedSamples, data: Dataset) -> list[str]:
     return [data.line(row) or "" for row in top.rows.tolist()]
 
 
-def output_name(spot: int, job: Job, asked: Asked) -> Cell:
+def output_name(spot: int, job: LossPlan, asked: BreakdownView) -> Cell:
     """What one of a sample's outputs is called: by its column, its number, or its place in an array."""
     if asked.outputs:
         return asked.outputs[spot]
@@ -133,7 +133,7 @@ def bar(part: float, most: float, longest: int = _BAR) -> str:
     return "█" * max(round(longest * part / most), int(part > 0)) if most > 0 else ""
 
 
-def rough(error: float | None) -> float | None:
+def round_error(error: float | None) -> float | None:
     """A standard error to the three digits that it has.
 
     >>> f"{rough(28742.7):g}", f"{rough(0.00123456):g}"
@@ -142,7 +142,7 @@ def rough(error: float | None) -> float | None:
     return None if error is None else float(f"{error:.3g}")
 
 
-def every_sample(found: Breakdown, every: Every, data: Dataset, asked: Asked) -> Table:
+def every_sample(found: Breakdown, every: AllSamples, data: Dataset, asked: BreakdownView) -> Table:
     """A table of all samples that count."""
     fields = fields_of(every.like, found, data, asked)
     return Table("samples", [column for column, _ in fields], _Rows(every, fields), long=True)
@@ -152,20 +152,20 @@ def every_sample(found: Breakdown, every: Every, data: Dataset, asked: Asked) ->
 class _Rows:
     """The rows of all samples, any number of times."""
 
-    every: Every
+    every: AllSamples
     fields: Sequence[Field]
 
     def __iter__(self) -> Iterator[Sequence[Cell]]:
         for part in self.every.parts():
-            yield from told(self.fields, part)[1]
+            yield from build_rows(self.fields, part)[1]
 
 
-def told(fields: Sequence[Field], top: Chosen) -> tuple[list[Column], list[Sequence[Cell]]]:
+def build_rows(fields: Sequence[Field], top: SelectedSamples) -> tuple[list[Column], list[Sequence[Cell]]]:
     """The columns, and a row for each sample."""
     return [column for column, _ in fields], list(zip(*(cells(top) for _, cells in fields), strict=True))
 
 
-def output_names(data: Dataset, job: Job) -> list[str]:
+def output_names(data: Dataset, job: LossPlan) -> list[str]:
     """The names of the columns of the predictions where they have any, as the errors tell them."""
     if len(job.loop) != 1:
         return []  # a single one, or no columns

@@ -13,9 +13,9 @@ import numpy as np
 import lossctl
 from lossctl.cli.open_dataset import open_data
 from lossctl.cli.options import Data
-from lossctl.engine.executors.config import Workers
+from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.dask import Cluster
-from lossctl.engine.plan import Policy
+from lossctl.engine.plan import ComputeOptions
 from lossctl.engine.run import compute_on
 
 ROWS = 100_000_000
@@ -56,7 +56,13 @@ def main() -> None:
             for n, cluster in clusters.items():
                 data = open_data([loss], paths[0], paths[1], Data())
                 start = time.perf_counter()
-                compute_on(data, [loss], Policy(detail=False), "mean", Workers(cluster=cluster.scheduler_address))
+                compute_on(
+                    data,
+                    [loss],
+                    ComputeOptions(detail=False),
+                    "mean",
+                    ExecutionConfig(cluster=cluster.scheduler_address),
+                )
                 took[n].append(time.perf_counter() - start)
         with Cluster(clusters[2].scheduler_address, 2) as executor:
             start = time.perf_counter()

@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 
 from lossctl import get_loss
-from lossctl.analysis.comparison import compared
+from lossctl.analysis.comparison import compare_models
 from lossctl.analysis.inference import LEVEL
-from lossctl.engine.executors.config import Workers
-from lossctl.engine.plan import Policy
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions
 from lossctl.io.dataset import from_arrays
 
 RUNS, RESAMPLES = 4000, 1000  # 4000 runs know a coverage of 95 % to ± 0.7 %
@@ -80,8 +80,10 @@ def coverage() -> None:
             data["pred"], data["pred 2"] = (target + error for error in case.errors(rng, case.n))
             if case.weighted:
                 data["weight"] = rng.exponential(size=case.n) + 0.1
-            losses, workers = [get_loss(case.loss)], Workers(1)
-            (found,) = compared(from_arrays(data), losses, 2, Policy(), workers, resamples=RESAMPLES, seed=run, top=0)
+            losses, workers = [get_loss(case.loss)], ExecutionConfig(1)
+            (found,) = compare_models(
+                from_arrays(data), losses, 2, ComputeOptions(), workers, resamples=RESAMPLES, seed=run, top=0
+            )
             (difference,) = found.differences
             if difference.low is None or difference.high is None:
                 raise SystemExit(f"{case}: no interval")

@@ -27,12 +27,12 @@ import numpy.typing as npt
 
 from lossctl.core.decorator import Loss, Value
 from lossctl.core.registry import registered
-from lossctl.engine.executors.config import Workers
+from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.errors import UsageError
-from lossctl.gradients.finite_differences import Problem
+from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
-from lossctl.gradients.sampling import magnitude, sampled
-from lossctl.gradients.verdict import Checked, Verdict
+from lossctl.gradients.sampling import sample_magnitude, sample_points
+from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
 
 Array = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], tuple[Array, Array]]
@@ -198,9 +198,9 @@ class Case:
     low: float
     high: float
 
-    def check(self, given: Array, rtol: float = 1e-6) -> Checked:
+    def check(self, given: Array, rtol: float = 1e-6) -> CoordinateVerdicts:
         """The verdicts on a gradient."""
-        return check(Problem(self.f, self.x, given, self.size, self.low, self.high, rtol))
+        return check(DerivativeProblem(self.f, self.x, given, self.size, self.low, self.high, rtol))
 
 
 def kernel_case(kernel: Kernel, rng: np.random.Generator, n: int) -> Case:
@@ -217,7 +217,7 @@ def kernel_case(kernel: Kernel, rng: np.random.Generator, n: int) -> Case:
 
 def loss_case(loss: Loss, arrays: Sequence[Array]) -> Case:
     """A registered loss at points."""
-    if loss.coupled:
+    if loss.batch_coupled:
         return batch_case(loss, arrays)
     pred, *others = arrays
     x = pred.reshape(len(pred), -1)
@@ -230,7 +230,7 @@ def loss_case(loss: Loss, arrays: Sequence[Array]) -> Case:
     thunk = loss.evaluate(*arrays)[1]
     assert thunk is not None
     domain = loss.inputs[0].kind.domain
-    return Case(f, x, thunk().reshape(x.shape), magnitude(loss, arrays), domain.low, domain.high)
+    return Case(f, x, thunk().reshape(x.shape), sample_magnitude(loss, arrays), domain.low, domain.high)
 
 
 def batch_case(loss: Loss, arrays: Sequence[Array]) -> Case:
@@ -249,7 +249,7 @@ def batch_case(loss: Loss, arrays: Sequence[Array]) -> Case:
     thunk = loss.evaluate(*arrays)[1]
     assert thunk is not None
     domain = loss.inputs[0].kind.domain
-    size = np.full(len(x), magnitude(loss, arrays).max())
+    size = np.full(len(x), sample_magnitude(loss, arrays).max())
     return Case(f, x, thunk().reshape(x.shape), size, domain.low, domain.high)
 
 
@@ -307,7 +307,7 @@ class Score:
 _SEEN = 1e-307
 
 
-def score(case: Case, given: Array, found: Checked) -> Score:
+def score(case: Case, given: Array, found: CoordinateVerdicts) -> Score:
     """What became of a planted mistake."""
     with np.errstate(all="ignore"):
         away = np.abs(given - case.gradient)
@@ -320,7 +320,7 @@ def score(case: Case, given: Array, found: Checked) -> Score:
     return Score(*(int(np.count_nonzero(a)) for a in (off, caught, missed)), example)
 
 
-def told(case: Case, given: Array, found: Checked, i: int, j: int) -> str:
+def told(case: Case, given: Array, found: CoordinateVerdicts, i: int, j: int) -> str:
     """A coordinate, to be looked at again."""
     return (
         f"x {case.x[i].tolist()} [{j}] right {case.gradient[i, j]!r} given {given[i, j]!r} "
@@ -371,7 +371,7 @@ def settings(loss: Loss) -> list[dict[str, Value]]:
 def _goes_together(loss: Loss) -> bool:
     """Whether the loss takes its parameters: some are bounds of each other (a ≤ b < c)."""
     try:
-        loss.evaluate(*sampled(loss, 2, 0, CLASSES))
+        loss.evaluate(*sample_points(loss, 2, 0, CLASSES))
     except UsageError:
         return False
     return True
@@ -386,9 +386,9 @@ def cases(name: str, points: int, seeds: int) -> Iterator[Case]:
         loss = registered()[name]
         tried = settings(loss)
         bound = loss.bind(**tried[seed % len(tried)])
-        coordinates = sampled(bound, 1, 0, CLASSES)[0].size
-        samples = BATCH if loss.coupled else max(points // coordinates, 1)
-        yield loss_case(bound, sampled(bound, samples, seed, CLASSES))
+        coordinates = sample_points(bound, 1, 0, CLASSES)[0].size
+        samples = BATCH if loss.batch_coupled else max(points // coordinates, 1)
+        yield loss_case(bound, sample_points(bound, samples, seed, CLASSES))
 
 
 @dataclass
@@ -507,7 +507,7 @@ def _measured(mode: str, name: str, pred: str, target: str, threads: str) -> Non
         return
     from lossctl.core.registry import get_loss
     from lossctl.gradients.gradcheck import check_on
-    from lossctl.io.dataset import Dataset, Place
+    from lossctl.io.dataset import Dataset, FieldRef
     from lossctl.io.formats import open_source
     from lossctl.io.source import Field, Options
 
@@ -515,10 +515,10 @@ def _measured(mode: str, name: str, pred: str, target: str, threads: str) -> Non
         sources = [
             open_source(path, Options()).bind((Field(role),)) for path, role in ((pred, "pred"), (target, "target"))
         ]
-        return Dataset(tuple(sources), {"pred": Place(0, 0), "target": Place(1, 0)})
+        return Dataset(tuple(sources), {"pred": FieldRef(0, 0), "target": FieldRef(1, 0)})
 
     start = time.perf_counter()
-    found = check_on(data, get_loss(name), workers=Workers(int(threads) or None))[0]
+    found = check_on(data, get_loss(name), workers=ExecutionConfig(int(threads) or None))[0]
     taken = time.perf_counter() - start
     if not found.passed:
         raise SystemExit(repr(found))

@@ -31,10 +31,10 @@ from lossctl.engine import run
 from lossctl.engine.block import as_float64
 from lossctl.engine.executors.processes import Processes
 from lossctl.engine.executors.threads import Threads
-from lossctl.engine.plan import Policy, make_job
+from lossctl.engine.plan import ComputeOptions, bind_plan
 from lossctl.io import byte_stream, columnar, text_polars
 from lossctl.io.dataset import from_arrays
-from lossctl.losses.numerics.elementary import choose
+from lossctl.losses.numerics.elementary import select
 
 PAIRS = 8_000_000
 ROUNDS = 7
@@ -100,7 +100,7 @@ def _summed(name: str, pairs: Sequence[np.ndarray], start: Callable[[], Threads 
     loss = lossctl.get_loss(name)
     data = from_arrays(dict(zip(("pred", "target"), pairs, strict=True)))
     with start() as executor:
-        run.run(data, [make_job(loss, loss.roles, data, Policy())], Policy(detail=False), executor)
+        run.run(data, [bind_plan(loss, loss.roles, data, ComputeOptions())], ComputeOptions(detail=False), executor)
 
 
 def _exponentials(count: int, length: int) -> None:
@@ -144,7 +144,7 @@ def where() -> None:
     a, b = rng.normal(size=(2, run.BLOCK))
     mask = a > 0
     for name, ms in alternating(
-        {"choose": lambda: choose(mask, a, b), "where": lambda: np.where(mask, a, b)}, 99
+        {"choose": lambda: select(mask, a, b), "where": lambda: np.where(mask, a, b)}, 99
     ).items():
         print(f"  {name:8} {ms:.2f} ms")
 
@@ -156,7 +156,7 @@ def clips() -> None:
     ways = {
         "np.minimum": lambda: np.minimum(a, 1.0),
         "np.clip": lambda: np.clip(a, 0.0, 1.0),
-        "choose": lambda: choose(x > 0, 1.0 - t, t),
+        "choose": lambda: select(x > 0, 1.0 - t, t),
         "|t - [x > 0]|": lambda: np.abs(t - (x > 0)),
     }
     for name, ms in alternating(ways, 99).items():
@@ -169,10 +169,13 @@ def proofs() -> None:
 
     def summed(loss: Loss) -> None:
         with Threads(1) as executor:
-            run.run(data, [make_job(loss, loss.roles, data, Policy())], Policy(detail=False), executor)
+            run.run(data, [bind_plan(loss, loss.roles, data, ComputeOptions())], ComputeOptions(detail=False), executor)
 
     mse = lossctl.get_loss("mse")
-    ways = {"by its values": partial(summed, mse), "beforehand": partial(summed, replace(mse, exposes=False))}
+    ways = {
+        "by its values": partial(summed, mse),
+        "beforehand": partial(summed, replace(mse, propagates_nonfinite=False)),
+    }
     for name, ms in alternating(ways).items():
         print(f"  {name:14} {ms:.0f} ms")
 
@@ -215,7 +218,7 @@ def draws() -> None:
     for size in (1 << 16, 1 << 18, 1 << 20):
         bootstrap._DRAWS = size
         with Threads(2) as executor:
-            took = alternating({"": partial(bootstrap.resampled, [column], 1000, 0, executor)}, 3)[""]
+            took = alternating({"": partial(bootstrap.bootstrap_sums, [column], 1000, 0, executor)}, 3)[""]
         print(f"  {size:>9,} at once {took:6.0f}")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from compare import CASES, Case
 from scipy.stats import t as student
 
-from lossctl.analysis.bootstrap import freedom
+from lossctl.analysis.bootstrap import degrees_of_freedom
 from lossctl.core.arrays import Array
 
 Interval: TypeAlias = tuple[str, tuple[float, ...]]  # by which way, and its ends
@@ -66,7 +66,7 @@ def ways(first: Array, second: Array, weight: Array, rng: np.random.Generator, *
     low, high = np.quantile((figures - value) / np.maximum(errors, 1e-300), [0.025, 0.975])
     wide = math.sqrt(n / (n - 1))
     normal, t = NORMAL.inv_cdf(0.975), wide * student.ppf(0.975, n - 1)
-    ours = wide * student.ppf(0.975, freedom(float((z**4).sum()) / squares**2, n))
+    ours = wide * student.ppf(0.975, degrees_of_freedom(float((z**4).sum()) / squares**2, n))
     bias = NORMAL.inv_cdf(min(max(float(np.mean(figures < value)), 0.5 / RESAMPLES), 1.0 - 0.5 / RESAMPLES))
     yield "expanded", tuple(np.quantile(figures, [NORMAL.cdf(-ours), NORMAL.cdf(ours)]))
     yield "n - 1", tuple(np.quantile(figures, [NORMAL.cdf(-t), NORMAL.cdf(t)]))

@@ -26,7 +26,7 @@ import numpy as np
 import lossctl
 from lossctl.engine.executors.base import cores
 from lossctl.engine.executors.threads import Threads
-from lossctl.engine.plan import Policy, make_job, roles_of
+from lossctl.engine.plan import ComputeOptions, bind_plan, roles_of
 from lossctl.engine.run import run
 from lossctl.io.dataset import from_arrays
 
@@ -166,10 +166,10 @@ def drawn(kind: str, rows: int, dtype: type[np.floating]) -> np.ndarray:
 
 def ours(name: str, p: np.ndarray, t: np.ndarray, *, detail: bool, threads: int) -> float:
     """The value, from the engine."""
-    data, policy = from_arrays({"pred": p, "target": t}), Policy(detail=detail)
+    data, policy = from_arrays({"pred": p, "target": t}), ComputeOptions(detail=detail)
     loss = lossctl.get_loss(name)
     with Threads(threads) as executor:
-        return run(data, [make_job(loss, roles_of(loss, data), data, policy)], policy, executor)[0].mean
+        return run(data, [bind_plan(loss, roles_of(loss, data), data, policy)], policy, executor)[0].mean
 
 
 def rivals(entry: dict[str, str], p: np.ndarray, t: np.ndarray) -> dict[str, Callable[[], object]]:

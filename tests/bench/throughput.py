@@ -24,7 +24,7 @@ from plain import Array, expression
 
 from lossctl.core.loss import Loss, column_major
 from lossctl.core.registry import get_loss, registered
-from lossctl.engine.executors.threads import keep_pages
+from lossctl.engine.executors.threads import retain_freed_memory
 from lossctl.engine.run import BLOCK
 
 # The length of the axes that kinds name: ten of most things, images of 32 × 32, and utterances of some words.
@@ -38,7 +38,7 @@ ROUNDS = 7  # at least
 def block(loss: Loss, rng: np.random.Generator) -> list[Array]:
     """One block of inputs, laid out as the engine does."""
     widest = max(math.prod(AXES[axis] for axis in i.kind.core) for i in loss.inputs)
-    rows = BATCH if loss.coupled else BLOCK // widest
+    rows = BATCH if loss.batch_coupled else BLOCK // widest
     arrays = [i.kind.draw(rng, rows, AXES) for i in loss.inputs]
     refused = loss.refused(arrays)
     kept = np.flatnonzero(~refused)
@@ -95,7 +95,7 @@ def measured(loss: Loss) -> Speed:
 
 def main() -> None:
     """Print a line a loss."""
-    keep_pages()
+    retain_freed_memory()
     names = sys.argv[1:] or list(registered())
     with np.errstate(all="ignore"):
         speeds = sorted(

@@ -164,7 +164,9 @@ def every(names: list[str]) -> None:
         worst = {"value": (0.0, ""), "gradient": (0.0, "")}
         for bound in (loss.bind(**params) for params in settings(loss)):
             for seed in SEEDS:
-                for what, error, _ in (_batch_errors if loss.coupled else errors)(bound, np.random.default_rng(seed)):
+                for what, error, _ in (_batch_errors if loss.batch_coupled else errors)(
+                    bound, np.random.default_rng(seed)
+                ):
                     if what in worst:  # a kink is right or wrong
                         worst[what] = max(worst[what], (error, bound.spec))
         print(f"{loss.name:32}" + "   ".join(f"{what} {e:.1e} {spec:40}" for what, (e, spec) in worst.items()).rstrip())

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Option, Output, Strict, flat
+from lossctl.cli.options import Compute, Data, Option, Output, Strict, expand_option_groups
 from lossctl.report import Report
 
 if TYPE_CHECKING:
-    from lossctl.analysis.breakdown import Wanted
-    from lossctl.analysis.grouping import By
+    from lossctl.analysis.breakdown import BreakdownRequest
+    from lossctl.analysis.grouping import GroupBy
     from lossctl.io.dataset import Dataset
 
 HELP = """Where a loss comes from: the worst samples, the distribution, groups.
@@ -60,7 +60,7 @@ class Breakdown:
     ] = False
 
 
-@flat
+@expand_option_groups
 def breakdown(
     losses: Annotated[str, typer.Argument(metavar="LOSS", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
     preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],
@@ -74,28 +74,28 @@ def breakdown(
 ) -> tuple[Report, Output]:
     """Take a loss apart."""
     from lossctl.analysis.breakdown import break_down
-    from lossctl.analysis.input_checks import advice
+    from lossctl.analysis.input_checks import check_inputs
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, column_role, open_data
     from lossctl.cli.output import format_of, style_of
-    from lossctl.cli.settings import policy_of, refuse, workers_of
+    from lossctl.cli.settings import compute_options, execution_config, raise_on_advice
     from lossctl.errors import UsageError
-    from lossctl.report.breakdown import broken_down
-    from lossctl.report.sample_tables import Asked
+    from lossctl.report.breakdown import breakdown_report
+    from lossctl.report.sample_tables import BreakdownView
 
     style_of(output)
     chosen = format_of(output, binary=("npy", "parquet"))
-    policy = policy_of(how, data)
+    policy = compute_options(how, data)
     bound = bind(losses, how.param)
     if len(bound) > 1:
         raise UsageError("breakdown takes a single loss")
     names = [name.strip() for text in cut.columns for name in text.split(",")]
     wanted = _wanted(cut, output, chosen, [column_role(name) for name in names])
     check_stdin([preds, targets])
-    workers = workers_of(how, output)
+    workers = execution_config(how, output)
     opened = open_data(bound, preds, targets, data, shown=names, by=cut.by)
     wanted = replace(wanted, by=_by(cut.by, opened), traits=strict or not output.quiet)
-    asked = Asked(
+    asked = BreakdownView(
         people=chosen in ("table", "markdown"),
         columns=names,
         in_order=cut.sort == "row",
@@ -103,20 +103,20 @@ def breakdown(
         by=cut.by or "",
     )
     found = break_down(opened, bound[0], policy, wanted, workers)
-    lines = list(advice(opened, [found.job], policy, [found.traits])) if found.traits else []
-    report = broken_down(found, opened, wanted, asked, lines)
+    lines = list(check_inputs(opened, [found.job], policy, [found.traits])) if found.traits else []
+    report = breakdown_report(found, opened, wanted, asked, lines)
     if strict:
-        refuse(report.advice)
+        raise_on_advice(report.advice)
     return report, replace(output, format=chosen)
 
 
-def _wanted(cut: Breakdown, output: Output, chosen: str, shown: list[str]) -> Wanted:
+def _wanted(cut: Breakdown, output: Output, chosen: str, shown: list[str]) -> BreakdownRequest:
     """What is computed, of the options that say what is shown.
 
     Raises:
         UsageError: options out of their range, or that exclude each other.
     """
-    from lossctl.analysis.breakdown import Wanted
+    from lossctl.analysis.breakdown import BreakdownRequest
     from lossctl.cli.settings import check_range
     from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
@@ -136,17 +136,17 @@ def _wanted(cut: Breakdown, output: Output, chosen: str, shown: list[str]) -> Wa
         ranked = cut.sort == "loss"
         if ranked and chosen == "npy":
             raise UsageError("-o FILE.npy holds a loss for each row of the input: without --sort loss")
-        return Wanted(every=not bare, losses=bare, ranked=ranked, shown=() if bare else tuple(shown))
+        return BreakdownRequest(every=not bare, losses=bare, ranked=ranked, shown=() if bare else tuple(shown))
     if cut.by is not None:
-        return Wanted(top=0, groups=cut.top, least=cut.bottom)
-    return Wanted(top=cut.top or _TOP, least=cut.bottom, distribution=not selected, shown=tuple(shown))
+        return BreakdownRequest(top=0, groups=cut.top, least=cut.bottom)
+    return BreakdownRequest(top=cut.top or _TOP, least=cut.bottom, distribution=not selected, shown=tuple(shown))
 
 
-def _by(text: str | None, data: Dataset) -> By | None:
-    from lossctl.analysis.grouping import By
+def _by(text: str | None, data: Dataset) -> GroupBy | None:
+    from lossctl.analysis.grouping import GroupBy
     from lossctl.cli.open_dataset import column_role
 
     if text is None:
         return None
     role = column_role(text)
-    return By("column", role) if role in data.places else By(text)
+    return GroupBy("column", role) if role in data.places else GroupBy(text)

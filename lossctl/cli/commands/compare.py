@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Option, Output, Strict, flat
+from lossctl.cli.options import Compute, Data, Option, Output, Strict, expand_option_groups
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Comparison:
     ] = field(default_factory=list)
 
 
-@flat
+@expand_option_groups
 def compare(
     losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
     files: Annotated[
@@ -64,30 +64,30 @@ def compare(
     output: Output,
 ) -> tuple[Report, Output]:
     """Compare models."""
-    from lossctl.analysis.comparison import compared
-    from lossctl.analysis.input_checks import advice_on_models
+    from lossctl.analysis.comparison import compare_models
+    from lossctl.analysis.input_checks import check_inputs_of_models
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, column_role, open_data
     from lossctl.cli.output import format_of, style_of
-    from lossctl.cli.settings import check_range, policy_of, refuse, workers_of
+    from lossctl.cli.settings import check_range, compute_options, execution_config, raise_on_advice
     from lossctl.errors import DataError
-    from lossctl.report.compare import Shown, duels
+    from lossctl.report.compare import ComparisonView, compare_report
 
     style_of(output)
     chosen = format_of(output)
     check_range("--resamples", against.resamples, 100)
     check_range("--seed", against.seed, 0)
     check_range("--top", against.top, 0)
-    policy = policy_of(how, data)
+    policy = compute_options(how, data)
     bound = bind(losses, how.param)
     limits = _limits(against.fail_if_worse, bound)
     models, targets = _models(files, data)
     columns = [name.strip() for text in against.columns for name in text.split(",")]
     check_stdin(files)
-    workers = workers_of(how, output)
+    workers = execution_config(how, output)
     first = replace(data, pred=list(models[0].columns))
     opened = open_data(bound, models[0].path, targets, first, shown=columns, rivals=models[1:])
-    found = compared(
+    found = compare_models(
         opened,
         bound,
         len(models),
@@ -100,7 +100,7 @@ def compare(
     )
     if limits and found[0].samples < 2:
         raise DataError("--fail-if-worse: a single sample does not tell what is chance: two are needed at least")
-    shown = Shown(
+    shown = ComparisonView(
         people=chosen in ("table", "markdown"),
         models=_names(models),
         resamples=against.resamples,
@@ -109,9 +109,11 @@ def compare(
         labels=[label.strip() for label in data.labels.split(",")] if data.labels is not None else [],
     )
     jobs, traits = zip(*(c.jobs for c in found), strict=True), zip(*(c.traits for c in found), strict=True)
-    report = duels(found, opened, shown, limits, advice_on_models(opened, [*jobs], policy, [*traits], shown.models))
+    report = compare_report(
+        found, opened, shown, limits, check_inputs_of_models(opened, [*jobs], policy, [*traits], shown.models)
+    )
     if strict:
-        refuse(report.advice)
+        raise_on_advice(report.advice)
     return report, output
 
 
@@ -158,9 +160,9 @@ def _limits(texts: Sequence[str], losses: Sequence[Loss]) -> dict[str, float]:
         UsageError: no number, or one below 0.
     """
     from lossctl.cli.settings import check_range
-    from lossctl.cli.thresholds import limits
+    from lossctl.cli.thresholds import parse_thresholds
 
-    said = limits("--fail-if-worse", [text for text in texts if text], losses)
+    said = parse_thresholds("--fail-if-worse", [text for text in texts if text], losses)
     for limit in said.values():
         check_range("--fail-if-worse", limit, 0.0)
     return {**(dict.fromkeys((loss.spec for loss in losses), 0.0) if "" in texts else {}), **said}

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Output, Strict, flat
-from lossctl.cli.settings import policy_of, refuse, workers_of
+from lossctl.cli.options import Compute, Data, Output, Strict, expand_option_groups
+from lossctl.cli.settings import compute_options, execution_config, raise_on_advice
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Examples:
 """
 
 
-@flat
+@expand_option_groups
 def compute(
     losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
     preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],
@@ -52,30 +52,33 @@ def compute(
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
-    from lossctl.cli.thresholds import failures, limits
+    from lossctl.cli.thresholds import failures, parse_thresholds
     from lossctl.cli.words import breakdown_of
     from lossctl.core.validation import REDUCTIONS, check_choice
     from lossctl.engine.run import compute_on
-    from lossctl.report.compute import computed
+    from lossctl.report.compute import compute_report
 
     style_of(output)  # a wrong option is told before a long run, not after
     quick = format_of(output) == "value"
     check_choice("--reduction", reduction, REDUCTIONS)
-    policy = replace(policy_of(how, data), detail=strict or not quick)
+    policy = replace(compute_options(how, data), detail=strict or not quick)
     bound = bind(losses, how.param)
-    above, below = limits("--fail-above", fail_above, bound), limits("--fail-below", fail_below, bound)
+    above, below = (
+        parse_thresholds("--fail-above", fail_above, bound),
+        parse_thresholds("--fail-below", fail_below, bound),
+    )
     check_stdin([preds, targets])
-    workers = workers_of(how, output)
+    workers = execution_config(how, output)
     opened = open_data(bound, preds, targets, data)
     if strict or not output.quiet:
-        from lossctl.analysis.input_checks import advised
+        from lossctl.analysis.input_checks import compute_with_checks
 
-        results, advice = advised(opened, bound, policy, reduction, workers)
+        results, advice = compute_with_checks(opened, bound, policy, reduction, workers)
     else:
         results, advice = compute_on(opened, bound, policy, reduction, workers), []
     see = partial(breakdown_of, losses, [preds, targets], data, how)
-    report = computed(results, opened.names, opened.line, advice, see=see)
+    report = compute_report(results, opened.names, opened.line, advice, see=see)
     if strict:
-        refuse(report.advice)
+        raise_on_advice(report.advice)
     beyond = failures(results, above, below)
     return replace(report, failures=beyond, failed=bool(beyond)), output

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Option, Output, flat
+from lossctl.cli.options import Compute, Data, Option, Output, expand_option_groups
 from lossctl.report import Report
 
 HELP = """The gradient of a loss with respect to the predictions, a row a sample.
@@ -21,7 +21,7 @@ Examples:
 """
 
 
-@flat
+@expand_option_groups
 def grad(
     losses: Annotated[str, typer.Argument(metavar="LOSS", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
     preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],
@@ -40,11 +40,11 @@ def grad(
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
-    from lossctl.cli.settings import policy_of, workers_of
+    from lossctl.cli.settings import compute_options, execution_config
     from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
     from lossctl.gradients.gradcheck import REDUCTIONS
-    from lossctl.gradients.gradient_rows import spooled
+    from lossctl.gradients.gradient_rows import spool_gradient
     from lossctl.report.gradcheck import gradient_rows
 
     output = replace(output, format="value" if output.quiet else output.format, quiet=False)
@@ -58,5 +58,7 @@ def grad(
         raise UsageError("grad takes a single loss")
     check_stdin([preds, targets])
     opened = open_data(bound, preds, targets, data)
-    spool = spooled(opened, bound[0], policy_of(how, data), reduction, workers=workers_of(how, output), numeric=numeric)
+    spool = spool_gradient(
+        opened, bound[0], compute_options(how, data), reduction, workers=execution_config(how, output), numeric=numeric
+    )
     return gradient_rows(spool), replace(output, format=chosen)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Option, Output, flat
+from lossctl.cli.options import Compute, Data, Option, Output, expand_option_groups
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Check:
     ] = None
 
 
-@flat
+@expand_option_groups
 def gradcheck(
     losses: Annotated[str | None, typer.Argument(metavar="[LOSS[,LOSS...]]", help="none: every loss")] = None,
     preds: Annotated[str | None, typer.Argument(metavar="[PREDS]", help="none: points are drawn")] = None,
@@ -72,17 +72,17 @@ def gradcheck(
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, save_array, style_of
-    from lossctl.cli.settings import policy_of, workers_of
+    from lossctl.cli.settings import compute_options, execution_config
     from lossctl.core.registry import registered
     from lossctl.errors import UsageError
     from lossctl.gradients.block_check import RTOL
     from lossctl.gradients.gradcheck import check_on, check_points, from_logits
-    from lossctl.gradients.step_sweep import swept
+    from lossctl.gradients.step_sweep import sweep_steps
     from lossctl.io.byte_stream import read_once
-    from lossctl.report.gradcheck import checked
+    from lossctl.report.gradcheck import gradcheck_report
 
     style_of(output)
-    workers = workers_of(how, output)
+    workers = execution_config(how, output)
     whole = format_of(output) == "jsonl" or check.save_numeric is not None
     _refuse(check, preds, targets)
     bound = list(registered().values()) if losses is None else bind(losses, how.param)
@@ -117,7 +117,7 @@ def gradcheck(
             loss,
             gradient=gradient,
             reduction=check.reduction if wanted is not None else "none",
-            policy=policy_of(how, data),
+            policy=compute_options(how, data),
             rtol=rtol,
             whole=whole,
             workers=workers,
@@ -125,9 +125,9 @@ def gradcheck(
     if check.save_numeric is not None:
         assert results[0].numeric is not None
         save_array(results[0].numeric, check.save_numeric)
-    sweep = swept(bound[0], results[0]) if check.sweep else None
+    sweep = sweep_steps(bound[0], results[0]) if check.sweep else None
     data_read = opened[-1] if opened else None
-    return checked(results, data_read, top=check.top, sweep=sweep), output
+    return gradcheck_report(results, data_read, top=check.top, sweep=sweep), output
 
 
 def _refuse(check: Check, preds: str | None, targets: str | None) -> None:
@@ -158,6 +158,6 @@ def _function(check: Check) -> Gradient | None:
     if check.grad is None or ".py:" not in check.grad:
         return None
     from lossctl.core.registry import load_function
-    from lossctl.gradients.user_gradient import objective
+    from lossctl.gradients.user_gradient import wrap_gradient_function
 
-    return objective(load_function(check.grad), check.signature, check.grad)
+    return wrap_gradient_function(load_function(check.grad), check.signature, check.grad)

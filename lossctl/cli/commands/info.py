@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import Output, flat
+from lossctl.cli.options import Output, expand_option_groups
 from lossctl.report import Report
 
 HELP = """Formula, inputs, parameters, gradient, accuracy and pitfalls of a loss, and its curve.
@@ -20,7 +20,7 @@ Examples:
 """
 
 
-@flat
+@expand_option_groups
 def info(
     loss: Annotated[str, typer.Argument(metavar="LOSS", help="NAME, or FILE.py:FUNCTION")],
     *,
@@ -28,7 +28,7 @@ def info(
 ) -> tuple[Report, Output]:
     """Describe a loss."""
     from lossctl.core.registry import get_loss
-    from lossctl.report.catalogue import described
+    from lossctl.report.catalogue import info_report
 
     entry = get_loss(loss)
-    return described(entry, loss), output
+    return info_report(entry, loss), output

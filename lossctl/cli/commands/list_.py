@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import Output, flat
+from lossctl.cli.options import Output, expand_option_groups
 from lossctl.report import Report
 
 HELP = """The catalogue of losses, by what they are for.
@@ -20,7 +20,7 @@ Examples:
 """
 
 
-@flat
+@expand_option_groups
 def list_(
     words: Annotated[
         str | None, typer.Argument(metavar="[WORDS]", help="only losses with these in their name, aliases or summary")
@@ -35,11 +35,11 @@ def list_(
     """List losses."""
     from dataclasses import replace
 
-    from lossctl.core.registry import catalogued, gist
+    from lossctl.core.registry import all_losses, normalized_name
     from lossctl.errors import UsageError, nearest, quoted
-    from lossctl.report.catalogue import catalogue, matching, task_of
+    from lossctl.report.catalogue import list_report, matching, task_of
 
-    losses, notes = catalogued()
+    losses, notes = all_losses()
     tasks, families = ([*dict.fromkeys(f(loss) for loss in losses)] for f in (task_of, lambda loss: loss.family))
     for option, wanted, known in (("--for", task, tasks), ("--family", family, families)):
         if wanted is not None and wanted not in known:
@@ -50,6 +50,6 @@ def list_(
         losses = matching(losses, words)
         if not losses:
             raise UsageError(
-                f"no loss has {quoted(words)} in its name, aliases or summary{nearest(words, names, gist)}"
+                f"no loss has {quoted(words)} in its name, aliases or summary{nearest(words, names, normalized_name)}"
             )
-    return replace(catalogue(losses), notes=notes), output
+    return replace(list_report(losses), notes=notes), output

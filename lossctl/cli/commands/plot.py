@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Option, Output, flat
+from lossctl.cli.options import Compute, Data, Option, Output, expand_option_groups
 from lossctl.report import Report
 
 HELP = """A loss and its gradient as curves; with data, how losses are spread, and predictions against targets.
@@ -20,7 +20,7 @@ Examples:
 """
 
 
-@flat
+@expand_option_groups
 def plot(
     losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
     preds: Annotated[str | None, typer.Argument(metavar="[PREDS]", help="a file, or - for stdin")] = None,
@@ -39,7 +39,7 @@ def plot(
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.output import format_of, style_of
     from lossctl.errors import UsageError
-    from lossctl.report.plot import pictured, plotted
+    from lossctl.report.plot import curves_report, data_plot_report
 
     suffix = (output.output or "").rpartition(".")[2].lower()
     drawn = suffix in ("svg", "png") and output.format is None and not output.quiet
@@ -55,21 +55,21 @@ def plot(
     if preds is None:
         from lossctl.analysis.curves import curve_of
 
-        report = plotted([curve_of(loss, *_ends(span)) for loss in bound])
+        report = curves_report([curve_of(loss, *_ends(span)) for loss in bound])
     elif span is not None:
         raise UsageError("--range is of curves: with data, the data say how far an axis goes")
     elif len(bound) > 1:
         raise UsageError("with data, plot takes a single loss")
     else:
-        from lossctl.analysis.histograms import picture
+        from lossctl.analysis.histograms import plot_data
         from lossctl.cli.open_dataset import check_stdin, open_data
-        from lossctl.cli.settings import policy_of, workers_of
+        from lossctl.cli.settings import compute_options, execution_config
 
         check_stdin([preds, targets])
-        workers = workers_of(how, output)
+        workers = execution_config(how, output)
         opened = open_data(bound, preds, targets, data)
-        policy = replace(policy_of(how, data), detail=False)
-        report = pictured(picture(opened, bound[0], policy, workers), bound[0], opened.names)
+        policy = replace(compute_options(how, data), detail=False)
+        report = data_plot_report(plot_data(opened, bound[0], policy, workers), bound[0], opened.names)
     if drawn:
         from lossctl.render.figure import figure
 

@@ -35,7 +35,7 @@ class Executor(Protocol):
         """The result of each task, in their order; an error comes where the first to raise one is."""
 
 
-def in_order(
+def map_ordered(
     submit: Callable[[Callable[[], T]], Future[T]], window: int, tasks: Iterable[Callable[[], T]]
 ) -> Iterator[T]:
     """The result of each task, of which so many are handed out at once: it keeps workers busy, and bounds memory."""

@@ -18,7 +18,7 @@ Seen: TypeAlias = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Workers:
+class ExecutionConfig:
     """What ``--threads``, ``--cluster`` and ``--no-progress`` say.
 
     Attributes:
@@ -32,11 +32,11 @@ class Workers:
     threads: int | None = None
     cluster: str | None = None
     allow_mixed: bool = False
-    watch: Callable[[Dataset], AbstractContextManager[Seen]] | None = None
-    own: bool = False
+    progress: Callable[[Dataset], AbstractContextManager[Seen]] | None = None
+    may_fork: bool = False
 
     @contextmanager
-    def on(self, data: Dataset, sums: Sequence[Loss] = ()) -> Iterator[Executor]:
+    def executor_for(self, data: Dataset, sums: Sequence[Loss] = ()) -> Iterator[Executor]:
         """An executor for one pass over ``data``.
 
         Args:
@@ -44,16 +44,16 @@ class Workers:
             sums: the losses of a pass that keeps little more than a sum of each block: a child can send that.
         """
         with self._executor(data, sums) as executor:
-            if self.watch is None:
+            if self.progress is None:
                 yield executor
                 return
-            with self.watch(data) as seen:
+            with self.progress(data) as seen:
                 yield _Watched(executor, seen)
 
     def _executor(self, data: Dataset, sums: Sequence[Loss]) -> Any:
         if self.cluster is None:
             count = self.threads or cores()
-            if self.own and sums and count > 1:
+            if self.may_fork and sums and count > 1:
                 from lossctl.engine.executors.processes import Processes, can_fork
 
                 if can_fork(data, sums):

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from lossctl.core.registry import USERS
-from lossctl.engine.executors.base import Future, in_order
+from lossctl.engine.executors.base import Future, map_ordered
 from lossctl.errors import LossctlError, UsageError, printable, quoted
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ _TIMEOUT = 10
 _HURRY = 1
 
 
-class Machine(NamedTuple):
+class NumericsFingerprint(NamedTuple):
     """What the last digits depend on besides the input."""
 
     lossctl: str
@@ -46,14 +46,14 @@ class Machine(NamedTuple):
 
 
 @cache
-def machine() -> Machine:
+def machine() -> NumericsFingerprint:
     """This machine, as the digits see it."""
     import numpy as np
 
     umath: Any = importlib.import_module("numpy._core._multiarray_umath")
     features = frozenset(name for name, there in umath.__cpu_features__.items() if there)
     # exp and log are NumPy's own, log1p and expm1 the C library's.
-    return Machine(version("lossctl"), np.__version__, " ".join(platform.libc_ver()), features)
+    return NumericsFingerprint(version("lossctl"), np.__version__, " ".join(platform.libc_ver()), features)
 
 
 class Cluster:
@@ -80,11 +80,11 @@ class Cluster:
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
         """The result of each task, in their order."""
         # Every thread of every worker busy, and its next task waiting.
-        return in_order(self.submit, 2 * self._slots, tasks)
+        return map_ordered(self.submit, 2 * self._slots, tasks)
 
     def submit(self, fn: Callable[[], T], /) -> Future[T]:
         """Run a task on a worker."""
-        sent = fn if self._allow_mixed else _Guarded(fn, self._here())
+        sent = fn if self._allow_mixed else _PlatformCheckedTask(fn, self._here())
         return _Remote(self._pool.submit(sent), fn, self._any_left)
 
     def _any_left(self) -> bool:
@@ -142,7 +142,7 @@ class Cluster:
 
     def _check(self) -> None:
         try:
-            found: dict[str, Machine] = self._client.run(machine)
+            found: dict[str, NumericsFingerprint] = self._client.run(machine)
         except Exception as error:  # noqa: BLE001 - whatever importing lossctl raises there
             raise UsageError(
                 f"--cluster {printable(self._address)}: a worker cannot run lossctl: {_said(error)}"
@@ -151,7 +151,7 @@ class Cluster:
             raise UsageError(f"--cluster {printable(self._address)}: it has no workers")
         for worker, there in found.items():
             if not self._allow_mixed:
-                _agree(self._here(), there, printable(worker))
+                _check_same_platform(self._here(), there, printable(worker))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._pool is not None and kind is not None:
@@ -160,14 +160,14 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class _Guarded(Generic[T]):
+class _PlatformCheckedTask(Generic[T]):
     """A task that is run where the digits are the same: workers may come that nobody has looked at."""
 
     task: Callable[[], T]
-    here: Machine
+    here: NumericsFingerprint
 
     def __call__(self) -> T:
-        _agree(self.here, machine(), socket.gethostname())
+        _check_same_platform(self.here, machine(), socket.gethostname())
         return self.task()
 
 
@@ -216,14 +216,14 @@ def _silent_children() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _agree(here: Machine, there: Machine, worker: str) -> None:
-    for name, a, b in zip(Machine._fields, here, there, strict=True):
+def _check_same_platform(here: NumericsFingerprint, there: NumericsFingerprint, worker: str) -> None:
+    for name, a, b in zip(NumericsFingerprint._fields, here, there, strict=True):
         if a != b:
             difference = _difference(name, here, there)
             raise UsageError(f"worker {worker}: {difference}: the digits may differ; --allow-mixed lets them")
 
 
-def _difference(name: str, here: Machine, there: Machine) -> str:
+def _difference(name: str, here: NumericsFingerprint, there: NumericsFingerprint) -> str:
     if name != "features":
         return f"{name} {getattr(there, name)} where this machine has {getattr(here, name)}"
     lacks, more = sorted(here.features - there.features), sorted(there.features - here.features)

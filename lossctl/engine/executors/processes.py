@@ -101,19 +101,19 @@ class Processes:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             for _ in range(min(self._threads.count, len(tasks))):
-                self._bear(tasks, taken)
+                self._spawn_worker(tasks, taken)
         except OSError:  # no more processes or files for this user: those that there are do it, or threads
             pass
         finally:
             os.close(taken)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    def _bear(self, tasks: Sequence[Callable[[], object]], taken: int) -> None:
+    def _spawn_worker(self, tasks: Sequence[Callable[[], object]], taken: int) -> None:
         results, told = os.pipe()
         try:
             child = os.fork()
             if not child:
-                _serve(tasks, taken, told, [self._tickets, results, *self._children])
+                _worker_loop(tasks, taken, told, [self._tickets, results, *self._children])
             self._children[results] = child
         except OSError:
             os.close(results)
@@ -168,7 +168,7 @@ class Processes:
             signal.signal(signal.SIGCHLD, self._sigchld)
 
 
-def _serve(tasks: Sequence[Callable[[], object]], taken: int, told: int, others: Iterable[int]) -> NoReturn:
+def _worker_loop(tasks: Sequence[Callable[[], object]], taken: int, told: int, others: Iterable[int]) -> NoReturn:
     """The life of a child."""
     status = 1
     try:

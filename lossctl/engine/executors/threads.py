@@ -8,7 +8,7 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
-from lossctl.engine.executors.base import Future, T, cores, in_order
+from lossctl.engine.executors.base import Future, T, cores, map_ordered
 
 # What glibc may keep of freed memory: a few blocks' temporaries a thread. mallopt(3) names the options.
 _KEPT = 1 << 24
@@ -16,7 +16,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 @cache
-def keep_pages() -> None:
+def retain_freed_memory() -> None:
     """Let freed temporaries stay in the process, to be the next block's.
 
     As it comes, glibc gives every array of over 128 KiB back to the system and asks for it again, zeroed, an
@@ -28,7 +28,7 @@ def keep_pages() -> None:
         mallopt(_M_TRIM_THRESHOLD, _KEPT)
 
 
-class _First:
+class _DeferredTask:
     """A task that is run where its result is asked for, unless a pool has it by then."""
 
     def __init__(self, fn: Callable[[], Any]) -> None:
@@ -54,25 +54,25 @@ class Threads:
     def __init__(self, threads: int | None = None) -> None:
         self.count = threads or cores()
         self._pool: Any = None
-        self._first: _First | None = None
+        self._first: _DeferredTask | None = None
 
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
         """The result of each task, in their order."""
         # Every thread busy, and its next task waiting.
-        return in_order(self.submit, 2 * self.count if self.count > 1 else 1, tasks)
+        return map_ordered(self.submit, 2 * self.count if self.count > 1 else 1, tasks)
 
     def submit(self, fn: Callable[[], T], /) -> Future[T]:
         """Run a task: the first when its result is asked for, with others in the pool."""
         if self._pool is None:
             if self.count == 1 or self._first is None:
-                self._first = _First(fn)
+                self._first = _DeferredTask(fn)
                 return self._first
             from concurrent.futures import ThreadPoolExecutor
 
             self._pool = ThreadPoolExecutor(self.count)
             if not self._first.asked:
                 self._first.pooled = self._pooled(self._first.fn)
-        return self._pooled(fn) or _First(fn)
+        return self._pooled(fn) or _DeferredTask(fn)
 
     def _pooled(self, fn: Callable[[], T]) -> Future[T] | None:
         try:

@@ -15,7 +15,7 @@ _SERIES_BELOW = 0.3
 _SERIES_TERMS = 10
 
 
-def choose(mask: np.ndarray, yes: Array | float, no: Array | float) -> Array:
+def select(mask: np.ndarray, yes: Array | float, no: Array | float) -> Array:
     """``np.where`` of float64 without a branch: where the mask is random that takes 0.15 ms a block, and 0.6.
 
     >>> choose(np.array([True, False]), np.array([1.0, 2.0]), -0.0).tolist()
@@ -28,7 +28,7 @@ def choose(mask: np.ndarray, yes: Array | float, no: Array | float) -> Array:
     return chosen.view(np.float64)
 
 
-def swapped(mask: np.ndarray, a: Array, b: Array) -> tuple[Array, Array]:
+def select_pair(mask: np.ndarray, a: Array, b: Array) -> tuple[Array, Array]:
     """``b, a`` where the mask is set, elsewhere ``a, b``: both choices for little more than one.
 
     >>> [x.tolist() for x in swapped(np.array([True, False]), np.array([1.0, 2.0]), np.array([3.0, 4.0]))]
@@ -91,7 +91,7 @@ def u_minus_log1p(u: Array) -> Array:
     """
     s = u / (2.0 + u)
     s2 = s * s
-    return choose(np.abs(u) < _SERIES_BELOW, s * (u - 2.0 * s2 * atanh_tail(s2)), u - np.log1p(u))
+    return select(np.abs(u) < _SERIES_BELOW, s * (u - 2.0 * s2 * atanh_tail(s2)), u - np.log1p(u))
 
 
 def atanh_tail(s2: Array, terms: int = _SERIES_TERMS) -> Array:

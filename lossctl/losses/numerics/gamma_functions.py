@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.losses.numerics.elementary import choose
+from lossctl.losses.numerics.elementary import select
 
 _lgamma = np.frompyfunc(math.lgamma, 1, 1)
 
@@ -101,12 +101,12 @@ def log_factorial(t: Array) -> Array:
     [0.0, 0.0, 4.787491742782]
     """
     near = t < _NEAR  # t + 1 would round a small t away
-    small = choose(near, t, 0.0)
+    small = select(near, t, 0.0)
     series = np.full_like(small, _SERIES[-1])
     for factor in _SERIES[-2::-1]:
         series = series * small + factor
     low = (series * small + (1.0 - _EULER)) * small - np.log1p(small)
-    return choose(near, low, log_gamma(choose(near, 1.0, t) + 1.0))
+    return select(near, low, log_gamma(select(near, 1.0, t) + 1.0))
 
 
 # Below 8 the argument is shifted up by so much; from there on the terms left out of the expansion

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.losses.numerics.elementary import choose
+from lossctl.losses.numerics.elementary import select
 from lossctl.losses.numerics.error_free import product
 
 Point: TypeAlias = tuple[Array, Array]
@@ -73,9 +73,9 @@ def erfcx(x: Array) -> Array:
 def _bell(z: Array, lost: Array) -> Array:
     """``e^(−z²/2)``."""
     near = np.abs(z) < _GONE
-    some = choose(near, z, 0.0)
+    some = select(near, z, 0.0)
     square, rest = product(some, some)
-    return choose(near, np.exp(-0.5 * square) * (1.0 - (0.5 * rest + some * lost)), 0.0)
+    return select(near, np.exp(-0.5 * square) * (1.0 - (0.5 * rest + some * lost)), 0.0)
 
 
 def between(low: Point, high: Point, width: Array) -> tuple[Array, Array]:
@@ -89,9 +89,9 @@ def between(low: Point, high: Point, width: Array) -> tuple[Array, Array]:
     ([0.69314718056], [0.797884560803])
     """
     flip = low[0] + high[0] < 0
-    a, a_lost = (choose(flip, -y, x) for x, y in zip(low, high, strict=True))
-    b, b_lost = (choose(flip, -x, y) for x, y in zip(low, high, strict=True))
-    fall = choose(np.isfinite(width), width * (0.5 * (a + b)), np.inf)
+    a, a_lost = (select(flip, -y, x) for x, y in zip(low, high, strict=True))
+    b, b_lost = (select(flip, -x, y) for x, y in zip(low, high, strict=True))
+    fall = select(np.isfinite(width), width * (0.5 * (a + b)), np.inf)
     narrow = width * np.maximum(b, 1.0) <= _NARROW
     out = a > 0
     cost, mean = np.empty_like(a), np.empty_like(a)
@@ -101,7 +101,7 @@ def between(low: Point, high: Point, width: Array) -> tuple[Array, Array]:
     cost[i], mean[i] = _beyond(a[i], b[i], fall[i])
     i = np.flatnonzero(~(out | narrow))
     cost[i], mean[i] = _around((a[i], a_lost[i]), (b[i], b_lost[i]), fall[i])
-    return cost, choose(flip, -mean, mean)
+    return cost, select(flip, -mean, mean)
 
 
 # The last two by the tails at both ends: from the one to the other the density falls by e^−fall.

@@ -203,7 +203,7 @@ class LogitsKind(Kind):
     """A row of scores, of which some but not all may be -inf (a class ruled out)."""
 
     @property
-    def exposable(self) -> bool:
+    def implied_by_finite_loss(self) -> bool:
         return True
 
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:

@@ -105,7 +105,8 @@ class ShardedFile:
         if shard.names != self.names or shard.width != self.width:
             raise DataError(
                 f"{shard.where} has {_columns(shard.names, shard.width)}, "
-                f"{byte_stream.display_name(self.paths[0])} has {_columns(self.names, self.width)}: all shards must have the same columns"
+                f"{byte_stream.display_name(self.paths[0])} has {_columns(self.names, self.width)}: "
+                "all shards must have the same columns"
             )
         return shard
 
@@ -137,7 +138,8 @@ class Shards:
         if shard.tails != self.tails:
             raise DataError(
                 f"{shard.where} has rows of {_tails(shard.tails)}, "
-                f"{byte_stream.display_name(self.paths[0])} has rows of {_tails(self.tails)}: all shards must have the same"
+                f"{byte_stream.display_name(self.paths[0])} has rows of {_tails(self.tails)}: "
+                "all shards must have the same"
             )
 
 

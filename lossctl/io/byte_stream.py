@@ -1,4 +1,4 @@
-"""Bytes of text, cut at record ends: UTF-8 whatever the file's own encoding."""
+"""The bytes of a file or pipe, and UTF-8 text cut at record ends, whatever the encoding of the file."""
 
 from __future__ import annotations
 
@@ -16,46 +16,47 @@ from typing import BinaryIO, TypeAlias
 from lossctl.errors import DataError, UsageError, printable, quoted
 from lossctl.io.compression import decompressed
 
-# A piece of text is parsed into Python strings of some 60 bytes a cell, which are best kept in the cache.
-# Measured on 100 MB of two columns: 64 KiB 3.9 s and 62 MiB resident, 256 KiB 4.4 s and 73, 1 MiB 5.2 s and 106.
+# Bytes of text parsed at once by the grammar, into Python strings of about 60 bytes per cell: small enough for the
+# cache. 100 MB of two columns take 3.9 s and 62 MiB of resident memory with 64 KiB, 4.4 s and 73 MiB with 256 KiB,
+# 5.2 s and 106 MiB with 1 MiB.
 PIECE = 1 << 16
-# What polars parses at once. Measured on 79 MB of two columns: 1 MiB 0.31 s, 2 MiB 0.25, 4 MiB 0.23, 16 MiB 0.29,
-# the whole 0.37.
+# Bytes of text parsed at once by polars. 79 MB of two columns take 0.31 s with 1 MiB, 0.25 s with 2 MiB,
+# 0.23 s with 4 MiB, 0.29 s with 16 MiB, and 0.37 s as a whole.
 CHUNK = 1 << 22
-# A record of more characters than this is a file of another format, or one without line ends.
+# Maximum characters of a record. A longer record indicates a file of another format, or one without line ends.
 RECORD_LIMIT = 1 << 20
 _MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16's, which it starts with
+    codecs.BOM_UTF32_LE: "utf-32",  # before the mark of UTF-16, which is a prefix of this one
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
 STDIN = "-"
 
-# Where the last whole record of some text ends; 0: nowhere.
+# Returns the offset just after the last complete record of a text; 0 if there is none.
 RecordEnd: TypeAlias = Callable[[bytes], int]
 
 
 def display_name(path: str) -> str:
-    """A path as messages name it."""
+    """Return the name of a path in messages."""
     return "stdin" if path == STDIN else printable(path)
 
 
 def open_binary(path: str) -> BinaryIO:
-    """The file or stdin, to read bytes from.
+    """Open a path or stdin for reading bytes.
 
     Raises:
-        DataError: it cannot be opened.
+        DataError: the file cannot be opened, or stdin is closed.
     """
     if path == STDIN:
         if sys.stdin is None or sys.stdin.closed:
             raise DataError("stdin: it is closed")
         try:
-            # Not through Python's buffer, whose lock a thread that reads ahead would hold when Python ends.
+            # A duplicate descriptor, because a prefetch thread would hold the lock of Python's buffer when Python ends.
             descriptor = os.dup(sys.stdin.fileno())
-        except OSError:  # a stdin that is no file
+        except OSError:  # stdin is an object without a descriptor
             return sys.stdin.buffer
-        os.set_blocking(descriptor, True)  # what is not there yet is not the end
+        os.set_blocking(descriptor, True)  # otherwise a read before data arrive looks like the end of the file
         return open(descriptor, "rb", buffering=0)
     try:
         return open(path, "rb")
@@ -66,7 +67,7 @@ def open_binary(path: str) -> BinaryIO:
 
 
 def reason(error: OSError) -> str:
-    """What the operating system says, in lower case like every other message."""
+    """Return the message of the operating system with a lower-case first letter, like all other messages."""
     if error.errno == errno.EISDIR:
         return "is a directory"
     text = error.strerror or str(error)
@@ -75,20 +76,31 @@ def reason(error: OSError) -> str:
 
 @dataclass
 class Reading:
-    """How far into a file whoever reads it is; of a pipe nothing is known."""
+    """Progress of reading a file.
+
+    Attributes:
+        at: position in the file, in bytes (compressed bytes if it is compressed).
+        size: size of the file in bytes; 0 for a pipe, whose size is unknown.
+    """
 
     at: int = 0
     size: int = 0
 
     @property
     def share(self) -> float | None:
-        """The share of its bytes that has been read."""
+        """The fraction of the bytes read so far, or None if the size is unknown."""
         return self.at / self.size if self.size else None
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where bytes come from: a file, a pipe or stdin, compressed or not."""
+    """A file, a pipe or stdin as the origin of bytes.
+
+    Attributes:
+        path: the path; ``-`` is stdin.
+        compression: suffix of the compression, such as ``.gz``; None (the default) if there is none.
+        reading: progress, updated by ``blocks``.
+    """
 
     path: str
     compression: str | None = None
@@ -96,19 +108,22 @@ class Origin:
 
     @property
     def where(self) -> str:
-        """What messages call it."""
+        """The name of the origin in messages."""
         return display_name(self.path)
 
     @property
     def seekable(self) -> bool:
-        """Whether its bytes can be read where they are, in any order."""
+        """Whether the bytes can be read at any position: an uncompressed file, not a pipe."""
         return self.compression is None and not read_once(self.path)
 
     def blocks(self) -> Iterator[bytes]:
-        """The plain bytes: a piece, which may be all that is looked at, and then more at a time.
+        """Yield the decompressed bytes in blocks of bounded size.
+
+        Of an uncompressed file, the first block has at most ``PIECE`` bytes, because a caller may need only the
+        start, and the others at most ``CHUNK``. Of a compressed file, each block has at most ``PIECE`` bytes.
 
         Raises:
-            DataError: the file cannot be read or decompressed, or it changed.
+            DataError: the file cannot be read or decompressed, or it changed while it was read.
         """
         with open_binary(self.path) as file, unchanged(file, self.where):
             known = None if read_once(self.path) else descriptor_state(file.fileno())
@@ -128,7 +143,7 @@ class Origin:
 
 
 def read_once(path: str) -> bool:
-    """Whether it is stdin or a pipe, which gives its bytes a single time."""
+    """Return whether a path is stdin or a pipe, whose bytes can be read only once."""
     return path == STDIN or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path))
 
 
@@ -136,13 +151,13 @@ State: TypeAlias = tuple[int, int]
 
 
 def descriptor_state(descriptor: int) -> State | None:
-    """What changes when a regular file is written to: its size, and when it was last written."""
+    """Return (size in bytes, time of the last write in ns) of an open regular file; None if it is not regular."""
     status = os.fstat(descriptor)
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
 def path_state(path: str) -> State | None:
-    """The same of a path: None where there is no regular file."""
+    """Return (size in bytes, time of the last write in ns) of a path; None if it is not a regular file."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -151,7 +166,7 @@ def path_state(path: str) -> State | None:
 
 
 def another_file_error(where: str) -> DataError:
-    """The error of a path that names another file in the process that has to read it."""
+    """Return the error for a path that refers to a different file in a worker process."""
     return DataError(
         f"{where}: not the file that it was where the run began (size or time of writing): every worker "
         "must see the same files, and nobody may write them"
@@ -159,20 +174,20 @@ def another_file_error(where: str) -> DataError:
 
 
 def modified_error(where: str) -> DataError:
-    """The error of a file that grew, shrank or was written to: what was read may be half of each."""
+    """Return the error for a file written to while it was read: the data may mix the old and the new contents."""
     return DataError(f"{where}: changed while it was read: is something still writing it?")
 
 
 @contextmanager
 def unchanged(file: BinaryIO, where: str) -> Iterator[None]:
-    """Prove that a file is the same at the end as at the start.
+    """Check that a file does not change within the ``with`` block.
 
     Raises:
-        DataError: it was written to, or the operating system refuses to read it.
+        DataError: the file was written to, or the operating system reports an error.
     """
     try:
         descriptor = file.fileno()
-    except OSError:  # a stdin that is no file
+    except OSError:  # stdin is an object without a descriptor
         yield
         return
     try:
@@ -185,7 +200,10 @@ def unchanged(file: BinaryIO, where: str) -> Iterator[None]:
 
 
 def quoted_record_end(data: bytes) -> int:
-    """Where the last whole record of delimited text ends (0: nowhere): after a line end that is not inside quotes."""
+    """Return the offset just after the last complete record of delimited text; 0 if there is none.
+
+    A record ends at a line end outside quotes. A line end is outside if an even number of quotes precedes it.
+    """
     end = _last_line_end(data, len(data))
     quotes = data.count(b'"', 0, end)
     while end and quotes % 2:
@@ -197,33 +215,39 @@ def quoted_record_end(data: bytes) -> int:
 
 
 def newline_record_end(data: bytes) -> int:
-    r"""Where the last whole line ends (0: nowhere): of formats in which every \n ends a record, quotes or not."""
+    r"""Return the offset just after the last \n, or 0, for formats in which every \n ends a record, even in quotes."""
     return data.rfind(b"\n") + 1
 
 
 def pieces(origin: Origin, encoding: str | None, record_end: RecordEnd) -> Iterator[bytes]:
-    """UTF-8 text without its byte-order mark, cut where a record ends: first a piece, then a chunk at a time.
+    """Yield the text as UTF-8 without its byte-order mark, cut at record ends.
 
-    The last piece may be a record that never ends: whoever reads it has to refuse an overlong() one.
+    The first yield has about ``PIECE`` bytes, the others about ``CHUNK``. The last one may be a record that never
+    ends: the caller must reject it if it is overlong().
+
+    Args:
+        origin: the bytes.
+        encoding: the encoding of the file; None is UTF-8.
+        record_end: returns the offset just after the last complete record.
 
     Raises:
-        DataError: the file cannot be read, or is not in its encoding.
-        UsageError: an encoding that Python does not know.
+        DataError: the file cannot be read, or is not in the encoding.
+        UsageError: Python does not know the encoding.
     """
     return _cut(_decoded(origin.blocks(), encoding, origin.where), chain([PIECE], repeat(CHUNK)), record_end)
 
 
 def split(chunk: bytes, record_end: RecordEnd) -> Iterator[bytes]:
-    """The same text in pieces that end where a record ends."""
+    """Split a chunk into pieces of about ``PIECE`` bytes that end at record ends."""
     blocks = (chunk[at : at + PIECE] for at in range(0, len(chunk), PIECE))
     return _cut(blocks, repeat(PIECE), record_end)
 
 
 def _cut(blocks: Iterator[bytes], sizes: Iterator[int], record_end: RecordEnd) -> Iterator[bytes]:
-    """Text of about these sizes, cut where a record ends.
+    """Join blocks to about the given sizes and cut them at record ends.
 
-    A piece without a record end is looked at again when it has doubled, so that the time is linear in its length,
-    however small the blocks of a pipe are.
+    If the bytes contain no record end, the search is repeated after their number has doubled. The time is
+    therefore linear in the length of a record, however small the blocks of a pipe are.
     """
     wanted = next(sizes)
     held: list[bytes] = []
@@ -239,7 +263,7 @@ def _cut(blocks: Iterator[bytes], sizes: Iterator[int], record_end: RecordEnd) -
             data = data[cut:]
             wanted = next(sizes)
         elif overlong(data):
-            yield data  # the grammar says what is wrong: a quote, or a record without end
+            yield data  # the grammar reports the cause: an unclosed quote, or a record without end
             return
         else:
             wanted = 2 * size
@@ -249,12 +273,12 @@ def _cut(blocks: Iterator[bytes], sizes: Iterator[int], record_end: RecordEnd) -
 
 
 def longest_record() -> int:
-    """The most bytes that a record's characters can take: UTF-8 makes up to 4 of each."""
+    """Return the maximum bytes of a record: UTF-8 encodes a character in up to 4 bytes."""
     return 4 * RECORD_LIMIT
 
 
 def overlong(data: bytes) -> bool:
-    """Whether so many bytes are surely more than a record's characters."""
+    """Return whether the bytes are more than the longest allowed record can have."""
     return len(data) > longest_record()
 
 
@@ -273,7 +297,7 @@ def _recoded(blocks: Iterator[bytes], encoding: str, where: str) -> Iterator[byt
     line = 1
     for block in chain(blocks, [b""]):
         try:
-            # The empty block at the end: half a character that is left is an error, and not left out.
+            # The empty block at the end makes an incomplete last character an error.
             data = decoder.decode(block, final=not block).encode()
         except UnicodeError as error:
             cause = error.reason if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else str(error)
@@ -285,10 +309,10 @@ def _recoded(blocks: Iterator[bytes], encoding: str, where: str) -> Iterator[byt
 
 
 def codecs_name(encoding: str) -> str:
-    """The codec that an encoding's name means.
+    """Return the normalized name of the codec of an encoding.
 
     Raises:
-        UsageError: there is none, or it is not one of text.
+        UsageError: the codec does not exist, or is not an encoding of text.
     """
     try:
         info = codecs.lookup(encoding)
@@ -300,6 +324,6 @@ def codecs_name(encoding: str) -> str:
 
 
 def _last_line_end(data: bytes, stop: int) -> int:
-    # A \r at the very end may be the first half of \r\n; one after the last \n is a line end of its own,
-    # and that \n may stand inside quotes.
+    # A \r as the last byte is ignored, since it may be the first half of \r\n. Any other \r after the last \n counts,
+    # because the \n may be inside quotes.
     return max(data.rfind(b"\n", 0, stop), data.rfind(b"\r", 0, min(stop, len(data) - 1))) + 1

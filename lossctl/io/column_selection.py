@@ -1,4 +1,4 @@
-"""Which columns a selection means: an exact name, ``@3``, ``@1-10``, or a glob over names."""
+"""Selection of columns by exact name, by position (``@3``, ``@1-10``), or by a glob over names."""
 
 from __future__ import annotations
 
@@ -12,26 +12,32 @@ from lossctl.io.source import Field
 from lossctl.io.text_grammar import quote_cell
 
 _POSITION = re.compile(r"@([0-9]{1,9})(?:-([0-9]{1,9}))?")
-# Enough names to recognise a file by; a line of error has no room for a thousand.
+# Maximum names in an error message: enough to recognise the file, where a line has no room for a thousand.
 _LISTED = 12
-# More names than these are told as a range of positions.
+# Maximum names that a message spells out; more are given as a range of positions.
 _SPELLED = 3
-_DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'", ",": ","}  # as a shell takes them
+_DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'", ",": ","}  # quoted for a shell
 
 
 def select(selectors: tuple[str, ...], names: tuple[str, ...] | None, count: int, where: str) -> list[int]:
-    """The 0-based columns that the selectors mean, in the order given.
+    """Return the 0-based indices of the selected columns, in the order of the selectors.
+
+    Args:
+        selectors: names, positions from 1 (``@3``, ``@1-10``) or globs; if empty, all columns are selected.
+        names: names of the columns; None if they have none.
+        count: number of columns.
+        where: name of the file in messages.
 
     Raises:
-        UsageError: a selector that fits nothing, or a column chosen twice.
-        DataError: a name that two columns share.
+        UsageError: a selector matches no column, or a column is selected twice.
+        DataError: two columns share a name that is needed.
     """
     if not selectors:
         if names is not None and len(set(names)) < count:
             for name in names:
                 _only(name, names, where)
         return list(range(count))
-    chosen: dict[int, None] = {}  # in order, and quick to ask where there are 100,000
+    chosen: dict[int, None] = {}  # an ordered set: membership stays fast with 100,000 columns
     for selector in selectors:
         for column in _one(selector, names, count, where):
             if column in chosen:
@@ -41,10 +47,10 @@ def select(selectors: tuple[str, ...], names: tuple[str, ...] | None, count: int
 
 
 def all_except(keys: Collection[int], chosen: list[int], where: str) -> list[int]:
-    """All columns but the keys.
+    """Return the selected columns without the key columns.
 
     Raises:
-        UsageError: there are none.
+        UsageError: no column remains.
     """
     if rest := [column for column in chosen if column not in keys]:
         return rest
@@ -54,11 +60,11 @@ def all_except(keys: Collection[int], chosen: list[int], where: str) -> list[int
 def resolve_columns(
     field: Field, keys: Collection[int], names: tuple[str, ...] | None, count: int, where: str
 ) -> list[int]:
-    """The 0-based columns of a file with named columns that a field means: without selectors all but the keys.
+    """Return the 0-based indices of the columns of a field; without selectors, all columns except the keys.
 
     Raises:
-        UsageError: a selector that fits nothing, or a table that begins with the index of pandas.
-        DataError: a name that two columns share.
+        UsageError: a selector matches no column, no column remains, or the first column is an index written by pandas.
+        DataError: two columns share a name that is needed.
     """
     chosen = select(field.columns, names, count, where)
     if field.columns:
@@ -102,8 +108,14 @@ def _only(name: str, names: tuple[str, ...], where: str) -> int:
 
 
 def _ascending(found: list[str], wanted: str, where: str) -> None:
-    """Refuse logit_10 before logit_2: classes would be in another order than their numbers."""
-    # Python reads no integer of over 4300 digits.
+    """Check that the numbers in matched names ascend.
+
+    If a glob matches logit_10 before logit_2, the order of the classes differs from the order of their numbers.
+
+    Raises:
+        UsageError: the numbers of two adjacent names descend.
+    """
+    # At most 4000 digits, because int() rejects more than 4300.
     numbers = [[int(n) for n in re.findall(r"\d{1,4000}", name)] for name in found]
     for before, after, left, right in zip(found, found[1:], numbers, numbers[1:], strict=False):
         if left and right and left > right:
@@ -114,13 +126,13 @@ def _ascending(found: list[str], wanted: str, where: str) -> None:
 
 
 def other_delimiter(texts: Sequence[str], among: str = ";\t|,") -> str:
-    """The end of an error about text that looks like several cells in one."""
+    """Return a hint on --delimiter for the end of an error if a text contains a common delimiter, else ''."""
     said = next((_DELIMITERS[char] for char in among if any(char in text for text in texts)), None)
     return f"; another delimiter? say --delimiter {said}" if said else ""
 
 
 def unnamed_index(names: tuple[str, ...] | None, chosen: list[int], role: str) -> str | None:
-    """What is wrong with choosing every column of a table that pandas wrote with its index, if it is one."""
+    """Return an error text if the first selected column is an index written by pandas, else None."""
     if names is None or len(chosen) < 2 or names[chosen[0]] not in ("", "Unnamed: 0"):
         return None
     rest = [names[c] for c in chosen[1:]]
@@ -134,11 +146,11 @@ def unnamed_index(names: tuple[str, ...] | None, chosen: list[int], role: str) -
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """The names of a file's columns, for an error message."""
+    """Return the first column names of a file, for an error message."""
     first = ", ".join(quote_cell(name) for name in names[:_LISTED])
     return first + (f" … ({len(names)} columns)" if len(names) > _LISTED else "")
 
 
 def describe(column: int, names: tuple[str, ...] | None) -> str:
-    """A column as a person knows it: its name where it has one, else its position."""
+    """Return the name of a column if it has one, else its position from 1 (``@3``)."""
     return quote_cell(names[column]) if names is not None else f"@{column + 1}"

@@ -1,4 +1,4 @@
-"""Columnar files through polars: .parquet, .arrow and .feather, read by column and a strip of rows at a time."""
+"""Parquet and Arrow files (.parquet, .arrow, .feather), read through polars in strips of rows."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from lossctl.io.text_grammar import quote_cell
 if TYPE_CHECKING:
     import polars as pl
 
-# A strip of rows is read at once, since each read finds its way through the file anew: at most so many rows
-# (4M rows of two columns in row groups of 122,880: 131,072 0.14 s, 524,288 0.08, 2,097,152 0.06 and much memory),
-# and of many columns at most so many bytes of doubles.
+# Maximum rows and bytes (of doubles) of a strip, the range of rows read at once. Each read locates its rows in the
+# file anew, so that short strips are slow: 4M rows of two columns in row groups of 122,880 take 0.14 s with 131,072
+# rows per strip, 0.08 s with 524,288, and 0.06 s and much memory with 2,097,152. The bytes limit wide tables.
 _STRIP_ROWS = 1 << 19
 _STRIP = 1 << 25
-# The tasks of a run follow each other, and several of them lie in one strip of many columns.
+# Number of cached strips. Tasks run in the order of their rows, and a strip of a wide table serves several tasks.
 _STRIPS = 2
 _READING = threading.Lock()
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """A file as it was when it was opened."""
+    """A columnar file and its state (size and time of the last write) when it was opened."""
 
     path: str
     suffix: str
@@ -46,10 +46,10 @@ class _Stored:
         return byte_stream.display_name(self.path)
 
     def ask(self, what: Callable[[pl.LazyFrame], Any]) -> Any:
-        """The answer of polars to a question about the file.
+        """Return the result of a query on the lazy table of the file.
 
         Raises:
-            DataError: the file is damaged, or has changed.
+            DataError: the file is damaged, or has changed since it was opened.
         """
         import polars as pl
 
@@ -57,7 +57,8 @@ class _Stored:
         scan = pl.scan_parquet if self.suffix == ".parquet" else pl.scan_ipc
         try:
             with capture_stderr(), absorb_second_interrupt():
-                answer = what(scan(os.path.abspath(self.path), glob=False))  # ~ and s3: are names here
+                # An absolute path, because polars would interpret the names ~ and s3: as a home directory and a URL.
+                answer = what(scan(os.path.abspath(self.path), glob=False))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             self.check()
             cause = printable(str(error).partition("\n")[0])[:200].rstrip(".")
@@ -66,10 +67,10 @@ class _Stored:
         return answer
 
     def check(self) -> None:
-        """Prove that the file is the one that was opened.
+        """Check that the file has not changed since it was opened.
 
         Raises:
-            DataError: it was written to since.
+            DataError: the file was written to.
         """
         with byte_stream.open_binary(self.path) as file:
             if byte_stream.descriptor_state(file.fileno()) != self.state:
@@ -78,7 +79,7 @@ class _Stored:
 
 @lru_cache(_STRIPS)
 def _strip(stored: _Stored, names: tuple[str, ...], first: int, rows: int) -> pl.DataFrame:
-    """These rows of these columns."""
+    """Read a range of rows of the named columns, through a cache."""
     strip: pl.DataFrame = stored.ask(lambda table: table.select(names).slice(first, rows).collect())
     if len(strip) != rows:
         raise byte_stream.modified_error(stored.where)
@@ -86,7 +87,7 @@ def _strip(stored: _Stored, names: tuple[str, ...], first: int, rows: int) -> pl
 
 
 class ColumnarFile:
-    """An opened Parquet or Arrow file, its schema read."""
+    """An opened Parquet or Arrow file with its schema and number of rows."""
 
     is_text = False
 
@@ -108,16 +109,16 @@ class ColumnarFile:
 
     @property
     def width(self) -> int:
-        """How many columns there are."""
+        """The number of columns."""
         return len(self.names)
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
-        """Whether the one column that is meant is text."""
+        """Return whether exactly one column is selected and it is text."""
         chosen = column_selection.select(selectors, self.names, self.width, self.where)
         return len(chosen) == 1 and is_text(self.types[self.names[chosen[0]]])
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
-        """The source of these fields; a column of arrays of one length is as many columns."""
+        """Bind fields to columns and return the source; a column of arrays of length n counts as n columns."""
         keys = {c for f in fields if f.key for c in self._columns(f, ())}
         return ColumnarSource(self, tuple(self._chosen(f, keys) for f in fields))
 
@@ -133,7 +134,7 @@ class ColumnarFile:
         return _Chosen(field, names, None)
 
     def _length(self, name: str) -> int | None:
-        """How many numbers an array of the column holds; None for a plain column."""
+        """Return the length of the arrays of a column, for lists that of the first row; None for a plain column."""
         import polars as pl
 
         kind = self.types[name]
@@ -158,7 +159,7 @@ class ColumnarFile:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """A field, its columns, and how long the arrays are if it is one column of them."""
+    """A field and the names of its columns; ``length`` is the array length if it is one column of arrays, else None."""
 
     field: Field
     names: tuple[str, ...]
@@ -170,7 +171,7 @@ class _Chosen:
 
 
 class ColumnarSource:
-    """Rows of the chosen columns, any range of them at any time, here or in another process."""
+    """A seekable source of the selected columns, which can be pickled and reopened in another process."""
 
     share: float | None = None
 
@@ -180,7 +181,7 @@ class ColumnarSource:
         self.tails = tuple((c.width,) for c in chosen)
 
     def __getstate__(self) -> dict[str, Any]:
-        path = os.path.abspath(self._stored.path)  # wherever the other process was started
+        path = os.path.abspath(self._stored.path)  # the other process may have another working directory
         return self.__dict__ | {"_stored": replace(self._stored, path=path)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -189,14 +190,14 @@ class ColumnarSource:
             raise byte_stream.another_file_error(self.where)
 
     def reader(self) -> Read:
-        """A reader with a strip of its own."""
+        """Return a function that reads any range of rows and keeps the last strip it read."""
         row_bytes = 8 * sum(c.width for c in self._chosen)
         strip_rows = max(1, min(_STRIP_ROWS, _STRIP // row_bytes))
         names = tuple(dict.fromkeys(name for c in self._chosen for name in c.names))
         at, strip = -1, None
 
         def part(start: int, stop: int) -> pl.DataFrame:
-            """Rows of one strip."""
+            """Return rows ``start`` to ``stop``, which must be in one strip."""
             nonlocal at, strip
             if strip is None or at != start // strip_rows:
                 at, strip = start // strip_rows, None
@@ -216,11 +217,11 @@ class ColumnarSource:
         return read
 
     def chunks(self) -> Iterator[Rows]:
-        """Not sequential: any range can be read."""
+        """Raise NotImplementedError: the source is seekable, not sequential."""
         raise NotImplementedError
 
     def locate(self, row: int, field: int, place: int | None) -> str:
-        """``preds.parquet: row 5, column 'pred'``: rows from 0."""
+        """Return the position of a value for messages: ``preds.parquet: row 5, column 'pred'``, with rows from 0."""
         chosen = self._chosen[field]
         if chosen.length is not None:
             at = "" if place is None else f"[{place}]"
@@ -230,7 +231,7 @@ class ColumnarSource:
         return f"{self.where}: row {row}, column {quote_cell(chosen.names[place or 0])}"
 
     def line(self, row: int) -> None:
-        """Columnar files have no lines."""
+        """Return None: columnar files have no lines."""
 
     def _values(self, part: pl.DataFrame, index: int) -> npt.NDArray[Any]:
         chosen = self._chosen[index]

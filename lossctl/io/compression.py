@@ -1,4 +1,4 @@
-"""Compressed bytes in, plain bytes out, a piece at a time: by the suffix, never by the contents."""
+"""Streaming decompression, selected by the suffix of a file, never by its contents."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, BinaryIO, TypeAlias
 
 from lossctl.errors import DataError
 
-# What an .xz may ask for to be read: four times what `xz -9` makes of it; its header can ask for 4 GiB.
+# Maximum memory to decompress an .xz file, because its header can require 4 GiB: four times the need of `xz -9`.
 _XZ_MEMORY = 1 << 28
 
-Decompressor: TypeAlias = Any  # the interface that bz2, lzma and zstd share
+Decompressor: TypeAlias = Any  # the common interface of the decompressors of bz2, lzma and zstd
 
 
 def _gzip() -> Decompressor:
@@ -30,7 +30,7 @@ def _xz() -> Decompressor:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
 
 
-def _zstd() -> Decompressor:  # by itself it refuses windows over 128 MiB
+def _zstd() -> Decompressor:  # needs no memory limit: it rejects windows over 128 MiB by default
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:
@@ -42,7 +42,7 @@ SUFFIXES: dict[str, Callable[[], Decompressor]] = {".gz": _gzip, ".bz2": _bz2, "
 
 
 class _Gzip:
-    """zlib with the interface of the others."""
+    """A zlib decompressor with the interface of the bz2, lzma and zstd decompressors."""
 
     def __init__(self) -> None:
         import zlib
@@ -69,13 +69,19 @@ class _Gzip:
 
 
 def decompressed(file: BinaryIO, suffix: str, where: str, piece: int) -> Iterator[bytes]:
-    """The plain bytes, at most ``piece`` at a time however well they were compressed.
+    """Yield the decompressed bytes of a file, at most ``piece`` bytes at a time whatever the compression ratio.
 
-    Streams that follow each other are one file, and zeros between them are padding. The library's own
-    readers leave out in silence what follows and is no stream; here that is an error.
+    Consecutive streams are decompressed as one file, and zero bytes after a stream are skipped as padding. Any other
+    data after a stream are an error; the readers of the standard library ignore them without a message.
+
+    Args:
+        file: the compressed bytes.
+        suffix: a key of ``SUFFIXES``, such as ``.gz``.
+        where: name of the file in messages.
+        piece: maximum bytes of a read and of a yield.
 
     Raises:
-        DataError: a stream that is damaged, breaks off, or is none.
+        DataError: a stream is damaged or truncated, or the data are not such a stream.
     """
     name = suffix.removeprefix(".")
     data = file.read(piece)
@@ -88,7 +94,7 @@ def decompressed(file: BinaryIO, suffix: str, where: str, piece: int) -> Iterato
                 made, data = stream.decompress(data, piece), b""
             except MemoryError:
                 raise
-            except Exception as error:  # noqa: BLE001 - zlib.error, OSError, LZMAError, ZstdError: each has its own
+            except Exception as error:  # noqa: BLE001 - zlib.error, OSError, LZMAError, ZstdError: each library has its own
                 raise DataError(f"{where}: damaged, or not {name}: {str(error).rstrip('.')}") from None
             if made:
                 yield made

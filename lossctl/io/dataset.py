@@ -1,4 +1,4 @@
-"""Several sources side by side: row i of each belongs to sample i, or it is an error."""
+"""Alignment of several sources: row i of each belongs to sample i, and different lengths are an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from lossctl.io.source import Rows, Source, length_mismatch
 
 @dataclass(frozen=True)
 class RowRange:
-    """A range of rows, and for each source where to read them: in memory, or from its file."""
+    """A range of rows of all sources.
+
+    Attributes:
+        start: first row.
+        stop: row after the last.
+        sources: for each source of the data set, a source that reads these rows: arrays in memory, or the file.
+    """
 
     start: int
     stop: int
@@ -26,7 +32,7 @@ class RowRange:
 
 @dataclass(frozen=True)
 class FieldRef:
-    """Where an input's values are: which source, and which of its fields."""
+    """The position of an input: the index of its source, and the index of its field in that source."""
 
     source: int
     field: int
@@ -34,61 +40,74 @@ class FieldRef:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The inputs of a run by role: ``pred``, ``target``, ``weight``, and what a loss names besides."""
+    """The inputs of a run by role.
+
+    Attributes:
+        sources: the sources, whose rows are aligned.
+        places: role (``pred``, ``target``, ``weight``, or another input that a loss names) to position.
+        keys: pairs of roles whose values must be equal in each row; none by default.
+    """
 
     sources: tuple[Source, ...]
     places: Mapping[str, FieldRef]
-    keys: tuple[tuple[str, str], ...] = ()  # pairs of roles that must be equal, row by row
+    keys: tuple[tuple[str, str], ...] = ()
 
     @property
     def names(self) -> list[str]:
-        """What the sources are called, each once."""
+        """The distinct names of the sources."""
         return list(dict.fromkeys(source.where for source in self.sources))
 
     @property
     def rows(self) -> int | None:
-        """How many there are, if a source knows."""
+        """The number of rows if a source knows it, else None."""
         return next((source.rows for source in self.sources if source.rows is not None), None)
 
     @property
     def share(self) -> float | None:
-        """Of streams, how much has been read: of the one that is behind."""
+        """The smallest fraction read of any sequential source, or None if no fraction is known."""
         known = [source.share for source in self.sources if source.rows is None]
         return min((share for share in known if share is not None), default=None)
 
     @property
     def seekable(self) -> bool:
-        """Whether a worker can read its rows itself."""
+        """Whether workers can read the rows themselves: every source is seekable and none is in memory."""
         return all(source.rows is not None and not isinstance(source, ArraySource) for source in self.sources)
 
     def tail(self, role: str) -> tuple[int, ...]:
-        """The shape of one row of an input: (n, 1) is the same thing as (n,)."""
+        """Return the shape of one row of an input; (1,) is returned as (), so that (n, 1) and (n,) are the same."""
         tail = self.shape(role)
         return () if tail == (1,) else tail
 
     def shape(self, role: str) -> tuple[int, ...]:
-        """The shape of one row of an input as it is."""
+        """Return the shape of one row of an input as it is stored."""
         place = self.places[role]
         return self.sources[place.source].tails[place.field]
 
     def locate(self, role: str, row: int, place: int | None = None) -> str:
-        """Where a person finds a value."""
+        """Return the position of a value of an input for messages."""
         at = self.places[role]
         return self.sources[at.source].locate(row, at.field, place)
 
     def line(self, row: int) -> str | None:
-        """Where a sample stands: in the file of its prediction."""
+        """Return the position of a sample in the file of its prediction; None if the file has no lines."""
         return self.sources[self.places["pred"].source].line(row)
 
     def unpicklable_sources(self) -> frozenset[int]:
-        """The sources that no other process can read: spooled pipes."""
+        """Return the indices of the sources that no other process can read: pipes spooled to a temporary file."""
         return frozenset(i for i, source in enumerate(self.sources) if source.rows is not None and not _travels(source))
 
     def row_ranges(self, rows: int, read: Collection[int] = ()) -> Iterator[RowRange]:
-        """All rows in order, ``rows`` at a time; those of the sources in ``read`` as arrays.
+        """Yield all rows in order, at most ``rows`` at a time.
+
+        Sequential sources and the sources in ``read`` are read here and given as arrays; other sources are given
+        as they are.
+
+        Args:
+            rows: maximum rows of a slab.
+            read: indices of the seekable sources to read here; none by default.
 
         Raises:
-            DataError: sources of different lengths; both are told.
+            DataError: sources have different lengths; the message gives two of them.
         """
         check_shards_aligned(self.sources)
         known = [s for s in self.sources if s.rows is not None]
@@ -117,7 +136,7 @@ class Dataset:
             start += count
 
     def _unequal(self, queues: dict[int, _Queue], start: int) -> DataError:
-        """The error that tells both lengths: whatever is left is counted."""
+        """Return the error with the shortest and the longest length, after counting the remaining rows."""
         totals = [start + queues[i].drain() if i in queues else s.rows or 0 for i, s in enumerate(self.sources)]
         check_shards_aligned(self.sources)
         short = totals.index(min(totals))
@@ -142,13 +161,13 @@ def _taken(source: Source, start: int, stop: int) -> ArraySource:
 
 @dataclass
 class _Queue:
-    """Chunks of any size in, ranges of a wanted size out."""
+    """A buffer that turns chunks of any size into ranges of a requested number of rows."""
 
     chunks: Iterator[Rows]
     held: list[Rows] = field(default_factory=list)
 
     def available(self, rows: int) -> int:
-        """How many rows can be taken, up to ``rows``; fewer only at the end."""
+        """Buffer up to ``rows`` rows and return how many can be taken; fewer than ``rows`` only at the end."""
         while (count := self._held()) < rows:
             chunk = next(self.chunks, None)
             if chunk is None:
@@ -160,14 +179,14 @@ class _Queue:
         return sum(len(chunk[0]) for chunk in self.held)
 
     def take(self, rows: int) -> Rows:
-        """The next rows, as many as were said to be available."""
+        """Remove and return the next rows, at most as many as available() returned."""
         joined = self.held[0] if len(self.held) == 1 else _join(self.held)
         rest = tuple(a[rows:] for a in joined)
         self.held = [rest] if len(rest[0]) else []
         return tuple(a[:rows] for a in joined)
 
     def drain(self) -> int:
-        """How many rows there still are."""
+        """Discard the remaining rows and return their number."""
         count = self._held()
         self.held = []
         return count + sum(len(chunk[0]) for chunk in self.chunks)

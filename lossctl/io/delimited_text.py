@@ -1,4 +1,8 @@
-"""Text files: .csv, .tsv, .txt, read as a stream: by the strict grammar, and in bulk by what agrees with it."""
+"""Delimited text files (.csv, .tsv, .txt), read as a stream.
+
+The strict grammar of ``text_grammar`` defines the result. Large chunks are parsed by polars if ``text_polars`` can
+prove that the result is the same.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +20,23 @@ from lossctl.io.source import Field, Options, Read, Rows, Source
 from lossctl.io.text_grammar import WORD, CellError, Dialect, RecordError, is_counting, newlines, quote_cell
 from lossctl.io.text_polars import PolarsTextReader
 
-# What separates cells unless --delimiter says so. `.txt` is what np.savetxt writes: runs of blanks.
+# Default delimiter of a suffix. None stands for runs of blanks: np.savetxt writes .txt files with blanks.
 DELIMITERS: dict[str, str | None] = {".csv": ",", ".tsv": "\t", ".txt": None}
 _NAMED = {"tab": "\t", "\\t": "\t", "blank": None, "space": None, " ": None, "comma": ",", "semicolon": ";"}
 
-_IN_CELLS = ";\t"  # what separates cells elsewhere; commas and bars are in texts and numbers too
+_IN_CELLS = ";\t"  # delimiters that a hint may suggest; commas and bars also occur within texts and numbers
 
 
 @dataclass
 class _Piece:
-    """The records of one piece of text, and where they stand in the file."""
+    """The records of one piece of text and their lines in the file.
+
+    Attributes:
+        records: the cells of each record.
+        lines: offset of the line of each record from ``first_line``; None if record i is at offset i.
+        first_line: line of the start of the piece, from 1.
+        end_line: line after the piece.
+    """
 
     records: list[list[str]]
     lines: list[int] | None
@@ -38,7 +49,7 @@ class _Piece:
 
 @dataclass
 class _Lines:
-    """From rows to lines: one entry for each place where the two stop moving in step."""
+    """A map from rows to lines, with one entry for each row at which (line - row) changes."""
 
     rows: list[int] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
@@ -54,7 +65,7 @@ class _Lines:
 
 
 class TextFile:
-    """An opened text file, its first record read: the header, or the first row."""
+    """An opened text file whose first piece has been parsed; its first record is the header or the first row."""
 
     def __init__(
         self, origin: byte_stream.Origin, delimiter: str | None, options: Options, labels: tuple[str, ...]
@@ -79,7 +90,7 @@ class TextFile:
         self._ends = not byte_stream.read_once(origin.path)
 
     def follow(self) -> Iterator[bytes]:
-        """What comes after the first piece, in chunks: read ahead where there are several."""
+        """Yield the chunks after the first piece; prefetch the later ones if the first of them is large."""
         if chunk := next(self._follow, b""):
             yield chunk
         if len(chunk) >= byte_stream.CHUNK // 2:
@@ -87,11 +98,11 @@ class TextFile:
             yield from prefetch(rest, ends=self._ends)
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
-        """Every cell is text."""
+        """Return True: every cell is text."""
         return True
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
-        """The source of these fields: which columns, and how each cell is read."""
+        """Bind fields to columns and return the source."""
         keys = {
             c for f in fields if f.key for c in column_selection.select(f.columns, self.names, self.width, self.where)
         }
@@ -101,13 +112,13 @@ class TextFile:
         return column_selection.resolve_columns(field, keys, self.names, self.width, self.where)
 
     def parse(self, data: bytes, line: int) -> _Piece:
-        """The records of a piece of text that starts at this line.
+        """Parse a piece of text whose first line in the file is ``line``.
 
         Raises:
-            DataError: it is no text, or holds no records.
+            DataError: the bytes are not UTF-8 text, or a record is malformed.
         """
         try:
-            # What is too long for a record may have been cut inside a character: that is not the fault to tell.
+            # An overlong piece may end inside a character. That is not reported, because the length is the error.
             text = codecs.utf_8_decode(data, "strict", not byte_stream.overlong(data))[0]
         except UnicodeDecodeError as error:
             bad = line + newlines(data[: error.start].decode())
@@ -153,7 +164,7 @@ class TextFile:
         )
 
     def _take_header(self, head: list[str], first: _Piece) -> None:
-        if self.dialect.delimiter is None and head[0].startswith("#"):  # as np.savetxt(header=…) writes it
+        if self.dialect.delimiter is None and head[0].startswith("#"):  # a header written by np.savetxt(header=…)
             head = [head[0][1:], *head[1:]] if len(head[0]) > 1 else head[1:]
             if not head:
                 raise DataError(f"{self.where}:1: a header without a name; if '#' marks a comment, remove that line")
@@ -166,7 +177,7 @@ class TextFile:
 
 
 class TextSource:
-    """Rows of the chosen columns, as a stream: a pipe can be read only once."""
+    """A sequential source of the selected columns of a text file."""
 
     rows: int | None = None
     tails: tuple[tuple[int, ...], ...]
@@ -180,15 +191,15 @@ class TextSource:
 
     @property
     def share(self) -> float | None:
-        """How much of the file has been read."""
+        """The fraction of the file read so far; None for a pipe."""
         return self._file.reading.share
 
     def reader(self) -> Read:
-        """Not seekable: text has no row numbers to seek by."""
+        """Raise NotImplementedError: text is not seekable, since the offset of a row is unknown."""
         raise NotImplementedError
 
     def chunks(self) -> Iterator[Rows]:
-        """The numbers of each piece of text."""
+        """Yield the rows of each piece or chunk of text, in order."""
         file, row = self._file, 0
         if file.first.records:
             yield self._rows(file.first, row)
@@ -211,21 +222,21 @@ class TextSource:
             raise DataError(f"{self.where}: no rows, only a header; if that row is data, say --no-header")
 
     def _rows(self, piece: _Piece, row: int) -> Rows:
-        """The numbers of a piece, whose first record is this row."""
+        """Convert the records of a piece to rows and record their lines; the first record is row ``row``."""
         self._check_width(piece)
         for i in range(len(piece.records) if piece.lines is not None else 1):
             self._lines.note(row + i, piece.line(i))
         return tuple(self._numbers(piece, i) for i in range(len(self._fields)))
 
     def locate(self, row: int, field: int, place: int | None) -> str:
-        """``preds.csv:7: column 'pred'``."""
+        """Return the position of a value for messages: ``preds.csv:7: column 'pred'``."""
         at, chosen = self.line(row), self._chosen[field]
         if place is None and len(chosen) > 1:
             return at
         return f"{at}: column {column_selection.describe(chosen[place or 0], self._file.names)}"
 
     def line(self, row: int) -> str:
-        """``preds.csv:7``."""
+        """Return the position of a row for messages: ``preds.csv:7``."""
         return f"{self.where}:{self._lines.of(row)}"
 
     def _check_width(self, piece: _Piece) -> None:

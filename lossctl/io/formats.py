@@ -1,4 +1,4 @@
-"""Which reader a path gets: by its suffix or by --input-format, never by its contents."""
+"""Selection of the reader of a path by its suffix or by --input-format, never by its contents."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from lossctl.io.source import OpenedFile, Options
 Reader: TypeAlias = Callable[[Origin, str, Options, tuple[str, ...]], OpenedFile]
 
 FORMATS: dict[str, Reader] = {}
-_INDEXED: set[str] = set()  # suffixes of what is read from the end: not through a compression
-_MEMBER = re.compile(r"(.+\.npz):(.+)", re.IGNORECASE | re.DOTALL)  # an array of an archive
+_INDEXED: set[str] = set()  # suffixes of formats with an index at the end, which cannot be compressed as a whole
+_MEMBER = re.compile(r"(.+\.npz):(.+)", re.IGNORECASE | re.DOTALL)  # an archive and the name of one array
 
 
 def reader(*suffixes: str, indexed: bool = False) -> Callable[[Reader], Reader]:
-    """Register a function ``(origin, suffix, options, labels) -> Unbound`` for these suffixes.
+    """Return a decorator that registers a function ``(origin, suffix, options, labels) -> Unbound``.
 
-    Files that are ``indexed`` at their end cannot be read as a stream.
+    Args:
+        suffixes: suffixes of the format, such as ``.csv``.
+        indexed: the format has its index at the end and cannot be read as a stream; False by default.
     """
 
     def register(function: Reader) -> Reader:
@@ -73,7 +75,7 @@ def _ndjson(origin: Origin, suffix: str, options: Options, labels: tuple[str, ..
 
 
 def suffix_of(path: str) -> str | None:
-    """The suffix that names a format, with that of a compression after it (``.csv.gz``), or None."""
+    """Return the suffix of the format of a path with that of its compression (``.csv.gz``), or None if unknown."""
     if _MEMBER.fullmatch(path):
         return ".npz"
     stem, compression = _split(path.lower())
@@ -82,24 +84,28 @@ def suffix_of(path: str) -> str | None:
 
 
 def tells_format(path: str) -> bool:
-    """Whether a path says what is in it; stdin does not."""
+    """Return whether the name of a path determines its format; stdin does not."""
     return path != STDIN and suffix_of(path) is not None
 
 
 def _split(name: str) -> tuple[str, str]:
-    """A name without the suffix of a compression, and that suffix."""
+    """Split a name into the part before the suffix of a compression and that suffix, or ''."""
     compression = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
     return name.removesuffix(compression), compression
 
 
 def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> OpenedFile:
-    """Open a path, a glob, a directory or stdin and read as much as tells its columns.
+    """Open a path, a glob, a directory or stdin, and read its columns.
 
-    ``labels`` are names that a first row of data may hold.
+    Args:
+        path: the path; ``-`` is stdin.
+        options: how to read text, and the format if the name does not determine it. The default format of stdin
+            is CSV.
+        labels: class names, which do not make a first row of text a header; none by default.
 
     Raises:
-        UsageError: a suffix that names no format.
-        DataError: the file cannot be opened, or its start is wrong.
+        UsageError: the suffix or ``--input-format`` is not a format.
+        DataError: the file cannot be opened, or its start is malformed.
     """
     known = [suffix.removeprefix(".") for suffix in FORMATS]
     listed = f"{', '.join(known)} (and {', '.join(SUFFIXES)} after it, if it is compressed)"
@@ -122,13 +128,19 @@ def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Op
         raise UsageError(
             f"{display_name(path)}: its name does not tell its format: say --input-format, one of {listed}"
         )
-    # `--input-format csv` for preds.gz is what its name leaves open; how it is compressed, it says.
+    # With `--input-format csv`, the compression of preds.gz still follows from its name.
     form, compression = _split(suffix)
     return FORMATS[form](Origin(path, compression or _split(path.lower())[1] or None), form, options, labels)
 
 
 def _check_there(path: str) -> None:
-    """A path that is not there is better told so than asked for its format; a pipe would wait for a writer."""
+    """Check that a path of unknown format exists and is not a directory, to report that error first.
+
+    The path is not opened, because opening a pipe would wait for its writer.
+
+    Raises:
+        DataError: the path does not exist, is a directory, or is not a valid path.
+    """
     try:
         if os.path.isdir(path):
             raise DataError(f"{display_name(path)}: is a directory")

@@ -1,4 +1,4 @@
-"""JSON lines: one object a line, read by the standard library, and in bulk by polars where the two agree."""
+"""JSON lines, one object per line: parsed by the standard library, and in bulk by polars where both agree."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from lossctl.io.prefetch import prefetch
 from lossctl.io.source import Field, Options, Read, Rows, Source
 from lossctl.io.text_grammar import WORD, CellError, Dialect, quote_cell
 
-_GRAMMAR = Dialect(",")  # what a number is, once its text has been found
+_GRAMMAR = Dialect(",")  # parses the text of one number; its delimiter is not used
 
 
 class _Number(str):
-    """The text of a number, which is read as in any other file."""
+    """The text of a JSON number, parsed later by the same grammar as in other text files."""
 
     __slots__ = ()
 
 
 class JsonFile:
-    """An opened file, its first object read: its keys are the columns."""
+    """An opened file whose first object has been parsed; the keys of that object are the columns."""
 
-    is_text = False  # the shortest digits that tell a double are all of it
+    is_text = False  # the shortest digits that identify a double represent it exactly
 
     def __init__(self, origin: byte_stream.Origin, options: Options) -> None:
         self.where, self.reading = origin.where, origin.reading
@@ -43,11 +43,11 @@ class JsonFile:
         self._ends = not byte_stream.read_once(origin.path)
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
-        """Whether a column can be had as text: what it holds is seen when it is read."""
+        """Return True: any column can be read as text, since its type is known only when it is read."""
         return True
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
-        """The source of these fields."""
+        """Bind fields to columns and return the source."""
         keys = {
             c for f in fields if f.key for c in column_selection.select(f.columns, self.names, self.width, self.where)
         }
@@ -59,15 +59,17 @@ class JsonFile:
         ]
 
     def follow(self) -> Iterator[bytes]:
-        """What comes after the first piece, in chunks, read ahead."""
+        """Return an iterator of the chunks after the first piece, with prefetch."""
         rest, self._follow = self._follow, iter(())
         return prefetch(rest, ends=self._ends)
 
     def objects(self, data: bytes, line: int) -> list[dict[str, Any]]:
-        """The objects of a piece of text that starts at this line; of a key that is there twice, the first.
+        """Parse the objects of a piece of text whose first line in the file is ``line``.
+
+        If an object repeats a key, the first value is kept.
 
         Raises:
-            DataError: a line that is none.
+            DataError: a line is not a JSON object.
         """
         lines = data.split(b"\n")
         if not lines[-1]:
@@ -96,7 +98,7 @@ class JsonFile:
 
 
 class JsonSource:
-    """Rows of the chosen columns, as a stream."""
+    """A sequential source of the selected columns of a JSON lines file."""
 
     rows: int | None = None
 
@@ -108,15 +110,15 @@ class JsonSource:
 
     @property
     def share(self) -> float | None:
-        """How much of the file has been read."""
+        """The fraction of the file read so far; None for a pipe."""
         return self._file.reading.share
 
     def reader(self) -> Read:
-        """Not seekable."""
+        """Raise NotImplementedError: JSON lines are not seekable."""
         raise NotImplementedError
 
     def chunks(self) -> Iterator[Rows]:
-        """The numbers of each piece of text."""
+        """Yield the rows of each piece or chunk of text, in order."""
         row, large = 0, False
         for rows in self._pieces(self._file.first, row):
             yield rows
@@ -132,24 +134,28 @@ class JsonSource:
                 row += len(rows[0])
 
     def locate(self, row: int, field: int, place: int | None) -> str:
-        """``preds.ndjson:7: column 'pred'``."""
+        """Return the position of a value for messages: ``preds.ndjson:7: column 'pred'``."""
         if place is None and len(self._chosen[field]) > 1:
             return self.line(row)
         return f"{self.line(row)}: column {quote_cell(self._chosen[field][place or 0])}"
 
     def line(self, row: int) -> str:
-        """``preds.ndjson:7``: a row is a line."""
+        """Return the position of a row for messages, ``preds.ndjson:7``: row i is line i + 1."""
         return f"{self.where}:{row + 1}"
 
     def _pieces(self, chunk: bytes, row: int) -> Iterator[Rows]:
-        """The rows of a chunk by the standard library, a piece at a time."""
+        """Yield the rows of a chunk, parsed by the standard library piece by piece."""
         for data in byte_stream.split(chunk, byte_stream.newline_record_end):
             objects = self._file.objects(data, row + 1)
             yield tuple(self._values(objects, row, i) for i in range(len(self._fields)))
             row += len(objects)
 
     def _bulk(self, chunk: bytes) -> Rows | None:
-        """The rows of a chunk by polars; None where a null, an infinity or an error asks for the other."""
+        """Return the rows of a chunk, parsed by polars, or None if the standard library must parse the chunk.
+
+        None is returned for a null, a NaN, an infinity, an overlong line, a carriage return, a number of rows other
+        than that of lines, or an error of polars.
+        """
         if not text_polars.short_lines(chunk, byte_stream.longest_record()):
             return None
         import polars as pl
@@ -183,10 +189,10 @@ class JsonSource:
 
 
 def _numbers(cells: Sequence[str | None], texts: Sequence[str]) -> npt.NDArray[np.float64]:
-    """What the cells write, none of which may be a number in quotes.
+    """Parse cells as numbers; a number in quotes is an error.
 
     Raises:
-        CellError: the first cell that is none.
+        CellError: a cell is not a number; the error gives the first such cell.
     """
     words = [i for i, c in enumerate(cells) if c is not None and not isinstance(c, _Number)]
     if words:
@@ -195,7 +201,10 @@ def _numbers(cells: Sequence[str | None], texts: Sequence[str]) -> npt.NDArray[n
 
 
 def _cell(value: object) -> str | None:
-    """What a cell says: a number's own text, a truth as a number, anything else as JSON writes it."""
+    """Return the text of a JSON value, or None for null.
+
+    Strings and numbers are returned as written, Booleans as 0 or 1, other values as JSON.
+    """
     if value is None or isinstance(value, str):
         return value
     return _Number(int(value)) if isinstance(value, bool) else json.dumps(value)

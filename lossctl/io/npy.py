@@ -1,4 +1,4 @@
-"""NPY files, streamed: positioned reads into a buffer, never a memory map and never a pickle."""
+"""NPY files, read by positioned reads into a buffer, without memory maps and without unpickling."""
 
 from __future__ import annotations
 
@@ -22,39 +22,40 @@ from lossctl.io.npy_reader import columnwise, rowwise
 from lossctl.io.source import BadValueError, Field, Read, Rows, Source, label_codes
 from lossctl.io.text_grammar import quote_cell
 
-# A header is a line of Python literals; NumPy's own limit, above which it may take long to parse.
+# Maximum bytes of a header, which is a line of Python literals. This is the limit of NumPy: a longer header may take
+# long to parse.
 _HEADER_LIMIT = 10_000
 _MAGIC = np.lib.format.MAGIC_PREFIX
-_START = _HEADER_LIMIT + 12  # a header with magic, version and length
-# Files that a worker keeps open between tasks: unpacking a compressed one again for each would be most of its work.
+_START = _HEADER_LIMIT + 12  # the longest header with magic, version and length
+# Files that a worker keeps open between tasks. Decompressing a file again in each task would take most of the time.
 _REOPENED = 16
-_DIMENSIONS = 64  # NumPy 2's limit: arrays of more cannot be made
+_DIMENSIONS = 64  # the maximum of NumPy 2
 
 
 class Bytes(Protocol):
-    """Where the bytes of an array come from: a file, a pipe, or a member of an archive."""
+    """The origin of the bytes of an array: a file, a pipe, or a member of an archive."""
 
     @property
     def path(self) -> str:
-        """The file that holds them."""
+        """The file that contains the bytes."""
 
     @property
     def where(self) -> str:
-        """What messages call it."""
+        """The name of the origin in messages."""
 
     def __hash__(self) -> int:
-        """The same for the same file."""
+        """Return the same hash for the same file."""
 
     def blocks(self) -> Iterator[bytes]:
-        """All of them, a piece at a time."""
+        """Yield all bytes in blocks."""
 
 
 class NpyFile:
-    """An opened NPY file or pipe, its header read and proved to describe the bytes that follow."""
+    """An opened NPY file or pipe whose header has been checked against the number of bytes that follow."""
 
     names: tuple[str, ...] | None = None
     is_text = False
-    state: byte_stream.State | None = None  # of a file that others may write to
+    state: byte_stream.State | None = None  # None if the bytes are spooled, because others cannot write to the spool
 
     def __init__(self, origin: Bytes) -> None:
         self.where, self._origin = origin.where, origin
@@ -80,7 +81,7 @@ class NpyFile:
             raise DataError(f"{self.where}: no {'columns' if self.shape[0] else 'rows'} (shape {self.shape})")
 
     def _open(self, start: bytes) -> int:
-        """Read the header; how many bytes of data it declares."""
+        """Parse the header and return the number of bytes of data that it declares."""
         if not start:
             raise DataError(f"{self.where}: empty file")
         self.shape, self.fortran, self.dtype, self.offset = self._header(start)
@@ -88,10 +89,13 @@ class NpyFile:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def _spool(self, blocks: Iterator[bytes]) -> tuple[int, float]:
-        """Keep the bytes in an unlinked temporary file, so that they can be read at any position.
+        """Copy the bytes to an unlinked temporary file, so that they can be read at any position.
 
-        No more of them than the header declares: a pipe may be without end, and a few compressed
-        bytes become any number. What follows is then infinite.
+        The copy stops once more bytes follow than the header declares, because a pipe may be endless and a few
+        compressed bytes can expand to any number.
+
+        Returns:
+            The number of bytes of data that the header declares, and the number that follow (infinity if more).
         """
         start = next(blocks, b"")
         while len(start) < _START and start.startswith(_MAGIC[: len(start)]) and (block := next(blocks, b"")):
@@ -109,10 +113,10 @@ class NpyFile:
         return declared, declared - left
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """The file by its path: it is opened again wherever this is unpickled.
+        """Pickle the file by its absolute path; unpickling opens the file again.
 
         Raises:
-            DataError: it is a pipe, which only this process has read.
+            DataError: the file is a pipe, which only this process can read.
         """
         if self._stored is None:
             raise DataError(f"{self.where}: other processes cannot read a pipe: save it to a file first")
@@ -124,18 +128,18 @@ class NpyFile:
             os.close(self.fd)
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
-        """Arrays hold numbers."""
+        """Return False: arrays contain numbers."""
         return False
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
-        """The source of these fields; columns of a 2-d array are chosen by position, ``@3``."""
+        """Bind fields to columns and return the source; columns of a 2-d array are selected by position (``@3``)."""
         keys = {c for f in fields if f.key for c in self._columns(f) or ()}
         chosen = [self._columns(f, keys) for f in fields]
         return NpySource(self, fields, chosen)
 
     @property
     def width(self) -> int:
-        """How many columns there are."""
+        """The number of columns: shape[1] of a 2-d array, otherwise 1."""
         return self.shape[1] if len(self.shape) == 2 else 1
 
     def _columns(self, field: Field, keys: Collection[int] = ()) -> list[int] | None:
@@ -153,7 +157,7 @@ class NpyFile:
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(
             (major, minor)
         )
-        if read is None:  # (3, 0) is for structured arrays with names that are not Latin-1
+        if read is None:  # version (3, 0) is for structured arrays with names outside Latin-1
             raise self._unreadable(f"version {major}.{minor}; 1.0 and 2.0 are what np.save writes of plain arrays")
         first = 8 + 2 * major  # after magic, version and a length of 2 or 4 bytes
         length = int.from_bytes(start[8:first], "little")
@@ -165,9 +169,9 @@ class NpyFile:
         head.seek(8)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of Python 2's integers, say: stderr is not NumPy's to write on
+                warnings.simplefilter("ignore")  # such as that of Python 2 integers: only lossctl writes to stderr
                 shape, fortran, dtype = read(head, _HEADER_LIMIT)
-        except Exception:  # noqa: BLE001 - whatever NumPy's, ast's and tokenize's parsers raise
+        except Exception:  # noqa: BLE001 - any error of the parsers of NumPy, ast and tokenize
             text = quote_cell(start[first : first + length].decode("latin-1"))
             raise self._unreadable(f"its header does not describe an array: {text}") from None
         return shape, fortran, dtype, head.tell()
@@ -181,7 +185,7 @@ class NpyFile:
             raise DataError(f"{self.where}: {refused} ({self.dtype!s:.40}): {_PLAIN}")
         if len(self.shape) > _DIMENSIONS:
             raise self._unreadable(f"{len(self.shape)} dimensions, and NumPy has at most {_DIMENSIONS}")
-        if not all(abs(n) < 1 << 63 for n in self.shape):  # not shown: Python writes out no 5000 digits
+        if not all(abs(n) < 1 << 63 for n in self.shape):  # the value is not shown: Python does not format 5000 digits
             raise self._unreadable("its header declares a dimension of 2**63 or more")
         if any(n < 0 for n in self.shape):
             raise self._unreadable(f"its header declares the shape {self.shape}")
@@ -190,10 +194,10 @@ class NpyFile:
 
 
 def _reopened(origin: Bytes, stored: byte_stream.State) -> NpyFile:
-    """The file of another process, proved to be the same here.
+    """Open a file unpickled from another process, after a check that it is the same file here.
 
     Raises:
-        DataError: it is not there, or is another.
+        DataError: the file does not exist, or its size or time of the last write differs.
     """
     if byte_stream.path_state(origin.path) != stored:
         raise byte_stream.another_file_error(origin.where)
@@ -206,7 +210,7 @@ def _kept_open(origin: Bytes, stored: byte_stream.State) -> NpyFile:
 
 
 class NpySource:
-    """Rows of an NPY file, any range of them at any time."""
+    """A seekable source of an NPY file or of its selected columns."""
 
     share: float | None = None
 
@@ -218,7 +222,7 @@ class NpySource:
         self.tails = tuple(whole if c is None else (len(c),) for c in chosen)
 
     def reader(self) -> Read:
-        """A reader with a buffer of its own."""
+        """Return a function that reads any range of rows into a buffer of its own."""
         chosen = self._chosen
         if self._file.fortran and len(self._file.shape) > 1:
             every = range(math.prod(self._file.shape[1:]))
@@ -252,11 +256,11 @@ class NpySource:
         return codes
 
     def chunks(self) -> Iterator[Rows]:
-        """Not sequential: any range can be read."""
+        """Raise NotImplementedError: the source is seekable, not sequential."""
         raise NotImplementedError
 
     def locate(self, row: int, field: int, place: int | None) -> str:
-        """``preds.npy: row 5, column 2``: rows and columns from 0, as NumPy counts."""
+        """Return the position of a value for messages: ``preds.npy: row 5, column 2``, counted from 0 as in NumPy."""
         tail, chosen = self.tails[field], self._chosen[field]
         if place is None or tail in ((), (1,)):
             return f"{self.where}: row {row}"
@@ -265,7 +269,7 @@ class NpySource:
         return f"{self.where}: row {row}, column {place if chosen is None else chosen[place]}"
 
     def line(self, row: int) -> None:
-        """NPY has no lines."""
+        """Return None: NPY files have no lines."""
 
 
 _PLAIN = "real numbers are needed, in a plain array"

@@ -174,7 +174,7 @@ def bomb(suffix: str) -> tuple[str, bytes]:
     if suffix == ".npz":
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("x.npy", BOMB)
+            archive.writestr(zipfile.ZipInfo("x.npy"), BOMB, compress_type=zipfile.ZIP_DEFLATED)
         return "x.npz", file.getvalue()
     return f"x.npy{suffix}", COMPRESS[suffix](BOMB)
 
@@ -279,7 +279,7 @@ def objects() -> bytes:
 def method(number: int) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", number) as archive:
-        archive.writestr("p.npy", npy(PRED))
+        archive.writestr(zipfile.ZipInfo("p.npy"), npy(PRED), compress_type=number)  # the same bytes at any time
     return file.getvalue()
 
 
@@ -623,7 +623,7 @@ def test_a_file_that_changes_while_it_is_read(
                 hook()
             return calls[-1]
 
-        monkeypatch.setattr(byte_stream, "state", state)
+        monkeypatch.setattr(byte_stream, "descriptor_state", state)
     code, out, err = outcome(["compute", "mse", name, "y.csv"])
     check_told(code, out, err, f"{name}: ")
     # A stream that breaks off, or has text after it, says so itself.

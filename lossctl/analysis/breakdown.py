@@ -1,4 +1,4 @@
-"""A loss taken apart by samples: in one pass over the input, what is asked for of each."""
+"""Breakdown of a loss by samples, groups and output columns, computed in one pass over the input."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from lossctl.engine.run import stream
 from lossctl.io.dataset import Dataset
 from lossctl.io.spool import Record, Spool
 
-# Output columns that are told of without being asked for: as many as a screen holds.
+# Maximum number of output columns that are broken down without a request: more do not fit on a screen.
 _OUTPUTS = 20
 
 
 @dataclass(frozen=True)
 class BreakdownRequest:
-    """What of a loss is asked for.
+    """The parts of a breakdown that are requested.
 
     Attributes:
-        top: how many of the worst samples.
-        least: the best instead.
-        distribution: quantiles, a histogram, what the worst carry.
-        by: what tells groups.
-        groups: how many of the worst groups to show; None: what there is room for.
-        every: every sample.
-        losses: the loss of every sample, and nothing else of it.
-        ranked: of every sample or its loss those first that add most, instead of in the order of rows.
-        shown: the roles of columns to show beside each sample.
-        traits: what the inputs look like.
+        top: number of worst samples to select; 0 selects none.
+        least: select the best samples instead of the worst.
+        distribution: compute quantiles, a histogram and the share of the worst samples in the sum.
+        by: how samples are grouped; None for no groups.
+        groups: number of worst groups to show; None shows as many as fit.
+        every: return every sample with its inputs.
+        losses: return the loss of every sample without its inputs.
+        ranked: sort the samples of ``every`` and ``losses`` by decreasing part of the sum instead of by row.
+        shown: roles of further columns to show with each sample.
+        traits: profile the inputs (see :class:`Traits`).
     """
 
     top: int = 0
@@ -60,33 +60,34 @@ class BreakdownRequest:
 
 @dataclass(frozen=True)
 class AllSamples:
-    """Every sample that counts, on disk; ``like`` is none of them, and of their kind."""
+    """All samples that count, on disk; ``like`` is an empty ``Chosen`` with the layout of their records."""
 
     spool: Spool
     like: SelectedSamples
 
     def parts(self) -> Iterator[SelectedSamples]:
-        """All of them in their order, any number of times."""
+        """Iterate over the samples in their order, one record at a time; can be called repeatedly."""
         return (self.like.like(record) for record in self.spool.records())
 
 
 @dataclass(frozen=True)
 class Breakdown:
-    """A loss and its parts, as far as they were asked for.
+    """A loss with its requested breakdowns; a breakdown that was not requested is None.
 
     Attributes:
-        result: the loss of everything.
-        job: how a row splits into elements.
-        rows: those of the input, whether they count or not.
+        result: the loss over all samples.
+        job: the loss bound to its columns, with the number of elements per row.
+        rows: number of rows of the input, including rows that do not count.
         weighed: whether samples have weights.
-        total: the sums behind it.
-        shares: whether parts of the sum mean something: none is below 0.
-        top: the samples that add most.
-        distribution: None, too, where the sum is NaN.
-        groups: their sums by label.
-        every: every sample.
-        losses: the row, the loss and the part of every sample, on disk.
-        traits: what the inputs look like.
+        total: the sums from which ``result`` is computed.
+        shares: whether shares of the sum are meaningful, that is no sample has a negative part.
+        top: the samples with the largest parts of the sum (the smallest for ``Wanted.least``).
+        distribution: the distribution of the per-sample losses; also None if the sum is NaN.
+        groups: the sums of each group by label.
+        outputs: the sums of each output column by index.
+        every: all samples that count.
+        losses: row, loss and part of the sum of each sample, on disk.
+        traits: the profile of the inputs.
     """
 
     result: Result
@@ -106,7 +107,7 @@ class Breakdown:
 
 @dataclass(frozen=True)
 class _Part:
-    """What is kept of one block."""
+    """The breakdown of one block."""
 
     summary: Summary
     rows: int
@@ -122,7 +123,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class _BreakdownMapper:
-    """The measure of a block: what is wanted of it."""
+    """Compute the requested breakdowns of one block."""
 
     wanted: BreakdownRequest
     groupings: tuple[GroupBy, ...]
@@ -139,7 +140,7 @@ class _BreakdownMapper:
             every = select_samples(block, job, samples, np.arange(len(samples)), wanted.shown)
         losses: tuple[np.ndarray, ...] = ()
         if wanted.distribution:
-            # Copies: weights are in a buffer that is used again.
+            # Copies, because the weights are in a buffer that the next block overwrites.
             losses = (
                 (samples.loss,) if samples.plain else (samples.loss, np.array(samples.part), np.array(samples.share))
             )
@@ -159,7 +160,7 @@ class _BreakdownMapper:
 
 @dataclass
 class _Accumulator:
-    """What is kept of the blocks so far."""
+    """Accumulated breakdown of the blocks so far."""
 
     summary: Summary = field(default_factory=Summary)
     rows: int = 0
@@ -174,18 +175,18 @@ class _Accumulator:
 def break_down(
     data: Dataset, loss: Loss, policy: ComputeOptions, wanted: BreakdownRequest, workers: ExecutionConfig
 ) -> Breakdown:
-    """Take a loss apart.
+    """Compute the breakdown of a loss.
 
     Args:
-        data: the inputs, read once; besides those of the loss it has the roles that ``wanted`` names.
-        loss: which.
-        policy: what the engine does.
-        wanted: what is asked for.
-        workers: where it runs.
+        data: the inputs, read once. Besides the roles of the loss, it has the roles that ``wanted`` names.
+        loss: the loss to break down.
+        policy: options of the computation.
+        wanted: the requested parts.
+        workers: configuration of the workers.
 
     Raises:
-        UsageError: groups that the loss does not have.
-        DataError: the first row that cannot be used, nothing that counts, or too many groups.
+        UsageError: the loss does not have the requested groups.
+        DataError: a row is invalid (the first one is reported), no sample counts, or there are too many groups.
     """
     job = bind_plan(loss, roles_of(loss, data), data, policy)
     if wanted.by is not None:
@@ -232,7 +233,7 @@ def break_down(
 
 
 def _rank(record: Record) -> Array:
-    """Where a row of ``every`` or ``bare`` belongs among those that are ranked by their part of the sum."""
+    """Return the sort key of the rows of ``every`` or ``bare``: decreasing part of the sum."""
     return rank_key(record[2], least=False)
 
 

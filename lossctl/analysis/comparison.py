@@ -1,4 +1,4 @@
-"""Several sets of predictions on the same samples: which is better, and is it more than chance."""
+"""Paired comparison of several models on the same samples, with intervals and significance tests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from lossctl.io.spool import Spool
 
 @dataclass(frozen=True)
 class Score:
-    """One model: its loss, and the share of samples of which it alone has the least."""
+    """The loss of one model, and the fraction of samples on which it alone has the smallest loss (``wins``)."""
 
     value: float
     std_error: float | None
@@ -44,16 +44,16 @@ class Score:
 
 @dataclass(frozen=True)
 class Difference:
-    """A model less the first: above 0 it is worse.
+    """The loss of a model minus the loss of the first model; positive if the model is worse.
 
     Attributes:
         value: the difference of the losses.
-        std_error: of the difference, from the spread of the paired differences of samples.
-        low, high: its 95 % interval, by the bootstrap.
-        freedom: the degrees of freedom of its standard error, by the tails of the paired differences.
-        p_t: of a paired t test, how likely so large a difference is by chance.
-        p_wilcoxon: of Wilcoxon's signed-rank test.
-        better, worse: the shares of samples of which its loss is less, and greater, than that of the first.
+        std_error: standard error of ``value``, from the variance of the paired per-sample differences.
+        low, high: bounds of the 95 % bootstrap interval of ``value``.
+        freedom: effective degrees of freedom of ``std_error``, from the kurtosis of the paired differences.
+        p_t: two-sided p-value of the paired t test.
+        p_wilcoxon: two-sided p-value of Wilcoxon's signed-rank test.
+        better, worse: fractions of samples on which the loss is smaller, and larger, than that of the first model.
     """
 
     value: float
@@ -67,26 +67,29 @@ class Difference:
     worse: float
 
     def is_worse(self, limit: float) -> bool:
-        """Whether it is worse beyond chance, by more than ``limit``; NaN is."""
+        """Return whether the model is significantly worse than the first by more than ``limit``.
+
+        Compares the lower bound of the interval, or ``value`` if there is no interval. A NaN difference is worse.
+        """
         return math.isnan(self.value) or (self.value if self.low is None else self.low) > limit
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several models under one loss.
+    """Several models compared under one loss.
 
     Attributes:
-        loss: which.
-        jobs: for each model how a row splits into elements.
-        samples: those that count for every model.
-        left_out: those that do for some.
-        rows: those of the input.
+        loss: the loss.
+        jobs: for each model, the loss bound to its columns.
+        samples: number of samples that count for every model.
+        left_out: number of samples that count for some models only, or with different elements.
+        rows: number of rows of the input.
         weighed: whether samples have weights.
-        ties: the share of samples of which several models have the least loss.
-        scores: a model each.
-        differences: each model but the first.
-        apart: for each model, the samples on which models differ most: the same ones in the same order.
-        traits: for each model, what its inputs look like.
+        ties: fraction of samples on which several models have the smallest loss.
+        scores: the score of each model.
+        differences: the difference of each model to the first, without the first.
+        apart: for each model, the samples on which the models differ most: the same samples in the same order.
+        traits: for each model, the profile of its inputs.
     """
 
     loss: Loss
@@ -104,15 +107,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _ModelLosses:
-    """All samples of a block that count.
+    """The samples of a block that count for one model.
 
     Attributes:
-        samples: they.
-        elements: how many elements of each count.
-        plain: whether each is one element and counts once.
-        weighed: whether they have weights.
-        rows: those of the block.
-        traits: what the inputs look like.
+        samples: the samples with their losses and inputs.
+        elements: (samples,) number of elements of each sample that count.
+        plain: whether each sample has one element and a share of 1, so that its loss is its part of the sum.
+        weighed: whether samples have weights.
+        rows: number of rows of the block.
+        traits: the profile of the inputs.
     """
 
     samples: SelectedSamples
@@ -125,7 +128,7 @@ class _ModelLosses:
 
 @dataclass(frozen=True)
 class _PairedMapper:
-    """The measure of a block."""
+    """Compute the per-sample losses of one model on one block."""
 
     shown: tuple[str, ...]
 
@@ -140,9 +143,10 @@ class _PairedMapper:
 
 @dataclass
 class _PairedAccumulator:
-    """What is kept of the blocks so far of all models under one loss.
+    """Accumulated samples of all models under one loss.
 
-    A record of the spool has the part of each model and, where they are not plain, the share and the loss of each.
+    A record of the spool has the part of the sum of each model. Unless the samples are plain, the share of the
+    denominator of each model and the loss of each model follow.
     """
 
     spool: Spool = field(default_factory=Spool)
@@ -154,7 +158,7 @@ class _PairedAccumulator:
     traits: tuple[InputProfile, ...] = ()
 
     def add(self, priced: Sequence[_ModelLosses], top: int) -> None:
-        """Another block."""
+        """Add one block; ``top`` is the number of most different samples to keep."""
         self.rows += priced[0].rows
         new = tuple(p.traits for p in priced)
         self.traits = tuple(a + b for a, b in zip(self.traits, new, strict=True)) if self.traits else new
@@ -173,7 +177,7 @@ class _PairedAccumulator:
 
 
 def _together(rows: Sequence[Index]) -> int:
-    """How many rows count for one model or another: nearly always the same ones, and others must be sorted."""
+    """Count the rows that count for at least one model; nearly always the same for all models, which needs no sort."""
     first = rows[0]
     if all(np.array_equal(own, first) for own in rows[1:]):
         return len(first)
@@ -181,7 +185,7 @@ def _together(rows: Sequence[Index]) -> int:
 
 
 def _in_common(priced: Sequence[_ModelLosses]) -> list[SelectedSamples]:
-    """The samples that have the same elements under every model."""
+    """Return, for each model, the samples that count with the same number of elements for every model."""
     first = priced[0]
     if all(np.array_equal(p.samples.rows, first.samples.rows) for p in priced) and all(
         np.array_equal(p.elements, first.elements) for p in priced
@@ -193,7 +197,7 @@ def _in_common(priced: Sequence[_ModelLosses]) -> list[SelectedSamples]:
 
 
 def _range_of_models(parts: Sequence[Array]) -> Array:
-    """How far apart the models are on each sample; where all cost infinity they are together."""
+    """Return the range of the models' parts on each sample; 0 where all are the same infinity."""
     with np.errstate(invalid="ignore"):
         gap = np.maximum.reduce(parts) - np.minimum.reduce(parts)
     return np.where(np.isnan(gap) & np.logical_and.reduce([p == parts[0] for p in parts]), 0.0, gap)
@@ -211,21 +215,22 @@ def compare_models(
     top: int = 5,
     shown: tuple[str, ...] = (),
 ) -> list[Comparison]:
-    """Compare the first model with each other one.
+    """Compare each further model with the first one.
 
     Args:
-        data: the inputs, read once: the roles of a loss are those of the first model, and with a number behind
-            them (``pred 2``) those of the others, which have what has none in common.
-        losses: each gives a comparison.
-        models: how many.
-        policy: what the engine does.
-        workers: where it runs.
-        resamples, seed: of the bootstrap.
-        top: how many of the samples that models differ most on.
-        shown: the roles of columns to show beside these.
+        data: the inputs, read once. A role of the loss belongs to the first model, the same role with a number
+            (``pred 2``) to a further model. Roles without a numbered counterpart are shared by all models.
+        losses: the losses; each gives one comparison.
+        models: number of models.
+        policy: options of the computation.
+        workers: configuration of the workers.
+        resamples: number of bootstrap resamples, 10,000 by default.
+        seed: seed of the bootstrap and of the random choice of samples, 0 by default.
+        top: number of samples to return on which the models differ most, 5 by default.
+        shown: roles of further columns to show with these samples.
 
     Raises:
-        DataError: the first row that cannot be used, or no sample that counts for every model.
+        DataError: a row is invalid (the first one is reported), or no sample counts for every model.
     """
     jobs = [
         bind_plan(loss, roles_for_model(loss, data, model), data, policy) for loss in losses for model in range(models)
@@ -241,7 +246,7 @@ def compare_models(
             records = Records(paired.spool, loss, models, paired.plain)
             if not records.rows:
                 raise DataError(f"{loss.name}: no sample counts for every model")
-            with np.errstate(all="ignore"):  # infinite losses are told
+            with np.errstate(all="ignore"):  # infinite losses are reported in the result
                 scores, differences = _score(records, resamples, seed, executor)
             found.append(
                 Comparison(
@@ -262,7 +267,7 @@ def compare_models(
 
 
 def roles_for_model(loss: Loss, data: Dataset, model: int) -> list[str]:
-    """The roles of a loss for one of the models, from 0."""
+    """Return the roles of a loss for one model, numbered from 0."""
     numbered = [(role, f"{role} {model + 1}") for role in roles_of(loss, data)]
     return [own if own in data.places else role for role, own in numbered]
 
@@ -270,7 +275,7 @@ def roles_for_model(loss: Loss, data: Dataset, model: int) -> list[str]:
 def _score(
     records: Records, resamples: int, seed: int, executor: Executor
 ) -> tuple[tuple[Score, ...], tuple[Difference, ...]]:
-    """The score of each model, and the difference of each to the first."""
+    """Return the score of each model, and the difference of each further model to the first."""
     n, models = records.rows, records.models
     fits = [estimate_mean(records, model) for model in range(models)]
     wins, better, worse = _counted(records)
@@ -300,7 +305,7 @@ def _score(
 
 
 def _counted(records: Records) -> tuple[list[int], list[int], list[int]]:
-    """Of how many samples each model alone has the least loss, and has less and more than the first."""
+    """Count, for each model, the samples where it alone is best, is better than the first, and is worse."""
     wins, better, worse = ([0] * records.models for _ in range(3))
     for record in records:
         parts = record.parts

@@ -1,4 +1,4 @@
-"""A loss of one sample drawn against the one number that says how far off the prediction is."""
+"""Curves of a loss and its gradient along one axis (residual, margin, logit or probability), and their kinks."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ from lossctl.core.input_kinds import Kind
 from lossctl.core.loss import Loss
 from lossctl.errors import UsageError, number
 
-# Odd, so that the middle of a symmetric range, where most kinks are, is one of the points.
+# Odd, so that the centre of a symmetric range, where most kinks are, is a grid point.
 POINTS = 241
-# Classes of a row: of two of them one would be the complement of the other.
+# Classes of a row of predictions: with two classes one would be the complement of the other.
 _CLASSES = 3
-# A target that rules no class out.
+# Target probability of the first class when no class may have probability 0.
 _SOFT = 0.8
-# How far an axis goes by default: for residuals and scores far enough to see a tail begin.
+# Default half-width of an axis of residuals or scores: wide enough to show the beginning of a tail.
 _FAR = 3.0
-# Another target than 0, to see whether only the residual matters. Not a whole number: none is special.
+# A second target besides 0, to test whether the loss depends on the residual alone. Not an integer, because a loss
+# may treat integers specially.
 _ELSEWHERE = 1.75
-# A jump of the gradient against its steps nearby; and halvings from a step of the grid to a millionth of it.
+# _JUMP: a step of the gradient is a candidate jump if it exceeds its neighbours by this factor. _HALVINGS: bisections
+# that shrink a grid interval to a millionth of its width.
 _JUMP, _HALVINGS = 8.0, 20
-# What two ways to form one residual may differ by, in the loss: rounding, not another loss.
+# Relative tolerance for the same residual computed from two targets, whose losses differ by roundoff.
 _SAME = 1e-9
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What a curve is drawn against.
+    """The horizontal axis of a curve.
 
     Attributes:
-        name: in words: ``residual``, ``margin``.
-        low, high: what can be drawn.
-        default: what is drawn unless something else is asked for.
-        inputs: the inputs of the loss at these places of the axis.
-        place: which coordinate of a row of predictions moves; None where it is one number.
+        name: the name in words, such as ``residual`` or ``margin``.
+        low, high: bounds of the domain.
+        default: the range drawn by default.
+        inputs: returns the inputs of the loss for an array of positions on the axis.
+        place: index of the coordinate that varies in a row of predictions; None if the prediction is one number.
     """
 
     name: str
@@ -52,7 +54,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Curve:
-    """A loss and its gradient with respect to the prediction; ``gradient`` is None where the loss gives none."""
+    """A loss and its gradient with respect to the prediction along an axis; no gradient: ``gradient`` is None."""
 
     loss: Loss
     axis: str
@@ -62,10 +64,15 @@ class Curve:
 
 
 def curve_of(loss: Loss, low: float | None = None, high: float | None = None, points: int = POINTS) -> Curve:
-    """The loss between two places of its axis.
+    """Evaluate a loss and its gradient on a uniform grid along its axis.
+
+    Args:
+        loss: the loss.
+        low, high: the range; if either is None (the default), the default range of the axis.
+        points: number of grid points, 241 by default.
 
     Raises:
-        UsageError: no one number says how far off a prediction is, or the range is not in its domain.
+        UsageError: the loss has no axis (see :func:`axis_of`), or the range leaves its domain.
 
     >>> from lossctl import get_loss
     >>> curve = curve_of(get_loss("mae"), -1.0, 1.0, points=3)
@@ -84,15 +91,15 @@ def curve_of(loss: Loss, low: float | None = None, high: float | None = None, po
     gradient = None if thunk is None else thunk()
     if gradient is not None and axis.place is not None:
         gradient = gradient[:, axis.place]
-    # + 0.0: no -0.0, and arrays of their own
+    # + 0.0 turns -0.0 into 0.0, and copies the array.
     return Curve(loss, axis.name, x, value + 0.0, None if gradient is None else gradient + 0.0)
 
 
 def axis_of(loss: Loss) -> Axis:
-    """What the loss is drawn against.
+    """Select the axis along which a loss is drawn.
 
     Raises:
-        UsageError: it takes more than one number says.
+        UsageError: the inputs of the loss cannot be reduced to one number.
     """
     kinds = [i.kind for i in loss.inputs]
     names = [kind.name for kind in kinds]
@@ -119,17 +126,17 @@ def axis_of(loss: Loss) -> Axis:
 
 
 def _turns_with_target(loss: Loss) -> bool:
-    """Whether a score against -1 costs what its opposite costs against +1: then target · score says it all."""
+    """Return whether loss(s, 1) = loss(-s, -1), so that the loss depends on the margin target · score alone."""
     x = np.linspace(-_FAR, _FAR, 9)
     here, there = (loss.evaluate(*_against(loss, t)(t * x))[0] for t in (1.0, -1.0))
     return np.array_equal(here, there)
 
 
 def _of_numbers(loss: Loss) -> Axis:
-    """The residual, where nothing else matters; else the prediction, for a target of 1."""
+    """Return the residual axis if the loss depends on the residual alone, else the prediction at target 1."""
     domain = loss.inputs[0].kind.domain
     reach = _FAR
-    for value in loss.params.values():  # where something begins: to be seen, with what follows
+    for value in loss.params.values():  # a threshold, such as delta: extend the axis beyond it
         if isinstance(value, float) and np.isfinite(value):
             reach = max(reach, 1.5 * abs(value))
     if np.isinf(domain.low) and np.isinf(loss.inputs[1].kind.domain.low):
@@ -143,7 +150,10 @@ def _of_numbers(loss: Loss) -> Axis:
 
 
 def _of_classes(loss: Loss) -> Axis:
-    """The score or the probability of the true class, the first; the others share the rest."""
+    """Return the axis of the score or probability of the true class, which is the first one.
+
+    The other classes have score 0, or equal shares of the remaining probability.
+    """
     kind, others = loss.inputs[0].kind, _CLASSES - 1
     scores = np.isinf(kind.domain.low) and np.isinf(kind.domain.high)
 
@@ -160,13 +170,13 @@ def _of_classes(loss: Loss) -> Axis:
     axis = Axis("probability of the true class", 0.0, 1.0, (0.0, 1.0), inputs, 0)
     if _takes(loss, axis):
         return axis
-    # Some distances of distributions are infinite where the target rules a class out.
+    # Some divergences are infinite where a class has target probability 0.
     soft = partial(inputs, target=_SOFT)
     return replace(axis, name=f"probability of the first class, {_SOFT:g} in the target", inputs=soft)
 
 
 def _as(kind: Kind, rows: Array) -> Array:
-    """Probabilities as their logarithms, where the kind is of those."""
+    """Take the logarithm of probabilities if the input kind is log-probabilities."""
     with np.errstate(divide="ignore"):
         return np.log(rows) if kind.domain.high <= 0.0 else rows
 
@@ -176,13 +186,13 @@ def _against(loss: Loss, target: float) -> Callable[[Array], list[Array]]:
 
 
 def _others(loss: Loss, n: int) -> list[Array]:
-    """Further inputs: a scale, a rate or a sign is 1, what can be negative 0."""
+    """Return the values of the further inputs: 0 for a real number, 1 for any other kind (a scale, a rate, a sign)."""
     kinds = [i.kind for i in loss.inputs[2:]]
     return [np.full(n, 0.0 if kind.name == "Real" else 1.0) for kind in kinds]
 
 
 def _takes(loss: Loss, axis: Axis) -> bool:
-    """Whether the loss takes what the axis gives it, and makes a curve of it."""
+    """Return whether the inputs of the axis are in the domain of the loss and give finite losses."""
     x = np.linspace(*axis.default, 9)[1:-1]
     arrays = axis.inputs(x)
     dims: Dims = defaultdict(lambda: _CLASSES)
@@ -191,10 +201,10 @@ def _takes(loss: Loss, axis: Axis) -> bool:
 
 
 def kinks(loss: Loss) -> list[float]:
-    """Where on its axis the gradient jumps, found on a grid and then by halving.
+    """Return the positions of the jumps of the gradient, located on a grid and refined by bisection.
 
     Raises:
-        UsageError: it has no curve.
+        UsageError: the loss has no axis (see :func:`axis_of`).
 
     >>> from lossctl import get_loss
     >>> kinks(get_loss("hinge")), kinks(get_loss("huber"))
@@ -206,7 +216,7 @@ def kinks(loss: Loss) -> list[float]:
         return []
     with np.errstate(invalid="ignore"):
         steps = np.abs(np.diff(curve.gradient))
-    # A bend of the gradient makes many steps, a jump makes one: larger than those two steps away.
+    # A steep slope of the gradient gives several large steps, a jump one: larger than the steps two places away.
     around = np.maximum(np.roll(steps, 2), np.roll(steps, -2))
     found = []
     for i in np.flatnonzero((steps > _JUMP * around) & np.isfinite(steps)):
@@ -217,7 +227,11 @@ def kinks(loss: Loss) -> list[float]:
 
 
 def _jump(loss: Loss, axis: Axis, low: float, high: float, step: float) -> float | None:
-    """Where between two points the gradient jumps by more than half of their difference; None where it is steep."""
+    """Locate by bisection a jump of the gradient by more than half of ``step``, its change from ``low`` to ``high``.
+
+    Returns:
+        The position, or None if the change spreads over the interval, that is the gradient is steep but continuous.
+    """
     for _ in range(_HALVINGS):
         x = np.array([low, 0.5 * (low + high), high])
         thunk = loss.evaluate(*axis.inputs(x))[1]

@@ -1,4 +1,4 @@
-"""How the losses of samples are distributed, exactly: quantiles, a histogram, and what the worst carry."""
+"""Exact distribution of per-sample losses: quantiles, a histogram, and the share of the worst samples in the sum."""
 
 from __future__ import annotations
 
@@ -18,16 +18,24 @@ from lossctl.io.spool import Spool
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 TAILS = (0.01, 0.1)
-_BINS = 10  # as many as a glance takes in
-# The median and what 99 % do not exceed: where they are so far apart, half of the losses are in the first of ten bins.
+_BINS = 10  # few enough to read at once
+# Bins are powers of ten if the 99 % quantile exceeds this multiple of the median: ten equal bins would put at least
+# half of the losses into the first bin.
 _SPREAD = 20.0
 _DECADES = 5
-_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # what people count in
+_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # round bin widths, times a power of ten
 
 
 @dataclass(frozen=True)
 class Tail:
-    """The worst samples: what they carry of the sum, and what the loss would be without them."""
+    """The worst samples: their share of the sum, and the loss without them.
+
+    Attributes:
+        fraction: the fraction of all samples, such as 0.01.
+        samples: the number of samples.
+        share: their share of the sum; None if it is undefined.
+        without: the loss of the other samples; None if there are none.
+    """
 
     fraction: float
     samples: int
@@ -37,9 +45,14 @@ class Tail:
 
 @dataclass(frozen=True)
 class Distribution:
-    """Of the per-sample losses, each sample counted once, whatever its weight.
+    """The distribution of the per-sample losses; each sample counts once, whatever its weight.
 
-    The last bin of the histogram is open: ``edges`` are where bins begin, and ``high`` is the largest loss.
+    Attributes:
+        quantiles: the quantiles at the levels ``QUANTILES``.
+        edges: the lower edge of each bin of the histogram; the last bin has no upper edge.
+        counts: the number of losses in each bin.
+        low, high: the smallest and the largest loss.
+        tails: the worst samples, for each of the fractions ``TAILS``.
     """
 
     quantiles: tuple[float, ...]
@@ -51,13 +64,13 @@ class Distribution:
 
 
 def distribution(spool: Spool, loss: Loss, *, shares: bool) -> Distribution:
-    """What the records (loss) or (loss, part, share) of a spool tell, none of them NaN.
+    """Compute the distribution of the losses in a spool.
 
     Args:
-        spool: each sample's loss and, where they are not the loss and 1, its part of the sum and of what that is
-            divided by.
-        loss: for what is done to its mean.
-        shares: whether shares of the sum mean something.
+        spool: records (loss) or (loss, part, share) without NaN, where part is the part of the sum and share the
+            share of the denominator. Records (loss) mean part = loss and share = 1.
+        loss: the loss, whose transform is applied to the mean.
+        shares: whether to compute the shares of the tails in the sum.
     """
     n = spool.rows
     weighed = len(next(spool.records())) > 1
@@ -79,7 +92,7 @@ def _at(spool: Spool, column: int, ranks: Sequence[int]) -> dict[int, float]:
 
 
 def _counted(spool: Spool, edges: Sequence[float]) -> tuple[int, ...]:
-    """How many losses each bin has: of those from each edge on, less those from the next."""
+    """Count the losses in each bin: those at or above its edge minus those at or above the next edge."""
     above = [spool.rows, *(0 for _ in edges[1:]), 0]
     for losses in spool.column(0):
         for i, edge in enumerate(edges[1:], 1):
@@ -88,7 +101,7 @@ def _counted(spool: Spool, edges: Sequence[float]) -> tuple[int, ...]:
 
 
 def _edges(low: float, most: float, high: float) -> tuple[float, ...]:
-    """Round numbers from the least loss to what 99 % do not exceed, where the last bin begins.
+    """Return round, equidistant bin edges from the smallest loss to the 99 % quantile, where the last bin begins.
 
     >>> _edges(0.02, 3.7, 12.0)
     (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
@@ -99,14 +112,16 @@ def _edges(low: float, most: float, high: float) -> tuple[float, ...]:
     power = 10.0 ** math.floor(math.log10((top - low) / _BINS))
     step = next(s * power for s in _STEPS if s * power * _BINS >= (top - low) * (1.0 - 1e-9))
     first, last = math.floor(low / step), math.ceil(top / step)
-    edges = [float(f"{i * step:.12g}") + 0.0 for i in range(first, last + (top < high))]  # 0.3, and not 0.1 · 3
-    if len(set(edges)) < len(edges):  # losses that differ in their last digits alone
+    edges = [float(f"{i * step:.12g}") + 0.0 for i in range(first, last + (top < high))]  # 0.3, not 0.1 · 3
+    if len(set(edges)) < len(edges):  # the losses differ in their last digits only
         return (low,)
     return tuple(edges)
 
 
 def _decades(low: float, median: float, most: float) -> tuple[float, ...]:
-    """Powers of ten for losses of several sizes, of which equal bins would show one alone; none for others.
+    """Return powers of ten as bin edges if the losses span several orders of magnitude, else an empty tuple.
+
+    Bins of equal width would show the largest order of magnitude only.
 
     >>> _decades(1e-9, 0.02, 3.7)
     (0.0, 1e-05, 0.0001, 0.001, 0.01, 0.1, 1.0)
@@ -121,7 +136,10 @@ def _decades(low: float, median: float, most: float) -> tuple[float, ...]:
 def _tails(
     spool: Spool, loss: Loss, sizes: Sequence[int], limits: Sequence[float], *, shares: bool
 ) -> tuple[Tail, ...]:
-    """The ``sizes`` samples that add most, of which the last add ``limits``; of equals the first rows."""
+    """Compute the tails of ``sizes`` samples with the largest parts of the sum; ties are resolved by row order.
+
+    ``limits`` are the smallest parts within each tail.
+    """
     place = min(1, len(next(spool.records())) - 1)
     above = [0 for _ in limits]
     for part in spool.column(place):
@@ -146,7 +164,7 @@ def _tails(
 
 
 def _sums(part: Array, share: Array | None, taken: np.ndarray) -> Summary:
-    """The sums of those taken. The others are made zeros: they would take longer to leave out."""
+    """Sum the parts and shares of the samples in ``taken``; the others are set to 0, which is faster than indexing."""
     chosen = np.where(taken, part, 0.0)
     n = int(np.count_nonzero(taken))
     weight = exact(float(n)) if share is None else exact_sum(np.where(taken, share, 0.0))

@@ -1,8 +1,8 @@
-"""The rows of a spool in another order, in bounded memory.
+"""Sort the rows of a spool by a key in bounded memory (distribution sort).
 
-Order statistics of the keys, which are exact, part the rows into piles that can be sorted one after the
-other; rows whose key is one of these statistics are a pile of their own, however many, and need no sorting.
-So rows are written twice and read four to six times, whatever their order.
+Exact order statistics of the keys serve as pivots. Rows between two pivots go to one partition, which is sorted in
+memory. Rows whose key equals a pivot go to a partition of their own and need no sort, so that ties cannot make a
+partition too large. Each row is written twice and read four to six times, whatever the input order.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from lossctl.analysis.quantiles import order_statistics
 from lossctl.core.arrays import Array
 from lossctl.io.spool import ROWS, Record, Spool
 
-# Rows of a pile: a breakdown's are 80 bytes or so each, and are there twice while they are sorted.
+# Rows per partition. A row of a breakdown has about 80 bytes, and is in memory twice while its partition is sorted.
 _SORTED = 1 << 19
-# Piles at most, of each of which one file is open, and one for its border: above _PILES · _SORTED rows, which are
-# 33 million, piles and memory grow with the input, by a byte or two a row.
+# Maximum number of partitions. Each one has an open file, as has each pivot. Above _PILES · _SORTED = 33 million rows
+# the partitions, and with them memory, grow with the input by one or two bytes per row.
 _PILES = 64
-# Rows of a pile that are held before they are written: of all piles together 40 MiB.
+# Rows of a partition that are buffered before they are written: 40 MiB for all partitions.
 _HELD = 1 << 12
 
 
 def sort_rows(spool: Spool, key: Callable[[Record], Array]) -> Spool:
-    """The same rows, those of the least key first; of equals in the order in which they came.
+    """Return the rows of a spool in ascending order of their key; the sort is stable.
 
     Args:
-        spool: what is there; it is read several times, and left as it is.
-        key: a number for each row of a record, never NaN.
+        spool: the rows; read several times and not modified.
+        key: returns the key of each row of a record, an array of shape (rows,) without NaN.
     """
     count = min(math.ceil(spool.rows / _SORTED), _PILES)
     ranks = [spool.rows * i // count for i in range(1, count)]
@@ -38,7 +38,7 @@ def sort_rows(spool: Spool, key: Callable[[Record], Array]) -> Spool:
     piles = [Spool(_HELD) for _ in range(2 * len(borders) + 1)]
     for record in spool.records():
         keys = key(record)
-        # Even between two borders, odd on one.
+        # The partition number is even between two pivots, and odd at a pivot.
         place = np.searchsorted(borders, keys, side="left") + np.searchsorted(borders, keys, side="right")
         for i in np.unique(place).tolist():
             taken = np.flatnonzero(place == i)
@@ -55,7 +55,7 @@ def sort_rows(spool: Spool, key: Callable[[Record], Array]) -> Spool:
 
 
 def _sort(pile: Spool, key: Callable[[Record], Array], done: Spool) -> None:
-    """Add the rows of a pile in their order."""
+    """Sort one partition in memory and append its rows to ``done``."""
     records = [tuple(array.copy() for array in record) for record in pile.records()]
     whole = tuple(np.concatenate(arrays) for arrays in zip(*records, strict=True))
     order = np.argsort(key(whole), kind="stable")

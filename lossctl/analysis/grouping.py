@@ -1,4 +1,4 @@
-"""The loss of each group of samples: by a column, by the target's class, by output column."""
+"""Losses by group of samples: by the values of a column, by the class of the target, or by output column."""
 
 from __future__ import annotations
 
@@ -23,30 +23,35 @@ from lossctl.io.text_grammar import NUMBER
 Label: TypeAlias = str | float  # text as a file has it, or a number; NaN is the text "nan"
 Codes: TypeAlias = npt.NDArray[np.intp]
 
-# More groups than anyone looks at, at some 700 bytes each.
+# Maximum number of groups: more than can be read; each takes about 700 bytes.
 MOST = 100_000
-_INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")  # Python reads no longer ones
-_SHORT = 1 << 16  # codes of two bytes are sorted by radix, many times as fast
+_INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")  # below the digit limit of int()
+_SHORT = 1 << 16  # NumPy sorts two-byte codes by radix sort, which is many times as fast
 
 
 @dataclass(frozen=True)
 class GroupBy:
-    """What tells the groups: a ``role`` of one cell a row, the target's ``class``, or the ``output`` column."""
+    """A grouping of samples or elements.
+
+    Attributes:
+        what: "class" groups by the class of the target, "output" by output column, any other value by ``role``.
+        role: a role with one cell per row, whose values are the groups.
+    """
 
     what: str
     role: str = ""
 
     @property
     def where(self) -> str:
-        """What messages call it."""
+        """The name of the grouping in messages."""
         return self.role or f"--by {self.what}"
 
 
 def check_groups(by: GroupBy, job: LossPlan) -> None:
-    """Refuse groups that the loss does not have.
+    """Check that the loss has the requested groups.
 
     Raises:
-        UsageError: classes of a target that is no class, outputs of a single one.
+        UsageError: grouping by class if the target is not a class, or by output if there is a single output.
     """
     if by.what == "class":
         target = job.loss.inputs[job.roles.index("target")].kind if "target" in job.roles else None
@@ -58,7 +63,7 @@ def check_groups(by: GroupBy, job: LossPlan) -> None:
 
 
 def grouped(block: Block, job: LossPlan, found: Evaluated, by: GroupBy) -> dict[Label, Summary]:
-    """What is kept of each group of one block."""
+    """Summarize each group of one block."""
     if not len(found.values):
         return {}
     labels, codes = _coded(block, job, found, by)
@@ -69,7 +74,7 @@ def grouped(block: Block, job: LossPlan, found: Evaluated, by: GroupBy) -> dict[
     begins = np.flatnonzero(np.diff(codes, prepend=-1))
     elements = np.diff(begins, append=len(codes))
     firsts, odd = begins, ~np.isfinite(np.add.reduceat(part, begins))
-    if job.per_row > 1:  # what the elements of a sample add up to
+    if job.per_row > 1:  # sum over the elements of each sample
         rows = found.index[order] // job.per_row
         starts = np.flatnonzero((np.diff(codes, prepend=-1) != 0) | (np.diff(rows, prepend=-1) != 0))
         part, share = np.add.reduceat(part, starts), np.add.reduceat(share, starts)
@@ -98,7 +103,7 @@ def grouped(block: Block, job: LossPlan, found: Evaluated, by: GroupBy) -> dict[
 
 
 def _coded(block: Block, job: LossPlan, found: Evaluated, by: GroupBy) -> tuple[list[Label], Codes]:
-    """The labels in this block, and which of them each element has."""
+    """Return the labels in this block and, for each element, the index of its label (shape (elements,))."""
     if by.what == "output":
         return list(range(job.per_row)), found.index % job.per_row
     if by.what == "class":
@@ -110,7 +115,7 @@ def _coded(block: Block, job: LossPlan, found: Evaluated, by: GroupBy) -> tuple[
 
 
 def _numbers(column: npt.NDArray[Any]) -> tuple[list[Label], Codes]:
-    # + 0.0: -0 and 0 are one number; integers stay what they are, of which not all are doubles.
+    # + 0.0 turns -0.0 into 0.0. Integers are not converted, because not every int64 is exact as a float64.
     different, codes = np.unique(column if column.dtype.kind in "iu" else column + 0.0, return_inverse=True)
     return ["nan" if x != x else x for x in different.tolist()], codes
 
@@ -122,10 +127,10 @@ def _texts(column: npt.NDArray[Any]) -> tuple[list[Label], Codes]:
 
 
 def merge_groups(total: dict[Label, Summary], part: Mapping[Label, Summary], where: str) -> None:
-    """Add the groups of a further block to those so far.
+    """Add the groups of another block to ``total``, in place.
 
     Raises:
-        DataError: too many groups.
+        DataError: more than ``MOST`` groups.
     """
     for label, summary in part.items():
         total[label] = total[label] + summary if label in total else summary
@@ -134,7 +139,7 @@ def merge_groups(total: dict[Label, Summary], part: Mapping[Label, Summary], whe
 
 
 def sort_groups(groups: Mapping[Label, Summary]) -> dict[Label, Summary]:
-    """By label: as numbers where all of them are, and then 1, 1.0 and 01 are one group."""
+    """Sort groups by label; if all labels are numbers, sort by value and merge equal ones (1, 1.0 and 01)."""
     texts = [label for label in groups if isinstance(label, str) and label != "nan"]
     if not all(NUMBER.fullmatch(text) for text in texts):
         return {label: groups[label] for label in sorted(groups, key=str)}
@@ -147,6 +152,6 @@ def sort_groups(groups: Mapping[Label, Summary]) -> dict[Label, Summary]:
 
 
 def _value(label: Label) -> tuple[bool, float]:
-    """A number's place among numbers: NaN after all others. An integer is compared as it is, not as a double."""
+    """Return the sort key of a numeric label: NaN comes last, and integers are compared exactly, not as float64."""
     number = label if not isinstance(label, str) else int(label) if _INTEGER.fullmatch(label) else float(label)
     return number != number, number if number == number else 0.0

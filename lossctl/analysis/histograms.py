@@ -1,8 +1,8 @@
-"""What a picture of a data set shows: how its losses are spread, and predictions against targets.
+"""Histograms of the losses of a data set, and of predictions by or against targets.
 
-One pass over the inputs, in which losses, predictions and targets are spooled to disk (8 bytes a
-number); a second over the spool counts them between edges that depend on all of them. Every sample
-is counted once, and memory does not grow with their number.
+The first pass reads the inputs and writes losses, predictions and targets to a spool on disk (8 bytes per number).
+The second pass reads the spool and counts the numbers in bins, whose edges depend on all numbers. Every sample counts
+once, whatever its weight, and memory does not grow with the number of samples.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from lossctl.io.spool import Spool
 
 Counts = npt.NDArray[np.int64]
 
-# Bars of a histogram: what a screen has room for; and columns and rows of a density, likewise.
+# Approximate number of bars of a histogram, and the columns and rows of a density: what fits on a screen.
 _BARS, _COLUMNS, _ROWS = 16, 60, 20
-# Up to so many different targets are told apart: each has a histogram of its own.
+# Maximum number of distinct targets for which each target gets a histogram of its own.
 _VALUES = 10
-# Where the largest loss is so many times what 99 % do not exceed, the last bar takes all from there on:
-# one outlier would leave the others in the first bar.
+# If the range of the losses exceeds _LONG_TAIL times the range up to the _MOST quantile (99 %), the last bar contains
+# all losses above that quantile: otherwise one outlier would put all other losses into the first bar.
 _MOST, _LONG_TAIL = 0.99, 2.0
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many numbers lie between two edges each; the last bin has its upper edge too."""
+    """The count of each bin, half-open intervals between consecutive edges; the last bin includes its upper edge."""
 
     edges: Array
     counts: Counts
@@ -44,7 +44,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Density:
-    """How many pairs lie in each cell of a grid, by target (columns) and prediction (rows)."""
+    """A two-dimensional histogram of pairs: predictions along the rows, targets along the columns."""
 
     target: Array  # edges
     pred: Array
@@ -53,7 +53,15 @@ class Density:
 
 @dataclass(frozen=True)
 class DataPlot:
-    """Losses and, by the values of the target or against it, predictions."""
+    """The histograms of a data set.
+
+    Attributes:
+        samples: number of samples that count.
+        infinite: number of samples with an infinite or NaN loss, which no bin contains.
+        losses: the histogram of the finite per-sample losses.
+        by_target: for few distinct targets, the histogram of the predictions of each target; else empty.
+        density: for many distinct targets or classes, the histogram of (prediction, target) pairs; else None.
+    """
 
     samples: int
     infinite: int
@@ -64,7 +72,7 @@ class DataPlot:
 
 @dataclass
 class _Range:
-    """Between which numbers some lie."""
+    """The range of the finite numbers seen so far."""
 
     low: float = np.inf
     high: float = -np.inf
@@ -75,10 +83,10 @@ class _Range:
 
 
 def plot_data(data: Dataset, loss: Loss, policy: ComputeOptions, workers: ExecutionConfig) -> DataPlot:
-    """Count losses, predictions and targets between edges.
+    """Compute the histograms of losses, predictions and targets.
 
     Raises:
-        DataError: the first row that cannot be used, or nothing to count.
+        DataError: a row is invalid (the first one is reported), or no loss is finite.
     """
     job = bind_plan(loss, roles_of(loss, data), data, policy)
     lost, pred, target = reaches = _Range(), _Range(), _Range()
@@ -112,14 +120,18 @@ def plot_data(data: Dataset, loss: Loss, policy: ComputeOptions, workers: Execut
 
 
 def _numbers(block: Block, job: LossPlan) -> tuple[Array, Array, Array]:
-    """The loss of each sample, and the prediction and target of each element: of a row of classes the likeliest."""
+    """Return the loss of each sample, and the prediction and target of each element.
+
+    A row of class scores or probabilities is replaced by the index of its maximum. Predictions and targets are empty
+    if they are not pairs of numbers.
+    """
     elements = block.elements(job)
     if not len(elements):
         return np.empty(0), np.empty(0), np.empty(0)
     lost = elements.rows.sums(np.ascontiguousarray(job.loss.evaluate(*elements.arrays)[0]))
-    # (A copy, since the reader writes the next block over this one.)
+    # A copy, because the reader overwrites this block with the next one.
     arrays = [a.copy() if a.ndim == 1 else a.argmax(axis=-1).astype(np.float64) for a in elements.arrays[:2]]
-    if len(arrays) < 2 or arrays[0].shape != arrays[1].shape or arrays[0].ndim > 1:  # no number against a number
+    if len(arrays) < 2 or arrays[0].shape != arrays[1].shape or arrays[0].ndim > 1:  # not pairs of numbers
         arrays = [np.empty(0), np.empty(0)]
     return lost / elements.rows.sums(np.ones(len(elements))), arrays[0], arrays[1]
 
@@ -133,14 +145,14 @@ def _loss_edges(losses: Spool, reach: _Range, infinite: int) -> Array:
 
 
 def _edges(low: float, high: float) -> Array:
-    """Round numbers, a step apart, from below the lowest to above the highest."""
+    """Return equidistant round edges from at most ``low`` to at least ``high``."""
     step = _round_step((high - low) / _BARS or max(abs(high), 1.0) / _BARS)
     first, last = np.floor(low / step), np.ceil(high / step)
     return np.arange(first, max(last, first + 1) + 1) * step
 
 
 def _round_step(least: float) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that is no smaller."""
+    """Return the smallest number of the form 1, 2 or 5 times a power of ten that is at least ``least``."""
     power = 10.0 ** np.floor(np.log10(least))
     return float(next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= least * (1 - 1e-9)))
 
@@ -150,7 +162,7 @@ def _count(x: Array, edges: Array) -> Counts:
 
 
 def _place(x: Array, edges: Array) -> npt.NDArray[np.intp]:
-    """Which bin each number is in. The outer edges are below and above all of them, but for their last digits."""
+    """Return the bin index of each number. Numbers outside the outer edges, by roundoff, go to the outer bins."""
     return np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
 
 
@@ -164,7 +176,7 @@ def _by_target(pairs: Spool, pred: _Range, values: list[float]) -> dict[float, H
 
 
 def _grid(pred: _Range, target: _Range, classes: int) -> tuple[Array, Array]:
-    """The edges of cells: a cell a class, or as many as a screen has room for."""
+    """Return the target and prediction edges: one cell per class, or as many cells as fit on a screen."""
     if 0 < classes <= _ROWS:
         return np.arange(classes + 1.0), np.arange(classes + 1.0)
     x, y = (

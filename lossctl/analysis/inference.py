@@ -1,4 +1,4 @@
-"""How sure a difference between models is: standard errors, bootstrap intervals, and tests, of paired samples."""
+"""Statistical inference on paired samples: standard errors, bootstrap intervals and hypothesis tests."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from lossctl.errors import DataError
 from lossctl.io.spool import Spool
 
 LEVEL = 0.95
-# Above this many samples Wilcoxon's test ranks so many of them, chosen at random: ranks are made in memory, and
-# 500,000 take 60 MiB.
+# Maximum number of samples in Wilcoxon's test; a larger data set is reduced to a random subset of this size. The ranks
+# are computed in memory, and 500,000 of them take 60 MiB.
 RANKED = 500_000
 
 
 @dataclass(frozen=True)
 class Record:
-    """Some samples: of each model the part of the sum, the share of what it is divided by, and the loss."""
+    """Some samples: for each model the part of the sum, the share of the denominator and the loss, shape (samples,)."""
 
     parts: tuple[Array, ...]
-    shares: tuple[Array, ...]  # none where each is 1
+    shares: tuple[Array, ...]  # empty if all shares are 1
     losses: tuple[Array, ...]
 
     def __len__(self) -> int:
@@ -37,7 +37,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Records:
-    """All samples of several models under one loss, on disk; ``plain``: parts are losses, and shares 1."""
+    """All samples of several models under one loss, on disk; if ``plain``, parts equal losses and shares are 1."""
 
     spool: Spool
     loss: Loss
@@ -46,7 +46,7 @@ class Records:
 
     @property
     def rows(self) -> int:
-        """How many samples."""
+        """The number of samples."""
         return self.spool.rows
 
     def __iter__(self) -> Iterator[Record]:
@@ -57,7 +57,7 @@ class Records:
 
 @dataclass(frozen=True)
 class MeanEstimate:
-    """The loss of one model, from its exact sums: as a mean, and as it is told."""
+    """The estimated loss of one model from exact sums: the mean, and ``value`` on the scale of the loss."""
 
     loss: Loss
     mean: float  # ΣL/ΣW
@@ -65,26 +65,26 @@ class MeanEstimate:
 
     @property
     def value(self) -> float:
-        """On the loss's own scale."""
+        """The mean transformed to the scale of the loss, such as its square root for rmse."""
         return self.on_scale(self.mean)
 
     def on_scale(self, mean: float) -> float:
-        """A mean on the loss's own scale."""
+        """Transform a mean to the scale of the loss."""
         finish = self.loss.finish
         return (finish.value(mean) if finish and mean == mean else mean) + 0.0
 
     @property
     def slope(self) -> float:
-        """How the value moves with ΣL."""
+        """The derivative of ``value`` with respect to ΣL."""
         finish = self.loss.finish
         return (finish.derivative(self.mean) if finish else 1.0) / self.weight
 
 
 def estimate_mean(records: Records, model: int) -> MeanEstimate:
-    """The loss of a model.
+    """Estimate the loss of one model.
 
     Raises:
-        DataError: there is nothing to divide by.
+        DataError: the denominator ΣW is 0.
     """
     total = Summary()
     for record in records:
@@ -98,9 +98,12 @@ def estimate_mean(records: Records, model: int) -> MeanEstimate:
 
 @dataclass(frozen=True)
 class Moments:
-    """Σz² of each model's own value, and of its difference to the first. z is the influence of a sample.
+    """Second moments of the influences z of the samples, one entry per model.
 
-    ``freedom``: the degrees of freedom that the second has.
+    Attributes:
+        own: Σz² of the value of each model.
+        squares: Σz² of the difference of each model to the first.
+        freedom: the effective degrees of freedom of ``squares``.
     """
 
     own: list[float]
@@ -109,7 +112,11 @@ class Moments:
 
 
 def moments(records: Records, fits: Sequence[MeanEstimate]) -> Moments:
-    """The moments of influences: how far the value moves with a sample, (L − mean·W)/ΣW, on the loss's own scale."""
+    """Compute the moments of the influences.
+
+    The influence of a sample on the value of a model is (L − mean·W)/ΣW, times the derivative of the transform to the
+    scale of the loss.
+    """
     own, squares, fourths = ([0.0] * len(fits) for _ in range(3))
     for influences in _influences(records, fits):
         for i, z in enumerate(influences):
@@ -118,13 +125,13 @@ def moments(records: Records, fits: Sequence[MeanEstimate]) -> Moments:
             squares[i] += float(np.add.reduce(apart * apart))
     for influences in _influences(records, fits):
         for i, z in enumerate(influences):
-            u = (z - influences[0]) / math.sqrt(squares[i] or 1.0)  # so scaled that its fourth power is not 0
+            u = (z - influences[0]) / math.sqrt(squares[i] or 1.0)  # Σu² = 1, so that u⁴ does not underflow
             fourths[i] += float(np.add.reduce(u**4))
     return Moments(own, squares, [degrees_of_freedom(fourth, records.rows) for fourth in fourths])
 
 
 def _influences(records: Records, fits: Sequence[MeanEstimate]) -> Iterator[list[Array]]:
-    """The influence of each sample of a record, on each model."""
+    """Yield, for each record, the influences of its samples on the value of each model."""
     for record in records:
         shares: Sequence[Array | float] = record.shares or [1.0] * len(fits)
         yield [
@@ -133,32 +140,35 @@ def _influences(records: Records, fits: Sequence[MeanEstimate]) -> Iterator[list
 
 
 def standard_error(squares: float, n: int) -> float | None:
-    """The standard error of what the influences add up to (Cochran 1977, 6.4); for a plain mean it is s/√n."""
+    """Return the standard error from Σz² of the influences (Cochran 1977, 6.4); for a plain mean it is s/√n."""
     return math.sqrt(squares * (n / (n - 1))) if n > 1 and math.isfinite(squares) else None
 
 
 def bootstrap_intervals(
     records: Records, fits: Sequence[MeanEstimate], spread: Moments, *, resamples: int, seed: int, executor: Executor
 ) -> list[tuple[float | None, float | None]]:
-    """The interval of each difference to the first; none where a loss is not finite, or of a single sample."""
+    """Compute the bootstrap interval of the difference of each further model to the first.
+
+    An interval is (None, None) if a loss is not finite or there is a single sample.
+    """
     models, n = len(fits), records.rows
     if n < 2 or not all(math.isfinite(fit.value) for fit in fits):
         return [(None, None)] * (models - 1)
     parts, shares = _columns(records, seed)
     if all(np.array_equal(share, shares[0]) for share in shares):
         shares = shares[:1]
-    # Where nothing is done to means of one denominator, their difference is the mean of the differences.
+    # With equal denominators and no transform, the difference of the means is the mean of the differences.
     linear = len(shares) < 2 and fits[0].loss.finish is None
     drawn = [part - parts[0] for part in parts[1:]] if linear else parts
     sums = bootstrap_sums([*drawn, *shares], resamples, seed, executor)
     weights = sums[len(drawn) :] or [np.full(resamples, float(n))]
-    # A resample can have nothing to divide by: it is left out below.
+    # The denominator of a resample can be 0: the non-finite result is dropped below.
     means = [sums[i] / weights[i if len(weights) > 1 else 0] for i in range(len(drawn))]
     found: list[tuple[float | None, float | None]] = []
     for i in range(1, models):
         apart = means[i - 1] if linear else _on_scale(fits[i], means[i]) - _on_scale(fits[0], means[0])
         apart = apart[np.isfinite(apart)]
-        if not spread.squares[i]:  # the two differ by the same on every sample
+        if not spread.squares[i]:  # the difference is the same on every sample
             found.append((fits[i].value - fits[0].value,) * 2)
         elif len(apart):
             found.append(expanded_percentile_interval(apart, n, spread.freedom[i], LEVEL))
@@ -172,7 +182,10 @@ def _on_scale(fit: MeanEstimate, means: Array) -> Array:
 
 
 def _columns(records: Records, seed: int) -> tuple[list[Array], list[Array]]:
-    """The part of each model, and the share of each where it is not always 1: of samples, or of groups of them."""
+    """Return the columns to resample: the parts of each model, and the shares of each model unless all are 1.
+
+    Above ``MOST`` samples the rows are the sums of random groups, and shares are always returned.
+    """
     n, models = records.rows, records.models
     if n <= MOST:
         held = [[a.copy() for a in (*record.parts, *record.shares)] for record in records]
@@ -188,16 +201,17 @@ def _columns(records: Records, seed: int) -> tuple[list[Array], list[Array]]:
 
 
 def t_test_pvalue(value: float, error: float, n: int) -> float:
-    """Of a t test on the paired differences, two-sided."""
+    """Return the two-sided p-value of the paired t test with n − 1 degrees of freedom."""
     from scipy.special import stdtr
 
     return 2.0 * float(stdtr(n - 1, -abs(value / error)))
 
 
 def wilcoxon_pvalue(records: Records, model: int, seed: int) -> float | None:
-    """Of Wilcoxon's signed-rank test on the paired differences of samples, each counted once, two-sided.
+    """Return the two-sided p-value of Wilcoxon's signed-rank test on the paired differences, unweighted.
 
-    As SciPy has it: differences of 0 are left out, and up to 50 without ties are tested exactly.
+    Uses the defaults of SciPy: differences of 0 are dropped, and up to 50 differences without ties are tested exactly.
+    The result is None if all differences are 0.
     """
     from scipy.stats import wilcoxon
 
@@ -205,7 +219,7 @@ def wilcoxon_pvalue(records: Records, model: int, seed: int) -> float | None:
     parts, left, wanted = [], records.rows, min(RANKED, records.rows)
     for record in records:
         apart = record.losses[model] - record.losses[0]
-        # As many of this record as fall to it, so that any samples are as likely to be ranked as any others.
+        # The hypergeometric distribution gives the number of samples of this record in a uniform random subset.
         count = len(apart) if wanted == left else int(rng.hypergeometric(len(apart), left - len(apart), wanted))
         left, wanted = left - len(apart), wanted - count
         parts.append(apart if count == len(apart) else rng.choice(apart, count, replace=False))

@@ -1,4 +1,4 @@
-"""Input that is legal but probably not what was meant: what betrays it, and what to do about it."""
+"""Warnings about input that is valid but probably not intended, each with a suggested remedy."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan, roles_of
 from lossctl.engine.result import Result, make_result
 from lossctl.io.dataset import Dataset
 
-# Fewer samples than these prove nothing: three predictions may well be equal, or lie in [0, 1].
+# Minimum number of samples for a warning: three predictions may be equal, or lie in [0, 1], by chance.
 _FEW = 5
-# Where each of k classes is as likely as another, 10·k samples miss a given one once in 20,000 times.
+# Samples per class before a missing class is reported: with k equally likely classes, 10·k samples miss a given class
+# with a probability of 1 in 20,000.
 _PER_CLASS = 10
-# So many rows in the same order elsewhere are no chance, where at least a tenth of all rows differ.
+# A run of _RUN rows that is repeated in the same order is not a coincidence if at least a fraction _DIFFERENT of all
+# rows is distinct.
 _RUN, _DIFFERENT = 8, 0.1
 
 _BOTH = frozenset((0.0, 1.0))
@@ -33,7 +35,7 @@ _TRUE = r"(?<![a-z])(targets?|labels?|truth|actuals?|y_?true|ground_?truth|gt|ob
 def compute_with_checks(
     data: Dataset, losses: Sequence[Loss], policy: ComputeOptions, reduction: str, workers: ExecutionConfig
 ) -> tuple[list[Result], list[str]]:
-    """The results of several losses in one pass over the data, and a line for each thing that looks wrong."""
+    """Compute several losses in one pass over the data; return the results and the warnings, one line each."""
     jobs = [bind_plan(loss, roles_of(loss, data), data, policy) for loss in losses]
     with workers.executor_for(data, losses) as executor:
         summaries, traits = summarize_and_profile(data, jobs, policy, executor)
@@ -44,13 +46,13 @@ def compute_with_checks(
 def check_inputs(
     data: Dataset, jobs: Sequence[LossPlan], policy: ComputeOptions, traits: Sequence[InputProfile]
 ) -> Iterator[str]:
-    """What the inputs as a whole betray, a line each, the cure at its end.
+    """Yield the warnings about the inputs, one line each, with the remedy at its end.
 
     Args:
         data: the inputs.
-        jobs: all losses that are computed of them: what one is not for may be what another is for.
-        policy: what the engine does.
-        traits: what the inputs of each job look like.
+        jobs: all losses computed from the inputs, because input unsuited to one loss may be meant for another.
+        policy: options of the computation.
+        traits: the profile of the inputs of each job.
     """
     if traits and traits[0].rows >= _FEW:
         yield from _swapped(data, jobs, traits)
@@ -67,14 +69,14 @@ def check_inputs_of_models(
     traits: Sequence[Sequence[InputProfile]],
     names: Sequence[str],
 ) -> list[str]:
-    """The same of several sets of predictions: what is not true of all of them with the name of the one.
+    """Return the warnings about several models; a warning that does not apply to all of them names its model.
 
     Args:
         data: the inputs.
-        jobs: for each model all losses.
-        policy: what the engine does.
-        traits: what the inputs of each job look like.
-        names: what the models are called.
+        jobs: for each model, all losses.
+        policy: options of the computation.
+        traits: for each model, the profile of the inputs of each job.
+        names: the names of the models.
     """
     own = [list(check_inputs(data, some, policy, seen)) for some, seen in zip(jobs, traits, strict=True)]
     lines = [
@@ -98,7 +100,7 @@ def _of_predictions(jobs: Sequence[LossPlan], traits: Sequence[InputProfile]) ->
 
 
 def _takes_scores(loss: Loss) -> bool:
-    """Whether its predictions are scores that no sigmoid or softmax has been applied to."""
+    """Return whether the predictions of the loss are scores before a sigmoid or softmax."""
     pred, *others = (i.kind.name for i in loss.inputs)
     if pred == "Logits":
         return loss.inputs[0].kind.core == ("classes",)
@@ -132,7 +134,11 @@ def _from_one(classes: int) -> str:
 
 
 def _swapped(data: Dataset, jobs: Sequence[LossPlan], traits: Sequence[InputProfile]) -> Iterator[str]:
-    """By their names, or since a target is what was observed: 0 and 1 in PREDS, what lies between in TARGETS."""
+    """Detect swapped PREDS and TARGETS.
+
+    The evidence is in their names, or in their values: observed targets of two classes are 0 or 1, so that PREDS of
+    0 and 1 with TARGETS between them are suspicious.
+    """
     if "target" not in data.places or all(len(job.loss.inputs) < 2 for job in jobs):
         return
     pred, target = (_names(data, role) for role in (jobs[0].roles[0], "target"))
@@ -150,7 +156,7 @@ def _called(name: str, this: str, other: str) -> bool:
 
 
 def _names(data: Dataset, role: str) -> str:
-    """What the file and its column are called: ``labels.csv: column 'y'``, in lower case."""
+    """Return the names of the file and the column of a role in lower case: ``labels.csv: column 'y'``."""
     place = data.places[role]
     where = data.sources[place.source].where
     at = data.locate(role, 0).removeprefix(where)
@@ -173,7 +179,7 @@ def _repeated(data: Dataset, traits: InputProfile) -> Iterator[str]:
     if traits.digests is None or "weight" in data.places or traits.constant is not None:
         return
     ordered = np.sort(traits.digests)
-    if (ordered[1:] != ordered[:-1]).all():  # the usual case, at a fifth of the time of what follows
+    if (ordered[1:] != ordered[:-1]).all():  # the usual case: no duplicates; a fifth of the time of the count below
         return
     counts = np.unique(ordered, return_counts=True)[1]
     if len(counts) < max(_FEW, _DIFFERENT * len(ordered)):
@@ -186,18 +192,18 @@ def _repeated(data: Dataset, traits: InputProfile) -> Iterator[str]:
 
 
 def _copied(digests: npt.NDArray[np.uint64]) -> tuple[int, int, int] | None:
-    """The first run of rows that comes again: where it is, where it comes again, how long it is."""
+    """Find the first run of rows that is repeated; return its start, the start of the repetition and its length."""
     n = len(digests) - _RUN + 1
     if n < 2:
         return None
     windows = np.zeros(n, np.uint64)
     for i in range(_RUN):
-        windows = mixed(windows) + digests[i : i + n]  # of their order too
+        windows = mixed(windows) + digests[i : i + n]  # this hash depends on the order of rows
     order = np.argsort(windows, kind="stable")
     same = np.flatnonzero(windows[order][1:] == windows[order][:-1])
     for place in same[np.argsort(order[same + 1], kind="stable")]:
         first, again = int(order[place]), int(order[place + 1])
-        # A stretch of equal rows is its own copy, a row later.
+        # A stretch of equal rows matches itself shifted by one row; such matches are skipped.
         if again - first >= _RUN and len(np.unique(digests[first : first + _RUN])) > _RUN // 2:
             differ = digests[first : len(digests) - again + first] != digests[again:]
             length = int(np.argmax(differ)) if differ.any() else len(differ)

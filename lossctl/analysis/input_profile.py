@@ -1,7 +1,7 @@
-"""Facts about the inputs, seen in the same pass as the loss, of which advice is made.
+"""Profile of the inputs, collected in the same pass as the loss, from which input warnings are derived.
 
-Each is true of all rows or not, so that a block answers from its first numbers where they settle
-it: on data that give no reason for advice, watching costs microseconds a block.
+A property of the profile holds for all rows or not at all, so that the first numbers of a block are often enough to
+refute it. On data that give no reason for a warning, the profile costs microseconds per block.
 """
 
 from __future__ import annotations
@@ -22,34 +22,38 @@ from lossctl.engine.plan import ComputeOptions, LossPlan
 from lossctl.engine.run import stream
 from lossctl.io.dataset import Dataset
 
-# So many numbers are looked at before all of them are: ordinary predictions do not begin with
-# sixteen that lie in [0, 1] or are whole.
+# Numbers that are tested before a test of the whole block: in ordinary predictions the first sixteen are not all in
+# [0, 1], and not all 0 or 1.
 _HEAD = 16
 _NONE = np.empty(0)
 _BOTH = (0.0, 1.0)
 _SCORES = ("Real", "Logits")  # kinds of predictions that can be scores
-# Rows are compared with each other up to this many (8 bytes each), and numbers in them: 1 to 2 ms of
-# any run, and no more.
+# Maximum number of rows (8 bytes of digest each) and of numbers in them for which duplicate rows are detected. The
+# limits keep the cost at 1 to 2 ms per run.
 _ROWS, _NUMBERS = 100_000, 1 << 18
-# Mean |pred − target| below so many units in the last place of the narrow type that held them: of
-# what is left after the difference, two digits or fewer are the data's.
+# Limit of the mean |pred − target| relative to the mean |target|, in units of the machine epsilon of the narrow type.
+# Below it, at most two digits of the difference are significant.
 _ULPS = 100.0
-# 2⁶⁴ over the golden ratio: its multiples are spread evenly (Knuth, The Art of Computer Programming 3, 6.4).
+# 2⁶⁴ divided by the golden ratio: its multiples modulo 2⁶⁴ are evenly distributed (Fibonacci hashing; Knuth, The Art
+# of Computer Programming 3, 6.4).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
 class InputProfile:
-    """What is true of every row so far; ``a + b`` is what is true of both, a's rows coming first.
+    """Properties that hold for all rows of the inputs so far.
+
+    ``a + b`` is the profile of the rows of a followed by those of b. ``target_unit`` and ``target_codes`` are False and
+    None, without a test, where they cannot lead to a warning.
 
     Attributes:
-        rows: how many.
-        unit, target_unit: every prediction, every target lies in [0, 1].
-        codes, target_codes: the values where they are only 0 and 1, else None.
-        constant: the bytes of the row that every row of predictions is, or None.
-        without_zero: no target is 0.
-        narrow: the type, float32 or float16, whose rounding the differences drown in, or "".
-        digests: a number a row, the same for the same inputs, or None where rows are too many.
+        rows: number of rows.
+        unit, target_unit: whether all predictions, which are scores, and all targets lie in [0, 1].
+        codes, target_codes: the distinct predictions and targets if all are 0 or 1, else None.
+        constant: the bytes of a row of predictions if all rows are equal, else None.
+        without_zero: whether targets are class labels and none is 0.
+        narrow: the type (float32 or float16) whose roundoff dominates prediction − target, or "".
+        digests: (rows,) a hash of the inputs of each row, or None if there are too many rows.
     """
 
     rows: int
@@ -83,10 +87,12 @@ def _union(a: frozenset[float] | None, b: frozenset[float] | None) -> frozenset[
 def summarize_and_profile(
     data: Dataset, jobs: Sequence[LossPlan], policy: ComputeOptions, executor: Executor
 ) -> tuple[list[Summary], list[InputProfile]]:
-    """The summary of each job over all rows, and the traits of its inputs; no traits where there are no rows.
+    """Compute the summary and the input profile of each job in one pass.
+
+    Jobs with the same inputs share one profile. If there are no rows, the list of profiles is empty.
 
     Raises:
-        DataError: the first row, in order, that cannot be used.
+        DataError: a row is invalid; the first one in input order is reported.
     """
     first: dict[tuple[tuple[str, str], ...], int] = {}
     for i, job in enumerate(jobs):
@@ -100,13 +106,13 @@ def summarize_and_profile(
 
 
 def _inputs(job: LossPlan) -> tuple[tuple[str, str], ...]:
-    """What its traits depend on."""
+    """Return the roles and input kinds of a job, which determine its profile."""
     return tuple((role, spec.kind.name) for role, spec in zip(job.roles, job.loss.inputs, strict=True))
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What is kept of some rows for one loss; the traits with the first loss of its inputs alone."""
+    """Summary of some rows for one loss; only the first of the losses with the same inputs has the profile."""
 
     summary: Summary
     traits: InputProfile | None
@@ -121,7 +127,7 @@ class _Seen:
 
 @dataclass(frozen=True)
 class _Watch:
-    """The measure of a block: what is kept of each loss and, of some, what their inputs look like."""
+    """Compute the summary of one block and, for the jobs in ``some``, the profile of the inputs."""
 
     some: tuple[LossPlan, ...]
 
@@ -131,14 +137,14 @@ class _Watch:
 
 
 def profile_block(block: Block, job: LossPlan) -> InputProfile:
-    """What the inputs of one block look like, whatever their weights."""
+    """Compute the profile of the inputs of one block; weights are ignored."""
     arrays = [block.input(role) for role in job.roles]
     pred, target = arrays[0], arrays[1] if len(arrays) > 1 else _NONE
     first, firsts = pred[:_HEAD].tolist(), target[:_HEAD].tolist()
     scores = job.loss.inputs[0].kind.name in _SCORES
     codes = _codes(pred, first)
-    # Targets of two classes are what most losses of two classes have: of no interest but beside predictions
-    # that look like such targets, or to a loss for quantities.
+    # Targets of 0 and 1 are normal for a loss of two classes. They matter only if the predictions are 0 and 1 as well,
+    # or if the loss is for quantities.
     look = codes is not None or _quantities(job)
     return InputProfile(
         block.count,
@@ -154,7 +160,7 @@ def profile_block(block: Block, job: LossPlan) -> InputProfile:
 
 
 def _quantities(job: LossPlan) -> bool:
-    """Whether any real number can be predicted, and any be right."""
+    """Return whether the loss is for quantities: predictions and targets may be any real number."""
     return [i.kind.name for i in job.loss.inputs[:2]] == ["Real", "Real"]
 
 
@@ -177,7 +183,7 @@ def _constant(rows: Array, first: Sequence[float]) -> bytes | None:
 
 
 def _narrow(block: Block, job: LossPlan, pred: Array, target: Array) -> str:
-    """The narrow type of predictions or targets whose differences are mostly its rounding."""
+    """Return the narrow type of predictions or targets if its roundoff dominates their differences, else ""."""
     raws = [block.rows[block.places[role].source][block.places[role].field] for role in job.roles[:2]]
     types = [raw.dtype for raw in raws if raw.dtype.kind == "f" and raw.dtype.itemsize < 8]
     if not types:
@@ -192,7 +198,7 @@ def _narrow(block: Block, job: LossPlan, pred: Array, target: Array) -> str:
 
 
 def _digests(block: Block, arrays: Sequence[Array]) -> npt.NDArray[np.uint64] | None:
-    """A number a row, the same for the same inputs: a sum over its numbers, each mixed with its place."""
+    """Hash the inputs of each row: the sum of the hashes of its numbers, each hashed with its column number."""
     count = block.count
     rows = [np.ascontiguousarray(array).reshape(count, -1).view(np.uint64) for array in arrays]
     if block.start + count > min(_ROWS, _NUMBERS // sum(row.shape[1] for row in rows)):
@@ -206,7 +212,7 @@ def _digests(block: Block, arrays: Sequence[Array]) -> npt.NDArray[np.uint64] | 
 
 
 def mixed(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Other bits of each, any of which depends on all: the finish of SplitMix64 (Steele et al. 2014)."""
+    """Hash 64-bit integers: each output bit depends on all input bits; finalizer of SplitMix64 (Steele et al. 2014)."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(bits ^ (bits >> np.uint64(31)))

@@ -1,4 +1,4 @@
-"""What each sample of a block costs, and which of them cost most."""
+"""Per-sample losses of a block, and selection of the samples with the largest losses."""
 
 from __future__ import annotations
 
@@ -18,42 +18,51 @@ from lossctl.engine.plan import LossPlan
 
 Index: TypeAlias = npt.NDArray[np.intp]
 
-# Samples of which the extreme is found at once, on the way to the first few of a block.
+# Samples per run: `_near` compares the extremes of runs before single samples.
 _RUN = 128
 
 
 @dataclass(frozen=True, eq=False)
 class PerSampleLosses:
-    """The samples of a block that count, in the order of rows.
+    """Losses of the samples of a block that count, in row order.
 
-    ``part`` is what a sample adds to the sum, ``share`` what it adds to what the sum is divided by, and
-    ``loss`` the mean over its elements. For one unweighted element they are the loss, 1 and the loss.
+    For one unweighted element per sample, ``part`` equals ``loss`` and ``share`` is 1. Arrays have shape (samples,).
+
+    Attributes:
+        found: the losses of the elements of the block.
+        sums: the sums over the elements of each sample.
+        index: row of each sample, relative to the start of the block.
+        loss: mean loss over the elements of each sample.
+        part: contribution of each sample to the sum.
+        share: contribution of each sample to the denominator of the mean.
+        weight: mean weight of the elements of each sample.
+        elements: number of elements of each sample that count.
     """
 
     found: Evaluated
     sums: PerSampleSums
-    index: Index  # the rows, counted from the start of the block
+    index: Index
     loss: Array
     part: Array
     share: Array
-    weight: Array  # the mean weight of its elements
-    elements: Array  # how many of its elements count
+    weight: Array
+    elements: Array
 
     def __len__(self) -> int:
         return len(self.index)
 
     @property
     def plain(self) -> bool:
-        """Whether each is one element and counts once."""
+        """Whether each sample has one element and a share of 1."""
         return self.found.scale is None and self.found.elements.rows.per_row == 1
 
 
 def per_sample_losses(job: LossPlan, found: Evaluated) -> PerSampleLosses:
-    """What the samples of a block cost."""
+    """Compute the per-sample losses of a block."""
     sums, rows = aggregate_rows(found), found.elements.rows
     ones = np.ones(len(found.values))
     weights = ones if found.elements.weights is None else found.elements.weights
-    loss = sums.loss + 0.0  # + 0.0: a loss of -0.0 reads 0
+    loss = sums.loss + 0.0  # -0.0 becomes 0.0
     part = loss if sums.part is sums.loss else sums.part + 0.0
     if job.per_row == 1 or not len(ones):
         return PerSampleLosses(found, sums, found.index, loss, part, found.shares, weights, ones)
@@ -65,10 +74,14 @@ def per_sample_losses(job: LossPlan, found: Evaluated) -> PerSampleLosses:
 
 @dataclass(frozen=True, eq=False)
 class SelectedSamples:
-    """Some samples, with all that is shown of them: arrays of one length.
+    """Selected samples with the values to show; all arrays have shape (samples,).
 
-    ``spot`` is the sample's worst element where it has several, and ``inputs`` are those of that element, as
-    :func:`input_names` calls them. ``shown`` are the cells of further columns.
+    Attributes:
+        rows: row of each sample in the input.
+        loss, part, share, weight: as in :class:`Costs`.
+        spot: index of the worst element of each sample; 0 if it has one element.
+        inputs: the inputs of that element, named by :func:`input_names`.
+        shown: the cells of further columns.
     """
 
     rows: Index
@@ -85,17 +98,17 @@ class SelectedSamples:
 
     @property
     def arrays(self) -> tuple[npt.NDArray[Any], ...]:
-        """All of them, side by side."""
+        """All arrays in the order of the attributes."""
         return (self.rows, self.loss, self.part, self.share, self.weight, self.spot, *self.inputs, *self.shown)
 
     def like(self, arrays: Sequence[npt.NDArray[Any]]) -> SelectedSamples:
-        """Other samples of the same kind."""
+        """Build a selection with the same layout from ``arrays``, ordered as in :attr:`arrays`."""
         rows, loss, part, share, weight, spot, *more = arrays
         n = len(self.inputs)
         return SelectedSamples(rows, loss, part, share, weight, spot, tuple(more[:n]), tuple(more[n:]))
 
     def take(self, order: Index) -> SelectedSamples:
-        """These of them, in this order."""
+        """Return the samples at the indices ``order``, in this order."""
         return self.like([a[order] for a in self.arrays])
 
     def __add__(self, other: SelectedSamples) -> SelectedSamples:
@@ -103,9 +116,10 @@ class SelectedSamples:
 
 
 def input_names(job: LossPlan) -> list[str]:
-    """What is shown of the inputs: a number, or of a row of classes which is the largest, and how large.
+    """Return the names of the input values that are shown for a sample.
 
-    Of what has more axes (an image, a list) nothing is shown.
+    A number is shown itself, a row of classes by the index and the value of its maximum. Inputs with other axes (an
+    image, a list) are not shown.
     """
     names = []
     for role, spec in zip(job.roles, job.loss.inputs, strict=True):
@@ -116,7 +130,15 @@ def input_names(job: LossPlan) -> list[str]:
 def select_samples(
     block: Block, job: LossPlan, samples: PerSampleLosses, order: Index, shown: Sequence[str]
 ) -> SelectedSamples:
-    """The samples at ``order`` among those that count; ``shown`` are the roles of further columns."""
+    """Select samples of a block and collect the values to show.
+
+    Args:
+        block: the block.
+        job: the loss bound to its columns.
+        samples: the samples of the block that count.
+        order: indices into ``samples``, in the order of the result.
+        shown: roles of further columns to show.
+    """
     index = samples.index[order]
     spot = _worst_spot(block, job, samples.found)[index] if job.per_row > 1 else np.zeros(len(index), np.intp)
     inputs: list[Array] = []
@@ -139,22 +161,24 @@ def select_samples(
 
 
 def _worst_spot(block: Block, job: LossPlan, found: Evaluated) -> Index:
-    """For each row the element that adds most; of equals the first."""
+    """Return for each row of the block the index of the element with the largest part; the first one of ties."""
     dense = np.full(block.count * job.per_row, -np.inf)
     dense[found.index] = found.parts
     return np.asarray(dense.reshape(block.count, job.per_row).argmax(axis=1))
 
 
 def cells(block: Block, role: str) -> npt.NDArray[Any]:
-    """A column of one cell a row, as the file has it."""
+    """Return a column with one cell per row, in the type in which the file stores it."""
     place = block.places[role]
     return block.rows[place.source][place.field].reshape(-1)
 
 
 def top_k(part: Array, top: int, *, least: bool) -> Index:
-    """Where the ``top`` samples are that add most to the sum (``least``: least), in order; of equals the first.
+    """Return the indices of the ``top`` largest parts in decreasing order; ties are resolved by position.
 
-    >>> foremost(np.array([1.0, 3.0, 2.0, 3.0]), 3, least=False).tolist()
+    If ``least``, return the smallest parts in increasing order. NaN counts as infinity.
+
+    >>> top_k(np.array([1.0, 3.0, 2.0, 3.0]), 3, least=False).tolist()
     [1, 3, 2]
     """
     if not top:
@@ -169,9 +193,10 @@ def top_k(part: Array, top: int, *, least: bool) -> Index:
 
 
 def _near(part: Array, top: int, *, least: bool) -> Index:
-    """Where the first ``top`` are among others: what is beyond the extremes of enough runs of samples.
+    """Return the indices of a superset of the ``top`` most extreme parts.
 
-    It is five times as fast as a partition of a block.
+    The threshold is the ``top``-th most extreme of the extremes of runs of ``_RUN`` samples, so that at least ``top``
+    samples reach it. This is five times as fast as a partition of the whole block.
     """
     n = len(part) // _RUN * _RUN
     runs = part[:n].reshape(-1, _RUN)
@@ -185,6 +210,6 @@ def _near(part: Array, top: int, *, least: bool) -> Index:
 
 
 def rank_key(part: Array, *, least: bool) -> Array:
-    """Smallest for what comes first. NaN, of which the sum is NaN, adds as much as infinity."""
+    """Return sort keys, smallest first. NaN counts as infinity, because it makes the sum NaN."""
     known = np.where(np.isnan(part), math.inf, part)
     return known if least else -known

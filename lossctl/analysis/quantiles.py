@@ -1,8 +1,9 @@
-"""Exact quantiles of numbers too many to hold: by the bits of each, sixteen at a time.
+"""Exact quantiles of more numbers than fit in memory, by radix selection on their bits.
 
-A double's bits, with all but the sign turned over where it is negative, are an integer in the order of the
-numbers. Counting the first sixteen of them says in which of 65,536 bins a rank is, counting the next
-sixteen where in this bin, and so on: four passes at most, and two where what a bin holds fits in memory.
+The bits of a float64, with all bits but the sign inverted if it is negative, are a signed integer key in the order of
+the numbers. A histogram of the first 16 bits of the keys gives the bin, one of 65,536, that contains a rank; a
+histogram of the next 16 bits gives its part of that bin, and so on. This takes at most four passes over the numbers,
+and two if the contents of the bin fit in memory.
 """
 
 from __future__ import annotations
@@ -19,22 +20,23 @@ from lossctl.core.arrays import Array
 Keys = npt.NDArray[np.int64]
 
 _BITS = 16
-# Numbers that are gathered and sorted rather than counted once more: 16 MiB.
+# Maximum count of numbers (16 MiB) that are collected and sorted instead of being counted in another pass.
 _GATHERED = 1 << 21
-_PIECE = 1 << 15  # as many as stay in the cache while they are counted
+_PIECE = 1 << 15  # numbers per histogram update: they stay in the cache
 _MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 
 
 def order_statistics(chunks: Callable[[], Iterable[Array]], ranks: Sequence[int]) -> list[float]:
-    """The numbers at these ranks, from 0 for the smallest; NaN must not be among them.
+    """Return the order statistics at the given ranks.
 
     Args:
-        chunks: gives all numbers each time it is called.
+        chunks: returns an iterable over all numbers, as arrays without NaN; called once per pass.
+        ranks: ranks from 0 for the smallest number.
 
     >>> order_statistics(lambda: [np.array([4.0, 1.0]), np.array([3.0, 2.0])], [0, 3])
     [1.0, 4.0]
     """
-    # The keys of each rank that are left: from low on, 2**width of them; and the rank among those.
+    # (low, width, rank within the interval) of each rank: its key lies in [low, low + 2**width).
     places = [(-(1 << 63), 64, rank) for rank in ranks]
     while True:
         width = places[0][1] - _BITS
@@ -59,28 +61,31 @@ def order_statistics(chunks: Callable[[], Iterable[Array]], ranks: Sequence[int]
 
 @dataclass(frozen=True)
 class QuantilePosition:
-    """Where a quantile of n numbers is: between two ranks, ``part`` of the way from one to the other."""
+    """Position of a quantile: between the ranks ``below`` and ``above``, at the fraction ``part`` of the distance."""
 
     below: int
     above: int
     part: float
 
     def value(self, at: Mapping[int, float]) -> float:
-        """The quantile, of the numbers at its ranks: from the nearer one, as NumPy does it."""
+        """Interpolate the quantile between the order statistics ``at`` its ranks.
+
+        As in NumPy, the interpolation starts from the nearer one.
+        """
         a, b, t = at[self.below], at[self.above], self.part
         step = b - a
         if not t or a == b:
             return a
-        if math.isinf(step):  # one is infinite, or they have opposite signs and the step is beyond every double
+        if math.isinf(step):  # a or b is infinite, or b - a overflows
             return a * (1.0 - t) + b * t
         return a + step * t if t < 0.5 else b - step * (1.0 - t)
 
 
 def spot(q: float, n: int) -> QuantilePosition:
-    """Where the quantile is by ``numpy.quantile``'s default, linear between order statistics.
+    """Return the position of the quantile ``q`` of ``n`` numbers, by the default (linear) method of ``numpy.quantile``.
 
     >>> spot(0.9, 4)
-    Spot(below=2, above=3, part=0.7...)
+    QuantilePosition(below=2, above=3, part=0.7...)
     """
     place = q * (n - 1)
     below = math.floor(place)
@@ -91,8 +96,8 @@ def _keys(chunks: Iterable[Array]) -> Iterator[Keys]:
     for chunk in chunks:
         for start in range(0, len(chunk), _PIECE):
             bits = np.ascontiguousarray(chunk[start : start + _PIECE]).view(np.int64)
-            if bits.min() < 0:  # most losses have no sign, and their bits are the keys
-                bits = (chunk[start : start + _PIECE] + 0.0).view(np.int64)  # + 0.0: no -0.0
+            if bits.min() < 0:  # most losses are not negative: their bits are the keys
+                bits = (chunk[start : start + _PIECE] + 0.0).view(np.int64)  # -0.0 becomes 0.0
                 bits ^= (bits >> 63) & _MAGNITUDE
             yield bits
 
@@ -102,7 +107,7 @@ def _inside(keys: Keys, low: int, width: int) -> npt.NDArray[np.bool_]:
 
 
 def _histogram(keys: Keys, low: int, width: int) -> npt.NDArray[np.intp]:
-    """How many keys there are in each of the 65,536 parts of what starts at ``low``."""
+    """Count the keys in each of the 65,536 bins of size 2**width that start at ``low``."""
     if width < 64 - _BITS:
         keys = keys[_inside(keys, low, width + _BITS)]
         if not len(keys):
@@ -111,14 +116,14 @@ def _histogram(keys: Keys, low: int, width: int) -> npt.NDArray[np.intp]:
 
 
 def _narrowed(counts: npt.NDArray[np.int64], low: int, width: int, rank: int) -> tuple[int, int, int]:
-    """The part in which a rank lies, and the rank in it."""
+    """Return the bin that contains a rank as (low, width, rank within the bin)."""
     ends = np.cumsum(counts)
     part = int(np.searchsorted(ends, rank, side="right"))
     return low + (part << width), width, rank - (int(ends[part - 1]) if part else 0)
 
 
 def _parents(places: Sequence[tuple[int, int, int]], counted: Iterable[int], width: int) -> Iterator[tuple[int, int]]:
-    """Each part, and what it is a part of."""
+    """Yield the lower bound of each bin, and that of the interval that was divided into bins."""
     for low, _, _ in places:
         yield low, next(before for before in counted if before <= low < before + (1 << (width + _BITS)))
 

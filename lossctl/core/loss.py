@@ -299,7 +299,7 @@ def likely_cause(loss: Loss, index: int, x: Array, fault: DomainViolation) -> st
 
     >>> import numpy as np
     >>> from lossctl import get_loss
-    >>> likely_cause(get_loss("bce"), 0, np.array([0.5, -3.0]), Fault(1, None, ""))
+    >>> likely_cause(get_loss("bce"), 0, np.array([0.5, -3.0]), DomainViolation(1, None, ""))
     '; are they logits? bce_with_logits takes those'
     """
     element = np.ravel(x[fault.element])

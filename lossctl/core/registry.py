@@ -102,7 +102,7 @@ def _named(name: str) -> Loss:
 def normalized_name(name: str) -> str:
     """What is left of a loss's name however it is written: libraries do so in several ways.
 
-    >>> gist("L1Loss") == gist("l1_loss") == gist("l1")
+    >>> normalized_name("L1Loss") == normalized_name("l1_loss") == normalized_name("l1")
     True
     """
     bare = name.lower().replace("-", "").replace("_", "")

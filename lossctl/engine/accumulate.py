@@ -153,7 +153,7 @@ def sum_losses(
         weights: by which the losses were multiplied, for products beyond every double.
         total: the sum of ``parts`` in double precision, if it is known.
 
-    >>> summed(np.array([1.0, np.inf]), np.array([2.0, np.inf]), exact(3.0)).special
+    >>> sum_losses(np.array([1.0, np.inf]), np.array([2.0, np.inf]), exact(3.0)).special
     inf
     """
     total = float(np.add.reduce(parts)) if total is None else total

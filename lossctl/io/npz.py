@@ -95,7 +95,7 @@ class NpzFile:
         return self._opened[key]
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
-        """Arrays hold numbers."""
+        """Return False: arrays contain numbers."""
         return False
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
@@ -136,7 +136,7 @@ class NpzSource:
         return lambda start, stop: tuple(_read(i, read, start, stop) for i, read in enumerate(reads))
 
     def chunks(self) -> Iterator[Rows]:
-        """Not sequential: any range can be read."""
+        """Raise NotImplementedError: the source is seekable, not sequential."""
         raise NotImplementedError
 
     def locate(self, row: int, field: int, place: int | None) -> str:

@@ -186,7 +186,7 @@ class ShardStream(Shards):
         return None if now is None else (len(self._shards) - 1 + now) / len(self.paths)
 
     def reader(self) -> Read:
-        """Not seekable."""
+        """Raise NotImplementedError: JSON lines are not seekable."""
         raise NotImplementedError
 
     def chunks(self) -> Iterator[Rows]:
@@ -272,7 +272,7 @@ class ShardSource(Shards):
         return np.concatenate(arrays)
 
     def chunks(self) -> Iterator[Rows]:
-        """Not sequential: any range can be read."""
+        """Raise NotImplementedError: the source is seekable, not sequential."""
         raise NotImplementedError
 
     def locate(self, row: int, field: int, place: int | None) -> str:

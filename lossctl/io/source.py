@@ -101,7 +101,7 @@ class OpenedFile(Protocol):
 
     @property
     def width(self) -> int:
-        """How many columns there are."""
+        """The number of columns."""
 
     @property
     def is_text(self) -> bool:
@@ -111,7 +111,7 @@ class OpenedFile(Protocol):
         """Whether a column can be had as text, to be compared as it is written."""
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
-        """The source of these fields."""
+        """Bind fields to columns and return the source."""
 
 
 def length_mismatch(a: Source, rows: int, b: Source, others: int) -> DataError:

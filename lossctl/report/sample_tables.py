@@ -136,7 +136,7 @@ def bar(part: float, most: float, longest: int = _BAR) -> str:
 def round_error(error: float | None) -> float | None:
     """A standard error to the three digits that it has.
 
-    >>> f"{rough(28742.7):g}", f"{rough(0.00123456):g}"
+    >>> f"{round_error(28742.7):g}", f"{round_error(0.00123456):g}"
     ('28700', '0.00123')
     """
     return None if error is None else float(f"{error:.3g}")

@@ -18,7 +18,7 @@ _SERIES_TERMS = 10
 def select(mask: np.ndarray, yes: Array | float, no: Array | float) -> Array:
     """``np.where`` of float64 without a branch: where the mask is random that takes 0.15 ms a block, and 0.6.
 
-    >>> choose(np.array([True, False]), np.array([1.0, 2.0]), -0.0).tolist()
+    >>> select(np.array([True, False]), np.array([1.0, 2.0]), -0.0).tolist()
     [1.0, -0.0]
     """
     bits = -mask.astype(np.int64)  # all of them, or none
@@ -31,7 +31,7 @@ def select(mask: np.ndarray, yes: Array | float, no: Array | float) -> Array:
 def select_pair(mask: np.ndarray, a: Array, b: Array) -> tuple[Array, Array]:
     """``b, a`` where the mask is set, elsewhere ``a, b``: both choices for little more than one.
 
-    >>> [x.tolist() for x in swapped(np.array([True, False]), np.array([1.0, 2.0]), np.array([3.0, 4.0]))]
+    >>> [x.tolist() for x in select_pair(np.array([True, False]), np.array([1.0, 2.0]), np.array([3.0, 4.0]))]
     [[3.0, 2.0], [1.0, 4.0]]
     """
     left, right = a.view(np.int64), b.view(np.int64)

@@ -69,7 +69,7 @@ class PerSampleSums:
 
 
 def aggregate_rows(found: Evaluated) -> PerSampleSums:
-    """What the samples of a block cost."""
+    """Compute the per-sample losses of a block."""
     rows, weights = found.elements.rows, found.elements.weights
     if rows.per_row == 1 or not len(found.values):
         return PerSampleSums(found.parts, found.scale, found.values)

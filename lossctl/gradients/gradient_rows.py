@@ -35,7 +35,7 @@ class GradientRows:
 
     @property
     def rows(self) -> int:
-        """How many samples."""
+        """The number of samples."""
         return self.spool.rows
 
     def chunks(self) -> Iterator[Array]:

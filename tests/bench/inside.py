@@ -117,9 +117,9 @@ _WITHOUT_PAGES = """
 import sys, time
 import numpy as np
 import lossctl
-from lossctl import tasks
+from lossctl.engine import task
 if sys.argv[1] == "out":
-    tasks.keep_pages = lambda: None
+    task.retain_freed_memory = lambda: None
 p, t = np.random.default_rng(0).normal(size=(2, 4_000_000))
 times = []
 for _ in range(9):

@@ -1,4 +1,4 @@
-"""Kinds whose element is more than a number or a row of classes: vectors, lists, images, sequences."""
+"""Kinds whose element is an array other than a row of classes: vectors, lists, images, sequences."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ArrayKind(Kind):
 
 
 class AmountsKind(ArrayKind):
-    """Numbers of at least 0, each of a size of its own."""
+    """Numbers of at least 0; each number of a sample has its own magnitude."""
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         shape = (n, *(dims[name] for name in self.core))
@@ -44,7 +44,7 @@ class AmountsKind(ArrayKind):
 
 
 class DirectionKind(ArrayKind):
-    """A vector that points somewhere."""
+    """A vector other than zero, so that it has a direction."""
 
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         if fault := super().find_fault(x, dims, tolerance):
@@ -58,11 +58,11 @@ class DirectionKind(ArrayKind):
 
 
 class DistributionKind(ProbabilitiesKind):
-    """A row of probabilities that sum to 1, of which few are drawn at 0 and no other below 1e-8.
+    """A row of probabilities that sum to 1; samples are hardly ever 0, and otherwise not below about 1e-8.
 
-    It is for losses whose slope is hardly larger than that of the rest of the row where a probability is
-    tiny, as that of q·log q. Below 1e-9 it is lost in the rounding of the loss, whatever differences are
-    taken; at 0 it is infinite, but grows too slowly for them to tell.
+    For losses such as q·log q, whose derivative at a tiny probability is hardly larger than the derivatives at the
+    other probabilities of the row. Below 1e-9 this derivative is lost in the roundoff of the loss for every step of a
+    difference quotient. At 0 it is infinite, but the quotients diverge too slowly to detect that.
     """
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
@@ -73,7 +73,7 @@ class DistributionKind(ProbabilitiesKind):
 
 
 class FlagsKind(Kind):
-    """Zeros and ones."""
+    """Numbers that are 0 or 1."""
 
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         inside = (x == 0) | (x == 1)
@@ -84,7 +84,7 @@ class FlagsKind(Kind):
 
 
 class ProbabilityArrayKind(ProbabilityKind):
-    """Probabilities that need not sum to 1."""
+    """Probabilities of separate events, which need not sum to 1."""
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         shape = (n, *(dims[name] for name in self.core))
@@ -95,7 +95,8 @@ class PixelProbabilitiesKind(ProbabilitiesKind):
     """Probabilities that sum to 1 in each pixel."""
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
-        # What matters is their order within an image: of tiny ones any step of a difference changes it.
+        # Unscaled, at least 1e-4: losses depend on the order of the probabilities within an image, and any step of a
+        # difference quotient changes the order of tiny ones.
         weight = 10.0 ** rng.uniform(-4, 0, (n, dims[self.core[0]], dims["classes"]))
         certain = np.eye(dims["classes"])[rng.integers(0, dims["classes"], weight.shape[:2])]
         rows = weight / weight.sum(axis=-1, keepdims=True)
@@ -110,17 +111,17 @@ class PixelLabelsKind(LabelKind):
 
 
 class FramesKind(LogProbabilitiesKind):
-    """Log-probabilities of classes, frame after frame; what follows the last frame is padding.
+    """Log-probabilities of the classes for each frame of a sequence, followed by padding.
 
-    That those of each frame are of numbers that sum to 1 is for the loss to prove: the kind does not
-    know how many frames there are.
+    The loss has to check that the probabilities of each frame sum to 1, because the kind does not know how many
+    frames are not padding.
     """
 
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         return Kind.find_fault(self, x, dims, tolerance)
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
-        # Not one-hot, as the other kinds of probabilities sometimes are: a path of such frames is impossible.
+        # Never one-hot, unlike other kinds of probabilities: almost every path through such frames has probability 0.
         rows = 10.0 ** rng.uniform(-6, 0, (n, dims["frames"], dims["classes"]))
         return np.asarray(np.log(rows / rows.sum(axis=-1, keepdims=True)))
 
@@ -137,18 +138,23 @@ class WholeKind(Kind):
 
 
 class GroupKind(WholeKind):
-    """The number of the group that a sample is in, whatever the numbers are."""
+    """The number of the group of a sample; any whole number."""
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
-        return rng.integers(0, n // 4 + 1, n).astype(np.float64)  # of four: a few are alone
+        return rng.integers(0, n // 4 + 1, n).astype(np.float64)  # 4 samples a group on average; some groups have 1
 
 
 @dataclass(frozen=True)
 class LengthKind(Kind):
-    """How much of an axis counts, from its start."""
+    """The number of leading entries of an axis that count; the others are padding.
+
+    Attributes:
+        axis: the name of the axis.
+        shortest, longest: range of the lengths of samples, as fractions of the axis.
+    """
 
     axis: str = ""
-    shortest: float = 0.0  # of what is drawn, as a share of the axis
+    shortest: float = 0.0
     longest: float = 1.0
 
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
@@ -172,10 +178,10 @@ FEATURES, ITEMS, PIXELS = ("features",), ("items",), ("pixels...",)
 _FLAG = "0 or 1"
 
 Vector: TypeAlias = Annotated[
-    # Of vectors a million times as long as a third, the distances to that differ by rounding.
+    # One decade: if two vectors are a million times as long as a third, their distances to it differ only by roundoff.
     Array, ArrayKind("Vector", "a finite number", REAL, FEATURES, decades=1.0)
 ]
-# In a batch the longest vector's slopes are lost beside those of the shortest.
+# One decade: in a batch, the derivatives at the longest vector are negligible against those at the shortest.
 Direction: TypeAlias = Annotated[Array, DirectionKind("Direction", "a finite number", REAL, FEATURES, decades=1.0)]
 Scores: TypeAlias = Annotated[Array, ArrayKind("Scores", "a finite number", REAL, ITEMS)]
 ClassScores: TypeAlias = Annotated[Array, ArrayKind("ClassScores", "a finite number", REAL, CLASSES)]
@@ -208,7 +214,7 @@ InputLength: TypeAlias = Annotated[
     Array, LengthKind("InputLength", "a whole number, of frames", NON_NEGATIVE, axis="frames", shortest=0.8)
 ]
 TargetLength: TypeAlias = Annotated[
-    # Half of the axis: with a blank between equal symbols that is what as many frames have room for.
+    # Half of the axis: with a blank between equal symbols, n frames have room for about n/2 symbols.
     Array, LengthKind("TargetLength", "a whole number, of symbols", NON_NEGATIVE, axis="symbols", longest=0.5)
 ]
 

@@ -1,8 +1,8 @@
-"""How a loss is declared: one function, and what its signature cannot say.
+"""The decorator ``@loss``, which declares a function as a loss.
 
-``@loss`` takes a kernel (its positional parameters are the inputs, their annotation a kind; its
-keyword-only parameters are hyperparameters) and makes a :class:`Loss`, from which everything else
-comes: the catalogue, help, checks, completion, tests, benchmarks and gradient checks.
+``@loss`` takes a kernel and makes a :class:`Loss`. The positional parameters of the kernel are the inputs, annotated
+with their kinds; its keyword-only parameters are hyperparameters. The catalogue, help, checks, completion, tests,
+benchmarks and gradient checks all derive from the :class:`Loss`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lossctl.core.loss import Loss, MeanTransform, Thunk, Violations
 from lossctl.core.parameters import Param, Value
 from lossctl.core.signature import Signature
 
-# What a declaration needs is imported from here.
+# Modules that declare losses import these names from here.
 __all__ = [
     "Loss",
     "MeanTransform",
@@ -44,27 +44,30 @@ def loss(
     validate: Callable[..., Violations] | None = None,
     propagates_nonfinite: bool = False,
 ) -> Callable[[Callable[..., Any]], Loss]:
-    """Declare the kernel below as a loss.
+    """Return a decorator that declares a kernel as a loss.
 
-    The kernel takes its inputs positionally, ``(n,)`` or ``(n, *core)`` float64 and read-only, and its
-    hyperparameters by keyword. It returns the per-sample loss ``(n,)`` and a thunk for the gradient
-    with respect to its first input; a user's own may return the loss alone, or the gradient as an array.
+    The kernel takes its inputs positionally, as read-only float64 of shape ``(n,)`` or ``(n, *core)``, and its
+    hyperparameters by keyword. It returns the per-sample losses ``(n,)`` and a function without arguments that
+    returns the gradient with respect to the first input, in the shape of that input. The kernel of a user may return
+    the losses alone, or the gradient as an array.
 
     Args:
         formula: the definition in plain text.
         see: the reference.
-        aliases: other names.
-        differs: who defines it otherwise, one line each.
-        pitfalls: what people get wrong, one line each.
-        relative: where value and gradient are accurate relative to themselves.
-        from_logits: the name of the same loss with logits for predictions.
-        finish: what is done to the mean (rmse: the square root).
-        denominator: per-sample amounts, of the inputs, that the sum is divided by instead of n.
-        coupled: samples of a batch depend on each other, so that it cannot be computed in blocks.
-        refuse: what is wrong with inputs that are each in their domain (a length beyond another's
-            axis): of the inputs, parameters and ``tolerance``, for each cause whose, which elements, why.
-        exposes: a NaN or an infinity in any input makes the loss NaN or infinite, so that finite losses
-            prove finite inputs: a fifth or more of the time of a loss as cheap as mse.
+        aliases: other names of the loss.
+        differs: definitions of others that differ, one line each.
+        pitfalls: common mistakes, one line each.
+        relative: where the relative error of value and gradient is small.
+        from_logits: the name of the same loss with logits as predictions.
+        finish: a function applied to the mean (rmse: the square root); None for none.
+        denominator: called with the inputs and the parameters; returns the ``(n,)`` amounts whose sum
+            divides the sum of the losses. None: divide by n.
+        coupled: the samples of a batch depend on each other, so the loss cannot be computed in blocks.
+        refuse: checks across inputs that no single input can make, such as a length that exceeds the axis of
+            another input. Called with the inputs, the parameters and ``tolerance``; yields (input name, mask
+            of invalid elements, function that returns the message for one element).
+        exposes: the loss is NaN or infinite whenever an input is. The engine then skips the finiteness check of the
+            inputs when all losses are finite, which saves at least a fifth of the time of a loss as cheap as mse.
 
     >>> import numpy as np
     >>> from lossctl import Real, loss
@@ -101,7 +104,10 @@ def loss(
 
 
 def from_function(kernel: Callable[..., Any]) -> Loss:
-    """A loss from a plain function: inputs without a kind are Real, keyword-only arguments parameters.
+    """Make a loss of a plain function.
+
+    Args:
+        kernel: as for ``loss``. Positional parameters without a kind are Real; keyword-only ones are hyperparameters.
 
     Raises:
         UsageError: a signature that no loss can have.
@@ -110,7 +116,7 @@ def from_function(kernel: Callable[..., Any]) -> Loss:
 
 
 def validate_signature(made: Loss) -> Loss:
-    """The loss itself, once its signature has been read.
+    """Read the signature of a loss, to raise its errors now, and return the loss.
 
     Raises:
         UsageError: a signature that no loss can have.

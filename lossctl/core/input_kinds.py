@@ -1,11 +1,11 @@
-"""What an input of a loss can hold: its domain, its shape, its words, its samples.
+"""Kinds of inputs of a loss: the domain, the shape, the description in messages, and random samples.
 
-A kind is written as the annotation of a positional parameter of a kernel (``pred: Real``).
-``core`` names the axes that belong to one element, in the manner of a generalised ufunc's
-signature: ``()`` for a number, ``("classes",)`` for a row of class scores. Axes of one name
-have one length in all inputs of a loss, and every other axis is a loop over elements. A name that
-ends in dots, ``("pixels...",)``, is every axis but the first (and but that of the classes, if it is
-named as well), however many there are: a kernel sees them as one. Such kinds are in
+A kind is the annotation of a positional parameter of a kernel (``pred: Real``). ``core`` names the axes of one
+element, as in the signature of a generalised ufunc: ``()`` for a number, ``("classes",)`` for a row of class
+scores. Axes of the same name have the same length in all inputs of a loss; all other axes are loops over elements.
+
+A name that ends in dots, ``("pixels...",)``, stands for any number of axes: all except the first and, if ``core``
+names it as well, the axis of the classes. A kernel gets them flattened to one axis. Kinds with such a name are in
 :mod:`lossctl.core.array_kinds`.
 """
 
@@ -22,13 +22,20 @@ from lossctl.core.arrays import Array, Core, Dims
 from lossctl.core.interval import NON_NEGATIVE, POSITIVE, REAL, Interval
 from lossctl.errors import number
 
-# float16 files and `%.4f` text sum to 1 only nearly; logits and unnormalised scores do not at all.
+# Rows of probabilities from float16 files or `%.4f` text sum to 1 within this tolerance; logits and unnormalised scores
+# do not.
 SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class DomainViolation:
-    """The first element that is not a member: its index, the place along its core axis, the cause."""
+    """The first element outside the domain of a kind.
+
+    Attributes:
+        element: the index of the element.
+        place: the flat index within the element; None if the element is a number or is invalid as a whole.
+        cause: the error message.
+    """
 
     element: int
     place: int | None
@@ -37,25 +44,43 @@ class DomainViolation:
 
 @dataclass(frozen=True)
 class Kind:
-    """A number in an interval; the subclasses add what a whole row must satisfy."""
+    """A number in an interval; subclasses add further conditions and other samples.
+
+    Attributes:
+        name: the name of the kind.
+        words: a description of the valid values for messages, such as "a finite number".
+        domain: the interval of each number.
+        core: the names of the axes of one element.
+        labels: how many names ``--labels`` can take for this kind: 0 (none), 2, or -1 (any number).
+        hint: an end of the error message, with a remedy.
+    """
 
     name: str
     words: str
     domain: Interval
     core: Core = ()
-    labels: int = 0  # how many --labels it can be written with: none, 2, or -1 for any number
+    labels: int = 0
     hint: str = field(default="", repr=False)
 
     @property
     def implied_by_finite_loss(self) -> bool:
-        """Whether what is no member has a NaN or an infinity in it, which a loss can pass on."""
+        """Whether every invalid element contains a NaN or an infinity, so that a finite loss implies a valid input."""
         return type(self) is Kind and self.domain is REAL
 
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
-        """The first element of ``x`` (n, *core) outside the domain, or None."""
+        """Find the first element outside the domain.
+
+        Args:
+            x: (n, *core) elements.
+            dims: the length of each named core axis.
+            tolerance: allowed deviation from 1 of the sum of a row of probabilities.
+
+        Returns:
+            the fault; None if all elements are valid.
+        """
         if not x.size or (self.domain is REAL and _all_finite(x)):
             return None
-        # Two reductions and no temporary: NaN fails every comparison and so is found as well.
+        # Two reductions need no temporary array; they also detect NaN, which fails every comparison.
         if x.min() in self.domain and x.max() in self.domain:
             return None
         inside = np.fromiter((v in self.domain for v in x.ravel()), bool, x.size).reshape(x.shape)
@@ -67,22 +92,22 @@ class Kind:
         return DomainViolation(int(place[0]), spot, self.cause(float(x[place])))
 
     def cause(self, value: float) -> str:
-        """Why one value is not a member, and the cure."""
+        """Return the error message for one invalid value, with a remedy."""
         if value != value:
             return f"nan is not {self.words}; --nan skip leaves such samples out, --nan propagate lets them through"
         return f"{number(value)} is not {self.words}{self.hint}"
 
     def normalize(self, x: Array) -> Array:
-        """Rows scaled to sum to 1, where the kind knows what that means; otherwise as they are."""
+        """Scale rows of probabilities to sum to 1; other kinds return ``x`` unchanged."""
         return x
 
     def encode(self, codes: Array) -> Array:
-        """The loss's own encoding of class codes 0, 1, 2 … (what ``--labels`` makes of names)."""
+        """Encode class codes 0, 1, 2 …, which ``--labels`` makes of names, as values of this kind."""
         return codes
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
-        """``n`` elements that crowd the edges of the domain."""
-        # Twelve decades: what a step size that is right at 1 gets wrong.
+        """Draw ``n`` random elements (n, *core), with many near the ends of the domain."""
+        # Twelve decades, because a difference step that is right for magnitude 1 fails at others.
         size = 10.0 ** rng.uniform(-6, 6, n)
         if self.domain.low >= 0:
             return size
@@ -90,17 +115,17 @@ class Kind:
 
 
 def flattens_axes(core: Core) -> bool:
-    """Whether an element has every axis of a sample."""
+    """Return whether an element takes all axes of a sample, flattened (a core name that ends in dots)."""
     return bool(core) and core[0].endswith("...")
 
 
 def has_class_axis(core: Core) -> bool:
-    """Whether one axis, which can be any, holds the classes."""
+    """Return whether one axis of an element, at any position in the data, holds the classes."""
     return (core[1:] if flattens_axes(core) else core) == CLASSES
 
 
 def as_elements(array: npt.NDArray[Any], core: Core, class_axis: int | None = None) -> npt.NDArray[Any]:
-    """Samples (n, …) as elements, with the axes that ``core`` names.
+    """Reshape samples (n, …) to elements (m, *core).
 
     >>> as_elements(np.zeros((2, 3, 4)), ()).shape, as_elements(np.zeros((2, 3, 4)), ("pixels...",)).shape
     ((24,), (2, 12))
@@ -115,12 +140,12 @@ def as_elements(array: npt.NDArray[Any], core: Core, class_axis: int | None = No
 
 
 def _all_finite(x: Array) -> bool:
-    """Whether no element can be infinite or NaN, since the sum is finite: half the time of min and max."""
-    return math.isfinite(np.add.reduce(x, axis=None))  # where it overflows it is not sure
+    """Return whether the sum is finite, which implies finite elements; takes half the time of min and max."""
+    return math.isfinite(np.add.reduce(x, axis=None))  # an overflow gives False though all may be finite
 
 
 class NonZeroKind(Kind):
-    """What can be divided by."""
+    """A number other than 0, for divisors."""
 
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         if fault := super().find_fault(x, dims, tolerance):
@@ -133,14 +158,14 @@ class NonZeroKind(Kind):
 
 
 class AboveKind(Kind):
-    """A number above the low end of its interval, near which samples crowd."""
+    """A number above the low end of its interval; many samples are near that end."""
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         return np.where(rng.random(n) < 0.1, 0.0, self.domain.low + 10.0 ** rng.uniform(-6, 6, n))
 
 
 class CountKind(Kind):
-    """A number of things."""
+    """A whole number of at least 0."""
 
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         if fault := super().find_fault(x, dims, tolerance):
@@ -200,14 +225,14 @@ class LabelKind(Kind):
 
 
 class LogitsKind(Kind):
-    """A row of scores, of which some but not all may be -inf (a class ruled out)."""
+    """A row of scores; some may be -inf (an excluded class), but not all."""
 
     @property
     def implied_by_finite_loss(self) -> bool:
         return True
 
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
-        if _all_finite(x):  # in one pass instead of three
+        if _all_finite(x):  # one pass over memory instead of three
             return None
         if fault := super().find_fault(x, dims, tolerance):
             return fault
@@ -217,7 +242,7 @@ class LogitsKind(Kind):
         return None
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
-        # From rows that cannot decide (0.01) to rows that are certain to 1e-43 (100).
+        # From nearly uniform probabilities (scale 0.01) to probabilities of 1 to within 1e-43 (scale 100).
         return rng.normal(size=(n, dims["classes"])) * 10.0 ** rng.uniform(-2, 2, (n, 1))
 
 
@@ -242,9 +267,9 @@ class ProbabilitiesKind(Kind):
         return np.asarray(x.sum(axis=-1))
 
     def normalize(self, x: Array) -> Array:
-        x = np.ascontiguousarray(x)  # where the sum of a row does not depend on which others are in it
+        x = np.ascontiguousarray(x)  # C order: the roundoff of a row sum does not depend on the other rows
         sums = x.sum(axis=-1, keepdims=True)
-        # A row that cannot be scaled stays as it is, and fails the check that follows.
+        # A row that cannot be scaled stays unchanged and fails the domain check that follows.
         return np.asarray(x / np.where((sums > 0) & np.isfinite(sums), sums, 1.0))
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
@@ -262,7 +287,7 @@ class LogProbabilitiesKind(ProbabilitiesKind):
         return np.asarray(np.exp(x).sum(axis=-1))
 
     def normalize(self, x: Array) -> Array:
-        x = np.ascontiguousarray(x)  # as above
+        x = np.ascontiguousarray(x)  # C order, as in ProbabilitiesKind.normalize
         top = x.max(axis=-1, keepdims=True)
         top = np.where(np.isfinite(top), top, 0.0)
         return np.asarray(x - top - np.log(np.exp(x - top).sum(axis=-1, keepdims=True)))

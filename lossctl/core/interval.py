@@ -10,7 +10,11 @@ from lossctl.errors import number
 
 @dataclass(frozen=True)
 class Interval:
-    """The numbers between two bounds, each of which belongs to it or not.
+    """An interval of real numbers with open or closed ends.
+
+    Attributes:
+        low, high: the ends.
+        open_low, open_high: whether the end is excluded.
 
     >>> 0.0 in Interval(0, 1), 0.0 in Interval(0, 1, open_low=True)
     (True, False)

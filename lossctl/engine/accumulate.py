@@ -1,7 +1,7 @@
-"""What is kept of the per-sample losses of some rows, and how two of these become one.
+"""Exact sums, moments and extremes of per-sample losses, and their merge over blocks of rows.
 
-Sums are integers in units of 2⁻¹⁰⁷⁴, of which every double is a whole number: they are exact, so
-that no result depends on how rows were grouped, and cannot overflow.
+Sums are Python integers in units of 2⁻¹⁰⁷⁴; every finite double is a multiple of this unit. Their addition is
+exact, so that no result depends on the order in which blocks are merged, and cannot overflow.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lossctl.engine.exact_sum import _UNIT_BITS, exact, exact_sum, ratio, rounde
 
 @dataclass(frozen=True, slots=True)
 class Extreme:
-    """A per-sample value and its row."""
+    """A value of one sample and its row number."""
 
     value: float
     row: int
@@ -25,32 +25,46 @@ class Extreme:
 
 @dataclass(frozen=True, slots=True)
 class WeightedMoments:
-    """Second moments of the pairs (L, W) of each sample about the line L = centre·W.
+    """Second moments of the pairs (L, W) of each sample about the line L = cW, with c the centre.
 
-    L is a sample's weighted loss and W its part of the denominator, so that the mean is ΣL/ΣW. The
-    variance of such a ratio is n/(n−1) · Σ(L − mean·W)² / (ΣW)² (Cochran 1977, Sampling Techniques,
-    6.4); for plain samples, W = 1, it is s²/n. Moments about a centre near the mean lose no digits
-    to the size of the mean, and are moved to another centre exactly (Chan et al. 1983).
+    L is the weighted loss of a sample and W its share of the denominator, so that the mean is ΣL/ΣW. The variance of
+    such a ratio is n/(n−1) · Σ(L − mean·W)² / (ΣW)² (Cochran 1977, Sampling Techniques, 6.4); for unweighted
+    samples, W = 1, it is s²/n. Moments about a centre near the mean avoid cancellation when the mean is large,
+    and the formula that moves them to another centre is exact (Chan et al. 1983).
+
+    Attributes:
+        n: the number of samples.
+        total: ΣL.
+        weight: ΣW.
+        squares: Σ (L − cW)².
+        cross: Σ (L − cW)·W.
+        weights: ΣW².
     """
 
     n: int
     total: float
     weight: float
-    squares: float  # Σ (L − cW)²
-    cross: float  # Σ (L − cW)·W
-    weights: float  # Σ W²
+    squares: float
+    cross: float
+    weights: float
 
     @classmethod
     def of(cls, part: Array, share: Array | None, total: float) -> WeightedMoments:
-        """That of samples: ``part`` is L, which add up to ``total``, and ``share`` W (None: each is 1)."""
+        """Compute the moments of n samples about their mean.
+
+        Args:
+            part: (n,) L of each sample.
+            share: (n,) W of each sample; None if each is 1.
+            total: the sum of ``part``.
+        """
         n = len(part)
-        if share is None:  # a third of the passes of the general way
+        if share is None:  # W = 1: a third of the passes over memory of the general case
             off = part - total / n
             off *= off
             return cls(n, total, float(n), float(np.add.reduce(off)), 0.0, float(n))
         weight = float(np.add.reduce(share))
         off = part - (total / weight if weight else 0.0) * share
-        # (NaN where a loss is infinite, which is told as unknown.)
+        # NaN if a loss is infinite; the standard error is then reported as unknown.
         squares, cross, weights = (float(np.add.reduce(a)) for a in (off * off, off * share, share * share))
         return cls(n, total, weight, squares, cross, weights)
 
@@ -60,7 +74,7 @@ class WeightedMoments:
         return self.total / self.weight if self.weight else 0.0
 
     def about(self, centre: float) -> tuple[float, float]:
-        """``squares`` and ``cross`` about another centre."""
+        """Return ``squares`` and ``cross`` about another centre."""
         d = self.centre - centre
         return self.squares + d * (2.0 * self.cross + d * self.weights), self.cross + d * self.weights
 
@@ -72,13 +86,13 @@ class WeightedMoments:
         )
 
     def error_of_mean(self) -> float | None:
-        """The standard error of ΣL/ΣW; None for fewer than two samples."""
+        """Estimate the standard error of ΣL/ΣW; None for fewer than two samples, or if it is not finite."""
         if self.n < 2 or not self.weight:
             return None
         return _finite(math.sqrt(max(self.squares, 0.0) * (self.n / (self.n - 1))) / self.weight)
 
     def error_of_sum(self) -> float | None:
-        """The standard error of ΣL; None for fewer than two samples."""
+        """Estimate the standard error of ΣL; None for fewer than two samples, or if it is not finite."""
         if self.n < 2:
             return None
         mean = self.centre
@@ -90,26 +104,40 @@ def _finite(x: float) -> float | None:
     return x if math.isfinite(x) else None
 
 
-@dataclass(slots=True)  # made for every block: a frozen one costs 3 µs more
+@dataclass(slots=True)  # not frozen: one is made for every block, and a frozen one takes 3 µs more
 class Summary:
-    """What is kept of some rows; ``a + b`` is what is kept of both, a's rows coming first.
+    """Sums, moments and extremes of the losses of a range of rows.
 
-    ``spread`` and the extremes are there only if the output shows them.
+    ``a + b`` is the summary of both ranges, where the rows of ``a`` come before those of ``b``.
+
+    Attributes:
+        samples: rows with at least one element that counts.
+        elements: elements that count.
+        missing: elements with a NaN in an input, left out (``nan="skip"``) or let through ("propagate").
+        infinite: elements whose loss is infinite.
+        nans: elements whose loss is NaN though no input is.
+        total: exact Σ wℓ over the finite losses.
+        weight: exact Σ w, or the sum of another denominator of the loss.
+        special: the sum of the losses that are not finite; 0 if all are finite.
+        spread: moments for the standard error; None without ``Policy.detail``.
+        low, high: the least and the greatest loss of a sample, and the row; None without ``Policy.detail``.
+        top: the sample whose part of the sum is largest in magnitude, and that part.
+        ignored: elements with the ignored label.
     """
 
-    samples: int = 0  # rows of which at least one element counts
-    elements: int = 0  # elements that count
-    missing: int = 0  # elements with a NaN in an input, left out or let through
-    infinite: int = 0  # elements whose loss is infinite
-    nans: int = 0  # elements whose loss is NaN though no input is
-    total: int = 0  # exact Σ wℓ over finite losses
-    weight: int = 0  # exact Σ w, or of what else the loss divides by
-    special: float = 0.0  # the sum of losses that are not finite
+    samples: int = 0
+    elements: int = 0
+    missing: int = 0
+    infinite: int = 0
+    nans: int = 0
+    total: int = 0
+    weight: int = 0
+    special: float = 0.0
     spread: WeightedMoments | None = None
     low: Extreme | None = None
     high: Extreme | None = None
-    top: Extreme | None = None  # the sample that contributes most to the sum, and its part
-    ignored: int = 0  # elements with the label that is to be ignored
+    top: Extreme | None = None
+    ignored: int = 0
 
     def __add__(self, other: Summary) -> Summary:
         if not self.elements and not self.missing and not self.ignored:
@@ -132,26 +160,26 @@ class Summary:
 
     @property
     def sum(self) -> float:
-        """Σ wℓ."""
+        """Σ wℓ as a double; infinite or NaN if a loss is."""
         return rounded(self.total) if self.special == 0.0 else self.special
 
     @property
     def mean(self) -> float:
-        """Σ wℓ / Σ w."""
+        """Σ wℓ / Σ w as a double; infinite or NaN if a loss is."""
         return ratio(self.total, self.weight) if self.special == 0.0 else self.special
 
 
 def sum_losses(
     values: Array, parts: Array, weight: int, weights: Array | None = None, *, total: float | None = None
 ) -> Summary:
-    """The sums of some elements.
+    """Sum the losses of m elements; losses that are not finite are counted, and summed separately.
 
     Args:
-        values: the loss of each; what is not finite is counted, and summed apart.
-        parts: what each adds to the sum: the loss times its weight.
-        weight: what they add to the denominator, exactly.
-        weights: by which the losses were multiplied, for products beyond every double.
-        total: the sum of ``parts`` in double precision, if it is known.
+        values: (m,) the loss of each element.
+        parts: (m,) what each element adds to the sum: the loss times its weight.
+        weight: exact sum of what the elements add to the denominator.
+        weights: (m,) the weights; None if there are none. Used if a product loss times weight overflows.
+        total: the sum of ``parts`` in double precision; computed if None.
 
     >>> sum_losses(np.array([1.0, np.inf]), np.array([2.0, np.inf]), exact(3.0)).special
     inf
@@ -177,7 +205,7 @@ def sum_losses(
 
 
 def _first(a: Extreme | None, b: Extreme | None, sign: float) -> Extreme | None:
-    """The larger of sign·value; of equals the one that comes first."""
+    """Return the extreme with the larger sign·value; ``a``, which comes first, if both are equal."""
     if a is None or b is None:
         return a or b
     return b if sign * b.value > sign * a.value else a

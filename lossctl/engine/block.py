@@ -1,4 +1,4 @@
-"""One block of rows: the inputs in the shapes that losses want, each proved to be in its domain."""
+"""One block of rows: its inputs in the shapes that losses take, each checked against its domain."""
 
 from __future__ import annotations
 
@@ -17,58 +17,71 @@ from lossctl.errors import number
 from lossctl.io.dataset import FieldRef
 from lossctl.io.source import BadValueError, Rows
 
-# The largest integer below which every integer is a double.
+# Every integer of at most this magnitude is exactly a double.
 EXACT_INTEGERS = 2**53
 
 
 class RowError(Exception):
-    """A value that cannot be used: whose, in which row (and place in it), and why."""
+    """An invalid value: the role of its input, its row, its place in the row (None if it has none) and the cause."""
 
     def __init__(self, role: str, row: int, place: int | None, cause: str) -> None:
         super().__init__(role, row, place, cause)
         self.role, self.row, self.place, self.cause = role, row, place, cause
 
 
-@dataclass(slots=True)  # made for every block: a frozen one costs a microsecond more
+@dataclass(slots=True)  # not frozen: one is made for every block, and a frozen one takes 1 µs more
 class RowIndex:
-    """How the kept elements of a block group into rows."""
+    """How the kept elements of a block group into rows.
+
+    Attributes:
+        start: the number of the first row of the block.
+        count: the number of rows of the block.
+        per_row: elements in each row.
+        index: (kept elements,) the positions of the kept elements; None if all are kept.
+    """
 
     start: int
     count: int
     per_row: int
-    index: npt.NDArray[np.intp] | None  # the elements kept; None: all
+    index: npt.NDArray[np.intp] | None
 
     @property
     def kept(self) -> int:
-        """Rows of which an element is kept."""
+        """The number of rows with at least one kept element."""
         if self.index is None:
             return self.count
         return len(self.index) if self.per_row == 1 else len(np.unique(self.index // self.per_row))
 
     def number(self, kept: int) -> int:
-        """The row number of a kept row."""
+        """Return the row number in the data set of the kept row with index ``kept``."""
         if self.index is None:
             return self.start + kept
         return self.start + int(np.unique(self.index // self.per_row)[kept])
 
     def sums(self, values: Array) -> Array:
-        """The sum over the kept elements of each kept row."""
+        """Sum the values of the kept elements within each kept row: (kept elements,) to (kept rows,)."""
         if self.per_row == 1:
             return values
         if self.index is None:
             first = np.arange(0, len(values), self.per_row)
         else:
             first = np.unique(self.index // self.per_row, return_index=True)[1]
-        # Not the sum over an axis: it rounds in another order, and a row would cost less where another one has a gap.
+        # Not a sum over an axis: it adds in another order, so the roundoff of a row would depend on whether another
+        # row has a gap.
         return np.add.reduceat(values, first)
 
 
 @dataclass(slots=True)
 class Elements:
-    """What counts of one block for one loss: inputs in the loss's own encoding, and weights.
+    """The elements of one block that count for one loss: inputs in the encoding of the loss, and weights.
 
-    ``missing`` elements had a NaN in an input, ``ignored`` ones the label to be ignored; they are not
-    among the others.
+    Attributes:
+        arrays: the inputs, each (m, *core) for m elements that count.
+        weights: (m,) weights; None if there are none.
+        rows: how the elements group into rows.
+        missing: the number of elements with a NaN in an input; ``arrays`` does not contain them.
+        ignored: the number of elements with the ignored label; ``arrays`` does not contain them.
+        suspended: whether the finiteness check of some inputs is left to the loss: see ``Block.elements``.
     """
 
     arrays: list[Array]
@@ -76,14 +89,14 @@ class Elements:
     rows: RowIndex
     missing: int
     ignored: int
-    suspended: bool = False  # whether some are yet to be proved finite, by the loss: see ``Block.elements``
+    suspended: bool = False
 
     def __len__(self) -> int:
         return len(self.arrays[0])
 
 
 class Block:
-    """The inputs of one block in the shapes that losses want, each made once."""
+    """The inputs of one block in the shapes that losses take; each shape of an input is made once."""
 
     def __init__(
         self, policy: ComputeOptions, places: Mapping[str, FieldRef], start: int, rows: Sequence[Rows]
@@ -94,7 +107,11 @@ class Block:
         self._checked: set[tuple[str, int]] = set()
 
     def input(self, role: str, core: Core = ()) -> Array:
-        """An input as (elements, *core) float64."""
+        """Return an input as float64 of shape (elements, *core).
+
+        Raises:
+            RowError: a number that float64 cannot hold exactly.
+        """
         if (role, core) not in self._made:
             place = self.places[role]
             raw = as_elements(self.rows[place.source][place.field], core, self.policy.class_axis)
@@ -107,11 +124,18 @@ class Block:
         return self._made[role, core]
 
     def elements(self, job: LossPlan, *, suspend: bool = False) -> Elements:
-        """The elements that count: those of weight 0 or with a NaN (unless it is an error) do not.
+        """Select the elements that count, and check their inputs.
+
+        Elements of weight 0 do not count. Elements with a NaN do not count either, except that with
+        ``nan="error"`` they are kept and fail the check.
 
         Args:
-            job: whose inputs.
-            suspend: leave to whoever asks what finite losses prove, and call ``prove`` where they are not.
+            job: the loss and its inputs.
+            suspend: skip the checks that finite losses make unnecessary (if the loss has ``exposes``); the caller
+                then has to call ``prove`` if a loss is not finite.
+
+        Raises:
+            RowError: an invalid value.
         """
         arrays = [self.input(r, i.kind.core) for r, i in zip(job.roles, job.loss.inputs, strict=True)]
         weights, ignored = self._weights(job, arrays)
@@ -131,12 +155,15 @@ class Block:
         return Elements(self._proved(job, arrays, index, suspend), weights, grouping, skipped, ignored, suspend)
 
     def check_domain(self, job: LossPlan, elements: Elements) -> None:
-        """Prove what was suspended."""
+        """Make the checks that ``elements`` skipped; raise RowError at an invalid value."""
         for i, array in enumerate(elements.arrays):
             self._prove(job, i, array, elements.rows.index)
 
     def _weights(self, job: LossPlan, arrays: Sequence[Array]) -> tuple[Array | None, int]:
-        """One weight an element, of its sample and of its class; how many are 0 since their label is to be ignored."""
+        """Return (elements,) weights, sample weight times class weight, and the number of ignored elements.
+
+        The weights are None if there are none; elements with the ignored label get weight 0.
+        """
         policy, weights, ignored = self.policy, self._given_weights(job), 0
         if not policy.class_weight and policy.ignore_index is None:
             return weights, 0
@@ -146,7 +173,7 @@ class Block:
         more = np.ones(len(own))
         if policy.class_weight:
             rows = target[1].normalize(own) if policy.normalize else own
-            # Rows of logarithms, which are at most 0, weigh by what they stand for.
+            # Log-probabilities (domain up to 0) are weighted by their probabilities.
             more = weights_of(np.exp(rows) if target[1].domain.high == 0 else rows, policy.class_weight)
         if policy.ignore_index is not None:
             ignored = int(np.count_nonzero(own == policy.ignore_index))
@@ -154,7 +181,7 @@ class Block:
         return more if weights is None else weights * more, ignored
 
     def _given_weights(self, job: LossPlan) -> Array | None:
-        """One weight an element: per-sample weights are repeated."""
+        """Return the weights of the data, one for each element: a weight of a sample is repeated for its elements."""
         if "weight" not in self.places:
             return None
         weights = self.input("weight")
@@ -169,7 +196,7 @@ class Block:
     def _proved(
         self, job: LossPlan, arrays: list[Array], index: npt.NDArray[np.intp] | None, suspend: bool
     ) -> list[Array]:
-        """The inputs in the loss's own encoding, each element proved to be in its domain."""
+        """Return the inputs in the encoding of the loss, after checking that each element is in its domain."""
         policy, proved = self.policy, []
         for i, (role, spec, given) in enumerate(zip(job.roles, job.loss.inputs, arrays, strict=True)):
             array = spec.kind.encode(given) if role in policy.labelled else given
@@ -180,7 +207,7 @@ class Block:
             try:
                 self._prove(job, i, array, index)
             except RowError:
-                for j in range(i):  # what was suspended is told first, as without
+                for j in range(i):  # report a skipped input first, in the order of an unsuspended check
                     self._prove(job, j, proved[j], index)
                 raise
         if refused := job.loss.first_violation(proved, policy.tolerance):
@@ -192,9 +219,9 @@ class Block:
 
     def _prove(self, job: LossPlan, i: int, array: Array, index: npt.NDArray[np.intp] | None) -> None:
         policy, role, kind = self.policy, job.roles[i], job.loss.inputs[i].kind
-        key = (role, id(kind))  # kinds are constants, and hashing one takes as long as checking it
+        key = (role, id(kind))  # id: kinds are constants, and hashing one takes as long as a check
         if index is None and key in self._checked:
-            return  # by another loss of this run
+            return  # already checked for another loss of this run
         if fault := kind.find_fault(array, job.dims, policy.tolerance):
             row, spot = divmod(fault.element if index is None else int(index[fault.element]), job.per_row)
             moved = policy.class_axis is not None and has_class_axis(kind.core)
@@ -205,14 +232,18 @@ class Block:
 
 
 def _taken(array: Array, index: npt.NDArray[np.intp]) -> Array:
-    """Some elements, in the memory order of all: what is proved and computed next wants it, and a copy costs more."""
+    """Take elements and keep the memory order, which checks and kernels need: a later copy would take longer."""
     return np.take(array.T, index, axis=1).T if column_major(array) else array[index]
 
 
 def weights_of(target: Array, class_weight: Sequence[float]) -> Array:
-    """The weight of each label, or of each row of classes: the mean of its classes' weights.
+    """Return the class weight of each label, or of each row of probabilities: the mean of its classes' weights.
 
-    What is no class weighs 1, so that it is still there to be refused.
+    An invalid label or row gets weight 1, so that it is kept and the domain check reports it.
+
+    Args:
+        target: (n,) labels or (n, classes) probabilities.
+        class_weight: one weight for each class.
 
     >>> weights_of(np.array([2.0, 0.0]), (0.5, 1.0, 2.0)).tolist()
     [2.0, 0.5]
@@ -223,7 +254,7 @@ def weights_of(target: Array, class_weight: Sequence[float]) -> Array:
     if target.ndim == 1:
         known = np.isin(target, np.arange(len(weights)))
         return np.where(known, weights[np.where(known, target, 0).astype(np.intp)], 1.0)
-    # Class after class, and not as a product of matrices: no digit depends on how the rows lie in memory.
+    # Class by class, not as a matrix product, so that the roundoff does not depend on the memory order of the rows.
     total = np.zeros(len(target))
     for column, weight in enumerate(class_weight):
         total += weight * target[:, column]
@@ -231,18 +262,18 @@ def weights_of(target: Array, class_weight: Sequence[float]) -> Array:
 
 
 def as_float64(raw: npt.NDArray[Any]) -> Array:
-    """The same numbers as float64, in the memory order that kernels want.
+    """Convert an array to float64, in the memory order that kernels take.
 
-    Before anything else looks at them: the sums of a block of rows of 10 classes, which proving them takes, cost
-    254 µs where it lies row after row and 29 where column after column (tests/bench/inside.py sums).
+    The order is set before the domain checks, because they profit as well: the row sums of a block of 10 classes
+    take 254 µs in row-major order and 29 µs in column-major order (tests/bench/inside.py sums).
 
     Raises:
-        BadValueError: a number that would change.
+        BadValueError: a number that float64 cannot hold exactly.
     """
     order: Order = "F" if column_major(raw) else "C"
     if raw.dtype == np.float64 and raw.dtype.isnative:
         return np.asarray(raw, order=order)
-    # In one step into that order: 61 µs for a block of 10 classes, and in two 218.
+    # Type and order in one step: 61 µs for a block of 10 classes; in two steps 218 µs.
     array = raw.T.astype(np.float64, order="C").T if order == "F" else raw.astype(np.float64, order="C")
     if raw.dtype.kind in "iu" and raw.dtype.itemsize == 8:
         if raw.size and (int(raw.max()) > EXACT_INTEGERS or int(raw.min()) < -EXACT_INTEGERS):

@@ -1,4 +1,4 @@
-"""From the elements of a block to what is kept of them."""
+"""Evaluate a loss on one block, and summarise the block."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from lossctl.engine.exact_sum import exact, exact_sum
 from lossctl.engine.plan import LossPlan
 
 
-@dataclass(slots=True)  # made for every block, and so is the next one
+@dataclass(slots=True)  # not frozen, like Rowwise: one is made for every block
 class Evaluated:
-    """The elements of a block that count: the loss of each, its part of the sum, its share of the denominator.
+    """The losses of the m elements of a block that count.
 
-    ``scale`` is None where each share is 1, ``total`` the sum of the values where it is known.
+    Attributes:
+        elements: the inputs, weights and rows of these elements.
+        values: (m,) the loss of each element.
+        parts: (m,) what each element adds to the sum: its loss times its weight.
+        scale: (m,) what each element adds to the denominator; None if each adds 1.
+        total: the sum of ``values`` in double precision; None if it was not computed.
     """
 
     elements: Elements
@@ -30,18 +35,21 @@ class Evaluated:
 
     @property
     def index(self) -> npt.NDArray[np.intp]:
-        """Which they are among all elements of the block."""
+        """The positions (m,) of these elements among all elements of the block."""
         index = self.elements.rows.index
         return np.arange(len(self.values)) if index is None else index
 
     @property
     def shares(self) -> Array:
-        """The share of each, also where all are 1."""
+        """What each element adds to the denominator (m,), as an array even if all are 1."""
         return np.ones(len(self.values)) if self.scale is None else self.scale
 
 
 def evaluate_block(block: Block, job: LossPlan) -> Evaluated:
-    """The loss of each element of a block."""
+    """Evaluate the loss of each element of a block.
+
+    If the loss has ``exposes``, the finiteness check of its inputs is made only when the sum is not finite.
+    """
     elements = block.elements(job, suspend=True)
     if not len(elements):
         return Evaluated(elements, np.empty(0), np.empty(0), None)
@@ -58,9 +66,12 @@ def evaluate_block(block: Block, job: LossPlan) -> Evaluated:
 
 @dataclass(slots=True)
 class PerSampleSums:
-    """What the elements of each sample add up to: ``part`` of the sum, ``share`` of the denominator (None: 1).
+    """The sums over the elements of each of n samples.
 
-    ``loss`` is the mean over its elements.
+    Attributes:
+        part: (n,) what each sample adds to the sum.
+        share: (n,) what each sample adds to the denominator; None if each adds 1.
+        loss: (n,) the loss of each sample: the weighted mean over its elements.
     """
 
     part: Array
@@ -79,13 +90,13 @@ def aggregate_rows(found: Evaluated) -> PerSampleSums:
 
 
 def summarize_block(block: Block, job: LossPlan) -> Summary:
-    """What is kept of one loss over one block."""
+    """Evaluate a loss on one block and return its sums and, with ``Policy.detail``, its standard error and extremes."""
     found = evaluate_block(block, job)
     return summarize_elements(found, block, aggregate_rows(found) if block.policy.detail else None)
 
 
 def summarize_elements(found: Evaluated, block: Block, samples: PerSampleSums | None) -> Summary:
-    """The sums of a block and, where its samples are given, their standard error and extremes."""
+    """Summarise a block: its sums and, if its samples are given, moments for the standard error, and extremes."""
     elements = found.elements
     special = math.nan if elements.missing and block.policy.nan == "propagate" else 0.0
     if not len(elements):
@@ -110,7 +121,10 @@ def summarize_elements(found: Evaluated, block: Block, samples: PerSampleSums | 
 def _extremes(
     found: Evaluated, samples: PerSampleSums, special: float
 ) -> tuple[Extreme, Extreme, Extreme] | tuple[None, None, None]:
-    """The least loss, the greatest, and the greatest part. NaN, which is told by its number, is none of them."""
+    """Return the least loss, the greatest loss and the part of largest magnitude.
+
+    NaN losses are left out (their number is reported instead); if all are NaN, each result is None.
+    """
     loss, part, rows = samples.loss, samples.part, found.elements.rows
     known = None
     if special != 0.0:
@@ -120,10 +134,10 @@ def _extremes(
         loss, part = loss[known], part[known]
 
     def extreme(values: Array, at: int) -> Extreme:
-        # + 0.0: a loss of -0.0 reads 0
+        # + 0.0 turns -0.0 into 0.0
         return Extreme(float(values[at]) + 0.0, rows.number(at if known is None else int(known[at])))
 
     low, high = extreme(loss, int(loss.argmin())), extreme(loss, int(loss.argmax()))
-    if samples.part is samples.loss:  # the greatest part is one of these: of equals the one that comes first
+    if samples.part is samples.loss:  # the largest part is one of low and high; on a tie the first row
         return low, high, min(low, high, key=lambda e: (-abs(e.value), e.row))
     return low, high, extreme(part, int(np.abs(part).argmax()))

@@ -12,7 +12,7 @@ _UNIT_BITS = 1074  # 2**-1074 is the smallest double
 
 
 def exact(x: float) -> int:
-    """A finite double in units of 2⁻¹⁰⁷⁴.
+    """Convert a finite double to an integer in units of 2⁻¹⁰⁷⁴.
 
     >>> exact(0.1) + exact(0.2) - exact(0.3) == exact(2**-55 - 2**-57 + 2**-57)
     True
@@ -22,7 +22,7 @@ def exact(x: float) -> int:
 
 
 def ratio(total: int, weight: int) -> float:
-    """The quotient of two exact sums, rounded once; infinite where it is beyond every double.
+    """Divide two exact sums and round once; infinite if the quotient overflows float64.
 
     >>> ratio(exact(1.0), exact(3.0)) == 1 / 3
     True
@@ -34,14 +34,15 @@ def ratio(total: int, weight: int) -> float:
 
 
 def rounded(total: int) -> float:
-    """An exact sum as a double, rounded once."""
+    """Convert an exact sum to a double, rounded once."""
     return ratio(total, 1 << _UNIT_BITS)
 
 
 def exact_sum(values: Array) -> int:
-    """The exact sum of one block: pairwise in float64, which loses 1e-15 of Σ|value| at most.
+    """Sum the values of one block in float64 and return the sum in units of 2⁻¹⁰⁷⁴.
 
-    Where that overflows it is done in integers.
+    NumPy adds pairwise, with a roundoff of at most 1e-15 of Σ|value|. If the float64 sum overflows, the values
+    are added exactly, as integers.
     """
     with np.errstate(over="ignore"):
         quick = float(np.add.reduce(values))

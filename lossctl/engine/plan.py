@@ -1,4 +1,4 @@
-"""How the rows of a data set become the elements of a loss."""
+"""Match the columns of a data set with the inputs of a loss: how each row splits into elements."""
 
 from __future__ import annotations
 
@@ -24,40 +24,65 @@ from lossctl.io.dataset import Dataset
 
 @dataclass(frozen=True)
 class ComputeOptions:
-    """What the engine does that is no loss's business."""
+    """Options of a computation that apply to every loss.
 
-    nan: str = "error"  # or skip, or propagate
+    Attributes:
+        nan: how to treat samples with a NaN input: "error", "skip" or "propagate".
+        tolerance: allowed deviation from 1 of the sum of a row of probabilities.
+        normalize: scale rows of probabilities to sum to 1 before they are checked.
+        class_axis: the axis that holds the classes, counted with the samples as axis 0; None if not given.
+        class_weight: one weight for each class, or empty.
+        ignore_index: the label of elements to leave out; None for no such label.
+        detail: also compute the standard error and the extremes; the sum alone is faster.
+        labelled: roles whose values are class codes 0, 1, 2, … produced by `--labels`.
+    """
+
+    nan: str = "error"
     tolerance: float = SUM_TOLERANCE
     normalize: bool = False
     class_axis: int | None = None
-    class_weight: tuple[float, ...] = ()  # one for each class, or none at all
-    ignore_index: int | None = None  # the label of what does not count
-    detail: bool = True  # standard error and extremes besides the sum
-    labelled: frozenset[str] = frozenset()  # roles that hold codes 0, 1, 2 … of --labels
+    class_weight: tuple[float, ...] = ()
+    ignore_index: int | None = None
+    detail: bool = True
+    labelled: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class LossPlan:
-    """A loss, the roles of its inputs, and how a row splits into elements."""
+    """A loss bound to columns of a data set, with the shape in which it reads each row.
+
+    Attributes:
+        loss: the loss.
+        roles: the column role of each input of the loss, in the order of its inputs.
+        loop: the shape of the elements of one sample; () if a sample is one element.
+        core: the shape of one element of the predictions; () if it is a number.
+        dims: the length of each named core axis.
+    """
 
     loss: Loss
     roles: tuple[str, ...]
-    loop: tuple[int, ...]  # the shape of a sample's elements: () for one
-    core: tuple[int, ...]  # the shape of an element of the predictions: () for a number
+    loop: tuple[int, ...]
+    core: tuple[int, ...]
     dims: Dims
 
     @property
     def per_row(self) -> int:
-        """Elements of one sample."""
+        """The number of elements of one sample."""
         return math.prod(self.loop)
 
 
 def bind_plan(loss: Loss, roles: Sequence[str], data: Dataset, policy: ComputeOptions) -> LossPlan:
-    """How the rows of the data become elements of the loss.
+    """Bind a loss to columns: check their shapes and determine how each row splits into elements.
+
+    Args:
+        loss: the loss.
+        roles: the column role of each input of the loss, in order.
+        data: the data set that has these roles.
+        policy: options; the class axis, the class weights and the ignored label matter here.
 
     Raises:
-        DataError: shapes that do not fit each other or the loss.
-        UsageError: options about classes that do not fit the loss.
+        DataError: the shapes do not fit each other or the loss.
+        UsageError: the options about classes do not fit the loss.
     """
     loops: list[tuple[tuple[int, ...], str]] = []
     dims: dict[str, tuple[tuple[int, ...], str]] = {}
@@ -88,9 +113,10 @@ def bind_plan(loss: Loss, roles: Sequence[str], data: Dataset, policy: ComputeOp
 def _split(
     loss: Loss, role: str, kind: Kind, data: Dataset, axis: int | None
 ) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
-    """The axes that elements lie on, and those of each name in their core."""
+    """Split the shape of a sample into the loop axes and, for each core name, the lengths of its axes."""
     core = kind.core
-    # A row of one class is no row, and a pixel no image, but a vector of one number is a vector.
+    # A single column is a number, not a row of one class or an image of one pixel. Only where an element is a
+    # vector, a list or a sequence does a single column count as an axis of length 1.
     plain = not core or flattens_axes(core) or core == CLASSES
     tail = data.tail(role) if plain else data.shape(role)
     if len(tail) < len(core):
@@ -110,7 +136,7 @@ def _split(
 
 
 def classes_of(loss: Loss) -> tuple[str, Kind] | None:
-    """The role and the kind of the input that says of which class a sample is, if there is one."""
+    """Return the role and the kind of the input that holds the class of each sample; None if there is none."""
     for role, spec in zip(loss.roles, loss.inputs, strict=True):
         whole = isinstance(spec.kind, LabelKind) and not spec.kind.core
         if role == "target" and (whole or (isinstance(spec.kind, ProbabilitiesKind) and spec.kind.core == CLASSES)):
@@ -119,7 +145,7 @@ def classes_of(loss: Loss) -> tuple[str, Kind] | None:
 
 
 def _check_classes(job: LossPlan, policy: ComputeOptions) -> None:
-    """That --class-weight and --ignore-index fit the loss."""
+    """Raise if --class-weight or --ignore-index does not fit the loss."""
     name, target = job.loss.name, classes_of(job.loss)
     if policy.ignore_index is not None and (target is None or not isinstance(target[1], LabelKind)):
         raise UsageError(f"--ignore-index {policy.ignore_index}: the targets of {name} are not one label a sample")
@@ -180,10 +206,13 @@ def roles_of(loss: Loss, data: Dataset) -> list[str]:
 
 
 def check_fits_in_memory(data: Dataset, jobs: Sequence[LossPlan]) -> None:
-    """That the whole batch can be in memory; where its length is not known before it is read, it is tried.
+    """Check that the whole batch fits in memory.
+
+    If the number of rows is not known before they are read, or the system does not report its free memory, the
+    check passes.
 
     Raises:
-        DataError: it clearly cannot: its inputs take more than a sixth of the memory that is free.
+        DataError: the inputs take more than a sixth of the free memory.
     """
     rows = min((source.rows for source in data.sources if source.rows is not None), default=0)
     roles = {role for job in jobs for role in job.roles}
@@ -198,10 +227,13 @@ def check_fits_in_memory(data: Dataset, jobs: Sequence[LossPlan]) -> None:
 
 
 def check_unweighted_gradient(loss: Loss, data: Dataset, reduction: str) -> None:
-    """That nobody asks for the gradient of a weighted mean or sum of losses that share their samples.
+    """Refuse the gradient of a weighted mean or sum of a batch-coupled loss.
+
+    Kernels give the gradient of the unweighted sum; if samples depend on each other, the weighted gradient is not
+    that gradient times the weight of each sample.
 
     Raises:
-        UsageError: such a gradient is not that of each sample times its weight, which is all that kernels give.
+        UsageError: the loss is batch-coupled, the data have weights, and the reduction is not ``none``.
     """
     if loss.batch_coupled and "weight" in data.places and reduction != "none":
         raise UsageError(
@@ -210,16 +242,16 @@ def check_unweighted_gradient(loss: Loss, data: Dataset, reduction: str) -> None
         )
 
 
-# What a coupled loss takes at its peak, as multiples of its inputs in float64: the inputs as they are
-# read and as they are laid out, two arrays of their size for what the kernel makes of them, and two
-# for the gradient and what leads to it. (infonce at 4,000 × 512: 2.7 times beside what it is given.)
+# Peak memory of a batch-coupled loss, as a multiple of its inputs in float64: the inputs as read and in the memory
+# order of the kernel (2), temporaries of the kernel (2), the gradient and its temporaries (2).
+# Measured: infonce at 4,000 × 512 takes 2.7 times its inputs, in addition to the inputs.
 _COPIES = 6
 
 _MEMINFO = Path("/proc/meminfo")
 
 
 def _free() -> int | None:
-    """Bytes of memory that can be had without swapping; None where the system does not tell."""
+    """Return the bytes of memory available without swapping; None if the system does not report them."""
     if not _MEMINFO.exists():
         return None
     fields = dict(line.split(":", 1) for line in _MEMINFO.read_text(encoding="ascii").splitlines())

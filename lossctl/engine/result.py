@@ -1,4 +1,4 @@
-"""The loss of a whole data set, with what one wants to know beside the number."""
+"""The loss of a whole data set, with its standard error, extremes and counts."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ class Result:
     """A loss value; ``float(result)`` is the number.
 
     Attributes:
-        loss: the loss with its parameters, as ``huber:delta=0.5``.
-        name: its name.
-        params: its parameters.
-        value: the mean or the sum.
+        loss: the loss with the parameters that differ from their default, such as ``huber:delta=0.5``.
+        name: the name of the loss.
+        params: the value of every parameter.
+        value: the mean or the sum of the losses.
         reduction: ``mean`` or ``sum``.
         count: samples (rows) that count.
-        elements: numbers that count; more than ``count`` where a sample has several.
-        denominator: what the sum was divided by: the sum of the weights. None for a sum.
-        std_error: standard error of the value, from the spread of the samples; None where it is
+        elements: elements that count; more than ``count`` if a sample has several.
+        denominator: the divisor of the sum, such as the sum of the weights; None for a sum.
+        std_error: standard error of ``value``, from the variance over the samples; None if it is
             unknown (one sample, an infinite loss).
         min, max: the least and the greatest per-sample loss.
-        argmin, argmax: their rows, from 0.
+        argmin, argmax: the rows of ``min`` and ``max``, counted from 0.
         infinite: elements whose loss is infinite.
-        missing: elements with a NaN in an input, left out (``nan="skip"``) or let through.
-        ignored: elements left out since their label is ``ignore_index``.
-        top, top_share: the row that contributes most, and its share of the sum.
+        nans: elements whose loss is NaN though no input is.
+        missing: elements with a NaN in an input, left out (``nan="skip"``) or let through ("propagate").
+        ignored: elements left out because their label is ``ignore_index``.
+        top, top_share: the row whose part of the sum is largest in magnitude, and that part divided by the sum.
+        per_sample: the name of the per-sample values if they are not on the scale of ``value`` (rmse); else None.
     """
 
     loss: str
@@ -64,11 +66,16 @@ class Result:
 
 
 def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
-    """The result that a summary holds.
+    """Reduce a summary to a mean or a sum, with its standard error.
+
+    Args:
+        loss: the loss that was summed.
+        summary: the summary over all rows.
+        reduction: "mean" or "sum".
 
     Raises:
-        UsageError: a sum of a loss that is no plain mean (rmse).
-        DataError: nothing counts.
+        UsageError: a sum of a loss that is not a plain mean (rmse) or is a ratio.
+        DataError: no element counts, or the denominator is 0.
     """
     finish = loss.finish
     if reduction == "sum" and (finish or loss.denominator):

@@ -1,8 +1,8 @@
-"""Blocks × losses on an Executor.
+"""Compute losses over all rows of a data set, block by block, on an executor.
 
-Rows lie on a fixed grid of blocks whose size depends on the shape of a row alone, each block is
-measured by itself, and what is kept of blocks is added in the order of rows: the digits do not
-depend on threads, on tasks, on the file format or on what else is computed.
+The rows are cut into blocks of a fixed size that depends only on the shape of a row. Each block is evaluated by
+itself, and the results of blocks are merged in the order of the rows. Therefore no digit depends on the number of
+threads, on the tasks, on the file format or on the other losses of the same run.
 """
 
 from __future__ import annotations
@@ -25,22 +25,26 @@ from lossctl.engine.task import BlockReducer, KeysDifferError, Task
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import Dataset
 
-# Numbers in a block. Temporaries (1 MiB each) and their L2 cache are not all that counts: threads of one Python
-# wait for each other between NumPy calls, and long calls wait less. Milliseconds of mse on 8M pairs (one thread, two):
-# 32k 26, 40; 64k 31, 31; 128k 24, 26; 256k 22, 22; of bce_with_logits 71, 91; 83, 59; 57, 44; 58, 48.
+# Numbers in a block. The fit of the temporaries (1 MiB each) in the L2 cache is not the only criterion: threads of one
+# Python wait for each other between NumPy calls, and longer calls reduce the waits. Milliseconds on 8M pairs with one
+# thread and with two, for blocks of 32k; 64k; 128k; 256k numbers: mse 26, 40; 31, 31; 24, 26; 22, 22;
+# bce_with_logits 71, 91; 83, 59; 57, 44; 58, 48.
 BLOCK = 131_072
-# Blocks in a task: long enough that handing it out (50 µs) is nothing, short enough that the last
-# one does not leave the other threads idle on a few million rows.
+# Blocks in a task: enough that submitting it (50 µs) is negligible, few enough that on a few million rows the other
+# threads are not idle for long while the last task runs.
 TASK_BLOCKS = 4
 
 T = TypeVar("T")
 
 
 def block_rows(data: Dataset, jobs: Sequence[LossPlan]) -> int:
-    """Rows of one block: it depends on nothing but the widest row.
+    """Return the number of rows of one block, which depends only on the widest input of the data.
+
+    Batch-coupled losses get all rows as one block.
 
     Raises:
-        UsageError: losses of which only some need the whole batch at once.
+        DataError: the losses are batch-coupled, and the batch does not fit in memory.
+        UsageError: some losses are batch-coupled, others are not.
     """
     coupled = {job.loss.batch_coupled for job in jobs}
     if coupled == {True, False}:
@@ -63,12 +67,16 @@ def stream(
     *,
     fold: Callable[[T, T], T] | None = None,
 ) -> Iterator[tuple[T, ...]]:
-    """The measure of each job, block after block in the order of rows.
+    """Apply ``measure`` to each block and job, and yield the results block by block, in the order of rows.
 
     Args:
-        measure: what is kept of one block for one job.
-        executor: where tasks run.
-        fold: what the measures of two blocks make, the first rows first; groups of blocks then come as one.
+        data: the data set.
+        jobs: the losses; each yielded tuple has one result for each job.
+        policy: options for all losses.
+        measure: computes the result of one block for one job.
+        executor: runs the tasks.
+        fold: merges the results of two blocks, given in the order of rows. With it, one tuple is yielded for each
+            group of up to ``TASK_BLOCKS`` blocks; default: one for each block.
 
     Raises:
         DataError: the first row, in order, that cannot be used.
@@ -76,7 +84,7 @@ def stream(
     rows = block_rows(data, jobs)
     group = None if fold is None else BlockReducer(fold, TASK_BLOCKS)
     tied = data.unpicklable_sources() if executor.remote else ()
-    # Rows that are read here are in memory until they are done.
+    # Rows that this process reads stay in memory until their task is done: keep such tasks to one group of blocks.
     groups = executor.groups if data.seekable and not tied else 1
     slabs = data.row_ranges(rows * TASK_BLOCKS * groups if rows < sys.maxsize else rows, tied)
     tasks = (Task(slab, data.places, data.keys, tuple(jobs), policy, rows, measure, group) for slab in slabs)
@@ -93,7 +101,7 @@ def stream(
 
 
 def run(data: Dataset, jobs: Sequence[LossPlan], policy: ComputeOptions, executor: Executor) -> list[Summary]:
-    """The summary of each job over all rows.
+    """Compute the summary of each job over all rows.
 
     Raises:
         DataError: the first row, in order, that cannot be used.

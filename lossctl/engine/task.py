@@ -1,4 +1,4 @@
-"""A range of rows, read and measured block by block: what an executor runs."""
+"""The unit of work of an executor: a range of rows that is read and evaluated block by block."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class KeysDifferError(Exception):
-    """A row that is of one sample here and of another there: the roles of the keys, the row, both values."""
+    """A row whose keys in two files differ: the roles of the two keys, the row number and both values."""
 
     def __init__(self, roles: tuple[str, str], row: int, values: tuple[str, str]) -> None:
         super().__init__(roles, row, values)
@@ -31,9 +31,12 @@ class KeysDifferError(Exception):
 
 @dataclass(frozen=True)
 class BlockReducer(Generic[T]):
-    """What the measures of two blocks make, the first rows first, and how many blocks become one measure.
+    """How to merge the results of consecutive blocks.
 
-    That many on every executor: sums of floats depend on which are added first.
+    Attributes:
+        add: merges two results, given in the order of rows.
+        blocks: the number of blocks merged into one result. It is the same on every executor, because
+            floating-point sums depend on the order of addition.
     """
 
     add: Callable[[T, T], T]
@@ -42,7 +45,18 @@ class BlockReducer(Generic[T]):
 
 @dataclass(frozen=True)
 class Task(Generic[T]):
-    """A range of rows and what is to be measured of each block of it, for each job."""
+    """A range of rows and the function that is applied to each of its blocks, for each job.
+
+    Attributes:
+        slab: the range of rows and its sources.
+        places: the source and the field of each role.
+        keys: pairs of roles that must have equal values in each row.
+        jobs: the losses.
+        policy: options for all losses.
+        block_rows: rows in a block.
+        measure: computes the result of one block for one job.
+        fold: how to merge the results of consecutive blocks; None to keep one result for each block.
+    """
 
     slab: RowRange
     places: Mapping[str, FieldRef]
@@ -54,9 +68,9 @@ class Task(Generic[T]):
     fold: BlockReducer[T] | None = None
 
     def __call__(self) -> list[tuple[T, ...]]:
-        """For each block, the measure of each job; for each group of them, where measures fold."""
+        """Return a tuple with the result of each job, for each block or, with ``fold``, for each group of blocks."""
         retain_freed_memory()
-        with np.errstate(all="ignore"):  # what overflows is told in the result
+        with np.errstate(all="ignore"):  # overflow shows in the result
             blocks = self._blocks()
         if self.fold is None:
             return blocks
@@ -85,7 +99,7 @@ class Task(Generic[T]):
 
 
 def _agree(block: Block, roles: tuple[str, str]) -> None:
-    """Prove that two keys are equal: as text where both files are text, else as numbers."""
+    """Raise KeysDifferError unless two keys are equal in each row: as text if both files are text, else as numbers."""
     left, right = (_key(block, role) for role in roles)
     differ = left != right
     if differ.any():

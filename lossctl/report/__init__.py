@@ -1,4 +1,11 @@
-"""Results as plain data: tables of typed columns. No formatting: that is the renderers' business."""
+"""Reports: the result of a command as plain data (tables of typed columns, drawings, lines of text).
+
+Input: results of `engine`, `analysis` and `gradients`. Output: a `Report`, which `render` formats as text, csv or JSON.
+Nothing here formats a table.
+
+Reading order: `Column`, `Table` and `Report` below; compute.py (the simplest report); sample_tables.py, which
+breakdown.py and compare.py share; gradcheck.py; plot.py; catalogue.py and example_command.py (`list` and `info`).
+"""
 
 from __future__ import annotations
 
@@ -11,33 +18,51 @@ Cell: TypeAlias = float | int | str | bool | Sequence[Any] | Mapping[str, Any] |
 
 @dataclass(frozen=True)
 class Column:
-    """A column: ``text``, ``number`` (measured), ``share`` (people see percent), ``count`` or ``object`` (in JSON).
+    """A column of a table.
 
-    ``detail`` columns are for programs: a table for people leaves them out.
+    Attributes:
+        name: the key in JSON and the heading in csv.
+        kind: ``text``, ``number`` (a measured value), ``share`` (a fraction, printed as percent), ``count``, or
+            ``object`` (written to JSON and jsonl, omitted from csv).
+        detail: machine-readable formats only; tables for people omit the column.
+        label: the heading in tables for people; None: the name.
+        digits: significant digits in tables for people, for a number that is itself uncertain; None: ``--precision``.
     """
 
     name: str
     kind: str = "number"
     detail: bool = False
-    label: str | None = None  # the heading where it is not the name
-    digits: int | None = None  # for people, of a number that is itself uncertain; None: as --precision says
+    label: str | None = None
+    digits: int | None = None
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under columns. ``name`` is the key of the rows in JSON."""
+    """A table: columns, and rows with one cell per column.
+
+    Attributes:
+        name: the key of the rows in JSON.
+        columns: the columns.
+        rows: the rows; an iterator if the table is written only once.
+        detail: machine-readable formats only; people get a drawing of the same data.
+        groups: (heading, number of rows) of each group of rows, in tables for people.
+        long: too many rows to hold in memory: renderers iterate over the rows, possibly more than once.
+    """
 
     name: str
     columns: Sequence[Column]
     rows: Iterable[Sequence[Cell]]
-    detail: bool = False  # only for programs: what people see is drawn
-    groups: Sequence[tuple[str, int]] = ()  # for people: headings, and how many rows are under each
-    long: bool = False  # more rows than should be held: they are gone through, and more than once
+    detail: bool = False
+    groups: Sequence[tuple[str, int]] = ()
+    long: bool = False
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A curve to be drawn, in so many lines of a terminal. Where ``y`` is not finite there is none."""
+    """A curve, drawn in a terminal ``lines`` lines high.
+
+    ``x`` and ``y`` are (points,); the curve has a gap where ``y`` is NaN.
+    """
 
     title: str
     x_label: str
@@ -49,7 +74,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Bars:
-    """A histogram: so many between one edge and the next."""
+    """A histogram: ``edges`` (bins + 1,), ``counts`` (bins,)."""
 
     title: str
     x_label: str
@@ -59,7 +84,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Grid:
-    """So many in each cell: rows from the lowest ``y`` up."""
+    """A two-dimensional histogram: ``counts`` (y bins, x bins), rows by increasing ``y``."""
 
     title: str
     x_label: str
@@ -74,21 +99,21 @@ Drawing: TypeAlias = Panel | Bars | Grid
 
 @dataclass(frozen=True)
 class Report:
-    """What a command found.
+    """The result of a command, ready to be rendered.
 
     Attributes:
-        schema: what a program that reads the JSON can rely on.
-        tables: all of them for people and JSON; the first alone for csv and its kin.
-        title, sections, closing: lines for people; sections are headings with lines.
-        panels: drawings for people; those of a row belong side by side.
-        facts: for programs, beside the tables.
+        schema: name and version of the JSON document, such as ``lossctl.compute/1``.
+        tables: table, markdown and JSON show all of them; csv, tsv and jsonl show the first.
+        title, sections, closing: lines for people; ``sections`` maps each heading to its lines.
+        panels: rows of drawings for people; the drawings of a row stand side by side.
+        facts: further entries of the JSON document, by key.
         values: the bare numbers of ``--format value``.
-        notes: what goes to stderr.
-        advice: the same, of input that is legal but probably not meant.
-        failures: lines on stderr, even with -q.
+        notes: lines for stderr, unless ``-q``.
+        advice: notes about input that is valid but probably a mistake; an error with ``--strict``.
+        failures: lines for stderr, even with ``-q``.
         failed: whether the exit code is 1.
-        stream: rows without end, for csv, jsonl and value, if they are not those of the first table.
-        files: what writes ``-o FILE`` where that is no text, by its suffix: ``npy``, ``svg``.
+        stream: rows for jsonl and value, if they differ from the first table.
+        files: functions that write ``-o FILE`` in a binary format, by suffix: ``npy``, ``parquet``, ``svg``, ``png``.
     """
 
     schema: str

@@ -1,4 +1,4 @@
-"""What ``breakdown`` prints."""
+"""The report of ``breakdown``: groups, worst samples, distribution, or all samples."""
 
 from __future__ import annotations
 
@@ -36,14 +36,22 @@ from lossctl.report.sample_tables import (
     write_parquet,
 )
 
-# Groups that a screen holds; programs get all of them.
+# Groups in a table for people, to fit a screen; machine-readable formats get all groups.
 _GROUPS = 20
 
 
 def breakdown_report(
     found: Breakdown, data: Dataset, wanted: BreakdownRequest, asked: BreakdownView, advice: Sequence[str] = ()
 ) -> Report:
-    """The tables of what was asked for; the first is that of csv."""
+    """Build the report of ``breakdown``.
+
+    Args:
+        found: the result of the analysis.
+        data: the data set, for file names, line numbers and column names.
+        wanted: the request that ``found`` answers.
+        asked: display options.
+        advice: notes about input that is probably a mistake.
+    """
     asked = replace(asked, outputs=output_names(data, found.job))
     result = found.result
     tables, values, closing = [], [], []
@@ -159,10 +167,10 @@ def _distribution(found: Breakdown, told: Distribution, asked: BreakdownView) ->
 def _groups(
     found: Breakdown, groups: dict[Label, Summary], name: str, wanted: BreakdownRequest, asked: BreakdownView
 ) -> tuple[Table, list[str]]:
-    """A table by group, and what there is more."""
+    """Return a table with a row per group, and lines about groups that the table omits."""
     total, loss = total_of(found), found.job.loss
     entries = [(label, *_value(loss, summary), summary) for label, summary in groups.items()]
-    if not asked.in_order and wanted.by is not None:  # outputs that nobody asked for keep their order
+    if not asked.in_order and wanted.by is not None:  # without --by output, outputs keep their order
         entries.sort(key=lambda e: _rank(e[1], least=wanted.least))
     most = wanted.groups or (_GROUPS if asked.people else len(entries))
     elements = any(summary.elements != summary.samples for summary in groups.values())
@@ -193,7 +201,7 @@ def _groups(
 
 
 def _rank(value: float | None, *, least: bool) -> tuple[bool, float]:
-    """The worst first, NaN before it; what has no value last."""
+    """Sort key of a group: NaN first, then from the worst loss to the best (reversed if ``least``), None last."""
     if value is None:
         return True, 0.0
     known = math.inf if math.isnan(value) else value
@@ -201,7 +209,7 @@ def _rank(value: float | None, *, least: bool) -> tuple[bool, float]:
 
 
 def _value(loss: Loss, summary: Summary) -> tuple[float | None, float | None]:
-    """The loss of a group and its standard error; none where there is nothing to divide by."""
+    """Return the loss of a group and its standard error; both None if the total weight of the group is 0."""
     if not summary.weight:
         return None, None
     value = summary.mean
@@ -221,5 +229,5 @@ def _label(label: Label, name: str, found: Breakdown, asked: BreakdownView, *, n
 
 
 def _code(label: float) -> int:
-    """The code of a class: -1 and +1 are 0 and 1."""
+    """Map a target value to its class code: -1 to 0, other values to themselves."""
     return int(label) if label >= 0 else 0

@@ -1,4 +1,4 @@
-"""What ``list`` and ``info`` print."""
+"""The reports of ``list`` and ``info``."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from lossctl.report import Cell, Column, Report, Table
 from lossctl.report.example_command import LINE, example
 from lossctl.report.plot import panels
 
-# xterm, GNOME Terminal and macOS Terminal open with 80 columns and 24 lines, of which one is the next prompt's: on
-# that `info` fits.
+# `info` fits a terminal of 80 columns and 24 lines, the default of xterm, GNOME Terminal and macOS Terminal; the last
+# line is left to the next prompt.
 _WIDTH, _HEIGHT = 80, 23
-# Lines of its curve, where there is room and where not; a blank line, its title, its axis and that one's ends are
-# four more.
+# Height of the curve in lines: with enough room, without; and the four lines around the curve: a blank line, the
+# title, the axis, the labels of the axis.
 _SMALL, _SMALLEST, _AROUND = 5, 3, 4
-# What the indent of a group and the gap between its columns leave of 80.
+# Columns left of 80 by the indent of a group and the gap between its two columns.
 _LINE = 76
-# What the kinds of a loss's inputs can tell, listed first, as many people have them; what a family's file says
-# itself follows by name.
+# Tasks that follow from the kinds of the inputs. They are listed first because they are the most common; tasks that a
+# family declares (`TASK`) follow by name.
 _TOLD = ("regression", "binary", "multiclass")
 
 
 def task_of(loss: Loss) -> str:
-    """What the loss is for: what its family's file says (``TASK``) or else what its inputs tell, or else its family.
+    """Return the task of a loss: the ``TASK`` of its family's module, else derived from its inputs, else its family.
 
     >>> from lossctl import get_loss
     >>> task_of(get_loss("huber")), task_of(get_loss("bce")), task_of(get_loss("cross_entropy"))
     ('regression', 'binary', 'multiclass')
     """
-    # Only a file of ours: in a user's own the name may mean anything.
+    # Built-in modules only: in a user's file the name TASK may mean anything.
     said = "" if loss.source else str(loss.kernel.__globals__.get("TASK", ""))
     return said or _told(*(i.kind for i in loss.inputs)) or loss.family
 
 
 def _told(pred: Kind, target: Kind | None = None, *more: Kind) -> str:
-    """What loss takes such inputs, or '' if many do."""
+    """Return the task implied by the kinds of the inputs, or '' if the kinds fit several tasks."""
     if target is None or any(kind.core for kind in more):
         return ""
     if not pred.core and not target.core:
@@ -50,7 +50,7 @@ def _told(pred: Kind, target: Kind | None = None, *more: Kind) -> str:
 
 
 def ordered(losses: Sequence[Loss]) -> list[Loss]:
-    """By task and family, each family in the order of its file."""
+    """Sort losses by task, then by family; losses of a family keep the order of its file."""
 
     def place(loss: Loss) -> tuple[int, str, bool, str]:
         task = task_of(loss)
@@ -113,7 +113,7 @@ def _heading(loss: Loss) -> str:
 
 
 def info_report(entry: Loss, spec: str) -> Report:
-    """What ``info`` prints; ``spec`` is how the loss was named."""
+    """Build the report of ``info``; ``spec`` is the loss as the user wrote it, for the example command."""
     inputs = [
         f"{', '.join(i.name for i in alike)}: {what}"
         for what, alike in groupby(entry.inputs, key=lambda i: f"{i.kind.words}{for_each(i.kind.core)}")
@@ -168,12 +168,12 @@ def info_report(entry: Loss, spec: str) -> Report:
 
 
 def _lines(title: str, sections: Iterable[Sequence[str]]) -> int:
-    """How many they take on that screen."""
+    """Count the lines of a title and sections, wrapped to a terminal of 80 columns."""
     return len(wrap(title, _WIDTH)) + sum(len(wrap(line, LINE)) for lines in sections for line in lines)
 
 
 def _curve(entry: Loss) -> tuple[Curve | None, list[str]]:
-    """The curve, if there is one, and what there is to say of the gradient."""
+    """Return the curve of a loss (None if the loss has none) and lines about its gradient."""
     try:
         curve = curve_of(entry)
     except UsageError:
@@ -188,7 +188,7 @@ def _curve(entry: Loss) -> tuple[Curve | None, list[str]]:
 
 
 def _digits(entry: Loss) -> list[str]:
-    """How exact value and gradient are, of losses whose tests say so."""
+    """Describe the accuracy of value and gradient of a built-in loss, as its tests assert it."""
     if entry.source:
         return []
     terms = "within 1e-14 of the formula's terms"
@@ -204,12 +204,12 @@ def _digits(entry: Loss) -> list[str]:
 
 
 def for_each(core: tuple[str, ...]) -> str:
-    """What of an element there is one number of: ``, for each pixel``."""
+    """Name the axes of one sample, as in ``, for each pixel``; '' if a sample is a scalar."""
     return f", for each {' and '.join(map(_one, core))}" if core else ""
 
 
 def _one(axis: str) -> str:
-    """What there is one of at each place of an axis.
+    """Return the singular of the name of an axis.
 
     >>> _one("classes"), _one("pixels...")
     ('class', 'pixel')
@@ -222,7 +222,7 @@ def _plain(docstring: str) -> str:
 
 
 def matching(losses: Sequence[Loss], words: str) -> list[Loss]:
-    """Those whose name, aliases or summary hold every word."""
+    """Return the losses whose name, aliases, summary and family contain every word."""
     wanted = words.lower().replace("-", "_").split()
 
     def holds(loss: Loss) -> Callable[[str], bool]:

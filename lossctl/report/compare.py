@@ -1,4 +1,4 @@
-"""What ``compare`` prints."""
+"""The report of ``compare``: scores, paired differences, and the samples on which models differ most."""
 
 from __future__ import annotations
 
@@ -14,17 +14,27 @@ from lossctl.io.dataset import Dataset
 from lossctl.report import Cell, Column, Report, Table
 from lossctl.report.sample_tables import line_fields, round_error
 
-# Below this number of samples the 95 % interval holds the truth in less than 94 % (tests/bench/compare.py coverage).
+# Below this number of samples the 95 % interval covers the true difference in less than 94 % of data sets
+# (tests/bench/compare.py coverage).
 _FEW = 20
-# There is no trust in an interval of fewer degrees of freedom than these, of so many samples: about half of all data
-# sets have no more where the variance is infinite, and the interval can then hold the truth in 60 %; of squared
-# normal errors 3 % of 50 samples, and 0.2 % of 100.
+# A note warns if an interval of at least _MANY samples has fewer than _FREE degrees of freedom. With infinite variance
+# about half of all data sets fall below _FREE, and the coverage of the interval can be as low as 60 %. With squared
+# normal errors, 3 % of data sets of 50 samples fall below _FREE, and 0.2 % of 100 samples.
 _FREE, _MANY = 7.0, 50
 
 
 @dataclass(frozen=True)
 class ComparisonView:
-    """How a comparison is shown: what models are called, how the interval was made, names of further columns."""
+    """Display options of a comparison.
+
+    Attributes:
+        people: whether the format is for people (table or markdown).
+        models: the names of the models, the baseline first.
+        resamples: the number of bootstrap resamples.
+        seed: the seed of the bootstrap.
+        columns: the names of further columns of the most different samples.
+        labels: the names of the target's classes.
+    """
 
     people: bool
     models: Sequence[str]
@@ -41,7 +51,15 @@ def compare_report(
     limits: dict[str, float],
     advice: Sequence[str] = (),
 ) -> Report:
-    """Scores and differences, and the samples on which models differ most."""
+    """Build the report of ``compare``.
+
+    Args:
+        found: the comparison under each loss.
+        data: the data set, for file names and line numbers.
+        shown: display options.
+        limits: by loss, the bound of ``--fail-if-worse``: a model fails if the interval of its difference is above.
+        advice: notes about input that is probably a mistake.
+    """
     first, several = found[0], len(found) > 1
     tables = [*_for_people(found, shown)] if shown.people else [_for_programs(found, shown)]
     tables += [
@@ -80,7 +98,7 @@ def compare_report(
 
 
 def _verdict(difference: Difference) -> str:
-    """What the interval says: it holds 0, or it does not."""
+    """Return the verdict by the confidence interval: worse if it lies above 0, better if below, else unclear."""
     if difference.low is None or difference.high is None:
         return ""
     return "worse" if difference.low > 0 else "better" if difference.high < 0 else "unclear"
@@ -108,7 +126,7 @@ def _for_people(found: Sequence[Comparison], shown: ComparisonView) -> Iterator[
     yield Table(
         "differences",
         [
-            Column("loss", "text", detail=len(found) == 1),  # it is in the table above, and room is short
+            Column("loss", "text", detail=len(found) == 1),  # a single loss is in the table above: saves width
             Column("model", "text"),
             Column("difference"),
             Column("std_error", label="std err"),
@@ -134,7 +152,7 @@ def _with_comparison(
 
 
 def _for_programs(found: Sequence[Comparison], shown: ComparisonView) -> Table:
-    """A row for each model under each loss; the first has no difference."""
+    """Return a table with a row per loss and model; the differences of the first model are None."""
     columns = [
         Column("loss", "text"),
         Column("params", "object"),
@@ -156,7 +174,7 @@ def _for_programs(found: Sequence[Comparison], shown: ComparisonView) -> Table:
 
 
 def _apart(c: Comparison, data: Dataset, shown: ComparisonView, loss: str) -> tuple[list[Column], list[Sequence[Cell]]]:
-    """The samples on which models differ most: what each predicts, and what it costs."""
+    """Return columns and rows of the samples on which models differ most: predictions and losses of each model."""
     first = c.apart[0]
     places = line_fields(data, c.rows)
     columns = [Column("sample", "count"), *(column for column, _ in places)]
@@ -164,7 +182,7 @@ def _apart(c: Comparison, data: Dataset, shown: ComparisonView, loss: str) -> tu
     for i, name in enumerate(shown.columns):
         columns.append(Column(name, "text"))
         cells.append([str(cell) for cell in first.shown[i].tolist()])
-    if c.jobs[0].per_row == 1:  # of several outputs none can be told for all models
+    if c.jobs[0].per_row == 1:  # with several outputs per sample, no single one stands for all models
         for i, name in enumerate(input_names(c.jobs[0])):
             kind = "count" if name.endswith("_class") else "number"
             if not name.startswith("pred"):
@@ -219,7 +237,7 @@ def _notes(c: Comparison) -> Iterator[str]:
 
 
 def _doubts(c: Comparison, shown: ComparisonView) -> Iterator[str]:
-    """What makes an interval worth little although there are samples enough."""
+    """Yield a warning for each interval with few degrees of freedom in spite of many samples."""
     for name, d in zip(shown.models[1:], c.differences, strict=True):
         if d.freedom is not None and d.freedom < _FREE and c.samples >= _MANY:
             yield (

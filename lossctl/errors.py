@@ -1,7 +1,7 @@
-"""The errors a user can cause, each one line: where, what is wrong with the value, what is right.
+"""Errors that a user can cause. The message is one line: location, what is wrong with the value, what is valid.
 
-Inner code raises the short cause; the layer that knows the file and the line adds them
-(:func:`DataError.at`). ``LossctlError`` is caught in one place, ``lossctl.cli.app``.
+Inner code raises an error with the cause alone; the layer that knows the file and the line adds the location.
+``LossctlError`` is caught in one place, ``lossctl.cli.app``.
 """
 
 from __future__ import annotations
@@ -10,21 +10,25 @@ from collections.abc import Callable, Iterable
 
 
 class LossctlError(Exception):
-    """Anything that is the input's or the caller's fault, told in one line."""
+    """Base class of errors in the input or in the call, with a message of one line."""
 
 
 class UsageError(LossctlError):
-    """The command, an option, a loss or a parameter is wrong."""
+    """An invalid command, option, loss or parameter."""
 
 
 class DataError(LossctlError):
-    """A file, a row or a value is wrong."""
+    """An invalid file, row or value."""
 
 
 def nearest(word: str, choices: Iterable[str], gist: Callable[[str], str] = str) -> str:
-    """The end of an error message: ``; did you mean 'huber'?``, or nothing when no choice is near.
+    """Return the end of an error message, ``; did you mean 'huber'?``, or '' if no choice is close.
 
-    ``gist`` is what matters of a name: where that of a choice is the word's, no other choice is named.
+    Args:
+        word: the unknown name.
+        choices: the known names.
+        gist: normalizes a name before the comparison; a choice whose normalized name equals that of the word is the
+            only suggestion.
 
     >>> nearest("hubr", ["huber", "mse"])
     "; did you mean 'huber'?"
@@ -33,17 +37,17 @@ def nearest(word: str, choices: Iterable[str], gist: Callable[[str], str] = str)
     >>> nearest("MSE", ["mae", "mse"], gist=str.lower)
     "; did you mean 'mse'?"
     """
-    import difflib  # 1.4 ms that only an error has to pay
+    import difflib  # here because it takes 1.4 ms, and only errors need it
 
     names = {gist(name): name for name in sorted(set(choices), reverse=True)}
-    # 0.6 is difflib's own default; three names are as many as a line can hold.
+    # A cutoff of 0.6 is difflib's default; more than three names do not fit a line.
     found = difflib.get_close_matches(gist(word), names, n=3, cutoff=0.6)
     found = found[:1] if gist(word) in names else found
     return f"; did you mean {' or '.join(repr(names[one]) for one in found)}?" if found else ""
 
 
 def number(value: float) -> str:
-    """A number as it reads best in a sentence: the shortest digits that give the same double.
+    """Format a number for a message: the shortest digits that read back as the same double, without a final ``.0``.
 
     >>> number(2.0), number(0.1), number(float("nan"))
     ('2', '0.1', 'nan')
@@ -53,7 +57,7 @@ def number(value: float) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Text from a file or the command line, with what a terminal would act on made visible.
+    r"""Escape the characters of a text that are not printable, so that a terminal does not interpret them.
 
     >>> printable("a\x1b[31mb")
     'a\\x1b[31mb'
@@ -62,10 +66,10 @@ def printable(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    r"""The same in quotes, for a sentence.
+    r"""Return the text in quotes, with characters that are not printable escaped.
 
     >>> print(quoted("a\x1b[31mb"))
     'a\x1b[31mb'
     """
-    # What printable() wrote with a backslash, repr() would write with two.
+    # repr() doubles the backslashes of printable().
     return repr(printable(text)).replace("\\\\", "\\")

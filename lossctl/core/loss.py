@@ -1,4 +1,4 @@
-"""What a loss is: a kernel with values bound to its parameters, and all that can be asked of it."""
+"""The class ``Loss``: a kernel with values bound to its parameters, evaluation, input checks and metadata."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ from lossctl.core.signature import Input, Signature
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted
 
 Thunk: TypeAlias = Callable[[], Array]
-# What no kind can say since it takes several inputs: whose values are wrong, in which elements, and why.
+# Violations across inputs, which no kind can detect: (input name, mask of invalid elements, function from the index of
+# an element to the message).
 Violations: TypeAlias = Iterator[tuple[str, npt.NDArray[np.bool_], Callable[[int], str]]]
 
-# Row-wise losses with at most this many classes get a column-major block, so that NumPy reduces
-# along contiguous lanes. Measured (tests/bench/inside.py order): 4.3 x faster at 10
-# classes, 1.2 x at 100, 0.6 x at 500.
+# Row-wise losses with at most this many classes get a column-major block, so that NumPy's reductions over classes
+# run along contiguous memory: 4.3 x faster at 10 classes, 1.2 x at 100, 0.6 x at 500 (tests/bench/inside.py order).
 COLUMN_MAJOR_CLASSES = 128
 
 
 @dataclass(frozen=True)
 class MeanTransform:
-    """What is done to the mean of a loss that is not a plain mean (rmse: a square root).
+    """A function applied to the mean, for losses that are not a plain mean (rmse: the square root).
 
-    ``per_sample`` names what the per-sample values then are, since they are not on the scale of the loss.
+    Attributes:
+        value: the function.
+        derivative: the derivative of the function, which scales the standard error.
+        per_sample: the name of the per-sample values, which are not on the scale of the loss.
     """
 
     value: Callable[[float], float]
@@ -75,19 +78,19 @@ class Loss:
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """What it takes, pred first."""
+        """The inputs, pred first."""
         return self.signature.inputs
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """What can be set."""
+        """The hyperparameters."""
         return self.signature.parameters
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """What the data call its inputs: pred, target and, of what there is besides, its name.
+        """The roles of the inputs in a data set: pred, target, and for any other input its name.
 
-        The target is the input of that name or, where none has it, the second.
+        pred is the first input. target is the input named "target"; if none has that name, the second input.
         """
         names = [i.name for i in self.inputs]
         target = names.index("target") if "target" in names else 1
@@ -100,12 +103,12 @@ class Loss:
 
     @property
     def doc(self) -> str:
-        """The docstring of its kernel."""
+        """The docstring of the kernel."""
         return inspect.getdoc(self.kernel) or ""
 
     @property
     def summary(self) -> str:
-        """The first line of that."""
+        """The first line of the docstring of the kernel."""
         return self.doc.split("\n", 1)[0].rstrip(".")
 
     def __repr__(self) -> str:
@@ -113,25 +116,29 @@ class Loss:
 
     @property
     def row_wise(self) -> bool:
-        """Whether an element is more than one number (it has a class axis, say)."""
+        """Whether an element of some input is an array instead of a number, for example a row of classes."""
         return any(i.kind.core for i in self.inputs)
 
     @property
     def spec(self) -> str:
-        """The loss as the command line writes it, with the parameters that are not at their default."""
+        """The loss in the syntax of the command line, with the parameters that differ from their default."""
         changed = [p for p in self.parameters if self.params[p.name] != p.default]
         return ":".join([self.name, *(f"{p.name}={p.show(self.params[p.name])}" for p in changed)])
 
     @property
     def _who(self) -> str:
-        """Its name in errors; a user's own with the file or the package that it is from."""
+        """The name in error messages; for a loss of a user or a package, with the file or the package."""
         return f"{self.source}: {self.name}" if self.source else self.name
 
     def bind(self, **params: object) -> Loss:
-        """The same loss with other parameter values.
+        """Return the same loss with other parameter values.
+
+        Args:
+            params: values by parameter name; a string is parsed as on the command line. Parameters that are not
+                named keep their value.
 
         Raises:
-            UsageError: a name that is not a parameter, or a value outside its domain.
+            UsageError: an unknown parameter, or a value outside its domain.
         """
         known = {p.name: p for p in self.parameters}
         bound = dict(self.given)
@@ -146,14 +153,22 @@ class Loss:
         return replace(self, given=bound)
 
     def evaluate(self, *arrays: Array) -> tuple[Array, Thunk | None]:
-        """Per-element losses (n,) and a thunk for their gradient, of inputs as the engine lays them out.
+        """Evaluate the losses (n,) of n elements, without a check of the inputs.
 
-        ``arrays`` are float64, ``(n, *core)``. Nothing is checked but what the kernel returns. The
-        thunk is None where a user's own loss has no gradient.
+        Args:
+            arrays: the inputs in order, float64 of shape ``(n, *core)``.
+
+        Returns:
+            the losses ``(n,)`` and a function that returns their gradient in the shape of the first input; None
+            instead of the function if the loss of a user has no gradient.
+
+        Raises:
+            DataError: the kernel returned an array of the wrong shape or type.
+            UsageError: the kernel of a user or a package raised an exception.
         """
         n = arrays[0].shape[0]
-        # A block of one row is contiguous in both orders and would be reduced in another order
-        # than the rows of a longer one: its last bit would depend on where the grid ends.
+        # A block of one row is contiguous in both memory orders, and NumPy would reduce it in another order than the
+        # rows of a longer block: its last bit would depend on the position of the block's end. So the row is doubled.
         lone = n == 1 and not self.batch_coupled and any(column_major(a) for a in arrays)
         blocks = [_layout(np.repeat(a, 2, axis=0) if lone else a) for a in arrays]
         result = self._call(lambda: self.kernel(*blocks, **self.params))
@@ -167,7 +182,7 @@ class Loss:
         return self._shaped("gradient", array, pred.shape)[:n]
 
     def _call(self, function: Callable[[], Any]) -> Any:
-        with np.errstate(all="ignore"):  # log 0 is inf by design, and told in the report
+        with np.errstate(all="ignore"):  # log 0 is inf by design, and the report counts it
             if not self.source:
                 return function()
             try:
@@ -180,8 +195,8 @@ class Loss:
         try:
             array = np.asarray(value)
         except (TypeError, ValueError):
-            array = np.asarray(None)  # of nothing
-        if array.dtype.kind not in "fiub":  # text would be parsed, and the imaginary part of a number dropped
+            array = np.asarray(None)  # an object array, refused below
+        if array.dtype.kind not in "fiub":  # astype would parse text, and drop imaginary parts
             held = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
             raise DataError(f"{self._who}: {what}: {held} instead of an array of numbers")
         array = array.astype(np.float64, copy=False)
@@ -191,10 +206,13 @@ class Loss:
         return array
 
     def dims(self, *arrays: npt.NDArray[Any]) -> Dims:
-        """The length of each named core axis, which all inputs must share.
+        """Return the length of each named core axis.
+
+        Args:
+            arrays: the inputs in order, ``(n, *core)``.
 
         Raises:
-            DataError: two inputs differ.
+            DataError: two inputs have different lengths for the same name.
         """
         found: dict[str, tuple[int, str]] = {}
         for spec, array in zip(self.inputs, arrays, strict=True):
@@ -206,10 +224,14 @@ class Loss:
         return {name: length for name, (length, _) in found.items()}
 
     def check(self, *arrays: npt.ArrayLike) -> list[Array]:
-        """The inputs as float64 arrays ``(n, *core)``, each shape and value proved right.
+        """Convert the inputs to float64 arrays ``(n, *core)``, and check their shapes and values.
+
+        Args:
+            arrays: the inputs in order, pred first.
 
         Raises:
-            DataError: shapes that do not fit, or the first value outside its domain.
+            DataError: the shapes do not fit, or a value is outside its domain; the message gives the first one.
+            UsageError: the number of inputs is wrong.
         """
         if len(arrays) != len(self.inputs):
             names = ", ".join(i.name for i in self.inputs)
@@ -239,42 +261,49 @@ class Loss:
         return as_elements(array, core) if flattens_axes(core) else array
 
     def refused(self, arrays: Sequence[Array]) -> npt.NDArray[np.bool_]:
-        """Which elements the loss refuses though each of their inputs is in its domain."""
+        """Return a mask (n,) of the elements that fail the checks across inputs (``refuse``)."""
         found = np.zeros(len(arrays[0]), bool)
         for _, bad, _ in self.validate(*arrays, tolerance=SUM_TOLERANCE, **self.params) if self.validate else ():
             found |= bad
         return found
 
     def first_violation(self, arrays: Sequence[Array], tolerance: float = SUM_TOLERANCE) -> tuple[str, int, str] | None:
-        """The first element that the loss refuses though each of its inputs is in its domain: whose, which, why."""
+        """Find the first element that fails a check across inputs (``refuse``).
+
+        Returns:
+            the name of the input, the index of the element and the message; None if no element fails.
+        """
         for name, bad, cause in self.validate(*arrays, tolerance=tolerance, **self.params) if self.validate else ():
             if bad.any():
                 return name, int(bad.argmax()), cause(int(bad.argmax()))
         return None
 
     def value(self, *arrays: npt.ArrayLike) -> Array:
-        """Per-sample losses.
+        """Compute the loss of each sample.
 
         Args:
-            arrays: the inputs in order, pred first: ``(n,)``, or ``(n, k)`` where a row is one sample.
+            arrays: the inputs in order, pred first: ``(n,)``, or ``(n, k)`` if a row is one sample.
 
         Returns:
             ``(n,)`` float64.
 
         Raises:
-            DataError: shapes that differ, or a value outside its domain.
+            DataError: the shapes differ, or a value is outside its domain.
         """
         return self.evaluate(*self.check(*arrays))[0].copy()
 
     def gradient(self, *arrays: npt.ArrayLike) -> Array:
-        """The derivative of each per-sample loss with respect to ``pred``.
+        """Compute the derivative of the loss of each sample with respect to ``pred``.
+
+        Args:
+            arrays: as for :meth:`value`.
 
         Returns:
             float64 of the shape of ``pred``: d loss[i] / d pred[i], not divided by n.
 
         Raises:
-            DataError: as :meth:`value`.
-            UsageError: a user's own loss that gives no gradient.
+            DataError: as for :meth:`value`.
+            UsageError: the loss of a user has no gradient.
         """
         thunk = self.evaluate(*self.check(*arrays))[1]
         if thunk is None:
@@ -283,19 +312,25 @@ class Loss:
 
 
 def _layout(array: Array) -> Array:
-    """The memory order that depends on the shape alone; read-only, since losses share their inputs."""
+    """Return a read-only view in the memory order that the shape determines; read-only because losses share inputs."""
     block = np.asarray(array, order="F" if column_major(array) else "C").view()
     block.flags.writeable = False
     return block
 
 
 def column_major(array: npt.NDArray[Any]) -> bool:
-    """Whether a kernel gets these rows column after column."""
+    """Return whether a kernel gets an array of this shape in column-major order."""
     return array.ndim == 2 and array.shape[1] <= COLUMN_MAJOR_CLASSES
 
 
 def likely_cause(loss: Loss, index: int, x: Array, fault: DomainViolation) -> str:
-    """The end of the error about input ``index`` that ``x`` holds: ``; are they logits? …``, or nothing.
+    """Guess the cause of an invalid value: the end of the error message, such as ``; are they logits? …``, or "".
+
+    Args:
+        loss: the loss.
+        index: the position of the invalid input among the inputs of the loss.
+        x: the values of that input, ``(n, *core)``.
+        fault: the first invalid element.
 
     >>> import numpy as np
     >>> from lossctl import get_loss

@@ -1,4 +1,4 @@
-"""Hyperparameters of a loss: what they are for, and what values they take."""
+"""Hyperparameters of a loss: their help, default and valid values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Value: TypeAlias = float | int | bool | str | None
 
 @dataclass(frozen=True)
 class Param:
-    """What the signature cannot say of a hyperparameter: help for people, and its domain."""
+    """The annotation of a hyperparameter: its help text and its domain, which the signature does not contain."""
 
     help: str
     domain: Interval = REAL
@@ -25,7 +25,16 @@ class Param:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A hyperparameter of a kernel: its default and what values it takes."""
+    """A hyperparameter of a kernel: its default and its valid values.
+
+    Attributes:
+        name: the name of the parameter.
+        help: the help text.
+        domain: the interval of valid numbers.
+        default: the default value.
+        types: the types of valid values.
+        choices: the valid strings.
+    """
 
     name: str
     help: str
@@ -35,24 +44,28 @@ class Parameter:
     choices: tuple[str, ...] = ()
 
     def parse(self, text: str) -> Value:
-        """The value that ``text`` writes, checked.
+        """Parse a value from its text on the command line, and check it.
 
         Raises:
-            UsageError: the text is of another type, or the value outside the domain.
+            UsageError: the text is not of a valid type, or the value is outside the domain.
         """
         words: dict[str, Value] = {"none": None, "true": True, "false": False}
         value: object = words.get(text.lower(), text)
-        # float() would also take 1_000, and digits of other scripts
+        # float() would also accept 1_000 and digits of other scripts.
         if value == text and "_" not in text and text.isascii():
             with contextlib.suppress(ValueError):
                 value = int(text) if int in self.types else float(text)
         return self.check(value, text)
 
     def check(self, value: object, text: str | None = None) -> Value:
-        """``value`` itself if the parameter takes it; ``text`` is how the user wrote it.
+        """Return the value if it is valid; an int becomes a float unless the parameter takes ints.
+
+        Args:
+            value: the value.
+            text: the text from which the value was parsed, for the error message; default: the value itself.
 
         Raises:
-            UsageError: it does not.
+            UsageError: the value is not valid.
         """
         if isinstance(value, np.generic):
             value = value.item()
@@ -75,14 +88,14 @@ class Parameter:
 
     @staticmethod
     def show(value: Value) -> str:
-        """A value as the command line writes it."""
+        """Format a value in the syntax of the command line."""
         if value is None or isinstance(value, bool):
             return str(value).lower()
         return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
     @property
     def expects(self) -> str:
-        """What values it takes, in words: ``a number above 0``."""
+        """A description of the valid values, such as ``a number above 0``."""
         words = []
         if int in self.types:
             words.append(f"a whole number {self.domain}" if self.domain != REAL else "a whole number")

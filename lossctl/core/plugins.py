@@ -1,6 +1,7 @@
-"""Losses that installed packages offer: entry points of the group ``lossctl.losses``, name → loss or function.
+"""Losses of installed packages: entry points of the group ``lossctl.losses``, name → loss or function.
 
-The scan costs 0.2 of a start, so it is made for a name that nobody else knows, and for ``lossctl list``.
+The scan for entry points takes a fifth of the startup time, so it is made only for names that are not built in, and
+for ``lossctl list``.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ GROUP = "lossctl.losses"
 
 @dataclass(frozen=True)
 class Offer:
-    """One name that one package offers; nothing of it is imported yet."""
+    """An entry point of a package that names a loss, before its import."""
 
     name: str
     package: str
     entry: EntryPoint
 
     def load(self) -> Loss:
-        """The loss, under the name that the package gave it.
+        """Import the loss, under the name of its entry point.
 
         Raises:
-            UsageError: it cannot be imported, or is no loss.
+            UsageError: the entry point cannot be imported, or is neither a loss nor a function.
         """
         what = f"loss {self.name!r} of the package {self.package}"
         try:
@@ -51,8 +52,8 @@ class Offer:
 
 
 def offers() -> dict[str, list[Offer]]:
-    """What every installed package offers, by name, in the order of names and packages."""
-    from importlib.metadata import entry_points  # 20 ms that a known name has not to pay
+    """Find the entry points of all installed packages, by name, sorted by name and package."""
+    from importlib.metadata import entry_points  # takes 20 ms, not needed for built-in names
 
     found: dict[str, list[Offer]] = {}
     for entry in entry_points(group=GROUP):
@@ -63,10 +64,10 @@ def offers() -> dict[str, list[Offer]]:
 
 
 def single_offer(candidates: list[Offer]) -> Offer:
-    """The offer, if there is one.
+    """Return the only entry point of a name.
 
     Raises:
-        UsageError: several packages offer the name.
+        UsageError: the name has several entry points.
     """
     packages = list(dict.fromkeys(offer.package for offer in candidates))
     if len(candidates) > 1:
@@ -78,9 +79,13 @@ def single_offer(candidates: list[Offer]) -> Offer:
 
 
 def load_plugins(taken: Container[str]) -> tuple[list[Loss], list[str]]:
-    """Every loss of a package that can be used, and why the others cannot: one line each.
+    """Load the losses of all installed packages.
 
-    ``taken`` are the names of the built-in losses, which stay what they are.
+    Args:
+        taken: the names of the built-in losses, which take precedence.
+
+    Returns:
+        the losses, and one line for each that cannot be used, with the reason.
     """
     losses: list[Loss] = []
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""Names to losses: every ``Loss`` in the family modules beside this file, and a user's own."""
+"""Look up losses by name: built-in ones, those of installed packages and those of users' files."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from lossctl.core.decorator import Loss, from_function, validate_signature
 from lossctl.core.parameters import Value
 from lossctl.errors import UsageError, nearest, printable, quoted
 
-# The package whose modules are families of losses. It is imported by name: core does not depend on any loss.
+# The package whose modules are families of losses; imported by name, so that core does not depend on any loss.
 FAMILIES = "lossctl.losses"
 
 
 @cache
 def registered() -> dict[str, Loss]:
-    """Every loss of the package by name, in the order of families and of their files."""
+    """Return all built-in losses by name, in the order of the families and, within a family, of its file."""
     found: dict[str, Loss] = {}
     for module in pkgutil.iter_modules(importlib.import_module(FAMILIES).__path__):
         if module.ispkg:
@@ -47,10 +47,13 @@ def _by_any_name() -> dict[str, Loss]:
 
 
 def get_loss(spec: str) -> Loss:
-    """The loss that ``name[:param=value]…`` or ``file.py:function[:param=value]…`` writes.
+    """Return the loss of a spec, ``name[:param=value]…`` or ``file.py:function[:param=value]…``.
+
+    Args:
+        spec: the spec; a built-in loss may be named by an alias, in any case, with ``-`` or ``_``.
 
     Raises:
-        UsageError: an unknown name or parameter, a value outside its domain, a file without the function.
+        UsageError: an unknown name or parameter, a value outside its domain, or a file without the function.
 
     >>> get_loss("huber:delta=0.5").params
     {'delta': 0.5}
@@ -72,7 +75,7 @@ def get_loss(spec: str) -> Loss:
 
 
 def _split(spec: str) -> tuple[str, str, list[str]]:
-    """The file (or ''), the name and the rest of a spec."""
+    """Split a spec into its file (or ''), its name and its ``param=value`` parts."""
     path = ""
     head, dot_py, tail = spec.partition(".py:")
     if dot_py:
@@ -100,7 +103,7 @@ def _named(name: str) -> Loss:
 
 
 def normalized_name(name: str) -> str:
-    """What is left of a loss's name however it is written: libraries do so in several ways.
+    """Normalize the name of a loss for comparison: no case, ``-``, ``_`` or final "loss", as libraries differ in them.
 
     >>> normalized_name("L1Loss") == normalized_name("l1_loss") == normalized_name("l1")
     True
@@ -110,13 +113,17 @@ def normalized_name(name: str) -> str:
 
 
 def all_losses() -> tuple[list[Loss], list[str]]:
-    """Every loss, the packages' own after the built-in ones; and a line on each that cannot be used."""
+    """Return all losses, those of packages after the built-in ones, and one line for each that cannot be used."""
     losses, notes = plugins.load_plugins(_by_any_name())
     return [*registered().values(), *losses], notes
 
 
 def from_file(path: Path, name: str) -> Loss:
-    """The loss or function of a user's own file.
+    """Load a loss, or a function as a loss, from a user's file.
+
+    Args:
+        path: the file.
+        name: the name of the loss or the function in the file.
 
     Raises:
         UsageError: the file cannot be imported, or has no such function.
@@ -135,10 +142,10 @@ def from_file(path: Path, name: str) -> Loss:
 
 
 def load_function(spec: str) -> Callable[..., Any]:
-    """The function that ``file.py:function`` names, as it is.
+    """Load the function of a spec ``file.py:function``, without making a loss of it.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the file cannot be imported, or has no such function.
     """
     path, name, rest = _split(spec)
     where = printable(path)
@@ -155,12 +162,12 @@ def _functions(module: ModuleType) -> Iterator[str]:
             yield name
 
 
-# How the names begin under which users' modules stand in sys.modules.
+# Prefix of the names of users' modules in sys.modules.
 USERS = "lossctl_user_"
 
 
 def _module_name(path: Path) -> str:
-    """Nobody else's name, one a file."""
+    """Return the name in sys.modules of a user's file, unique for each path."""
     return f"{USERS}{path.resolve()}".replace(".", "_")
 
 
@@ -171,7 +178,7 @@ def _import(path: Path, where: str) -> ModuleType:
     module = ModuleType(name)
     module.__file__ = str(path)
     try:
-        # Not through an import loader: it would leave a __pycache__ beside the user's file.
+        # Not through an import loader, which would write a __pycache__ next to the user's file.
         code = compile(path.read_bytes(), path, "exec", dont_inherit=True)
     except OSError as error:
         raise UsageError(f"{where}: {str(error.strerror).lower()}") from None
@@ -179,7 +186,7 @@ def _import(path: Path, where: str) -> ModuleType:
         raise UsageError(f"{where}:{error.lineno}: {error.msg}") from None
     except ValueError as error:  # a NUL byte
         raise UsageError(f"{where}: {error}") from None
-    sys.modules[name] = module  # while it runs, as an import has it
+    sys.modules[name] = module  # before the code runs, as import does
     try:
         exec(code, module.__dict__)  # noqa: S102 - the user named it to be run
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's file raises
@@ -189,13 +196,13 @@ def _import(path: Path, where: str) -> ModuleType:
 
 
 def reduce_loss(loss: Loss) -> tuple[Any, ...]:
-    """Reduce a loss for pickle to a function and its arguments, since a kernel behind ``@loss`` cannot be pickled.
+    """Reduce a loss for pickle to a function and its arguments, because a kernel under ``@loss`` cannot be pickled.
 
-    - A loss of the package or of an installed one travels as its spec.
-    - One of a user's own file travels as the path of the file, which the other process must see as well.
-    - One that ``@loss`` made in a module that can be imported travels as the module and its name there.
-    - Any other (a plain function, or one of ``__main__``) travels as its function. The standard library's pickle
-      takes such a function only if it is at the top level of a module; dask's cloudpickle takes any.
+    - A built-in loss, or a loss of an installed package, is pickled as its spec.
+    - A loss of a user's file is pickled as the path of the file, which the other process must be able to read.
+    - A loss that ``@loss`` made in an importable module is pickled as the module and its name there.
+    - Any other loss (from a plain function, or in ``__main__``) is pickled with its function. The pickle of the
+      standard library takes the function only if it is at the top level of a module; dask's cloudpickle takes any.
 
     The process that unpickles needs the same lossctl and the same packages.
     """
@@ -215,7 +222,7 @@ def reduce_loss(loss: Loss) -> tuple[Any, ...]:
 
 
 def _name_in(module: object, loss: Loss) -> str:
-    """Under which name a module holds a loss or its function; nothing if it does not."""
+    """Return the name of a loss, or of its kernel, in a module; '' if the module does not contain it."""
     for name, value in vars(module).items() if module is not None else ():
         if value is loss.kernel or (isinstance(value, Loss) and value.kernel is loss.kernel):
             return name

@@ -1,4 +1,4 @@
-"""What the signature of a kernel says: its inputs and its hyperparameters."""
+"""Read the inputs and the hyperparameters of a loss from the signature of its kernel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lossctl.errors import UsageError
 
 @dataclass(frozen=True)
 class Input:
-    """A positional parameter of a kernel."""
+    """An input of a loss: a positional parameter of its kernel."""
 
     name: str
     kind: Kind
@@ -24,9 +24,9 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class Signature:
-    """The signature of a kernel, read when it is first asked for.
+    """The signature of a kernel, read on first access.
 
-    To read one takes 40 µs, and every start declares a hundred losses to use one of them.
+    Reading one takes 40 µs; each start of lossctl declares a hundred losses and uses one of them.
     """
 
     kernel: Callable[..., Any]

@@ -14,7 +14,7 @@ from lossctl.io.text_grammar import CellError, Dialect
 if TYPE_CHECKING:
     import polars as pl
 
-# The largest integer below which every integer is a double.
+# Every integer of at most this magnitude is exactly a double.
 _EXACT_INTEGERS = 2**53
 _TEXT = Dialect(",")
 

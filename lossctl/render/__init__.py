@@ -1,4 +1,11 @@
-"""A report to text: ``FORMATS`` names the renderers, each one function in a file of its family."""
+"""Renderers: format a `Report` as text.
+
+Input: a `lossctl.report.Report` and a `Style` (width, colour, precision). Output: an iterator of pieces of text.
+``FORMATS`` maps the name of each format to the module of its renderer, a function of the same name.
+
+Reading order: delimited.py (csv, tsv, jsonl, value) and json_document.py for programs; table.py and markdown.py for
+people; charts.py (drawings in a terminal) and figure.py (SVG and PNG); progress_line.py.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +20,13 @@ from lossctl.report import Report
 
 @dataclass(frozen=True)
 class Style:
-    """How a person wants to see it: ``width`` None means no limit (not a terminal).
+    """Display options for the formats that people read.
 
-    ``ascii``: drawings are made of ASCII characters, for want of braille dots.
+    Attributes:
+        width: columns of the terminal; None: no limit (stdout is not a terminal).
+        color: use ANSI colours.
+        precision: significant digits of numbers.
+        ascii: draw with ASCII characters, for terminals without braille dots.
     """
 
     width: int | None = None
@@ -25,7 +36,7 @@ class Style:
 
 
 def percent(share: float) -> str:
-    """A fraction as people read it.
+    """Format a fraction as percent, to three significant digits.
 
     >>> percent(0.12345)
     '12.3 %'
@@ -35,7 +46,8 @@ def percent(share: float) -> str:
 
 Renderer: TypeAlias = Callable[[Report, Style], Iterator[str]]
 
-# name: module; the function in it has the same name. Imported when asked for: rich costs 40 ms.
+# Format name: module; the renderer in the module has the name of the format. Modules are imported on first use because
+# rich takes 40 ms to import.
 FORMATS = {
     "table": "table",
     "value": "delimited",
@@ -45,15 +57,15 @@ FORMATS = {
     "jsonl": "delimited",
     "markdown": "markdown",
 }
-# Suffixes of -o FILE that are not themselves the name of a format.
+# Suffixes of -o FILE that differ from the name of their format.
 SUFFIXES = {"txt": "table", "md": "markdown", "ndjson": "jsonl"}
 
 
 def renderer(name: str) -> Renderer:
-    """The renderer of a format.
+    """Return the renderer of a format.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: no format has this name.
     """
     if name not in FORMATS:
         raise UsageError(f"unknown format {quoted(name)}: one of {', '.join(FORMATS)}{nearest(name, FORMATS)}")

@@ -1,4 +1,4 @@
-"""Curves in the characters of a terminal: braille dots, or ASCII where there are none."""
+"""Drawings in a terminal: curves in braille dots or ASCII, histograms as bars, two-dimensional ones as shades."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from plotille import Canvas
 from lossctl.render import Style
 from lossctl.report import Bars, Drawing, Grid, Panel
 
-# Off a terminal, where nothing says how wide is wide.
+# Columns to assume if the output is not a terminal.
 _WIDTH = 80
-# Below this many columns a curve cannot be read, and the next panel goes under this one.
+# The fewest columns in which a curve is readable. If two panels do not fit side by side, the second goes below.
 _LEAST = 34
 _GAP = 3
-# Up to so many rows of a grid are told in numbers: a matrix of ten classes and a bit.
+# A grid of at most this many rows is printed as numbers: enough for the confusion matrix of ten classes.
 _FEW = 12
 _BLANK = "\N{BRAILLE PATTERN BLANK}"
-# Which of the four rows of a braille cell each dot is in: bits 0 to 7 (Unicode, Braille Patterns).
+# The row (0 to 3) of each dot of a braille cell, by its bit, 0 to 7 (Unicode, Braille Patterns).
 _ROWS = (0, 1, 2, 0, 1, 2, 3, 3)
 
 
 def draw(rows: Sequence[Sequence[Drawing]], style: Style) -> Iterator[str]:
-    """The lines of all panels, side by side as far as the width allows."""
+    """Yield the lines of all panels; panels of a row stand side by side as far as the width allows."""
     width = style.width or _WIDTH
     for i, row in enumerate(rows):
         if i:
@@ -39,25 +39,25 @@ def draw(rows: Sequence[Sequence[Drawing]], style: Style) -> Iterator[str]:
 
 
 def _lines(drawing: Drawing, width: int, style: Style) -> list[str]:
-    """Lines of exactly ``width`` characters."""
+    """Return the lines of a drawing, padded to ``width`` characters."""
     draw_one: Any = {Panel: _panel, Bars: _bars, Grid: _grid}[type(drawing)]
     return [f"{line:{width}}" for line in draw_one(drawing, width, style)]
 
 
 def _bars(bars: Bars, width: int, style: Style) -> Iterator[str]:
-    """A line a bin: its edges, its bar, its count."""
+    """Yield a line per bin: edges, bar, count."""
     edges, counts = [f"{edge:.6g}" for edge in bars.edges], [f"{count:,}" for count in bars.counts]
     wide, most = max(map(len, edges)), max(1, *bars.counts)
     room = width - 2 * wide - max(map(len, counts)) - 7
     yield f"{bars.title} {bars.x_label}"[:width]
     for low, high, count, told in zip(edges, edges[1:], bars.counts, counts, strict=False):
-        # A bin with one sample has a bar: what is rounded away would read as nothing there.
+        # Any bin that is not empty has a bar of at least one character; a bar rounded to 0 would read as an empty bin.
         length = max(round(count / most * room), 1) if count else 0
         yield f"{low:>{wide}} to {high:>{wide}}  {('#' if style.ascii else '█') * length} {told}"
 
 
 def _grid(grid: Grid, width: int, style: Style) -> Iterator[str]:
-    """Cells as dark as many samples are in them, by the logarithm of their number; a few cells as numbers."""
+    """Yield a two-dimensional histogram: shades by log(1 + count), or the counts if there are at most _FEW rows."""
     if len(grid.counts) <= _FEW:
         yield from _matrix(grid)
         return
@@ -78,7 +78,7 @@ def _grid(grid: Grid, width: int, style: Style) -> Iterator[str]:
 
 
 def _matrix(grid: Grid) -> Iterator[str]:
-    """The numbers themselves, under and beside where their cells begin."""
+    """Yield the counts of a grid as a matrix, headed by the lower edge of each row and column."""
     cells = [[f"{count:,}" if count else "." for count in row] for row in grid.counts]
     heads, sides = [f"{edge:g}" for edge in grid.x_edges[:-1]], [f"{edge:g}" for edge in grid.y_edges[:-1]]
     wide = max(map(len, [*heads, *(cell for row in cells for cell in row)])) + 2
@@ -90,7 +90,7 @@ def _matrix(grid: Grid) -> Iterator[str]:
 
 
 def _panel(panel: Panel, width: int, style: Style) -> list[str]:
-    """Title, canvas, axis and what the axis means."""
+    """Return the lines of a panel: title, curve, axis, labels of the axis."""
     low, high = panel.y_range
     labels = {panel.lines - 1: f"{low:.3g}", 0: f"{high:.3g}"}
     zero = round(high / (high - low) * (panel.lines - 1)) if low < 0.0 < high else -1
@@ -101,7 +101,7 @@ def _panel(panel: Panel, width: int, style: Style) -> list[str]:
     lines = [f"{'':{margin}}  {panel.title}"[:width]]
     for i, cells in enumerate(curve):
         row = "".join(_ascii(c) for c in cells) if style.ascii else cells.replace(_BLANK, " ")
-        if i == zero:  # every second cell that the curve leaves free
+        if i == zero:  # the line y = 0, in every second cell that the curve leaves blank
             row = "".join(level if c == " " and j % 2 else c for j, c in enumerate(row))
         lines.append(f"{labels.get(i, ''):>{margin}} {bar}{row}")
     lines.append(f"{'':{margin}} {corner}{rule * (width - margin - 2)}")
@@ -112,9 +112,9 @@ def _panel(panel: Panel, width: int, style: Style) -> list[str]:
 
 
 def _curve(panel: Panel, width: int) -> list[str]:
-    """The curve as rows of braille cells."""
+    """Return the curve as rows of braille cells."""
     (low, high), left, right = panel.y_range, panel.x[0], panel.x[-1]
-    # plotille leaves the upper ends out: with a dot more, the last value is on the last dot.
+    # plotille excludes the upper ends of its ranges; with ranges one dot longer, the last value is on the last dot.
     dots = 2 * width, 4 * panel.lines
     canvas = Canvas(
         width,
@@ -124,7 +124,7 @@ def _curve(panel: Panel, width: int) -> list[str]:
         left + (right - left) * dots[0] / (dots[0] - 1),
         low + (high - low) * dots[1] / (dots[1] - 1),
     )
-    # What lies far outside is drawn towards, not to: plotille walks dot by dot.
+    # Values far outside the range are clipped to one range beyond it, because plotille draws lines dot by dot.
     beyond = high - low
     points = [(x, min(max(y, low - beyond), high + beyond)) for x, y in zip(panel.x, panel.y, strict=True)]
     for (x0, y0), (x1, y1) in pairwise(points):
@@ -135,7 +135,7 @@ def _curve(panel: Panel, width: int) -> list[str]:
 
 
 def _ascii(cell: str) -> str:
-    """The character whose ink is where the dots of a braille cell are.
+    """Return the ASCII character that resembles a braille cell most.
 
     >>> "".join(map(_ascii, "⠀⠁⠒⣀⡇"))
     " '-_|"

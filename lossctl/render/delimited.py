@@ -1,4 +1,4 @@
-"""Lines for other programs: numbers that read back as the same doubles."""
+"""csv, tsv, jsonl and bare numbers, with the shortest digits that read back as the same doubles."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lossctl.render import Style
 from lossctl.render.json_document import plain
 from lossctl.report import Cell, Column, Report, Table
 
-# Rows that are written at once: few enough to come as a stream, many enough that a write costs nothing.
+# Rows per write: few enough for a reader to see output early, many enough to make the cost of a write negligible.
 _ROWS = 1000
 
 
 def value(report: Report, style: Style) -> Iterator[str]:
-    """Bare numbers, one a line."""
+    """Yield bare numbers, one per line."""
     if report.values:
         yield from (f"{float(number)!r}\n" for number in report.values)
     elif report.stream is not None:
@@ -28,17 +28,17 @@ def value(report: Report, style: Style) -> Iterator[str]:
 
 
 def csv(report: Report, style: Style) -> Iterator[str]:
-    """A header and rows, with the columns that a table for people leaves out."""
+    """Yield the first table as csv with a header, including its ``detail`` columns."""
     yield from _separated(report, ",")
 
 
 def tsv(report: Report, style: Style) -> Iterator[str]:
-    """The same with tabs."""
+    """Yield the first table as tab-separated values with a header, including its ``detail`` columns."""
     yield from _separated(report, "\t")
 
 
 def jsonl(report: Report, style: Style) -> Iterator[str]:
-    """A JSON object a row."""
+    """Yield a JSON object per row."""
     table = report.stream or _first(report)
     names = [column.name for column in table.columns]
     for row in table.rows:

@@ -1,4 +1,4 @@
-"""Drawings in SVG and PNG, by matplotlib."""
+"""Drawings in SVG and PNG, made by matplotlib."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any, BinaryIO
 from lossctl.errors import UsageError
 from lossctl.report import Bars, Drawing, Panel
 
-# Inches of one panel: two of them side by side are as wide as a page.
+# Width and height of a panel in inches; two panels side by side are as wide as a page.
 _WIDE, _HIGH = 4.5, 3.2
 
 
 def require() -> None:
-    """Refuse to go on without matplotlib.
+    """Check that matplotlib is installed.
 
     Raises:
-        UsageError: it is not installed.
+        UsageError: matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
         raise UsageError("drawing to a file needs matplotlib: pip install 'lossctl[plot]'")
 
 
 def figure(rows: Sequence[Sequence[Drawing]], file: BinaryIO, suffix: str) -> None:
-    """Draw all panels, row below row."""
+    """Draw rows of panels to a file in the format ``suffix`` (svg or png)."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     across = max(map(len, rows))
-    # The same input makes the same bytes: no date, and ids that do not depend on chance. Text stays text.
+    # Reproducible bytes for the same input: no date, and ids from a fixed salt. fonttype none keeps text as text.
     with rc_context({"svg.hashsalt": "lossctl", "svg.fonttype": "none"}):
         whole = Figure(figsize=(_WIDE * across, _HIGH * len(rows)), layout="constrained")
         grid = whole.subplots(len(rows), across, squeeze=False)
@@ -52,7 +52,7 @@ def _draw(axes: Any, panel: Drawing) -> None:
     elif isinstance(panel, Bars):
         edges = [*panel.edges]
         step = edges[1] - edges[0]
-        if edges[-1] - edges[-2] > 1.5 * step:  # the bar of all that is beyond
+        if edges[-1] - edges[-2] > 1.5 * step:  # the overflow bin
             axes.set_xlabel(f"the last bar is up to {edges[-1]:.6g}")
             edges[-1] = edges[-2] + step
         axes.stairs(panel.counts, edges, fill=True)

@@ -1,4 +1,4 @@
-"""JSON: one document, numbers that read back as the same doubles."""
+"""JSON: one document, with numbers that read back as the same doubles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from lossctl.report import Report, Table
 
 
 def json(report: Report, style: Style) -> Iterator[str]:
-    """The facts and the rows under a ``schema``; NaN and infinities are strings, since JSON has none."""
+    """Yield a JSON object of ``schema``, facts and tables; NaN and infinities are strings because JSON has neither.
+
+    Rows of ``long`` tables are written one by one, in bounded memory.
+    """
     document: dict[str, Any] = {"schema": report.schema, **report.facts}
     for table in report.tables:
         if not table.long:
@@ -37,7 +40,7 @@ def _dumped(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """The same value with non-finite numbers as protobuf's JSON mapping spells them."""
+    """Replace non-finite numbers by the strings of protobuf's JSON mapping: NaN, Infinity, -Infinity."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Tables for pull requests and notebooks."""
+"""Markdown tables, for pull requests and notebooks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lossctl.report import Cell, Column, Report
 
 
 def markdown(report: Report, style: Style) -> Iterator[str]:
-    """GitHub's tables; numbers to the precision of tables for people."""
+    """Yield GitHub-flavoured Markdown, with numbers to ``style.precision`` digits."""
     if report.title:
         yield f"{_escaped(report.title)}\n"
     for heading, lines in report.sections.items():
@@ -46,5 +46,5 @@ def _cell(cell: Cell, column: Column, style: Style) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text as data: no markup of Markdown or HTML."""
+    """Escape the characters that Markdown or HTML would interpret as markup."""
     return "".join(f"\\{c}" if c in r"\`*_{}[]<>|#" else c for c in printable(text))

@@ -1,4 +1,4 @@
-"""A line on stderr that is rewritten, and gone at the end."""
+"""A progress line on stderr, rewritten in place and erased at the end."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-_WIDTH = 20  # of the bar: the text beside it has 60 characters, and a terminal 80
+_WIDTH = 20  # columns of the bar: the text beside the bar takes 60 of the 80 columns of a terminal
 
 
 class Line:
-    """What a run has done, in words and, where a share is known, as a bar."""
+    """The progress of a run: text and, if the share done is known, a bar."""
 
     def __init__(self) -> None:
         self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
         self._live.start()
 
     def show(self, text: str, share: float | None) -> None:
-        """Rewrite the line."""
+        """Rewrite the line; ``share`` is between 0 and 1, None if unknown."""
         line = Table.grid(padding=(0, 1))
         words = Text(text, no_wrap=True)
         if share is None:
@@ -29,5 +29,5 @@ class Line:
         self._live.update(line, refresh=True)
 
     def stop(self) -> None:
-        """Take the line away."""
+        """Erase the line."""
         self._live.stop()

@@ -1,4 +1,4 @@
-"""Tables and paragraphs for people."""
+"""Tables, sections and drawings as text for people."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from lossctl.errors import printable
 from lossctl.render import Style, percent
 from lossctl.report import Cell, Column, Report, Table
 
-# A header, one rule, no frame: eight lines of four characters, of which only the third, the one
-# under the header, is drawn.
+# A rule below the header and no frame. rich defines a box by eight lines of four characters; only the third line, the
+# one below the header, is not blank.
 _LIGHT = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
-# Off a terminal nothing is wrapped, however long: wider than any table.
+# Width if the output is not a terminal: wider than any table, so that no line is wrapped.
 _UNLIMITED = 1_000_000
-_INDENT = 13  # the longest heading of `info`, "parameters", with some air
-_GAP = 3  # blanks between columns, one of them the box's
-_BESIDE = 2  # how far rows stand in from the heading of their group
-_NARROWEST = 10  # what folding leaves of a column of text: a heading, and most words
+_INDENT = 13  # the longest heading of `info`, "also called" or "parameters", and a gap
+_GAP = 3  # blanks between columns, including the one that the box adds
+_BESIDE = 2  # the indent of rows below the heading of their group
+_NARROWEST = 10  # the least width of a folded column of text: fits headings and most words
 
 
 def table(report: Report, style: Style) -> Iterator[str]:
-    """What a terminal shows, and a pipe in the same shape."""
+    """Yield a report as lines of text, the same for a terminal and a pipe except for width and colour."""
     console = Console(
         file=io.StringIO(),
         width=style.width or _UNLIMITED,
@@ -37,7 +37,7 @@ def table(report: Report, style: Style) -> Iterator[str]:
         color_system="standard" if style.color else None,
         no_color=not style.color,
         legacy_windows=False,
-        _environ={},  # COLUMNS, FORCE_COLOR and their kin have been answered already
+        _environ={},  # `style` already accounts for COLUMNS, FORCE_COLOR and similar variables
     )
     with console.capture() as capture:
         if report.title:
@@ -79,12 +79,12 @@ def _drawing(console: Console, report: Report, style: Style) -> None:
 
 
 def _least(drawn: RichTable) -> int:
-    """The width below which rich would cut numbers: there the line is left to the terminal to wrap."""
+    """Return the width below which rich would truncate numbers; on a narrower terminal, the terminal wraps lines."""
     return sum((column.min_width or 0) + drawn.padding[1] + 1 for column in drawn.columns)
 
 
 def _grouped(console: Console, table: Table, style: Style) -> None:
-    """Rows under headings, the columns of each group as wide as it needs, and without headings of their own."""
+    """Print groups of rows below their headings; each group has its own column widths and no column headings."""
     rows, start = [*table.rows], 0
     for i, (heading, count) in enumerate(table.groups):
         if i:
@@ -108,7 +108,7 @@ def _paragraph(console: Console, heading: str, lines: object) -> None:
 
 
 def _rich(table: Table, style: Style) -> RichTable:
-    """The table, drawn closer where a terminal is too narrow for its numbers."""
+    """Return the table with the widest gap between columns, 3 to 1 blanks, at which its numbers fit the terminal."""
     for gap in range(_GAP, 0, -1):
         drawn = _spaced(table, style, gap)
         if not style.width or _least(drawn) - gap <= style.width:
@@ -117,7 +117,7 @@ def _rich(table: Table, style: Style) -> RichTable:
 
 
 def _spaced(table: Table, style: Style, gap: int) -> RichTable:
-    """With so many blanks between columns; with one, headings of several words may take as many lines."""
+    """Return the table with ``gap`` blanks between columns; with one blank, headings wrap to a word per line."""
     close = gap == 1
     shown = [i for i, column in enumerate(table.columns) if not column.detail]
     drawn = RichTable(box=_LIGHT, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0), header_style="bold")
@@ -133,7 +133,7 @@ def _spaced(table: Table, style: Style, gap: int) -> RichTable:
             justify="left" if column.kind == "text" else "right",
             no_wrap=whole and not close,
             overflow="fold",
-            width=widest if whole and close else None,  # else rich takes it from the others
+            width=widest if whole and close else None,  # a fixed width, else rich shrinks this column for others
             min_width=widest if whole else min(widest, _NARROWEST),
         )
     for row in rows:
@@ -142,7 +142,7 @@ def _spaced(table: Table, style: Style, gap: int) -> RichTable:
 
 
 def _streamed(table: Table, style: Style) -> Iterator[str]:
-    """A table in the same shape, row by row: rich takes 200 µs for each, and holds them all."""
+    """Yield a table of the same layout row by row in two passes: rich holds all rows and takes 200 µs for each."""
     shown = [i for i, column in enumerate(table.columns) if not column.detail]
     columns = [table.columns[i] for i in shown]
     headings = [column.name if column.label is None else column.label for column in columns]

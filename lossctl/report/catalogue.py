@@ -60,12 +60,12 @@ def ordered(losses: Sequence[Loss]) -> list[Loss]:
 
 
 def list_report(losses: Sequence[Loss]) -> Report:
-    """What ``list`` prints: a line a loss, under headings."""
+    """Build the report of ``list``: a line per loss, under a heading per task and family."""
     columns = [
         Column("name", "text"),
         Column("task", "text", detail=True),
         Column("family", "text", detail=True),
-        Column("inputs", "text", detail=True),  # `info` tells them; a line has no room
+        Column("inputs", "text", detail=True),  # people see the inputs in `info`; a line has no room
         Column("params", "text", detail=True),
         Column("summary", "text", detail=True),
         Column("aliases", "text", detail=True),
@@ -78,7 +78,7 @@ def list_report(losses: Sequence[Loss]) -> Report:
         groups.append((heading, len(group)))
         room = _LINE - max(len(entry.name) for entry in group)
         gists = [_gist(_plain(entry.summary), room) for entry in group]
-        # What is cut off may be all that tells two losses apart.
+        # If two shortened summaries are equal, the full summaries distinguish the losses.
         rows += [
             _row(entry, gist if gists.count(gist) == 1 else _plain(entry.summary))
             for entry, gist in zip(group, gists, strict=True)
@@ -100,7 +100,7 @@ def _row(entry: Loss, gist: str) -> Sequence[Cell]:
 
 
 def _gist(summary: str, room: int) -> str:
-    """As much of a summary as there is room for, cut where a clause ends, if one does."""
+    """Shorten a summary to ``room`` characters at the end of a clause; without such an end, return it whole."""
     if len(summary) <= room:
         return summary
     ends = [match.start() for match in re.finditer(r"[,;:.] ", summary) if match.start() <= room]

@@ -1,4 +1,4 @@
-"""What ``compute`` prints."""
+"""The report of ``compute``: a row per loss, and notes about values that need an explanation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from lossctl.engine.result import Result
 from lossctl.report import Cell, Column, Report, Table
 
-# A sample that carries more than this share of a loss is worth a note: without it the value would
-# be less than half. Among fewer samples than this it is no surprise.
+# A note reports a sample with more than this share of a loss, because without that sample the value would be less than
+# half. With fewer than _FEW samples a large share is no surprise, and there is no note.
 _MOST, _FEW = 0.5, 5
 
 
@@ -20,14 +20,14 @@ def compute_report(
     *,
     see: Callable[[int], str],
 ) -> Report:
-    """What ``compute`` prints.
+    """Build the report of ``compute``.
 
     Args:
-        results: what was found.
+        results: the result of each loss.
         sources: the names of the files.
-        line: tells where a sample stands in a text file.
-        advice: what the inputs as a whole betray.
-        see: gives the command that tells more of a loss, by its number.
+        line: returns the location of a sample in a text file (file and line), or None.
+        advice: notes about input that is probably a mistake.
+        see: returns the ``breakdown`` command for a loss, given its index in ``results``.
     """
     first = results[0]
     columns = [
@@ -79,7 +79,7 @@ def _sample(row: int | None, line: Callable[[int], str | None]) -> str:
 
 
 def notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
-    """What is to be said of a value besides: what it is of, and what is not in it."""
+    """Return notes that qualify a value: infinite and NaN losses, and elements left out."""
     found = []
     if r.per_sample:
         found.append(f"{r.loss}: min and max are of {r.per_sample}, its per-sample value")
@@ -104,6 +104,6 @@ def _seen(results: Sequence[Result], see: Callable[[int], str], line: Callable[[
 
 
 def outliers(r: Result, line: Callable[[int], str | None]) -> Iterator[str]:
-    """That one sample is most of the loss."""
+    """Yield a note if one sample contributes most of the loss."""
     if r.top_share is not None and r.top_share > _MOST and r.count >= _FEW:
         yield f"{_sample(r.top, line)} carries {100 * r.top_share:.0f} % of {r.loss}"

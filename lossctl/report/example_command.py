@@ -1,4 +1,4 @@
-"""A command that runs anywhere, for any loss, on inputs that it takes."""
+"""Example commands for `info`: self-contained command lines that run a loss on valid inputs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import Kind, has_class_axis
 from lossctl.core.loss import Loss
 
-# What the headings of `info` leave of a line of 80: where two samples do not fit, the second is alone.
+# Columns left of 80 by the headings of `info`. If an example with two samples is longer, it has only the second.
 LINE = 67
 
-# Two samples of predictions, of targets and of whatever else there is, by how many axes a sample has, and three for
-# losses of groups, which two are too few for. Of each the first that the kind takes is shown.
+# Example values by the number of axes of a sample: candidates for predictions, targets and other inputs. A candidate
+# has two samples, or three for losses of groups, which need more than two. The first valid candidate is used.
 _CHANCES = ((0.7, 0.2, 0.1), (0.1, 0.8, 0.1))
 _CERTAIN = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 _LOGS, _OTHER_LOGS = (tuple(round(math.log(p), 4) for p in row) for row in (_CHANCES[0], (0.6, 0.3, 0.1)))
@@ -38,7 +38,7 @@ _VALUES = {
 
 
 def example(loss: Loss, spec: str) -> str:
-    """A command line that shows where each input goes; a check where no values here are the loss's.
+    """Return a command line that shows where each input goes; ``gradcheck`` if no example values are valid.
 
     >>> from lossctl import get_loss
     >>> print(example(get_loss("huber"), "huber"))
@@ -49,7 +49,7 @@ def example(loss: Loss, spec: str) -> str:
     for samples in (2, 3):
         inputs = {role: _values(i.kind, role, sizes, samples) for i, role in zip(loss.inputs, loss.roles, strict=True)}
         known = {role: array for role, array in inputs.items() if array is not None}
-        if len(known) == len(inputs) and loss.evaluate(*known.values())[0].any():  # else there is nothing to lose
+        if len(known) == len(inputs) and loss.evaluate(*known.values())[0].any():  # an example with loss 0 shows little
             break
     else:
         return f"lossctl gradcheck {spec}"
@@ -68,7 +68,7 @@ def _values(kind: Kind, role: str, sizes: Mapping[str, int], samples: int) -> Ar
 
 
 def _printed(spec: str, inputs: Mapping[str, Array], samples: int) -> str:
-    """The samples as lines of text without a header, their columns by number."""
+    """Return a command that pipes the samples as lines of csv without a header; options name columns by number."""
     table = np.column_stack([*inputs.values()])[-samples:]
     lines = "; ".join(f"echo {','.join(f'{x:g}' for x in row)}" for row in table.tolist())
     lines = f"({lines})" if samples > 1 else lines
@@ -80,7 +80,7 @@ def _printed(spec: str, inputs: Mapping[str, Array], samples: int) -> str:
 
 
 def _saved(loss: Loss, spec: str, inputs: Mapping[str, Array]) -> str:
-    """The second sample, which no line of text can hold, in an archive."""
+    """Return a command that saves the second sample to .npz, for inputs of more axes than a line of text can hold."""
     file = f"{loss.name}.npz"
     saved = ", ".join(f"{role}={_nested(array[1:].tolist())}" for role, array in inputs.items())
     names = [f"{'' if role in ('pred', 'target') else _option(role)}{file}:{role}" for role in inputs]

@@ -1,4 +1,4 @@
-"""What ``gradcheck`` and ``grad`` print."""
+"""The reports of ``gradcheck`` and ``grad``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ _BAR = 40  # characters of the longest bar of a sweep
 def gradcheck_report(
     results: Sequence[GradCheck], data: Dataset | None, *, top: int, sweep: StepSweep | None
 ) -> Report:
-    """Verdicts by loss, the worst coordinates, the hints; without data the points were drawn."""
+    """Build the report of ``gradcheck``: verdicts by loss, the worst coordinates, hints.
+
+    Args:
+        results: the result of each loss.
+        data: the data set; None if the points were sampled at random.
+        top: the number of worst coordinates in the table of a failed loss; 0: no table.
+        sweep: the derivative by step size (``--sweep``), or None.
+    """
     sources = data.names if data else []
     summary = Table(
         "checks",
@@ -128,7 +135,7 @@ def _coordinates(results: Sequence[GradCheck]) -> Iterator[Sequence[Cell]]:
 
 
 def _swept(sweep: StepSweep) -> Table:
-    """Error against step: a bar a decade, down to the rounding of doubles."""
+    """Return a table of the error by step size, with a bar of log10(error) from 1e-16 (roundoff of doubles) to 1."""
     rows: list[Sequence[Cell]] = []
     for h, derivative, off in sweep.steps:
         decades = 16.0 + float(np.log10(max(off, 1e-16))) if np.isfinite(off) else 16.0
@@ -143,7 +150,7 @@ def _swept(sweep: StepSweep) -> Table:
 
 
 def gradient_rows(slopes: GradientRows) -> Report:
-    """A row a sample; with ``-o FILE.npy`` an array."""
+    """Build the report of ``grad``: a row per sample, or an array with ``-o FILE.npy``."""
     width = int(np.prod(slopes.shape, dtype=int))
     columns = [Column("grad")] if width == 1 else [Column(f"grad_{j}") for j in range(width)]
 

@@ -1,4 +1,4 @@
-"""What ``plot`` prints of a loss, and the small curve of ``info``."""
+"""The reports of ``plot``, and the small curve of ``info``."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.report import Bars, Cell, Column, Drawing, Grid, Panel, Report, Table
 
-# Lines of a panel: for one row of them, and for several, of which two fit on a screen of 24 lines. Odd: the 0 of
-# what is symmetric has a line of its own.
+# Height of a panel in lines, for one row of panels and for several; two rows of _LOW fit a screen of 24 lines. The
+# numbers are odd so that the 0 of a symmetric curve has a line of its own.
 _TALL, _LOW = 13, 7
-# Parts of an axis at each end that do not decide how high a panel is, where the curve leaves it there.
+# The fraction of the axis at each end that is left out of the range of y if the curve is steep there: if y is not
+# finite, or the maximum of |y| is more than _STEEP times its maximum between the ends.
 _EDGE = 0.02
 _STEEP = 3.0
 
 
 def curves_report(curves: Sequence[Curve]) -> Report:
-    """The curves: for people drawn, for programs a row a point."""
+    """Build the report of ``plot`` without data: curves as drawings for people, a row per point for programs."""
     rows = panels(curves, _TALL if len(curves) == 1 else _LOW)
     return Report(
         schema="lossctl.plot/1",
@@ -42,7 +43,11 @@ def _points(curves: Sequence[Curve]) -> Iterator[Sequence[Cell]]:
 
 
 def data_plot_report(shown: DataPlot, loss: Loss, sources: Sequence[str]) -> Report:
-    """The histogram of losses, and predictions by the values of the target or against it."""
+    """Build the report of ``plot`` with data: a histogram of losses, and predictions by target.
+
+    Predictions are shown as a histogram per target value if the targets have few values, else as a two-dimensional
+    histogram.
+    """
     below: list[Drawing] = [
         Bars(f"predictions where the target is {value:g}", "", h.edges.tolist(), h.counts.tolist())
         for value, h in shown.by_target.items()
@@ -67,7 +72,7 @@ _CELLS = [*(Column(f"{of}_{end}") for of in ("target", "pred") for end in ("low"
 
 
 def _bins(shown: DataPlot) -> Iterator[Sequence[Cell]]:
-    """Of losses and, where targets have few values, of predictions for each of them."""
+    """Yield the bins of the histogram of losses, then of the histograms of predictions by target value."""
     histograms = [("loss", None, shown.losses), *(("pred", t, h) for t, h in shown.by_target.items())]
     for of, target, h in histograms:
         edges = h.edges.tolist()
@@ -85,7 +90,7 @@ def _cells(shown: DataPlot) -> Iterator[Sequence[Cell]]:
 
 
 def panels(curves: Sequence[Curve], lines: int) -> list[list[Drawing]]:
-    """A loss and its gradient side by side; of several, the losses beside each other, and below them the gradients."""
+    """Arrange panels: one loss beside its gradient; several losses in a row, their gradients in the row below."""
     values = _row(curves, [c.value for c in curves], "", lines)
     sloped = [c for c in curves if c.gradient is not None]
     slopes = _row(sloped, [c.gradient for c in sloped if c.gradient is not None], "gradient", lines)
@@ -93,7 +98,7 @@ def panels(curves: Sequence[Curve], lines: int) -> list[list[Drawing]]:
 
 
 def _row(curves: Sequence[Curve], arrays: Sequence[Array], what: str, lines: int) -> list[Drawing]:
-    """Panels of one height of scale, to be compared by eye, where their axes are the same."""
+    """Return panels side by side; if all curves have the same axis, the panels share one range of y."""
     if not curves:
         return []
     ranges = [_range(a) for a in arrays]
@@ -111,7 +116,7 @@ def _title(curve: Curve) -> str:
 
 
 def _range(y: Array) -> tuple[float, float]:
-    """From where to where a panel goes: 0 is always there, what shoots up at an end of the axis is not."""
+    """Return the range of y of a panel: it includes 0, and excludes a steep rise at an end of the axis."""
     edge = int(len(y) * _EDGE)
     inner = y[edge : len(y) - edge]
     inner = inner[np.isfinite(inner)]

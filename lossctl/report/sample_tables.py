@@ -1,4 +1,4 @@
-"""The rows that ``breakdown`` and ``compare`` print of samples."""
+"""Tables with a row per sample, for ``breakdown`` and ``compare``."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from lossctl.report import Cell, Column, Table
 Field: TypeAlias = tuple[Column, Callable[[SelectedSamples], list[Any]]]  # a column, and its cells
 
 _BAR = 20  # characters of the longest bar
-SHORT_BAR = 10  # of one in a table that has much else, and is to fit into 80
+SHORT_BAR = 10  # the same in a table with many columns, which has to fit 80 characters
 
 
 @dataclass(frozen=True)
 class BreakdownView:
-    """How a breakdown is shown.
+    """Display options of a breakdown.
 
     Attributes:
-        people: whether people read it: they get bars, and no more groups than they can look at.
+        people: whether the format is for people (table or markdown): adds bars and limits the number of groups.
         columns: the names of the further columns.
-        in_order: by row and by label, instead of by loss.
+        in_order: sort samples by row and groups by label, instead of by loss.
         labels: the names of the target's classes.
-        by: what groups are called.
+        by: the heading of the column of groups.
         outputs: the names of the output columns.
     """
 
@@ -46,7 +46,7 @@ class BreakdownView:
 
 
 def fields_of(like: SelectedSamples, found: Breakdown, data: Dataset, asked: BreakdownView) -> list[Field]:
-    """What is told of a sample, and how: ``like`` has the types of further columns."""
+    """Return the columns of a table of samples; ``like`` gives the types of the further columns."""
     job, total = found.job, total_of(found)
     fields: list[Field] = [(Column("sample", "count"), lambda top: top.rows.tolist()), *line_fields(data, found.rows)]
     for i, name in enumerate(asked.columns):
@@ -83,7 +83,10 @@ def _input(i: int, labels: Sequence[str], top: SelectedSamples) -> list[Any]:
 
 
 def line_fields(data: Dataset, rows: int) -> list[Field]:
-    """Where samples stand: in which line and, for people where there are several files, of which; not of arrays."""
+    """Return columns for the location of samples: file and line; none for arrays.
+
+    Tables for people omit the file if the first and the last sample are in the same one.
+    """
     ends = [data.line(row) for row in (0, rows - 1)]
     if ends[0] is None:
         return []
@@ -95,7 +98,7 @@ def line_fields(data: Dataset, rows: int) -> list[Field]:
 
 
 def rank_columns(top: SelectedSamples, found: Breakdown, asked: BreakdownView) -> list[Field]:
-    """What is told besides of samples in the order of their losses."""
+    """Return further columns for selected samples: the cumulative share (if sorted by loss), and a bar for people."""
     total, most = total_of(found), float(np.max(top.part, initial=0.0))
     if total is None:
         return []
@@ -116,25 +119,25 @@ def _lines(top: SelectedSamples, data: Dataset) -> list[str]:
 
 
 def output_name(spot: int, job: LossPlan, asked: BreakdownView) -> Cell:
-    """What one of a sample's outputs is called: by its column, its number, or its place in an array."""
+    """Return the name of an output of a sample: its column, else its index, for arrays of several axes as ``i,j``."""
     if asked.outputs:
         return asked.outputs[spot]
     return int(spot) if len(job.loop) == 1 else ",".join(str(int(i)) for i in np.unravel_index(spot, job.loop))
 
 
 def total_of(found: Breakdown) -> float | None:
-    """The sum that shares are of, where they mean something."""
+    """Return the total loss that shares refer to; None if shares are undefined (a negative loss, total 0 or inf)."""
     total = found.total.sum
     return total if found.shares and 0 < total < math.inf else None
 
 
 def bar(part: float, most: float, longest: int = _BAR) -> str:
-    """A bar, at least one character long for what is more than nothing."""
+    """Return a bar of length proportional to ``part / most``, at least one character if ``part`` is positive."""
     return "█" * max(round(longest * part / most), int(part > 0)) if most > 0 else ""
 
 
 def round_error(error: float | None) -> float | None:
-    """A standard error to the three digits that it has.
+    """Round a standard error to three significant digits.
 
     >>> f"{round_error(28742.7):g}", f"{round_error(0.00123456):g}"
     ('28700', '0.00123')
@@ -143,14 +146,14 @@ def round_error(error: float | None) -> float | None:
 
 
 def every_sample(found: Breakdown, every: AllSamples, data: Dataset, asked: BreakdownView) -> Table:
-    """A table of all samples that count."""
+    """Return a table of all samples that are not left out."""
     fields = fields_of(every.like, found, data, asked)
     return Table("samples", [column for column, _ in fields], _Rows(every, fields), long=True)
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of all samples, any number of times."""
+    """The rows of all samples, which can be iterated over more than once."""
 
     every: AllSamples
     fields: Sequence[Field]
@@ -161,25 +164,25 @@ class _Rows:
 
 
 def build_rows(fields: Sequence[Field], top: SelectedSamples) -> tuple[list[Column], list[Sequence[Cell]]]:
-    """The columns, and a row for each sample."""
+    """Return the columns, and a row for each sample."""
     return [column for column, _ in fields], list(zip(*(cells(top) for _, cells in fields), strict=True))
 
 
 def output_names(data: Dataset, job: LossPlan) -> list[str]:
-    """The names of the columns of the predictions where they have any, as the errors tell them."""
+    """Return the names of the columns of the predictions, as error messages spell them; [] without a header."""
     if len(job.loop) != 1:
-        return []  # a single one, or no columns
+        return []  # a single output, or an array of several axes
     places = [data.locate("pred", 0, i).rpartition(": column ") for i in range(job.per_row)]
     return [name.strip("'\"") for _, column, name in places if column]
 
 
 def bare_losses(losses: Spool) -> Table:
-    """The loss of each sample that counts, and nothing else."""
+    """Return a table of one column: the loss of each sample that is not left out."""
     return Table("losses", [Column("loss")], ((loss,) for part in losses.column(1) for loss in part.tolist()))
 
 
 def write_npy(losses: Spool, rows: int, file: BinaryIO) -> None:
-    """The loss of each row of the input, NaN where it does not count."""
+    """Write the loss of each row of the input to .npy, (rows,); NaN for rows that are left out."""
     np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (rows,)})
     begin = 0
     for places, values, _ in losses.records():
@@ -192,7 +195,7 @@ def write_npy(losses: Spool, rows: int, file: BinaryIO) -> None:
 
 
 def write_parquet(table: Table, file: BinaryIO) -> None:
-    """The rows of a table, some at a time: polars asks for them, and writes them as they come."""
+    """Write a table to parquet in bounded memory: polars pulls batches of rows and writes each one."""
     import polars as pl
     from polars.io.plugins import register_io_source
 
@@ -207,7 +210,7 @@ def write_parquet(table: Table, file: BinaryIO) -> None:
 
 
 def _batched(rows: Iterable[Sequence[Cell]], size: int) -> Iterator[list[Sequence[Cell]]]:
-    """As ``itertools.batched``, which Python 3.11 has not."""
+    """Split rows into lists of ``size``, like ``itertools.batched``, which Python 3.11 lacks."""
     left = iter(rows)
     while batch := list(islice(left, size)):
         yield batch

@@ -1,22 +1,11 @@
-"""Analyses of per-sample losses: breakdowns, model comparisons, loss curves and input checks.
+"""The engine: compute losses over all rows of a data set, block by block, on an executor.
 
-Input: a ``Dataset`` (lossctl.io), one or more ``Loss`` objects (lossctl.core), the options of the run (``Policy``)
-and the configuration of the workers (``Workers``). Output: frozen dataclasses, which lossctl.report turns into text.
-Most analyses read the input once; those that need the samples again, or need them in another order, write them to a
-``Spool``, a temporary file, so that memory does not grow with the number of samples.
+Takes: a ``Dataset``, one ``Job`` for each loss (built by ``make_job``), a ``Policy`` and an ``Executor``.
+Gives: a ``Summary`` for each job, from which ``make_result`` makes a ``Result``.
 
-Main classes:
-    Breakdown: one loss by samples, by groups and by output columns, from ``break_down``; ``Wanted`` is the request.
-    Comparison: several models under one loss, from ``compared``: ``Score`` and ``Difference``.
-    Distribution: quantiles, a histogram and the share of the worst samples in the sum.
-    Picture: histograms of losses and predictions, from ``picture``. Curve: a loss along one axis, from ``curve_of``.
-    Traits: properties of all rows of the inputs, from which ``advice`` derives its warnings.
+Main classes: ``Policy`` (options for all losses), ``Job`` (a loss bound to columns), ``Block`` (the inputs of one
+range of rows), ``Evaluated`` (the losses of one block), ``Summary`` (exact sums, standard error and extremes),
+``Task`` (the unit of work of an executor).
 
-Modules, in the order in which to read them:
-    per_sample: ``Costs``, the losses of the samples of a block; ``Chosen``, selected samples with their inputs.
-    quantiles: exact order statistics of a spool. external_sort: the rows of a spool, sorted.
-    distribution, grouping: two parts of a breakdown. breakdown: the breakdown itself.
-    bootstrap: resampling. inference: standard errors, intervals and tests. comparison: ``Comparison``.
-    input_profile: ``Traits``. input_checks: warnings about the inputs.
-    curves: the graph of a loss and its kinks. histograms: ``Picture``.
+Read in this order: ``plan``, ``block``, ``evaluate``, ``accumulate``, ``run``.
 """

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The gradient check: finite differences, refinement of steps, verdicts and diagnosis."""

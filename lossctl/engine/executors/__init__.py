@@ -1,1 +1,1 @@
-"""TODO."""
+"""Executors: threads, forked processes, and the workers of a dask scheduler."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Special functions and error-free arithmetic that families of losses share."""

@@ -1,6 +1,6 @@
 """Which bootstrap interval holds the truth how often: ``python tests/bench/intervals.py [RUNS]``.
 
-The figures in the docstring of lossctl/resamples.py: the cases of tests/bench/compare.py, and differences that
+The figures in the docstring of lossctl/analysis/bootstrap.py: the cases of tests/bench/compare.py, and differences that
 are skewed, by each way that was considered. Ours is ``expanded``.
 """
 

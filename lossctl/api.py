@@ -1,4 +1,4 @@
-"""The Python API over arrays: what the command line does over files."""
+"""The Python API: losses of arrays, with the options of the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lossctl.io.dataset import from_arrays
 
 
 def list_losses() -> list[str]:
-    """The names of every registered loss.
+    """Return the names of all registered losses.
 
     >>> import lossctl
     >>> "huber" in lossctl.list_losses()
@@ -44,27 +44,27 @@ def compute(
     ignore_index: int | None = None,
     threads: int | None = None,
 ) -> Result:
-    """The loss of predictions on targets.
+    """Compute the loss of predictions on targets.
 
     Args:
-        loss: ``"huber:delta=0.5"``, a :class:`Loss`, or a function ``(pred, target) -> loss``.
-        pred, target: one row a sample: ``(n,)``, ``(n, m)`` (the mean over m), or ``(n, k)`` for
-            losses over classes. Nothing is broadcast but ``(n, 1)`` against ``(n,)``.
-        weight: ``(n,)`` or one for each element, finite and at least 0.
-        inputs: what the loss takes besides, by name.
-        reduction: ``"mean"`` (Σwℓ/Σw) or ``"sum"`` (Σwℓ).
-        nan: ``"error"``, ``"skip"`` or ``"propagate"``.
+        loss: a spec such as ``"huber:delta=0.5"``, a :class:`Loss`, or a function ``(pred, target) -> loss``.
+        pred, target: one row per sample: ``(n,)``, ``(n, m)`` (the loss of a sample is the mean over m), or ``(n, k)``
+            for losses over k classes. Shapes are not broadcast, except ``(n, 1)`` against ``(n,)``.
+        weight: ``(n,)`` weights of samples, or one weight per element; finite and at least 0. Default: 1.
+        inputs: further inputs of the loss, by name.
+        reduction: ``"mean"`` (Σwℓ/Σw, the default) or ``"sum"`` (Σwℓ).
+        nan: treatment of samples with a NaN input: ``"error"`` (the default), ``"skip"`` or ``"propagate"``.
         normalize: divide rows of probabilities by their sum.
-        sum_tolerance: how far from 1 these sums may be otherwise.
-        class_axis: the axis of the classes, needed above two dimensions.
-        class_weight: a weight for each class, multiplied with ``weight``; where targets are rows of
-            classes, a row weighs Σ target·class_weight.
-        ignore_index: the label of samples to leave out.
-        threads: how many; the result does not depend on it.
+        sum_tolerance: without ``normalize``, the allowed deviation from 1 of the sum of a row of probabilities.
+        class_axis: the axis of the classes; required above two dimensions.
+        class_weight: ``(k,)`` weights of the classes, multiplied by ``weight``. If targets are rows over classes, the
+            factor of a row is Σ target·class_weight.
+        ignore_index: the target label of samples to leave out.
+        threads: number of threads; default: one per core. The result does not depend on it.
 
     Raises:
-        UsageError: the loss, a parameter or an option is wrong.
-        DataError: shapes that differ, or the first value that cannot be used.
+        UsageError: the loss, a parameter or an option is invalid.
+        DataError: shapes differ, or a value is invalid; the message names the first such value.
 
     >>> import lossctl
     >>> result = lossctl.compute("mse", [2.0, 4.0], [1.0, 1.0])

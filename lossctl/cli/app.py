@@ -1,4 +1,4 @@
-"""The entry point: arguments in, exit code out, every error one line."""
+"""The entry point of the command line: run a command, print each error in one line, return the exit code."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ EPILOG = """Environment:
   FORCE_COLOR      colour although stdout is no terminal
 """
 
-# Exit codes: see the README. 128 + SIGINT.
+# Exit codes, documented in the README. INTERRUPTED is 128 + SIGINT.
 FAILED, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 3, 130
 
 
-# Each command and the module that has it: a function of the module's name, and its HELP.
+# Command: its module in lossctl.cli.commands, which defines a function of the module's name and HELP.
 COMMANDS = {
     "compute": "compute",
     "breakdown": "breakdown",
@@ -52,7 +52,7 @@ COMMANDS = {
 
 
 class Group(core.TyperGroup):
-    """The application."""
+    """The typer group of all commands, with lossctl's own completion classes."""
 
     def _main_shell_completion(
         self, ctx_args: MutableMapping[str, Any], prog_name: str, complete_var: str | None = None
@@ -64,10 +64,10 @@ class Group(core.TyperGroup):
 
 
 def build(asked: str = "") -> typer.Typer:
-    """The application; what a command needs is imported when it runs.
+    """Build the typer application; a command imports what it needs when it runs.
 
-    With a command asked for, the others and their options are left out: they cost a third of an
-    import of NumPy.
+    If ``asked`` is a command, the application has only this command, because the options of all commands take a third
+    of the time of an import of NumPy.
     """
     from lossctl.cli.parsing import Command
 
@@ -77,7 +77,7 @@ def build(asked: str = "") -> typer.Typer:
         help=HELP,
         epilog=EPILOG,
         context_settings={"help_option_names": ["-h", "--help"]},
-        rich_markup_mode=None,  # brackets in help stay what they are
+        rich_markup_mode=None,  # brackets in help are literal text
         pretty_exceptions_enable=False,
         no_args_is_help=False,
         add_completion=True,
@@ -103,17 +103,17 @@ def _root(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code."""
-    # NumPy's BLAS would start a thread a core at import, for which nothing here has a use, and
-    # sums that depend on how many there are.
+    """Run the command line and return the exit code."""
+    # By default, NumPy's BLAS starts a thread per core at import. lossctl has no use for these threads, and sums would
+    # depend on their number.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     words = list(sys.argv[1:] if argv is None else argv)
-    said = io.StringIO()  # help and version: typer has answers of its own to a full disk and a closed pipe
+    said = io.StringIO()  # help and version are buffered: typer handles a full disk and a closed pipe differently
     try:
         try:
             with redirect_stdout(said):
                 outcome = build(words[0] if words else "")(args=words, prog_name="lossctl", standalone_mode=False)
-        except SystemExit:  # completion has answered
+        except SystemExit:  # shell completion ends with SystemExit
             sys.stdout.write(said.getvalue())
             raise
         from lossctl.cli.output import to_stdout, write_report
@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(_usage(error, words))
     except MemoryError:
         return _fail("out of memory")
-    except Exception as error:  # noqa: BLE001 - a bug may raise anything, and is told in one line
+    except Exception as error:  # noqa: BLE001 - a bug may raise any exception, and is printed in one line
         if os.environ.get("LOSSCTL_DEBUG"):
             import traceback
 
@@ -153,7 +153,7 @@ def _fail(message: str) -> int:
 
 
 def _usage(error: typer.TyperException, words: Sequence[str]) -> str:
-    """Typer's usage errors in one line, with the nearest name."""
+    """Format a usage error of typer in one line, with a suggestion of the nearest name."""
     context: Any = getattr(error, "ctx", None)
     option = getattr(error, "option_name", None)
     see = f"; see: {context.command_path} --help" if context is not None else ""

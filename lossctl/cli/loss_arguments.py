@@ -1,4 +1,4 @@
-"""From what the command line writes to losses."""
+"""Parse the LOSS argument and ``-P`` options into losses."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from lossctl.errors import UsageError, printable, quoted
 
 
 def bind(text: str, params: Sequence[str] = ()) -> list[Loss]:
-    """The losses of ``LOSS[,LOSS…]``, with ``-P`` for a single one.
+    """Return the losses of ``LOSS[,LOSS…]``; the ``-P`` options in ``params`` require a single loss.
 
     Raises:
-        UsageError: an unknown loss or parameter, or one loss twice.
+        UsageError: a loss or parameter is unknown, or a loss is given twice.
     """
     specs = [spec.strip() for spec in text.split(",")]
     bound = [get_loss(spec) for spec in specs]

@@ -1,4 +1,4 @@
-"""From paths and columns on the command line to a data set."""
+"""Open the data set that the paths and columns on the command line name."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lossctl.io.formats import open_source, suffix_of, tells_format
 from lossctl.io.source import Field, OpenedFile, Options
 from lossctl.io.text_grammar import NUMBER
 
-# What --by takes besides columns and files.
+# Values of --by other than columns and files.
 WORDS = ("class", "output")
 
 
 @dataclass(frozen=True)
 class Model:
-    """Predictions among several: a file, and which of its columns (none named: all)."""
+    """The predictions of one model of a comparison: a file, and its columns (empty: all)."""
 
     path: str
     columns: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Model:
 
 @dataclass
 class _File:
-    """A file, and what is wanted of it."""
+    """An opened file and the fields to read from it."""
 
     opened: OpenedFile
     fields: list[Field] = field(default_factory=list)
@@ -46,21 +46,21 @@ def open_data(
     by: str | None = None,
     rivals: Sequence[Model] = (),
 ) -> Dataset:
-    """The inputs that the losses need, from the files and columns that the options name.
+    """Return a data set of the inputs that the losses need, read from the given files and columns.
 
     Args:
-        losses: what they are for.
-        preds, targets: paths; no targets: they are columns of PREDS.
-        data: the options.
-        grad: a gradient to check, a file or a column.
-        shown: columns, or files of one, whose cells are wanted as they are, under :func:`column_role`.
-        by: another one; ``class`` and ``output`` are columns only where a file has one of that name.
-        rivals: further predictions. Their roles have a number behind them: ``pred 2``, and so has what else a
-            loss takes if it is a column of their files.
+        losses: the losses to compute.
+        preds, targets: paths; if ``targets`` is None, the targets are columns of ``preds``.
+        data: the options that name columns and describe the files.
+        grad: the file or column of a gradient to check.
+        shown: columns, or files of one column, to read unparsed; their roles are :func:`column_role` of each.
+        by: one more such column, to group by; ``class`` and ``output`` name columns only if a file has such a column.
+        rivals: predictions of further models. Their roles are numbered, ``pred 2``, and so are further inputs of a
+            loss that are columns of their files.
 
     Raises:
-        UsageError: a column or an option that does not fit.
-        DataError: a file that cannot be read.
+        UsageError: a column or an option is invalid.
+        DataError: a file cannot be read.
     """
     labels = _labels(losses, data.labels)
     wants_target = any(len(loss.inputs) > 1 for loss in losses)
@@ -78,7 +78,7 @@ def open_data(
     files: dict[str, _File] = {}
 
     def within(model: Model) -> dict[str, _File]:
-        """Where a model's own columns can be."""
+        """Return the files that can hold the further columns of a model."""
         return {path: files[path] for path in (model.path, targets or preds)} if rivals else files
 
     def file(path: str) -> _File:
@@ -106,7 +106,7 @@ def open_data(
         for i, model in enumerate(rivals if role in columns_of and role != "weight" else (), 2):
             if (other := _holder(role, wanted, within(model))) is not holder:
                 other.fields.append(Field(f"{role} {i}", (wanted,)))
-        if role == "grad" and holder.opened.is_text:  # how many digits were written is part of what it says
+        if role == "grad" and holder.opened.is_text:  # the number of digits written gives the rounding error
             holder.fields.append(Field("grad_quantum", chosen.columns, digits=True))
     for wanted in dict.fromkeys(cells):
         named = any(wanted in (f.opened.names or ()) for f in files.values())
@@ -122,7 +122,11 @@ def open_data(
 
 
 def _check_needed(loss: Loss, data: Data, targets: str | None, *, wants_target: bool, one_file: bool) -> None:
-    """That nothing is given which the losses have no use for."""
+    """Check that the losses have a use for the target and ``--on``.
+
+    Raises:
+        UsageError: a target for losses without one, or ``--on`` without a second file.
+    """
     if not wants_target and (targets is not None or data.target):
         raise UsageError(f"{loss.name} takes no target: leave out TARGETS and --target")
     if data.on and (one_file or not wants_target):
@@ -130,13 +134,17 @@ def _check_needed(loss: Loss, data: Data, targets: str | None, *, wants_target: 
 
 
 def _cells(wanted: str, holder: _File) -> Field:
-    """A column whose cells are wanted as they are."""
+    """Return the field of a column to read unparsed."""
     chosen = () if _is_file(wanted) else (wanted,)
     return Field(column_role(wanted), chosen, text=holder.opened.holds_text(chosen))
 
 
 def _check_single(dataset: Dataset, shown: Sequence[str]) -> None:
-    """That keys, and columns whose cells are wanted, are one column each."""
+    """Check that each key and each unparsed column is a single column.
+
+    Raises:
+        UsageError: a key or an unparsed column spans several columns.
+    """
     for roles in dataset.keys:
         if any(dataset.tail(role) for role in roles):
             raise UsageError(f"{printable(roles[0])}: a key is one column of each file; --on can be repeated")
@@ -146,7 +154,7 @@ def _check_single(dataset: Dataset, shown: Sequence[str]) -> None:
 
 
 def column_role(wanted: str) -> str:
-    """The role of a column that is shown or that tells groups."""
+    """Return the role of a column that is shown or grouped by."""
     return f"column {wanted}"
 
 
@@ -155,10 +163,10 @@ def _is_file(wanted: str) -> bool:
 
 
 def _options(data: Data, path: str, paths: Sequence[str], named: set[str]) -> Options:
-    """How one of the paths is read.
+    """Return the options for reading one of the paths.
 
-    --input-format is for stdin and names that do not tell their format where there are any, else for all. A column
-    named with a number is not taken for the name in a header: it may be meant as a position.
+    --input-format applies to stdin and to paths without a known suffix; if there are none, to all paths. A column given
+    as a number is not passed as a header name, because the number may be a position.
     """
     untold = [p for p in paths if not tells_format(p)]
     names = frozenset(name for name in named if not name.startswith("@") and not NUMBER.fullmatch(name))
@@ -174,7 +182,7 @@ def _options(data: Data, path: str, paths: Sequence[str], named: set[str]) -> Op
 
 
 def _keys(on: Sequence[str], preds: Sequence[_File], targets: _File) -> tuple[tuple[str, str], ...]:
-    """Ask the files for the columns of --on; the pairs of roles that must be equal."""
+    """Add the columns of --on to the files; return the pairs of roles whose cells must be equal."""
     keys: list[tuple[str, str]] = []
     for column in on:
         text = all(file.opened.holds_text((column,)) for file in (*preds, targets))
@@ -194,7 +202,7 @@ def _target_kind(loss: Loss) -> Kind:
 
 
 def _labels_cure(losses: Sequence[Loss]) -> str:
-    """What to do about a name in the targets, if they are labels."""
+    """Return the end of the error for text in the targets: a hint at --labels if the targets are labels, else ''."""
     takes = {_target_kind(loss).labels for loss in losses if len(loss.inputs) > 1}
     if 0 in takes:
         return ""
@@ -202,7 +210,7 @@ def _labels_cure(losses: Sequence[Loss]) -> str:
 
 
 def _further(losses: Sequence[Loss], texts: Sequence[str]) -> dict[str, str]:
-    """The columns or files of the inputs besides pred and target."""
+    """Parse --input: return the column or file of each input other than pred and target."""
     known = dict.fromkeys(role for loss in losses for role in loss.roles[1:] if role != "target")
     further: dict[str, str] = {}
     for text in texts:
@@ -223,7 +231,7 @@ def _labels(losses: Sequence[Loss], text: str | None) -> tuple[str, ...]:
     if text is None:
         return ()
     labels = tuple(part.strip() for part in text.split(","))
-    different = {float(label) if NUMBER.fullmatch(label) else label for label in labels}  # 1 and 1.0 are one number
+    different = {float(label) if NUMBER.fullmatch(label) else label for label in labels}  # 1 and 1.0 are equal
     if len(labels) < 2 or "" in labels or len(different) < len(labels):
         raise UsageError(f"--labels {quoted(text)}: two or more different names, separated by commas")
     for loss in losses:
@@ -247,7 +255,11 @@ def _refuse_one_file(opened: OpenedFile, data: Data) -> None:
 
 
 def _holder(role: str, column: str, files: dict[str, _File], on: Sequence[str] = ()) -> _File:
-    """The file that has the column; of several the first where it is ``on``, a key that they agree in."""
+    """Return the file that has the column; if several have it and it is a key of ``on``, return the first.
+
+    Raises:
+        UsageError: no file has the column, or several have it, or a position is given for several files.
+    """
     if len(files) == 1:
         return next(iter(files.values()))
     having = [f for f in files.values() if column in (f.opened.names or ())]
@@ -268,7 +280,11 @@ def _holder(role: str, column: str, files: dict[str, _File], on: Sequence[str] =
 
 
 def check_stdin(paths: Sequence[str | None]) -> None:
-    """Refuse to wait for a person to type numbers."""
+    """Check that stdin is not a terminal if a path is ``-``.
+
+    Raises:
+        DataError: stdin is a terminal.
+    """
     import sys
 
     if byte_stream.STDIN in paths and sys.stdin is not None and sys.stdin.isatty():

@@ -1,7 +1,7 @@
-"""The options that commands share, each declared once.
+"""Options that commands share, each declared once.
 
-A command takes a dataclass of these as one argument; :func:`flat` spreads its fields into the
-signature that typer reads, and gathers them again when the command is called.
+A command takes a dataclass of options as one argument. :func:`flat` expands the fields of the dataclass into the
+signature that typer reads, and builds the dataclass when the command is called.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Compute:
     no_progress: Annotated[bool, Option("--no-progress", help="do not tell how far a long run is")] = False
 
 
-# Of commands that give advice.
+# For commands whose report has advice.
 Strict: TypeAlias = Annotated[
     bool, Option("--strict", help="input that is probably not what was meant is an error: exit 2")
 ]
@@ -135,7 +135,7 @@ class Output:
 
 
 def expand_option_groups(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same command with the fields of its dataclass arguments as arguments of its own."""
+    """Return the command with its dataclass arguments expanded into one keyword argument per field."""
     hints = get_type_hints(function, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []
@@ -146,7 +146,7 @@ def expand_option_groups(function: Callable[..., Any]) -> Callable[..., Any]:
         extras = get_type_hints(groups[name], include_extras=True)
         for f in fields(groups[name]):
             default = f.default if f.default is not MISSING else []
-            extras[f.name].__metadata__[0].rich_help_panel = f"{groups[name].__name__} options"  # its heading in --help
+            extras[f.name].__metadata__[0].rich_help_panel = f"{groups[name].__name__} options"  # the heading in --help
             parameters.append(
                 inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=extras[f.name])
             )
@@ -155,9 +155,9 @@ def expand_option_groups(function: Callable[..., Any]) -> Callable[..., Any]:
     def command(**given: Any) -> Any:
         gathered = {name: group(**{f.name: given.pop(f.name) for f in fields(group)}) for name, group in groups.items()}
         try:
-            with redirect_stdout(sys.stderr):  # what a user's own loss prints is no result
+            with redirect_stdout(sys.stderr):  # text printed by a user's loss must not mix with the result
                 return function(**given, **gathered)
-        except SystemExit as leave:  # nor is its leaving the end of ours
+        except SystemExit as leave:  # a user's loss must not end the process
             raise UsageError(f"a loss of your own called sys.exit({leave.code!r}): raise an error instead") from None
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Writing: the report to stdout or a file, notes to stderr, in what the other side can read."""
+"""Write the report to stdout or a file, and notes to stderr, in the encoding and style of the destination."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lossctl.report import Report
 if TYPE_CHECKING:
     import numpy as np
 
-# What a terminal that has no such character gets instead.
+# Replacements for characters that the encoding of a terminal lacks.
 _ASCII = str.maketrans(
     {
         "─": "-", "–": "-", "−": "-", "█": "#", "·": "*", "…": "...", "²": "^2", "³": "^3", "√": "sqrt", "Σ": "sum",
@@ -31,10 +31,15 @@ _ASCII = str.maketrans(
 
 
 def format_of(output: Output, default: str = "table", *, binary: Sequence[str] = ()) -> str:
-    """The format asked for; ``binary``: what -o FILE can be besides.
+    """Return the output format, from -q, the suffix of -o FILE, --format or LOSSCTL_FORMAT.
+
+    Args:
+        output: the options.
+        default: the format if no option and no variable gives one.
+        binary: suffixes of -o FILE that the command writes in a binary format.
 
     Raises:
-        UsageError: none of that name.
+        UsageError: the format or the suffix is unknown.
     """
     if output.quiet:
         return "value"
@@ -56,7 +61,11 @@ def format_of(output: Output, default: str = "table", *, binary: Sequence[str] =
 
 
 def style_of(output: Output) -> Style:
-    """Width and colour: stdout's, and what NO_COLOR, FORCE_COLOR, TERM and --color say."""
+    """Return width, colour and precision, from stdout, the options, NO_COLOR, FORCE_COLOR and TERM.
+
+    Raises:
+        UsageError: --color or --precision is invalid.
+    """
     if output.color not in ("auto", "always", "never"):
         near = nearest(output.color, ("auto", "always", "never"))
         raise UsageError(f"--color {quoted(output.color)}: auto, always or never{near}")
@@ -74,14 +83,14 @@ def style_of(output: Output) -> Style:
 
 
 def _braille() -> bool:
-    """Whether stdout has braille dots: by its encoding, the user's locale, and what the terminal is."""
-    if os.environ.get("TERM") in ("dumb", "linux"):  # an editor's shell, and the console, whose font has none
+    """Return whether stdout can show braille dots, from its encoding, the locale and the type of terminal."""
+    if os.environ.get("TERM") in ("dumb", "linux"):  # the shell of an editor; the console, whose font lacks the dots
         return False
     return "⣿" in _encodable("⣿", sys.stdout) if sys.stdout is not None else True
 
 
 def write_report(report: Report, output: Output) -> None:
-    """Write the report, then its notes."""
+    """Write the report to stdout or -o FILE, then its notes and failures to stderr."""
     write = report.files.get(output.format or "")
     if output.output is not None and write is not None:
         _to_file(output.output, write)
@@ -99,7 +108,7 @@ def write_report(report: Report, output: Output) -> None:
 
 
 def print_stderr(line: str) -> None:
-    """One line on stderr; if that is closed there is nobody to tell."""
+    """Write a line to stderr; do nothing if stderr is closed."""
     if sys.stderr is None:
         return
     with contextlib.suppress(OSError, ValueError):
@@ -108,10 +117,10 @@ def print_stderr(line: str) -> None:
 
 
 def to_stdout(text: Iterable[str]) -> None:
-    """All of it, in characters that stdout has: a string or pieces of one.
+    """Write a string, or the pieces of one, to stdout; replace characters that its encoding lacks.
 
     Raises:
-        UsageError: stdout is closed, or its disk is full.
+        UsageError: stdout is closed, or a write fails, for example because the disk is full.
     """
     stdout = sys.stdout
     if stdout is None or stdout.closed:
@@ -123,16 +132,16 @@ def to_stdout(text: Iterable[str]) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        # The buffer still holds what could not be written: let nobody try again at exit.
+        # Python would flush the remaining buffer again at exit; redirect it to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
         raise UsageError(f"stdout: {reason(error)}") from None
 
 
 def save_array(array: np.ndarray, path: str) -> None:
-    """An array to .npy, or to .csv with numbers that read back the same.
+    """Save an array to .npy, or to .csv with numbers that read back as the same doubles.
 
     Raises:
-        UsageError: another suffix, or a file that cannot be written.
+        UsageError: the suffix is neither, or the file cannot be written.
     """
     import numpy as np
 
@@ -146,8 +155,13 @@ def save_array(array: np.ndarray, path: str) -> None:
 
 
 def _to_file(path: str, write: Callable[[BinaryIO], None]) -> None:
-    """Under another name first: a file that is there is whole."""
-    # A link stays a link, and /dev/stdout (which may lead to a regular file) a device: no rename there, nor of a pipe.
+    """Write a file atomically: to a temporary file, which is then renamed, so that a partial file never has the name.
+
+    Raises:
+        UsageError: the folder does not exist, or the file cannot be written.
+    """
+    # The target of a link is replaced, not the link. Devices, pipes and /dev/stdout, which may be a link to a regular
+    # file, are opened and written directly.
     folder, name = os.path.split(os.path.realpath(path))
     if path.startswith(("/dev/", "/proc/")) or (os.path.exists(path) and not os.path.isfile(path)):
         try:
@@ -165,7 +179,7 @@ def _to_file(path: str, write: Callable[[BinaryIO], None]) -> None:
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
         with open(handle, "wb") as file:
             write(file)
-        # A file that is there keeps its permissions.
+        # An existing file keeps its permissions.
         os.chmod(temporary, os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o666 & ~_umask())
         os.replace(temporary, os.path.join(folder, name))
     except OSError as error:
@@ -182,20 +196,20 @@ def _umask() -> int:
 
 
 def _encodable(text: str, stream: TextIO) -> str:
-    """The text with stand-ins for what the stream, or the user's locale, cannot show."""
+    """Replace the characters of a text that the encoding of the stream, or the locale, lacks."""
     encoding = stream.encoding or "ascii"
-    # Python reads the C locale as UTF-8 (PEP 538, 540); who says LANG=C wants ASCII all the same.
+    # Python treats the C locale as UTF-8 (PEP 538, 540), but a user who sets LANG=C expects ASCII.
     plain = (os.environ.get("LC_ALL") or os.environ.get("LANG")) in ("C", "POSIX")
     try:
         text.encode("ascii" if plain else encoding)
     except UnicodeEncodeError:
-        text = text.replace(" · ", " | ").translate(_ASCII)  # a dot between words is no product
+        text = text.replace(" · ", " | ").translate(_ASCII)  # a dot between words is a separator, not a product
         text = text.encode("ascii" if plain else encoding, "backslashreplace").decode(encoding)
     return text
 
 
 def broken_pipe() -> int:
-    """Nobody reads any more: leave silently, as a signal would make one leave (128 + SIGPIPE)."""
+    """Handle a closed pipe on stdout: discard the rest of the output, return the exit code 128 + SIGPIPE."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 128 + signal.SIGPIPE

@@ -1,4 +1,4 @@
-"""Typer's commands with options in groups, and answers to what people write instead of a command line."""
+"""A typer command with options in groups, and hints for common mistakes in the order of arguments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Command(core.TyperCommand):
     """A command of lossctl."""
 
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """Arguments, the command's own options, then those that commands share by what they are about."""
+        """Write the help of arguments, the command's own options, then the shared options by group."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
@@ -30,7 +30,7 @@ class Command(core.TyperCommand):
                     formatter.write_dl(records)
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
-        """The words, with an empty value for an option that needs none, ``[X]``, and has none."""
+        """Parse the words, after adding an empty value to each option whose value is optional, ``[X]``, and absent."""
         optional = {
             name
             for param in self.params
@@ -40,13 +40,13 @@ class Command(core.TyperCommand):
         return super().parse_args(ctx, with_values(args, optional))
 
     def invoke(self, ctx: Context) -> Any:
-        """Run it, unless its words are in another order than it takes them."""
+        """Run the command after a check of the order of its arguments."""
         refuse_order(ctx.command_path, arguments(ctx))
         return super().invoke(ctx)
 
 
 def arguments(ctx: Context) -> list[str | None]:
-    """The words that are no options, in the order in which the command takes them."""
+    """Return the positional arguments in the order in which the command declares them."""
     words: list[str | None] = []
     for param in ctx.command.params:
         if param.param_type_name == "argument":
@@ -56,7 +56,7 @@ def arguments(ctx: Context) -> list[str | None]:
 
 
 def with_values(words: Sequence[str], optional: Collection[str]) -> list[str]:
-    """An empty value after each of these options that is followed by no number, nor by LOSS=NUMBER.
+    """Append ``=``, an empty value, to each of these options that is not followed by a number or LOSS=NUMBER.
 
     >>> with_values(["--gate", "a.csv", "--gate", "0.5", "--gate", "mse=2"], {"--gate"})
     ['--gate=', 'a.csv', '--gate', '0.5', '--gate', 'mse=2']
@@ -79,10 +79,10 @@ def _is_number(text: str) -> bool:
 
 
 def refuse_order(command: str, given: list[str | None]) -> None:
-    """Tell how to write it when a file stands where a loss belongs, or a loss where a file does.
+    """Check the order of arguments: the loss comes first, and several losses are one word with commas.
 
     Raises:
-        UsageError: it is so.
+        UsageError: a file stands in the place of the loss, or a loss in the place of a file.
     """
     words = [word for word in given if word is not None]
     if not words:
@@ -103,12 +103,12 @@ def refuse_order(command: str, given: list[str | None]) -> None:
 
 
 def _is_data(word: str) -> bool:
-    """Whether it is a file, or looks like one; a loss of one's own has .py: in it."""
+    """Return whether a word is a data file or looks like one; FILE.py:FUNCTION is a loss of the user."""
     if ".py:" in word or word.endswith(".py"):
         return False
     from lossctl.render import FORMATS
 
     suffix = os.path.splitext(word)[1].lower().removeprefix(".") or None
     known = {*FORMATS, "txt", "npy", "npz", "gz", "bz2", "xz", "zst", "parquet", "arrow", "feather", "ndjson"}
-    named = "/" in word or "." in word  # a file called mse does not take the loss's name away
+    named = "/" in word or "." in word  # a file called mse does not hide the loss mse
     return (named and os.path.isfile(word)) or (suffix in known and "=" not in word)

@@ -1,4 +1,4 @@
-"""How far a long run is, on stderr: rows, rate, share and time left, from a second on and gone at the end."""
+"""Progress of a long run on stderr: rows, rate, share and time left; shown after a second, erased at the end."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from lossctl.io.dataset import Dataset
     from lossctl.render.progress_line import Line
 
-# Nobody wants to be told of a second; and rich takes 60 ms to import.
+# Seconds before the first line: a run of a second needs no progress, and rich takes 60 ms to import.
 _PATIENCE = 1.0
-# Redrawn at most so often: oftener it flickers, and costs time.
+# Least seconds between two updates; more frequent updates flicker and cost time.
 _EVERY = 0.1
 
 
 def wanted(*, no_progress: bool, quiet: bool) -> bool:
-    """Whether a person looks at stderr, and wants to be told."""
+    """Return whether to show progress: stderr is a terminal, and no option disables progress."""
     return (
         not (no_progress or quiet)
         and sys.stderr is not None
@@ -32,7 +32,7 @@ def wanted(*, no_progress: bool, quiet: bool) -> bool:
 
 @contextmanager
 def progress(data: Dataset) -> Iterator[Seen]:
-    """Shows, to whoever calls it with rows that are done, how many there are."""
+    """Yield a function that adds a number of finished rows and updates the progress line."""
     begun = time.monotonic()
     done, drawn = 0, begun + _PATIENCE - _EVERY
     bar: Line | None = None
@@ -57,7 +57,7 @@ def progress(data: Dataset) -> Iterator[Seen]:
 
 
 def _figures(done: int, seconds: float, data: Dataset) -> tuple[str, float | None]:
-    """What is said, and the share done where it is known."""
+    """Return the text of the progress line, and the share of the input done, None if unknown."""
     share = done / data.rows if data.rows else data.share
     rate = done / seconds
     text = f"{done:,} rows · {rate / 1e6:.1f} million a second"

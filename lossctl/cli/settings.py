@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def execution_config(how: Compute, output: Output) -> ExecutionConfig:
-    """Where the engine runs, of the options that say it.
+    """Return where the engine runs (threads or a cluster) and how it reports progress, from the options.
 
     Raises:
-        UsageError: an option out of its range, or without its use.
+        UsageError: an option is out of its range, or has no effect with the others.
     """
     from lossctl.cli.progress import progress, wanted
     from lossctl.engine.executors.config import ExecutionConfig
@@ -25,7 +25,7 @@ def execution_config(how: Compute, output: Output) -> ExecutionConfig:
 
     check_range("--threads", how.threads, 1)
     if how.threads is not None:
-        os.environ.setdefault("POLARS_MAX_THREADS", str(how.threads))  # which polars reads as it is imported
+        os.environ.setdefault("POLARS_MAX_THREADS", str(how.threads))  # polars reads the variable at import
     if how.allow_mixed and how.cluster is None:
         raise UsageError("--allow-mixed is about the workers of a --cluster")
     if how.cluster not in (None, "local") and how.threads is not None:
@@ -35,10 +35,10 @@ def execution_config(how: Compute, output: Output) -> ExecutionConfig:
 
 
 def compute_options(how: Compute, data: Data) -> ComputeOptions:
-    """What the engine does, of the options that say it.
+    """Return the computation options that apply to every loss.
 
     Raises:
-        UsageError: an option out of its range.
+        UsageError: an option is out of its range.
     """
     from lossctl.core.input_kinds import SUM_TOLERANCE
     from lossctl.core.validation import NAN, check_choice
@@ -49,7 +49,7 @@ def compute_options(how: Compute, data: Data) -> ComputeOptions:
     check_range("--sum-tolerance", how.sum_tolerance, 0.0)
     if data.labels is not None and how.ignore_index is not None:
         names = data.labels.split(",")
-        # What --labels does not name is an error: a code that none of them has would hide it.
+        # A target that --labels does not name is an error; an --ignore-index that is none of its codes would hide it.
         if not 0 <= how.ignore_index < len(names):
             raise UsageError(f"--ignore-index {how.ignore_index}: with --labels it is from 0 to {len(names) - 1}")
     return ComputeOptions(
@@ -64,10 +64,10 @@ def compute_options(how: Compute, data: Data) -> ComputeOptions:
 
 
 def raise_on_advice(advice: Sequence[str]) -> None:
-    """What ``--strict`` makes of advice.
+    """Turn advice into an error, for ``--strict``.
 
     Raises:
-        DataError: there is some.
+        DataError: ``advice`` is not empty.
     """
     from lossctl.errors import DataError
 
@@ -77,7 +77,11 @@ def raise_on_advice(advice: Sequence[str]) -> None:
 
 
 def _class_weight(text: str | None) -> tuple[float, ...]:
-    """The numbers of ``--class-weight 0.5,2,1``."""
+    """Parse ``--class-weight 0.5,2,1``; None gives ().
+
+    Raises:
+        UsageError: a part is not a number, or the weights are invalid.
+    """
     from lossctl.core.validation import check_class_weight
     from lossctl.errors import UsageError, quoted
     from lossctl.io.text_grammar import NUMBER
@@ -90,7 +94,11 @@ def _class_weight(text: str | None) -> tuple[float, ...]:
 
 
 def check_range(name: str, value: float | None, low: float) -> None:
-    """Refuse a number below what makes sense."""
+    """Check that an option is at least ``low``; None passes.
+
+    Raises:
+        UsageError: the value is lower, or NaN.
+    """
     from lossctl.errors import UsageError, number
 
     if value is not None and not value >= low:

@@ -1,4 +1,4 @@
-"""Losses as their sources tell them, without running them: NumPy takes ten times as long to import."""
+"""Read the names and parameters of losses from source code, without importing it: NumPy takes 10 times as long."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScannedLoss:
-    """A loss as its source tells it."""
+    """A loss as declared in its source code."""
 
     name: str
     summary: str
     aliases: tuple[str, ...]
     inputs: tuple[str, ...]
-    parameters: Mapping[str, tuple[str, ...]]  # what their values can be: the default first
+    parameters: Mapping[str, tuple[str, ...]]  # suggested values by name, the default first
 
     @property
     def further(self) -> list[str]:
-        """The inputs besides pred and target, as ``Loss.roles`` tells them."""
+        """Return the inputs other than pred and target, by the same rule as ``Loss.roles``."""
         target = self.inputs.index("target") if "target" in self.inputs else 1
         return [name for i, name in enumerate(self.inputs) if i not in (0, target)]
 
 
 def read_losses(source: str, *, declared: bool) -> Iterator[ScannedLoss]:
-    """The losses of a Python source; ``declared``: only functions with ``@loss``."""
+    """Yield the losses of a Python source; if ``declared``, only functions with ``@loss``."""
     import ast
 
     for node in ast.parse(source).body:
@@ -56,12 +56,12 @@ def read_losses(source: str, *, declared: bool) -> Iterator[ScannedLoss]:
 
 
 def last_name(node: ast.expr) -> str:
-    """``loss`` of ``lossctl.loss``."""
+    """Return the last name of a dotted expression: ``loss`` of ``lossctl.loss``."""
     return str(getattr(node, "attr", getattr(node, "id", "")))
 
 
 def _values(annotation: ast.expr | None, default: ast.expr) -> tuple[str, ...]:
-    """The default as the command line writes it, and the words that the annotation allows."""
+    """Return the default in the notation of the command line, then the other values of a Literal annotation."""
     import ast
 
     def shown(value: object) -> str:
@@ -70,7 +70,7 @@ def _values(annotation: ast.expr | None, default: ast.expr) -> tuple[str, ...]:
 
     try:
         first = [shown(ast.literal_eval(default))]
-    except ValueError:  # an expression
+    except ValueError:  # an expression, not a literal
         first = []
     choices = [
         shown(constant.value)
@@ -85,30 +85,30 @@ def _values(annotation: ast.expr | None, default: ast.expr) -> tuple[str, ...]:
 
 
 def built_in() -> dict[str, dict[str, ScannedLoss]]:
-    """The losses of each family, from the files beside the registry."""
+    """Return the built-in losses by family and name, from the source files in ``lossctl/losses``."""
     folder = os.path.join(PACKAGE, "losses")
     families = {}
     for file in sorted(name for name in os.listdir(folder) if name.endswith(".py")):
         with open(os.path.join(folder, file), encoding="utf-8") as source:
             text = source.read()
-        if "@loss(" in text:  # parsing all of them takes twice as long
+        if "@loss(" in text:  # parsing all files takes twice as long
             families[file.removesuffix(".py")] = {loss.name: loss for loss in read_losses(text, declared=True)}
     return {family: losses for family, losses in families.items() if losses}
 
 
 def known() -> dict[str, ScannedLoss]:
-    """Every loss of the package by its name."""
+    """Return the built-in losses by name."""
     return {name: loss for family in built_in().values() for name, loss in family.items()}
 
 
 def in_file(path: str) -> dict[str, ScannedLoss]:
-    """The functions of a user's own file."""
+    """Return the public functions of a user's file by name."""
     with open(os.path.expanduser(path), encoding="utf-8") as file:
         return {loss.name: loss for loss in read_losses(file.read(), declared=False)}
 
 
 def find(spec: str) -> tuple[ScannedLoss | None, str, str]:
-    """The loss that starts a spec, how it is written there, and what follows its colon."""
+    """Parse a spec: return the loss (None if unknown), its name as written, and the text after the colon."""
     head, dot_py, tail = spec.partition(".py:")
     name, _, rest = (tail if dot_py else spec).partition(":")
     losses = in_file(f"{head}.py") if dot_py else known()

@@ -1,4 +1,4 @@
-"""``--fail-above`` and ``--fail-below``: limits that make a pipeline fail."""
+"""``--fail-above`` and ``--fail-below``: limits on the value of a loss, for pipelines."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def parse_thresholds(option: str, texts: Sequence[str], losses: Sequence[Loss]) -> dict[str, float]:
-    """The limit of each loss by its spec: ``X`` for a single loss, ``SPEC=X`` for one of several.
+    """Parse limits: ``X`` for a single loss, ``SPEC=X`` for one of several. Return the limit of each loss by its spec.
 
     Raises:
-        UsageError: no number, or a loss that is not computed.
+        UsageError: the limit is not a number, or the loss is not computed, or has two limits.
     """
     from lossctl.cli.loss_arguments import bind
 
     found: dict[str, float] = {}
     for text in texts:
-        # At the last "=": a spec has some of its own, huber:delta=0.5=2.
+        # Split at the last "=", because a spec can contain "=" itself: huber:delta=0.5=2.
         spec, equals, value = text.rpartition("=")
         try:
             limit = float(value) if "_" not in value else math.nan
@@ -44,7 +44,7 @@ def parse_thresholds(option: str, texts: Sequence[str], losses: Sequence[Loss]) 
 
 
 def failures(results: Sequence[Result], above: dict[str, float], below: dict[str, float]) -> list[str]:
-    """One line for each value beyond its limit: value, limit, by how much. NaN is beyond every limit."""
+    """Return a line for each value beyond its limit: value, limit, excess. NaN is beyond every limit."""
     found = []
     for r in results:
         for limit, word, sign in ((above.get(r.loss), "above", 1.0), (below.get(r.loss), "below", -1.0)):

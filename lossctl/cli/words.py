@@ -1,4 +1,4 @@
-"""From options back to the words of a command line that gives them."""
+"""Format options as the words of a command line."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, get_type_hints
 from lossctl.cli.options import Compute, Data
 from lossctl.io.byte_stream import STDIN
 
-# Of Compute what says where it runs, and not what.
+# Fields of Compute that say where a computation runs, not what it computes.
 _WHERE = ("threads", "cluster", "allow_mixed", "no_progress")
 
 
 def breakdown_of(losses: str, paths: Sequence[str | None], data: Data, how: Compute, number: int) -> str:
-    """The command that breaks one of several losses down.
+    """Return the ``breakdown`` command for one of several losses, with the same files and options.
 
     >>> breakdown_of("mse, mae", ["a b.csv", None], Data(pred=["p"], header=False), Compute(nan="skip"), 1)
     "lossctl breakdown mae 'a b.csv' --pred p --no-header --nan skip"
@@ -27,14 +27,14 @@ def breakdown_of(losses: str, paths: Sequence[str | None], data: Data, how: Comp
 
 
 def _words(group: Data | Compute, but: Sequence[str] = ()) -> Iterator[str]:
-    """Those of a group of options that are not at their default."""
+    """Yield the words for the options of a group that differ from their defaults, except the fields ``but``."""
     hints = get_type_hints(type(group), include_extras=True)
     for option in fields(group):
         value = getattr(group, option.name)
         if option.name in but or value == _default(option):
             continue
         said = hints[option.name].__metadata__[0]
-        name = [said.default, *said.param_decls][-1]  # (typer takes the first of an option's names for its default)
+        name = [said.default, *said.param_decls][-1]  # typer stores the first name of an option as its default
         if isinstance(value, bool):
             yield name.split("/")[0 if value else -1]
         else:

@@ -246,7 +246,7 @@ copyreg.pickle(Loss, reduce_loss)
 
 
 def as_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
-    """A loss from a spec, a loss, or a plain function."""
+    """Return the loss that a spec such as ``"huber:delta=0.5"`` names, or wrap a plain function as a loss."""
     if isinstance(loss, str):
         return get_loss(loss)
     return loss if isinstance(loss, Loss) else from_function(loss)

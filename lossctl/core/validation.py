@@ -13,10 +13,10 @@ NAN = ("error", "skip", "propagate")
 
 
 def check_class_weight(weights: Sequence[float]) -> tuple[float, ...]:
-    """Class weights as numbers, each finite and at least 0, and not all of them 0.
+    """Return class weights as floats after a check: each is finite and at least 0, and at least one is positive.
 
     Raises:
-        UsageError: they are not.
+        UsageError: the check fails.
     """
     known = tuple(float(w) for w in weights)
     if any(not 0.0 <= w < math.inf for w in known) or (known and not any(known)):
@@ -25,6 +25,10 @@ def check_class_weight(weights: Sequence[float]) -> tuple[float, ...]:
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a word that is none of the choices."""
+    """Check that an option has one of the allowed values.
+
+    Raises:
+        UsageError: ``value`` is not one of ``choices``.
+    """
     if value not in choices:
         raise UsageError(f"{name} {quoted(value)}: one of {', '.join(choices)}{nearest(value, choices)}")

@@ -192,10 +192,10 @@ def _misfit(loss: Loss, data: Dataset, roles: Sequence[str], role: str) -> str:
 
 
 def roles_of(loss: Loss, data: Dataset) -> list[str]:
-    """Which role each input of the loss has.
+    """Return the role of each input of the loss, in order.
 
     Raises:
-        UsageError: an input that the data do not have.
+        UsageError: the data set lacks an input of the loss.
     """
     roles = list(loss.roles)
     for role, spec in zip(roles, loss.inputs, strict=True):

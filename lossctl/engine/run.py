@@ -115,7 +115,7 @@ def run(data: Dataset, jobs: Sequence[LossPlan], policy: ComputeOptions, executo
 def compute_on(
     data: Dataset, bound: Sequence[Loss], policy: ComputeOptions, reduction: str, workers: ExecutionConfig
 ) -> list[Result]:
-    """The results of several losses in one pass over the data."""
+    """Compute several losses in one pass over the data."""
     jobs: list[LossPlan] = [bind_plan(loss, roles_of(loss, data), data, policy) for loss in bound]
     with workers.executor_for(data, bound) as executor:
         summaries = run(data, jobs, policy, executor)

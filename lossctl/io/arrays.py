@@ -10,7 +10,14 @@ from lossctl.io.source import Read, Rows
 
 @dataclass(frozen=True)
 class ArraySource:
-    """Arrays in memory, of which the first row is row ``offset`` of the whole."""
+    """A source over arrays in memory.
+
+    Attributes:
+        where: the name of the source in messages.
+        arrays: one array of shape (rows, *tail) for each field.
+        names: the name of each array in messages.
+        offset: number of the first row of the arrays in the whole data set, default 0.
+    """
 
     where: str
     arrays: Rows
@@ -19,7 +26,7 @@ class ArraySource:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.arrays[0])
 
     @property
@@ -28,22 +35,22 @@ class ArraySource:
         return tuple(a.shape[1:] for a in self.arrays)
 
     def reader(self) -> Read:
-        """Slices: nothing is copied."""
+        """Return a reader whose results are slices, without copies."""
         return lambda start, stop: tuple(a[start - self.offset : stop - self.offset] for a in self.arrays)
 
     @property
     def share(self) -> float | None:
-        """Nothing is read."""
+        """None: the arrays are in memory."""
         return None
 
     def chunks(self) -> Iterator[Rows]:
-        """All of it at once."""
+        """Yield all rows in one chunk."""
         yield self.arrays
 
     def locate(self, row: int, field: int, place: int | None) -> str:
-        """``pred[3]``, or ``pred[3, 1]`` where a row has several numbers."""
+        """Return the position of a value: ``pred[3]``, or ``pred[3, 1]`` if a row is an array."""
         at = f"{row}" if place is None or not self.tails[field] else f"{row}, {place}"
         return f"{self.names[field]}[{at}]"
 
     def line(self, row: int) -> None:
-        """Arrays have no lines."""
+        """Return None: arrays have no lines."""

@@ -197,10 +197,10 @@ def _join(chunks: Sequence[Rows]) -> Rows:
 
 
 def from_arrays(named: Mapping[str, npt.ArrayLike | None]) -> Dataset:
-    """Arrays by role as a data set; those that are None are not there.
+    """Return a data set of arrays by role; roles whose array is None are absent.
 
     Raises:
-        DataError: something that is no array of real numbers.
+        DataError: a value is not an array of real numbers with at least one sample.
     """
     arrays = {role: _array(role, value) for role, value in named.items() if value is not None}
     return Dataset(

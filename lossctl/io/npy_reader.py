@@ -1,4 +1,4 @@
-"""Ranges of rows of an NPY file, by positioned reads into a buffer that is used again."""
+"""Readers of row ranges of an NPY file, by positioned reads into a reused buffer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy.typing as npt
 from lossctl.errors import DataError
 from lossctl.io import byte_stream
 
-# Rows of Fortran order lie apart, one read a column: strips of this many bytes in all cost 11 ms
-# on 20M rows where reads of one block cost 133.
+# Bytes of all columns that are read ahead from a file in Fortran order. The numbers of a row are not adjacent there,
+# so every range needs one read per column. On 20M rows, strips of 4 MiB cost 11 ms, reads of single blocks 133 ms.
 _STRIP = 1 << 22
 
 
 class NpyLayout(Protocol):
-    """Where the numbers of an open NPY file are: what a reader needs to know of it."""
+    """The layout of the numbers in an open NPY file, as far as a reader needs it."""
 
     where: str
     fd: int
@@ -29,7 +29,7 @@ class NpyLayout(Protocol):
 
 
 def rowwise(file: NpyLayout) -> Any:
-    """A reader of the rows of a file in C order."""
+    """Return a reader of row ranges of a file in C order; the next call overwrites the array that it returned."""
     row_shape = file.shape[1:]
     row_bytes = math.prod(row_shape) * file.dtype.itemsize
     buffer = np.empty(0, file.dtype)
@@ -47,7 +47,10 @@ def rowwise(file: NpyLayout) -> Any:
 
 
 def columnwise(file: NpyLayout, columns: list[int]) -> Any:
-    """A reader of the rows of a file in Fortran order, of these columns: the others are not read."""
+    """Return a reader of row ranges of a file in Fortran order that reads only the given columns.
+
+    The array that it returns is valid until the next call.
+    """
     n, width, item = file.shape[0], len(columns), file.dtype.itemsize
     strip_rows = max(1, _STRIP // (width * item))
     strip = np.empty((width, 0), file.dtype)
@@ -63,7 +66,7 @@ def columnwise(file: NpyLayout, columns: list[int]) -> Any:
                 _fill(file, row, file.offset + (column * n + first) * item)
             _check_same(file)
         rows = stop - start
-        # Columns of the file are rows of the strip: the last axis of Fortran order is the slowest.
+        # A column of the file is a row of the strip, because in Fortran order the last axis varies slowest.
         block = strip[:, start - first : stop - first]
         return block.T.reshape((rows, *file.shape[1:]), order="F") if len(file.shape) > 2 else block.T
 
@@ -74,7 +77,7 @@ def _fill(file: NpyLayout, block: npt.NDArray[Any], at: int) -> None:
     view = block.view(np.uint8).reshape(-1).data
     done = 0
     while done < len(view):
-        # A read may be short (2 GiB at most a call, or a signal); none at all means the file shrank.
+        # A read may be short (a call reads at most 2 GiB, or a signal interrupts it). 0 bytes: the file was truncated.
         try:
             got = os.preadv(file.fd, [view[done:]], at + done)
         except OSError as error:
@@ -85,6 +88,10 @@ def _fill(file: NpyLayout, block: npt.NDArray[Any], at: int) -> None:
 
 
 def _check_same(file: NpyLayout) -> None:
-    """Prove that nobody has written to the file since it was opened."""
+    """Check that the file has not been written to since it was opened.
+
+    Raises:
+        DataError: the file has changed.
+    """
     if file.state is not None and byte_stream.descriptor_state(file.fd) != file.state:
         raise byte_stream.modified_error(file.where)

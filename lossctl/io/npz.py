@@ -1,4 +1,4 @@
-"""NPZ archives: the arrays of np.savez and np.savez_compressed, each an NPY file with a name."""
+"""NPZ archives, as written by np.savez and np.savez_compressed: named NPY files in a zip archive."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ from lossctl.io.npy import NpyFile
 from lossctl.io.source import BadValueError, Field, Read, Rows, Source, length_mismatch
 from lossctl.io.text_grammar import quote_cell
 
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the two methods that NumPy writes
 
 
 @dataclass(frozen=True)
 class _Member:
-    """The bytes of one array."""
+    """The bytes of one array of an archive."""
 
     path: str
-    info: zipfile.ZipInfo = field(compare=False)  # it is equal only to itself, and its name is in ``where``
+    info: zipfile.ZipInfo = field(compare=False)  # ZipInfo compares by identity; its name is in ``where``
     where: str
 
     def blocks(self) -> Iterator[bytes]:
-        """All of them, proved by the archive's checksum."""
+        """Yield the bytes of the array in blocks; zipfile verifies the checksum of the archive.
+
+        Raises:
+            DataError: the archive is damaged, or uses a compression method that NumPy does not write.
+        """
         if self.info.compress_type not in _METHODS:
             raise DataError(
                 f"{self.where}: compressed in a way that NumPy does not write: np.savez_compressed it again"
@@ -48,7 +52,7 @@ def _damaged(where: str, error: Exception) -> DataError:
 
 
 class NpzFile:
-    """An opened archive, its list of arrays read."""
+    """An opened archive whose list of arrays has been read."""
 
     is_text = False
 
@@ -73,19 +77,19 @@ class NpzFile:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The keys of the arrays: they are chosen as columns are."""
+        """The keys of the arrays, which are selected in the same way as columns."""
         return tuple(self._members)
 
     @property
     def width(self) -> int:
-        """How many arrays there are, or the columns of the only one."""
+        """The number of arrays; if there is only one array, its number of columns."""
         return len(self._members) if len(self._members) > 1 else self.member(self.names[0]).width
 
     def member(self, key: str) -> NpyFile:
-        """One array.
+        """Return the array with the given key.
 
         Raises:
-            UsageError: there is none of this name.
+            UsageError: no array has this key.
         """
         if key not in self._members:
             near = nearest(key, self.names)
@@ -99,12 +103,12 @@ class NpzFile:
         return False
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
-        """The source of these fields, each of which chooses an array by its key."""
+        """Return the source of the given fields; each field selects one array by its key."""
         return NpzSource(self.where, [self._bound(f) for f in fields])
 
     def _bound(self, field: Field) -> Source:
         if len(self._members) == 1 and all(selector.startswith("@") for selector in field.columns):
-            return self.member(self.names[0]).bind((field,))  # columns of the one array
+            return self.member(self.names[0]).bind((field,))  # columns of the only array
         if not field.columns:
             option = {"pred": "--pred KEY", "target": "--target KEY"}.get(field.role, f"{self.where}:KEY")
             raise UsageError(f"{self.where}: {field.role}: say which array, {option}; it has {self._keys}")
@@ -118,7 +122,7 @@ class NpzFile:
 
 
 class NpzSource:
-    """Arrays of one archive side by side."""
+    """A seekable source over several arrays of one archive, one array per field."""
 
     share: float | None = None
 
@@ -131,7 +135,7 @@ class NpzSource:
                 raise length_mismatch(parts[0], self.rows or 0, part, part.rows or 0)
 
     def reader(self) -> Read:
-        """A reader with buffers of its own."""
+        """Return a reader with buffers of its own."""
         reads = [part.reader() for part in self._parts]
         return lambda start, stop: tuple(_read(i, read, start, stop) for i, read in enumerate(reads))
 
@@ -140,11 +144,11 @@ class NpzSource:
         raise NotImplementedError
 
     def locate(self, row: int, field: int, place: int | None) -> str:
-        """``data.npz:p: row 5, column 2``."""
+        """Return the position of a value, such as ``data.npz:p: row 5, column 2``."""
         return self._parts[field].locate(row, 0, place)
 
     def line(self, row: int) -> None:
-        """Arrays have no lines."""
+        """Return None: arrays have no lines."""
 
 
 def _read(field: int, read: Read, start: int, stop: int) -> npt.NDArray[Any]:

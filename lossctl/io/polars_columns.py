@@ -1,4 +1,4 @@
-"""What the cells of a column of polars are: numbers, texts, arrays of numbers, or none of them."""
+"""Type tests for polars columns, and their conversion to NumPy arrays of numbers or texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TEXT = Dialect(",")
 
 
 def is_number(kind: Any) -> bool:
-    """Whether a type is one of real numbers, or of truths."""
+    """Return whether a polars type holds real numbers or booleans (128-bit integers are not accepted)."""
     import polars as pl
 
     small = (pl.Int128, pl.UInt128)
@@ -28,14 +28,14 @@ def is_number(kind: Any) -> bool:
 
 
 def is_text(kind: Any) -> bool:
-    """Whether a type is one of texts."""
+    """Return whether a polars type holds text."""
     import polars as pl
 
     return kind in (pl.String, pl.Categorical, pl.Enum)
 
 
 def kind_words(kind: Any) -> str:
-    """What a type that is not wanted is."""
+    """Return the words with which an error message describes a rejected type."""
     import polars as pl
 
     if is_text(kind):
@@ -48,7 +48,20 @@ def kind_words(kind: Any) -> str:
 
 
 def arrays(column: pl.Series, index: int, field: Field, length: int) -> npt.NDArray[Any]:
-    """The numbers of a column of arrays, (rows, length)."""
+    """Convert a column of arrays or lists to numbers.
+
+    Args:
+        column: of type ``pl.Array`` or ``pl.List``.
+        index: number of the field, for the error.
+        field: the field that selected the column.
+        length: required number of elements of each row.
+
+    Returns:
+        Array of shape (rows, length).
+
+    Raises:
+        BadValueError: a row is null or has another length, or an element is not a number.
+    """
     import polars as pl
 
     lists = column.cast(pl.List(column.dtype.inner)) if isinstance(column.dtype, pl.Array) else column
@@ -62,7 +75,19 @@ def arrays(column: pl.Series, index: int, field: Field, length: int) -> npt.NDAr
 
 
 def numbers(column: pl.Series, index: int, place: int, field: Field, per_row: int = 1) -> npt.NDArray[Any]:
-    """The numbers (or, of a key, the texts) of one column; a null is NaN."""
+    """Convert one column to numbers, or to texts if the field is a text key; a null becomes NaN.
+
+    Args:
+        column: the cells.
+        index: number of the field, for the error.
+        place: position of the column in the field, for the error if ``per_row`` is 1.
+        field: the field that selected the column; its labels replace cells by class codes.
+        per_row: number of consecutive cells that form a row.
+
+    Raises:
+        BadValueError: a cell is not a number or not a label, or a null forces a conversion of integers to doubles
+            and an integer beyond 2**53 would change.
+    """
     import polars as pl
 
     def refuse(row: int, cause: str) -> BadValueError:

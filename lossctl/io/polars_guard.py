@@ -1,4 +1,4 @@
-"""Keeping what polars does besides its work out of ours: on stderr, and with Ctrl-C."""
+"""Context managers that contain side effects of polars: output on stderr, and a repeated KeyboardInterrupt."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from contextlib import contextmanager
 _ONE = threading.Lock()
 _STDERR = 2
 _BACKTRACE = "RUST_BACKTRACE"
-# Seconds for polars' other threads, of which several may panic, to have told of it too.
+# Seconds to wait after an error. Several threads of polars may panic; the others need time to write their messages.
 _LATE = 0.01
 
 
 @contextmanager
 def absorb_second_interrupt() -> Iterator[None]:
-    """Let Ctrl-C end what polars does a single time.
+    """Make Ctrl-C during a call of polars raise KeyboardInterrupt exactly once.
 
-    polars raises KeyboardInterrupt itself, and Python, whose handler was called too, raises it again at the
-    next occasion: while a generator is being closed, say, which can only print a traceback.
+    polars raises KeyboardInterrupt itself. The signal handler of Python has been called too, so Python raises
+    KeyboardInterrupt again at its next check for signals. If a generator is being closed at that moment, Python can
+    only print a traceback.
     """
     try:
         yield
     except KeyboardInterrupt:
         try:
-            for _ in range(2):  # an occasion
+            for _ in range(2):  # a loop makes Python check for signals
                 pass
         except KeyboardInterrupt:
             pass
@@ -37,18 +38,18 @@ def absorb_second_interrupt() -> Iterator[None]:
 
 @contextmanager
 def capture_stderr() -> Iterator[None]:
-    """Keep what is written to stderr meanwhile, and pass it on unless there is an error.
+    """Capture stderr inside the context; write the captured text to stderr at the end, or drop it after an error.
 
-    Rust tells of a panic on the descriptor itself, before Python hears of it. One thread at a time:
-    a process has one stderr.
+    Rust writes a panic message to the file descriptor itself before Python gets the exception. A lock admits one
+    thread at a time, because a process has one stderr.
     """
     with _ONE:
-        if sys.stderr is None:  # closed from the start: descriptor 2 is some other file by now
+        if sys.stderr is None:  # stderr was closed at start-up, so descriptor 2 may be another file now
             yield
             return
         sys.stderr.flush()
         backtrace = os.environ.get(_BACKTRACE)
-        os.environ[_BACKTRACE] = "0"  # which nobody would see, and a thread may still be at work on
+        os.environ[_BACKTRACE] = "0"  # a backtrace would be dropped, and a thread may still be writing it
         kept = os.dup(_STDERR)
         with tempfile.TemporaryFile() as told:
             os.dup2(told.fileno(), _STDERR)

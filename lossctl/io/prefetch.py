@@ -1,4 +1,4 @@
-"""Reading ahead: the next chunk is read and decompressed while this one is parsed and computed."""
+"""Prefetch: a thread reads and decompresses the next chunk while the current chunk is parsed and computed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Iterator
 
 
 def prefetch(chunks: Iterator[bytes], *, ends: bool) -> Iterator[bytes]:
-    """The same chunks, made in a thread of their own: one waits, and one is being made.
+    """Yield the chunks of an iterator that runs in a separate thread, which is up to two chunks ahead.
+
+    One finished chunk waits in a queue while the thread produces the next one.
 
     Args:
-        chunks: what makes them; nobody else may ask it from now on.
-        ends: whether the thread is waited for when no more is wanted. One that reads a pipe may wait
-            for its writer without end, and is left to end with the process.
+        chunks: the iterator; no other code may use it after this call.
+        ends: whether to join the thread at the end. A thread that reads a pipe may wait for the writer forever, so
+            it is not joined and ends with the process.
 
     Raises:
-        Exception: what making them raised, in its place.
+        Exception: an exception of ``chunks``, raised after the chunks that precede it.
     """
     import queue
     import threading
@@ -29,12 +31,12 @@ def prefetch(chunks: Iterator[bytes], *, ends: bool) -> Iterator[bytes]:
                 made.put(chunk)
                 if enough.is_set():
                     return
-        except BaseException as error:  # noqa: BLE001 - raised where the chunk is asked for
+        except BaseException as error:  # noqa: BLE001 - raised again in the consumer
             last = error
         made.put(last)
 
     thread = threading.Thread(target=make, args=(chunks,), name="lossctl reads ahead", daemon=True)
-    del chunks  # the thread's alone: with it the file is closed
+    del chunks  # the thread has the only reference, so the file is closed when the thread ends
     thread.start()
     try:
         while (chunk := made.get()) is not None:
@@ -44,6 +46,6 @@ def prefetch(chunks: Iterator[bytes], *, ends: bool) -> Iterator[bytes]:
     finally:
         enough.set()
         if not made.empty():
-            made.get()  # and so the thread's next put, its last, does not wait
+            made.get()  # makes room, so that the next put of the thread, which is its last, does not block
         if ends:
             thread.join()

@@ -1,4 +1,4 @@
-"""Many files that are one: a quoted glob or a directory, in the order of their names."""
+"""Shards: the files of a quoted glob or a directory, read in the order of their names as one source."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from lossctl.io.text_grammar import quote_cell
 
 
 def expand_shards(path: str, suffix_of: Callable[[str], str | None]) -> list[str] | None:
-    """The files that a glob or a directory means, in the order of their names; None for a single path.
+    """Return the files of a glob or a directory in the order of their names, or None for a single path.
 
     Args:
-        path: as the user wrote it. What is there under this very name is no glob.
-        suffix_of: which format a name tells, or None.
+        path: the path as the user wrote it. If a file of exactly this name exists, the path is not a glob.
+        suffix_of: maps a file name to its format suffix, or to None if the name has none.
 
     Raises:
-        UsageError: no files, or an order that is not that of the numbers in their names.
-        DataError: a directory of more than data.
+        UsageError: the files have several formats, or the order of the names is not the order of their numbers.
+        DataError: no file matches, or the directory is empty or contains a file that is not a data file.
     """
     where = byte_stream.display_name(path)
     if path != byte_stream.STDIN and os.path.isdir(path):
@@ -52,7 +52,7 @@ def expand_shards(path: str, suffix_of: Callable[[str], str | None]) -> list[str
         )
     if other := [name for name in found if suffix_of(name) != suffix_of(found[0])]:
         raise UsageError(f"{where}: files of several formats: {_named(found[0])} and {_named(other[0])}")
-    # Row i is row i of the other side only if both are in one order: the one that every listing shows.
+    # Rows of two sources are paired by position, so both need the same order: that of a sorted listing of the names.
     for before, after in pairwise(found):
         left, right = (_numbers(os.path.basename(name)) for name in (before, after))
         if left and right and left > right:
@@ -72,7 +72,7 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
 
 
 def _numbers(name: str) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d{1,4000}", name)]  # Python reads no integer of over 4300 digits
+    return [int(digits) for digits in re.findall(r"\d{1,4000}", name)]  # int() rejects more than 4300 digits
 
 
 def _named(name: str) -> str:
@@ -80,7 +80,7 @@ def _named(name: str) -> str:
 
 
 class ShardedFile:
-    """Files of the same columns, the first of them opened."""
+    """Several files with the same columns; only the first file is opened at construction."""
 
     def __init__(self, path: str, paths: Sequence[str], opener: Callable[[str], OpenedFile]) -> None:
         self.where, self.paths, self._opener = byte_stream.display_name(path), paths, opener
@@ -89,17 +89,17 @@ class ShardedFile:
         self._holds_text = self._first.holds_text
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
-        """Whether a column can be had as text."""
+        """Return whether the selected columns can be read as text."""
         return self._holds_text(selectors)
 
     def opened(self, index: int) -> OpenedFile:
-        """One of the files, proved to have the columns of the first.
+        """Open the file with the given index and check that it has the columns of the first file.
 
         Raises:
-            DataError: it has others.
+            DataError: the names or the number of the columns differ.
         """
         if index == 0 and self._first is not None:
-            first, self._first = self._first, None  # a stream is read once, and nobody keeps it
+            first, self._first = self._first, None  # hand over the reference: a stream can be read once
             return first
         shard = self._opener(self.paths[index])
         if shard.names != self.names or shard.width != self.width:
@@ -111,7 +111,7 @@ class ShardedFile:
         return shard
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
-        """The source of these fields: any range of rows where every file knows its rows, else a stream."""
+        """Return the source of the given fields, seekable if the number of rows of the first file is known."""
         first = self.opened(0).bind(fields)
         return ShardStream(self, fields, first) if first.rows is None else ShardSource(self, fields, first)
 
@@ -121,20 +121,24 @@ def _columns(names: tuple[str, ...] | None, width: int) -> str:
 
 
 class Shards:
-    """What both kinds share: which shard a row is in."""
+    """Base class of sharded sources: maps a row to its shard."""
 
     where: str
     paths: Sequence[str]
     tails: tuple[tuple[int, ...], ...]
-    starts: list[int]  # the first row of each shard, and, once it is known, how many there are in all
+    starts: list[int]  # the first row of each shard, then, once it is known, the total number of rows
 
     def at(self, row: int) -> tuple[int, int]:
-        """The shard that holds a row, and the row in it."""
+        """Return the index of the shard that contains a row, and the number of the row within the shard."""
         index = bisect.bisect_right(self.starts, row) - 1
         return index, row - self.starts[index]
 
     def check(self, shard: Source) -> None:
-        """Prove that a shard has the shape of the first."""
+        """Check that the rows of a shard have the shapes of the rows of the first shard.
+
+        Raises:
+            DataError: a shape differs.
+        """
         if shard.tails != self.tails:
             raise DataError(
                 f"{shard.where} has rows of {_tails(shard.tails)}, "
@@ -148,10 +152,10 @@ def _tails(tails: tuple[tuple[int, ...], ...]) -> str:
 
 
 def check_shards_aligned(sources: Sequence[Source]) -> None:
-    """Prove that shards are paired: as many on all sides, and as many rows in each, as far as they are known.
+    """Check that all sharded sources have the same number of shards, with the same numbers of rows as far as known.
 
     Raises:
-        DataError: the first two that are not.
+        DataError: two sources differ; the message names the first pair that differs.
     """
     sharded = [source for source in sources if isinstance(source, Shards)]
     for other in sharded[1:]:
@@ -171,7 +175,7 @@ def check_shards_aligned(sources: Sequence[Source]) -> None:
 
 
 class ShardStream(Shards):
-    """Shards of text, one after the other."""
+    """A sequential source that reads shards of text one after the other."""
 
     rows: int | None = None
 
@@ -181,7 +185,7 @@ class ShardStream(Shards):
 
     @property
     def share(self) -> float | None:
-        """How much has been read, of shards of one size."""
+        """The fraction that has been read, assuming that all shards have the same size; None if it is not known."""
         now = self._shards[-1].share
         return None if now is None else (len(self._shards) - 1 + now) / len(self.paths)
 
@@ -190,7 +194,7 @@ class ShardStream(Shards):
         raise NotImplementedError
 
     def chunks(self) -> Iterator[Rows]:
-        """All rows of all shards."""
+        """Yield the rows of all shards in order."""
         row = 0
         for index in range(len(self._file.paths)):
             if index:
@@ -202,20 +206,21 @@ class ShardStream(Shards):
             self.starts.append(row)
 
     def locate(self, row: int, field: int, place: int | None) -> str:
-        """``preds/shard-02.csv:7: column 'pred'``."""
+        """Return the position of a value, such as ``preds/shard-02.csv:7: column 'pred'``."""
         index, row = self.at(row)
         return self._shards[index].locate(row, field, place)
 
     def line(self, row: int) -> str | None:
-        """``preds/shard-02.csv:7``."""
+        """Return the position of a row, such as ``preds/shard-02.csv:7``."""
         index, row = self.at(row)
         return self._shards[index].line(row)
 
 
 class ShardSource(Shards):
-    """Shards of which any range of rows can be read: each is opened when its turn comes.
+    """A seekable source over shards, which are opened when a reader reaches them.
 
-    They are kept as what other processes get of them, so that thousands need no thousand descriptors.
+    The shards are stored pickled, as they are sent to other processes, so that thousands of shards do not need
+    thousands of file descriptors.
     """
 
     share: float | None = None
@@ -235,11 +240,11 @@ class ShardSource(Shards):
     def _shard(self, index: int) -> Source:
         import pickle
 
-        shard: Source = pickle.loads(self._packed[index])  # noqa: S301 - our own, of this run
+        shard: Source = pickle.loads(self._packed[index])  # noqa: S301 - pickled by this run
         return shard
 
     def reader(self) -> Read:
-        """A reader that holds one shard open."""
+        """Return a reader that keeps one shard open at a time."""
         held: tuple[int, Read] | None = None
 
         def part(start: int, stop: int) -> Rows:
@@ -256,7 +261,7 @@ class ShardSource(Shards):
             parts = []
             for a, b in pairwise(edges):
                 try:
-                    parts.append(tuple(np.array(rows) for rows in part(a, b)))  # its buffer is read into again
+                    parts.append(tuple(np.array(rows) for rows in part(a, b)))  # copy: the buffer is reused
                 except BadValueError as bad:
                     raise BadValueError(bad.field, a - start + bad.row, bad.place, bad.cause) from None
             return tuple(self._joined(arrays) for arrays in zip(*parts, strict=True))
@@ -276,9 +281,9 @@ class ShardSource(Shards):
         raise NotImplementedError
 
     def locate(self, row: int, field: int, place: int | None) -> str:
-        """``preds/shard-02.npy: row 5``."""
+        """Return the position of a value, such as ``preds/shard-02.npy: row 5``."""
         index, row = self.at(row)
         return self._shard(index).locate(row, field, place)
 
     def line(self, row: int) -> None:
-        """None of these formats has lines."""
+        """Return None: these formats have no lines."""

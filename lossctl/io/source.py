@@ -1,4 +1,4 @@
-"""What every source of rows offers, and what is asked of it."""
+"""Interfaces of the sources of rows (``Unbound``, ``Source``), and the fields and options that they are given."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ import numpy.typing as npt
 from lossctl.errors import DataError
 from lossctl.io.text_grammar import NUMBER
 
-Rows: TypeAlias = tuple[npt.NDArray[Any], ...]  # one array (rows, *tail) for each field
-Read: TypeAlias = Callable[[int, int], Rows]  # rows start to stop; valid until the next call
+Rows: TypeAlias = tuple[npt.NDArray[Any], ...]  # for each field an array of shape (rows, *tail)
+Read: TypeAlias = Callable[[int, int], Rows]  # (start, stop) to rows start … stop − 1, valid until the next call
 
 
 class BadValueError(Exception):
-    """A value that cannot be used: its field, its row counted from the start of what was read, why."""
+    """A value that cannot be used.
+
+    Attributes:
+        field: number of the field.
+        row: number of the row, counted from the start of the range that was read.
+        place: position of the value in the row; None if the row is one number, or if the row as a whole is wrong.
+        cause: the reason, for the error message.
+    """
 
     def __init__(self, field: int, row: int, place: int | None, cause: str) -> None:
         super().__init__(field, row, place, cause)
@@ -26,7 +33,7 @@ class BadValueError(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """How text is read: every one of them can be said, none is guessed from the contents."""
+    """Options for reading text; the user can set each of them, and none is guessed from the contents."""
 
     delimiter: str | None = None
     header: bool | None = None
@@ -34,17 +41,21 @@ class Options:
     decimal: str = "."
     na_values: tuple[str, ...] = ()
     input_format: str | None = None
-    named: frozenset[str] = frozenset()  # columns that the user named: a first row that holds one is a header
+    named: frozenset[str] = frozenset()  # columns named by the user: a first row with one of them is a header
 
 
 @dataclass(frozen=True)
 class Field:
-    """What one input wants of a source: which columns (none named: all), and how cells are read.
+    """The columns of a source that one input reads, and the way in which their cells are read.
 
-    ``labels`` maps cells to the codes 0, 1, 2 … in the order given. With ``digits`` the numbers are not
-    the cells' own but half a unit of the last digit that text writes. A ``key`` is compared with that of
-    another source, as ``text`` where both are text; it is none of the columns where none is named.
-    ``cure`` ends the error about a cell that is a word.
+    Attributes:
+        role: the input, such as ``pred``.
+        columns: selectors of the columns. If empty, the field reads all columns without those that are keys.
+        labels: if not empty, cells are replaced by class codes: the first label by 0, the second by 1, and so on.
+        digits: read half a unit of the last written digit of each cell instead of its number.
+        key: the field is compared with the key of another source.
+        text: compare the key as text, which is the case if both keys are text.
+        cure: advice that ends the error message about a cell that is a word.
     """
 
     role: str
@@ -57,7 +68,7 @@ class Field:
 
 
 class Source(Protocol):
-    """Rows of numbers, either seekable (``rows`` is known, ``reader``) or sequential (``chunks``)."""
+    """Rows of numbers: seekable (``rows`` is known; use ``reader``) or sequential (use ``chunks``)."""
 
     @property
     def where(self) -> str:
@@ -65,7 +76,7 @@ class Source(Protocol):
 
     @property
     def rows(self) -> int | None:
-        """How many rows there are; None until a stream has been read."""
+        """The number of rows; None for a sequential source."""
 
     @property
     def tails(self) -> tuple[tuple[int, ...], ...]:
@@ -73,23 +84,23 @@ class Source(Protocol):
 
     @property
     def share(self) -> float | None:
-        """Of a stream, how much has been read; None where that is not known."""
+        """The fraction of a sequential source that has been read; None if it is not known."""
 
     def reader(self) -> Read:
-        """A function that reads any range of rows; each task has its own."""
+        """Return a function that reads any range of rows; each task needs its own."""
 
     def chunks(self) -> Iterator[Rows]:
-        """All rows in order, in pieces of any size."""
+        """Yield all rows in order, in chunks of any size."""
 
     def locate(self, row: int, field: int, place: int | None) -> str:
-        """Where a person finds a value: ``preds.csv:7: column 'pred'``."""
+        """Return the position of a value for messages, such as ``preds.csv:7: column 'pred'``."""
 
     def line(self, row: int) -> str | None:
-        """Where a person finds a row, ``preds.csv:7``; None where rows have no lines."""
+        """Return the position of a row, such as ``preds.csv:7``; None if the rows have no lines."""
 
 
 class OpenedFile(Protocol):
-    """An opened source whose columns are known, and not yet chosen."""
+    """An opened source whose columns are known but not yet selected."""
 
     @property
     def where(self) -> str:
@@ -97,7 +108,7 @@ class OpenedFile(Protocol):
 
     @property
     def names(self) -> tuple[str, ...] | None:
-        """The columns' names, if they have any."""
+        """The names of the columns; None if the columns have no names."""
 
     @property
     def width(self) -> int:
@@ -105,17 +116,24 @@ class OpenedFile(Protocol):
 
     @property
     def is_text(self) -> bool:
-        """Whether numbers are written in digits."""
+        """Whether numbers are stored as decimal text."""
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
-        """Whether a column can be had as text, to be compared as it is written."""
+        """Return whether the selected columns can be read as text, for keys that are compared as written."""
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
         """Bind fields to columns and return the source."""
 
 
 def length_mismatch(a: Source, rows: int, b: Source, others: int) -> DataError:
-    """The error of two sources that differ in how many rows they have."""
+    """Return the error for two sources with different numbers of rows.
+
+    Args:
+        a: the first source.
+        rows: number of rows of ``a``.
+        b: the second source.
+        others: number of rows of ``b``.
+    """
     counts = [f"{n:,} row{'s' * (n != 1)}" for n in (rows, others)]
     cure = "every row is one sample, and both must have the same"
     if abs(rows - others) == 1 and None in (a.rows, b.rows):  # one of them is text
@@ -124,13 +142,13 @@ def length_mismatch(a: Source, rows: int, b: Source, others: int) -> DataError:
 
 
 def label_codes(values: npt.NDArray[Any], labels: tuple[str, ...]) -> npt.NDArray[np.float64]:
-    """The code of each number under ``--labels 0,1`` and the like; -1 where it is no label.
+    """Return the class code of each number for numeric labels such as ``--labels 0,1``; -1 if it is not a label.
 
     >>> label_codes(np.array([1.0, 0.0, 7.0]), ("0", "1")).tolist()
     [1.0, 0.0, -1.0]
     """
     codes = np.full(values.shape, -1.0)
     for code, label in enumerate(labels):
-        if NUMBER.fullmatch(label):  # no number is equal to a name
+        if NUMBER.fullmatch(label):  # a label that is not a number equals no value
             codes[values == float(label)] = code
     return codes

@@ -1,4 +1,4 @@
-"""Arrays of a row a sample on disk, so that memory does not grow with the input."""
+"""Temporary storage on disk for arrays with one row per sample, so that memory does not grow with the input."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import numpy.typing as npt
 
 Record = tuple[npt.NDArray[Any], ...]
 
-# Rows of a record: 512 KiB of one number each. As many as this are never written to disk at all, and a record
-# costs some 100 bytes of memory.
+# Rows of a record: 512 KiB per array of one number per row. Fewer rows than this are never written to disk. A record
+# on disk costs about 100 bytes of memory.
 ROWS = 1 << 16
 
 
 class Spool:
-    """Records of arrays side by side, all of one number of rows, in a file without a name.
+    """A sequence of records in an unlinked temporary file; the arrays of a record have the same number of rows.
 
-    Arrays of objects hold strings.
+    Arrays of dtype object must contain strings.
 
     Args:
-        held: rows in memory before they are written, which makes a record.
+        held: number of rows that are collected in memory before they are written as a record, default ``ROWS``.
     """
 
     def __init__(self, held: int | None = None) -> None:
@@ -37,7 +37,7 @@ class Spool:
         self._layout: list[list[tuple[np.dtype[Any], tuple[int, ...], int]]] = []
 
     def write(self, *arrays: npt.NDArray[Any]) -> None:
-        """Add rows: arrays that nobody writes to any more."""
+        """Append rows; the spool keeps references, so the caller must not change the arrays afterwards."""
         if not len(arrays[0]):
             return
         self._held.append(arrays)
@@ -59,10 +59,10 @@ class Spool:
         self._held, self._held_rows = [], 0
 
     def records(self) -> Iterator[Record]:
-        """All rows in the order in which they came, any number of times; a record lasts until the next."""
+        """Yield all records in the order of writing; a record is valid until the next one. Can be called again."""
         if self._file is not None:
             self._file.flush()
-            # Read into the same memory: new pages for each record take as long as what is done with it.
+            # One buffer for all records: page faults on new memory take as long as the processing of a record.
             buffer = np.empty(max(sum(size for _, _, size in layout) for layout in self._layout), np.uint8)
             at = 0
             for layout in self._layout:
@@ -78,7 +78,7 @@ class Spool:
             yield _joined(self._held)
 
     def column(self, place: int) -> Iterator[npt.NDArray[Any]]:
-        """One array of each record."""
+        """Return an iterator over the array at position ``place`` of each record."""
         return (record[place] for record in self.records())
 
     def __enter__(self) -> Self:

@@ -1,6 +1,7 @@
-"""The one strict grammar of text: what a record, a cell and a number are.
+"""The strict grammar of delimited text: records, cells and numbers.
 
-Everything here works on a piece of text that is cut at record ends; the reader adds the file.
+All functions work on a piece of text that is cut at record ends. The reader of the file adds the file name and the
+line number to errors.
 """
 
 from __future__ import annotations
@@ -17,21 +18,26 @@ from lossctl.errors import printable, quoted
 from lossctl.io import byte_stream
 
 NUMBER = re.compile(r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan)", re.IGNORECASE | re.ASCII)
-WORD = re.compile(r"[ \t]*[^\W\d_][\w .-]*")  # what a label looks like
-# With nothing but these characters, float() takes just what the grammar takes: what it takes
-# besides has an underscore, a digit of another script or a control character in it.
+WORD = re.compile(r"[ \t]*[^\W\d_][\w .-]*")  # the form of a label
+# If cells contain only these characters, float() accepts exactly the numbers of the grammar. The other inputs that
+# float() accepts contain an underscore, a digit of another script or a control character.
 _PLAIN = re.compile(r"[-+0-9.eEinftyaINFTYA \t;]*")
-_QUOTED = '"([^"]*(?:""[^"]*)*)"'  # not (?:[^"]|"")*, for which re keeps 100 bytes a character
+_QUOTED = '"([^"]*(?:""[^"]*)*)"'  # not (?:[^"]|"")*: re would need 100 bytes per character
 _BLANKS = " \t"
 _DIGITS = re.compile(r"[+-]?(?P<whole>\d*)(?P<point>\.)?(?P<fraction>\d*)(?:[eE](?P<exponent>[+-]?\d+))?", re.ASCII)
-# What so many digits leave out is less than what doubles do to a gradient.
+# With 15 significant digits, the rounding error of the text is below the roundoff of doubles in a gradient.
 _ENOUGH_DIGITS = 15
-# How much of a bad cell an error message shows.
+# Maximum characters of a bad cell that an error message shows.
 _SHOWN = 40
 
 
 class CellError(Exception):
-    """A cell that is no number: its index among the cells given, and the cause."""
+    """A cell that is not a valid number or label.
+
+    Attributes:
+        index: position of the cell in the sequence of cells that was given.
+        cause: the reason, for the error message.
+    """
 
     def __init__(self, index: int, cause: str) -> None:
         super().__init__(cause)
@@ -39,7 +45,12 @@ class CellError(Exception):
 
 
 class RecordError(Exception):
-    """Text that is no record: its line, counted from 0, and the cause."""
+    """Text that is not a valid record.
+
+    Attributes:
+        line: number of the line, counted from 0.
+        cause: the reason, for the error message.
+    """
 
     def __init__(self, line: int, cause: str) -> None:
         super().__init__(cause)
@@ -48,14 +59,20 @@ class RecordError(Exception):
 
 @dataclass(frozen=True)
 class Dialect:
-    """What separates cells (None: runs of blanks), what decimals are written with, what means missing."""
+    """The conventions of a text file.
+
+    Attributes:
+        delimiter: the separator of cells; None: runs of spaces and tabs.
+        decimal: the decimal separator, default ".".
+        na_values: cells that mean a missing value and are read as NaN, default none.
+    """
 
     delimiter: str | None
     decimal: str = "."
     na_values: frozenset[str] = frozenset()
 
     def number(self, cell: str) -> float | None:
-        """The number that a cell writes, or None where it writes none."""
+        """Parse a cell; return its number, or None if the cell is not a number."""
         text = cell.strip(_BLANKS)
         if text in self.na_values:
             return math.nan
@@ -64,10 +81,10 @@ class Dialect:
         return float(text) if NUMBER.fullmatch(text) else None
 
     def numbers(self, cells: Sequence[str]) -> npt.NDArray[np.float64]:
-        """The numbers that the cells write.
+        """Parse cells and return their numbers, shape (cells,).
 
         Raises:
-            CellError: the first cell that writes none, or one too large for a double.
+            CellError: a cell is not a number, or its number is too large for a double; the first such cell.
         """
         values = self._fast(cells)
         if values is None:
@@ -104,10 +121,11 @@ class Dialect:
         return cause
 
     def rounding_units(self, cells: Sequence[str]) -> npt.NDArray[np.float64]:
-        """Half a unit of the last digit that was written, 0 for whole numbers and for 15 digits or more.
+        """Return half a unit of the last written digit of each cell, shape (cells,).
 
-        With a fixed number of decimals that is one amount; otherwise (%.6g cuts trailing zeros) the
-        longest number tells how many digits there were.
+        It is 0 if all cells are whole numbers, or if numbers have 15 digits or more. If all numbers with a decimal
+        point have the same number of decimals, and none has an exponent, every cell has the same value. Otherwise the
+        longest number gives the number of significant digits, because formats such as %.6g drop trailing zeros.
         """
         found = [_DIGITS.fullmatch(cell.strip(_BLANKS).replace(self.decimal, ".")) for cell in cells]
         written = [m for m in found if m and (m["point"] or m["exponent"])]
@@ -126,16 +144,18 @@ class Dialect:
         return quanta
 
     def codes(self, cells: Sequence[str], labels: Sequence[str]) -> npt.NDArray[np.float64]:
-        """The place of each cell among the labels: equal as numbers, or as text.
+        """Return the position of each cell among the labels, compared as numbers or as text, shape (cells,).
+
+        A cell that is NaN has the code NaN.
 
         Raises:
-            CellError: the first cell that is no label.
+            CellError: a cell is not a label; the first such cell.
         """
         code_of: dict[str | float, int] = {}
         for code, label in enumerate(labels):
             value = self.number(label)
             code_of[label.strip(_BLANKS) if value is None else value] = code
-        seen: dict[str, float] = {}  # few texts, many cells
+        seen: dict[str, float] = {}  # cells have few distinct texts
         codes = np.empty(len(cells))
         for i, cell in enumerate(cells):
             if cell not in seen:
@@ -151,10 +171,13 @@ class Dialect:
         return codes
 
     def records(self, text: str) -> tuple[list[list[str]], list[int] | None]:
-        """The records of a piece of text, and the line of each, counted from 0 (None: one a line).
+        """Split a piece of text into records.
+
+        Returns:
+            The cells of each record, and the line of each record, counted from 0 (None: each line is a record).
 
         Raises:
-            RecordError: a quote where none belongs, or one that is not closed.
+            RecordError: a quote is misplaced or not closed, or a record is too long.
         """
         if '"' in text:
             return self._quoted(text)
@@ -203,7 +226,7 @@ _TOO_LONG = "a record of over 1 MiB: not a table of text?"
 
 
 def newlines(text: str) -> int:
-    r"""How many lines end in the text, with \n, \r\n or \r."""
+    r"""Return the number of line ends (\n, \r\n or \r) in a text."""
     return text.count("\n") + text.count("\r") - text.count("\r\n")
 
 
@@ -216,11 +239,11 @@ def _quote_cause(rest: str) -> str:
 
 
 def quote_cell(cell: str) -> str:
-    """A cell as an error message quotes it: one line, no terminal codes, not without end."""
+    """Quote a cell for an error message: on one line, without terminal control codes, at most 40 characters."""
     text = printable(cell)
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…").replace("\\\\", "\\")
 
 
 def is_counting(cells: Sequence[str], number: Callable[[str], float | None]) -> bool:
-    """Whether a row reads 0, 1, … k−1 with k ≥ 3: what pandas writes for columns without names."""
+    """Return whether a row reads 0, 1, …, k−1 with k ≥ 3, which is the header that pandas writes by default."""
     return len(cells) >= 3 and all(number(cell) == i for i, cell in enumerate(cells))

@@ -1,9 +1,9 @@
-"""A large chunk of text through polars, where it can be proved to be read as the grammar reads it.
+"""Fast parser for large chunks of text with polars, used only if the result must equal that of the strict grammar.
 
-polars is the faster and the laxer parser: short rows become nulls, a carriage return may be a character,
-blank lines are rows. What it is given is therefore checked first (line ends, quotes, blanks, the length of
-lines), and what it makes of it afterwards (rows, cells, nulls, infinities). Whatever does not pass is the
-grammar's, whose answer stands, be it numbers or an error. tests/test_text.py holds the two together.
+polars is faster than the grammar but accepts more: short rows become nulls, a carriage return may be a character,
+and blank lines are rows. Therefore the text is checked before polars parses it (line ends, quotes, blanks, lengths
+of lines), and the table is checked afterwards (rows, cells, nulls, infinities). If a check fails, the grammar parses
+the chunk, and its numbers or its error are the result. tests/test_text.py compares the two parsers.
 """
 
 from __future__ import annotations
@@ -23,25 +23,36 @@ from lossctl.io.text_grammar import CellError, Dialect
 if TYPE_CHECKING:
     import polars as pl
 
-# Below this the import of polars (0.12 s) costs more than it saves. A process on two columns, grammar against
-# polars: 0.9 MiB 0.42 s against 0.63, 1.9 MiB 0.53 against 0.71, 3.7 MiB 1.03 against 1.15, 7.5 MiB 1.40 against
-# 1.45 (tests/bench/text.py crossing). Chunks of a longer file are 4 MiB, or as much less as a record has.
+# Minimum bytes of a chunk for polars, 3.5 MiB: for less, the import of polars (0.12 s) costs more than it saves. Time
+# of a process on two columns with the grammar and with polars: 0.9 MiB 0.42 s and 0.63 s, 1.9 MiB 0.53 s and 0.71 s,
+# 3.7 MiB 1.03 s and 1.15 s, 7.5 MiB 1.40 s and 1.45 s (tests/bench/text.py crossing). Chunks of a longer file have
+# 4 MiB minus at most one record.
 WORTH = 7 << 19
 _LINE, _QUOTE = ord("\n"), ord('"')
 
 
 class PolarsTextReader:
-    """How chunks of one file are read: the dialect, the columns of each field, how many there are."""
+    """The polars parser for the chunks of one file.
+
+    Args:
+        dialect: delimiter, decimal separator and missing values.
+        width: number of columns of the file.
+        fields: the fields to read.
+        chosen: the positions of the columns of each field.
+
+    Attributes:
+        possible: whether polars can be used for this dialect and these fields.
+    """
 
     def __init__(self, dialect: Dialect, width: int, fields: Sequence[Field], chosen: Sequence[Sequence[int]]) -> None:
         self._dialect, self._width, self._fields, self._chosen = dialect, width, fields, chosen
         delimiter = " " if dialect.delimiter is None else dialect.delimiter
         self._delimiter = delimiter.encode()
-        # How many digits were written is a matter of the text, and of all rows of a piece.
+        # polars does not keep the number of written digits, which depends on the text of all rows of a piece.
         self.possible = len(self._delimiter) == 1 and not any(f.digits for f in fields)
 
     def rows(self, chunk: bytes) -> Rows | None:
-        """The rows of a chunk that ends where a record ends; None where the grammar must be asked."""
+        """Parse a chunk that ends at a record end; return its rows, or None if the grammar must parse it."""
         text = self._plain(chunk)
         if text is None:
             return None
@@ -65,12 +76,12 @@ class PolarsTextReader:
         return None if any(field is None for field in fields) else tuple(f for f in fields if f is not None)
 
     def _is_text(self, column: int) -> bool:
-        """Whether a column is read as it is written: it is not chosen, or not for its numbers alone."""
+        """Return whether polars reads a column as text: no field uses it, or a field needs more than its numbers."""
         users = [f for f, chosen in zip(self._fields, self._chosen, strict=True) if column in chosen]
         return not users or bool(self._dialect.na_values) or any(f.text or f.labels for f in users)
 
     def _plain(self, chunk: bytes) -> bytes | None:
-        r"""The same text with \n for line ends, if nothing is in it that polars reads in another way."""
+        r"""Return the text with \n as line ends, or None if polars might read it differently from the grammar."""
         text = chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
         if b"\r" in text or b"\0" in text or text.startswith(codecs.BOM_UTF8):
             return None
@@ -78,14 +89,15 @@ class PolarsTextReader:
             text += b"\n"
         if self._dialect.delimiter is None and not _single_blanks(text):
             return None
-        if self._dialect.decimal == "," and b"." in text:  # polars would take both
+        if self._dialect.decimal == "," and b"." in text:  # polars would accept both separators
             return None
         return text if short_lines(text, byte_stream.RECORD_LIMIT) and _utf8(text) else None
 
     def _is_table(self, text: bytes, rows: int) -> bool:
-        """Whether every line is a row of as many cells as there are columns, with quotes where they belong.
+        """Return whether every line is a row with one cell per column, and all quotes are at cell boundaries.
 
-        polars refuses long rows; with as many delimiters as all rows need, there are no short ones either.
+        polars rejects rows with too many cells. If the number of delimiters is also exactly rows · (width − 1), no row
+        has too few cells.
         """
         data = np.frombuffer(text, np.uint8)
         if np.count_nonzero(data == _LINE) != rows:
@@ -94,12 +106,12 @@ class PolarsTextReader:
         if b'"' in text:
             if self._dialect.delimiter is None or not self._quotes_fit(data):
                 return False
-            inside = np.cumsum(data == _QUOTE, dtype=np.uint8) & 1  # uint8 wraps at an even number
+            inside = np.cumsum(data == _QUOTE, dtype=np.uint8) & 1  # uint8 overflow keeps the parity
             delimiters &= inside == 0
         return int(np.count_nonzero(delimiters)) == rows * (self._width - 1)
 
     def _quotes_fit(self, data: npt.NDArray[np.uint8]) -> bool:
-        """Whether quotes open at the start of a cell and close at its end; "" in a cell closes and opens."""
+        """Return whether quotes open at cell starts and close at cell ends; "" in a cell counts as close and open."""
         at = np.flatnonzero(data == _QUOTE)
         if len(at) % 2:
             return False
@@ -127,11 +139,11 @@ class PolarsTextReader:
         if column.dtype == pl.String:
             column = self._numbers(column)
         values = column.to_numpy()
-        # A cell that is empty or too large has no number; what else is infinite is rare enough to be asked for.
+        # An empty or too large cell is null or infinite. Written infinities are rare: the grammar can parse them too.
         return None if column.null_count() or np.isinf(values).any() else values
 
     def _numbers(self, column: pl.Series) -> pl.Series:
-        """The numbers of a column of text; a null where there is none."""
+        """Return the numbers of a column of text; a cell that is not a number becomes null."""
         import polars as pl
 
         cells = column.str.strip_chars(" \t")
@@ -142,12 +154,12 @@ class PolarsTextReader:
 
 
 def _single_blanks(text: bytes) -> bool:
-    """Whether cells lie between single blanks, as np.savetxt writes them, and none is before or after them."""
+    """Return whether cells are separated by single spaces (as by np.savetxt) and lines have no outer blanks."""
     return not (text.startswith(b" ") or any(other in text for other in (b"\t", b"  ", b" \n", b"\n ")))
 
 
 def short_lines(text: bytes, limit: int) -> bool:
-    """Whether every line surely has fewer bytes than this limit: in every half of it a line ends."""
+    """Return True only if every line has fewer bytes than the limit, because each half of the limit has a line end."""
     half = max(1, limit // 2)
     return all(text.find(b"\n", at, at + half) >= 0 for at in range(0, len(text), half))
 

@@ -1,4 +1,4 @@
-"""``lossctl breakdown``."""
+"""``lossctl breakdown``: worst samples, distribution and groups of one loss."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Examples:
   lossctl breakdown huber samples/diabetes.csv -p ridge -t target --by group
 """
 
-# Of the worst samples, as many as leave room for the rest on a screen.
+# Default number of worst samples: leaves room for the other tables on a screen.
 _TOP = 10
-# What -o FILE holds a row a sample in, and nothing else.
+# Formats of -o FILE that hold a single table, with a row per sample.
 _ROWS = ("npy", "parquet", "csv", "tsv", "jsonl", "ndjson")
 
 
 @dataclass(frozen=True)
 class Breakdown:
-    """What of the loss is shown."""
+    """Options of ``breakdown``: which samples or groups are shown, and how they are sorted."""
 
     top: Annotated[
         int | None, Option("--top", metavar="N", help="only the N worst samples (or groups), without the distribution")
@@ -111,10 +111,10 @@ def breakdown(
 
 
 def _wanted(cut: Breakdown, output: Output, chosen: str, shown: list[str]) -> BreakdownRequest:
-    """What is computed, of the options that say what is shown.
+    """Return the analysis to run for the given options.
 
     Raises:
-        UsageError: options out of their range, or that exclude each other.
+        UsageError: an option is out of its range, or two options exclude each other.
     """
     from lossctl.analysis.breakdown import BreakdownRequest
     from lossctl.cli.settings import check_range

@@ -1,4 +1,4 @@
-"""``lossctl compare``."""
+"""``lossctl compare``: paired comparison of the predictions of several models."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Examples:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How models are compared, and what is shown."""
+    """Options of ``compare``: bootstrap, limit, and samples to show."""
 
     fail_if_worse: Annotated[
         list[str],
@@ -55,7 +55,7 @@ def compare(
     files: Annotated[
         list[str],
         typer.Argument(metavar="PREDS... [TARGETS]", help="a file for each model, and TARGETS; or one that has all"),
-    ] = [],  # noqa: B006 - typer copies it; without any, ours is the better error
+    ] = [],  # noqa: B006 - typer copies the list; a default lets lossctl write the error for no files
     *,
     against: Comparison,
     strict: Strict = False,
@@ -118,10 +118,10 @@ def compare(
 
 
 def _models(files: Sequence[str], data: Data) -> tuple[list[Model], str | None]:
-    """The predictions to compare: of a file each, or columns of one; and the targets.
+    """Return the models (one per file, or one per column of a single file) and the path of the targets, or None.
 
     Raises:
-        UsageError: there are not two.
+        UsageError: fewer than two models.
     """
     from lossctl.cli.open_dataset import Model
     from lossctl.errors import UsageError
@@ -138,7 +138,10 @@ def _models(files: Sequence[str], data: Data) -> tuple[list[Model], str | None]:
 
 
 def _names(models: Sequence[Model]) -> list[str]:
-    """What models are called: by column; by file without its suffix, with it, with its folders."""
+    """Return the names of the models: their columns if they share a file, else the shortest distinct file names.
+
+    Names of files are tried without suffix, then with suffix, then with folders.
+    """
     import os
 
     from lossctl.io.byte_stream import STDIN
@@ -154,10 +157,10 @@ def _names(models: Sequence[Model]) -> list[str]:
 
 
 def _limits(texts: Sequence[str], losses: Sequence[Loss]) -> dict[str, float]:
-    """By how much each loss may be worse: 0 where no number is said, and then for all losses.
+    """Parse --fail-if-worse: return the allowed difference of each loss; without a value, 0 for all losses.
 
     Raises:
-        UsageError: no number, or one below 0.
+        UsageError: a limit is not a number, or is below 0.
     """
     from lossctl.cli.settings import check_range
     from lossctl.cli.thresholds import parse_thresholds

@@ -1,4 +1,4 @@
-"""``lossctl compute``."""
+"""``lossctl compute``, and the conversion of options that the other commands share."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def compute(
     from lossctl.engine.run import compute_on
     from lossctl.report.compute import compute_report
 
-    style_of(output)  # a wrong option is told before a long run, not after
+    style_of(output)  # reports an invalid option before a long run, not after
     quick = format_of(output) == "value"
     check_choice("--reduction", reduction, REDUCTIONS)
     policy = replace(compute_options(how, data), detail=strict or not quick)

@@ -1,4 +1,4 @@
-"""``lossctl grad``."""
+"""``lossctl grad``: the gradient of a loss with respect to the predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``lossctl gradcheck``."""
+"""``lossctl gradcheck``: check gradients against finite differences."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Examples:
 
 @dataclass(frozen=True)
 class Check:
-    """What is checked, and how strictly."""
+    """Options of ``gradcheck``: the gradient, the points, the tolerance, and what is shown."""
 
     grad: Annotated[
         str | None,
@@ -131,7 +131,11 @@ def gradcheck(
 
 
 def _refuse(check: Check, preds: str | None, targets: str | None) -> None:
-    """Options that are out of their range, or contradict each other."""
+    """Check that options are in their ranges and do not contradict each other.
+
+    Raises:
+        UsageError: the check fails.
+    """
     from lossctl.cli.settings import check_range
     from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
@@ -154,7 +158,7 @@ def _refuse(check: Check, preds: str | None, targets: str | None) -> None:
 
 
 def _function(check: Check) -> Gradient | None:
-    """The gradient function of ``--grad FILE.py:FUNCTION``, or None where it is a file or a column."""
+    """Return the gradient function of ``--grad FILE.py:FUNCTION``; None if --grad is absent, a file or a column."""
     if check.grad is None or ".py:" not in check.grad:
         return None
     from lossctl.core.registry import load_function

@@ -1,4 +1,4 @@
-"""``lossctl info``: everything about one loss."""
+"""``lossctl info``: formula, inputs, parameters, gradient and curve of a loss."""
 
 from __future__ import annotations
 

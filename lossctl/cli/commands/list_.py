@@ -1,4 +1,4 @@
-"""``lossctl list``: the catalogue."""
+"""``lossctl list``: the catalogue of losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``lossctl plot``."""
+"""``lossctl plot``: curves of losses, or histograms of losses and predictions."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ def plot(
 
 
 def _ends(text: str | None) -> tuple[float | None, float | None]:
-    """The two ends of ``--range``.
+    """Parse ``--range LOW,HIGH``; None gives (None, None).
 
     Raises:
-        UsageError: not two numbers, or not the lower one first.
+        UsageError: the value is not two finite numbers, the lower one first.
     """
     from lossctl.errors import UsageError, quoted
 

@@ -1,7 +1,7 @@
-"""What can follow the words typed so far: losses, parameters, columns, formats.
+"""Completion candidates for a word: losses, parameters, columns, formats.
 
-A shell asks at every TAB, so NumPy is not imported: losses are read from their sources, and columns
-from the first line of the file.
+A shell runs lossctl at every TAB. To answer fast, the completers do not import NumPy: losses are read from their
+source files, and columns from the first line of a file.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any, TypeAlias
 
 from lossctl.cli.source_scan import PACKAGE, built_in, find, in_file, known, last_name
 
-Found: TypeAlias = Iterable[tuple[str, str]]  # what can be typed, and what it is
+Found: TypeAlias = Iterable[tuple[str, str]]  # candidates and their descriptions
 
-# A first line longer than this names no columns: a record may have 1 MiB, and a person waits.
+# Bytes to read for the first line. A record may have 1 MiB, which takes too long for a person who waits at the prompt.
 _LINE = 1 << 18
-# More are not read through; a table of 10,000 columns is chosen from by a glob or a range.
+# The most columns to offer; nobody reads more, and columns of a table of 10,000 are named by a glob or a range.
 _COLUMNS = 1000
 
 
 def complete_losses(words: Words, incomplete: str) -> Found:
-    """Names, then parameters after a colon; after a comma the next one."""
+    """Complete LOSS[,LOSS...]: names of losses, their parameters after a colon, the next loss after a comma."""
     before, comma, spec = incomplete.rpartition(",")
     given = before.split(",") if comma else []
     for text, what in _spec(spec, given):
@@ -49,7 +49,7 @@ def _names(start: str, given: Sequence[str]) -> Found:
     names = {spelled(name): loss.summary for name, loss in losses.items() if name not in given}
     if not any(name.startswith(start) for name in names):
         names = {spelled(alias): f"= {name}" for name, loss in losses.items() for alias in loss.aliases}
-    # The scan of the installed packages takes a while: only for a name that is none of ours.
+    # Plugins are listed only if no built-in loss matches, because the scan of the installed packages is slow.
     if start and "/" not in start and not any(name.startswith(start) for name in names):
         from importlib.metadata import entry_points
 
@@ -58,7 +58,7 @@ def _names(start: str, given: Sequence[str]) -> Found:
 
 
 def _python_files(start: str) -> Found:
-    """The files and folders that a path typed so far can become: only ones that can hold functions."""
+    """Complete a path to a Python file: yield .py files, and folders if the path has a ``/``."""
     if not start or not ("/" in start or os.path.exists(start) or _entries(start)):
         return
     for path, is_folder in _entries(start):
@@ -92,35 +92,35 @@ def _parameters(spec: str) -> Found:
 
 
 def complete_param(words: Words, incomplete: str) -> Found:
-    """``-P``: the parameters of the loss that is typed already."""
+    """Complete ``-P``: parameters of the loss typed before."""
     start = f"{words.losses}:"
     return ((text.removeprefix(start), what) for text, what in _parameters(start + incomplete))
 
 
 def complete_columns(words: Words, incomplete: str) -> Found:
-    """Columns of PREDS."""
+    """Complete a column of PREDS."""
     return _columns(words, words.preds)
 
 
 def complete_targets(words: Words, incomplete: str) -> Found:
-    """Columns of TARGETS, or of the one file."""
+    """Complete a column of TARGETS, or of PREDS without TARGETS."""
     return _columns(words, words.targets or words.preds)
 
 
 def complete_weight(words: Words, incomplete: str) -> Found:
-    """Columns of either file."""
+    """Complete a column of PREDS or TARGETS."""
     files = dict.fromkeys(path for path in (words.preds, words.targets) if path)
     return (found for path in files for found in _columns(words, path))
 
 
 def complete_by(words: Words, incomplete: str) -> Found:
-    """``--by``: columns, the target's class, the output column."""
+    """Complete ``--by``: columns, then ``class`` and ``output``."""
     yield from complete_weight(words, incomplete)
     yield from (("class", "of the target"), ("output", "a column of the predictions"))
 
 
 def complete_further_column(words: Words, incomplete: str) -> Found:
-    """``--columns``: after a comma the next one."""
+    """Complete ``--columns``: columns separated by commas, without those already given."""
     before, comma, _ = incomplete.rpartition(",")
     given = before.split(",")
     for column, what in complete_weight(words, incomplete):
@@ -129,7 +129,7 @@ def complete_further_column(words: Words, incomplete: str) -> Found:
 
 
 def complete_input(words: Words, incomplete: str) -> Found:
-    """``--input``: the further inputs of the losses, then columns."""
+    """Complete ``--input``: names of further inputs of the losses; columns after ``=``."""
     name, equals, _ = incomplete.partition("=")
     if equals:
         for column, what in complete_weight(words, ""):
@@ -142,7 +142,7 @@ def complete_input(words: Words, incomplete: str) -> Found:
 
 
 def complete_grad(words: Words, incomplete: str) -> Found:
-    """``--grad``: a column, or a function in a file."""
+    """Complete ``--grad``: columns, or a function in a Python file."""
     if ".py:" in incomplete:
         yield from _spec(incomplete, ())
         return
@@ -151,14 +151,14 @@ def complete_grad(words: Words, incomplete: str) -> Found:
 
 
 def complete_format(words: Words, incomplete: str) -> Found:
-    """``--format``: what there is a renderer for."""
+    """Complete ``--format``: the formats that have a renderer."""
     from lossctl.render import FORMATS
 
     return ((name, "") for name in FORMATS)
 
 
 def complete_input_format(words: Words, incomplete: str) -> Found:
-    """``--input-format``: the suffixes that the readers are registered with."""
+    """Complete ``--input-format``: suffixes of the registered readers, from the source of ``lossctl.io.formats``."""
     import ast
 
     path = os.path.join(PACKAGE, "io", "formats.py")
@@ -171,13 +171,13 @@ def complete_input_format(words: Words, incomplete: str) -> Found:
 
 
 def complete_family(words: Words, incomplete: str) -> Found:
-    """``--family``: the files of the kernels."""
+    """Complete ``--family``: the built-in families, each described by its losses."""
     return ((family, ", ".join(losses)) for family, losses in built_in().items())
 
 
 @dataclass(frozen=True)
 class Words:
-    """What has been typed before the word to be completed."""
+    """The words typed before the word to complete: positional arguments, and the values of options by name."""
 
     losses: str | None
     preds: str | None
@@ -186,8 +186,8 @@ class Words:
 
 
 def _columns(words: Words, path: str | None) -> Found:
-    """The names in the first line of a file, or the numbers of its columns."""
-    # A pipe would lose what is read from it, and a device may never answer.
+    """Yield the names in the header of a file, or ``@1``, ``@2``, ... without a header; skip columns already chosen."""
+    # Regular files only: reading a pipe would consume its data, and reading a device may block.
     if path is None or not os.path.isfile(path := os.path.expanduser(path)):
         return
     chosen = [*(words.options.get("pred") or ()), *(words.options.get("target") or ())]
@@ -210,7 +210,7 @@ def _number(cell: str) -> bool:
 
 
 def _first_cells(path: str, options: Mapping[str, Any]) -> list[str]:
-    """The cells of the first line of a text file; nothing of another file."""
+    """Return the cells of the first line of a csv, tsv or txt file, possibly compressed; [] for other formats."""
     import csv
 
     from lossctl.io.compression import SUFFIXES, decompressed
@@ -234,8 +234,8 @@ def _first_cells(path: str, options: Mapping[str, Any]) -> list[str]:
 
 Completer: TypeAlias = Callable[[Words, str], Found]
 
-# By the name that an argument or option has in every command. One whose metavar lists what it takes
-# (mean|sum) needs no entry.
+# Completer by the name of an argument or option, which is the same in every command. An option whose metavar lists
+# its values (mean|sum) needs no entry.
 COMPLETERS: dict[str, Completer] = {
     "losses": complete_losses,
     "loss": complete_losses,
@@ -255,5 +255,5 @@ COMPLETERS: dict[str, Completer] = {
 
 
 def choices(metavar: str | None) -> list[str]:
-    """``mean`` and ``sum`` of ``mean|sum``; none of ``COLUMN|FILE``, which stands for something."""
+    """Return the values that a lower-case metavar lists: mean and sum for ``mean|sum``, [] for ``COLUMN|FILE``."""
     return metavar.split("|") if metavar and "|" in metavar and metavar == metavar.lower() else []

@@ -1,8 +1,7 @@
-"""How bash, zsh and fish ask what can be typed next, and how they are answered.
+"""Completion protocols of bash, zsh and fish.
 
-Typer's own classes speak the protocol; these add what it lacks: words with ``:`` and ``=`` in them
-(bash splits there), no blank after ``delta=``, and quotes around what a file calls its columns: its
-text is never run as a command.
+Typer's classes implement the protocols. The subclasses here add three things: words that contain ``:`` and ``=``, at
+which bash splits; no blank after ``delta=``; and escaped column names, so that the shell never runs text from a file.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from typer._completion_classes import BashComplete, FishComplete, ZshComplete
 from lossctl.cli.completion.completers import COMPLETERS, Words, choices
 from lossctl.cli.parsing import arguments
 
-# Typer's script splits at : and =, adds a blank to everything, and lets the shell expand what comes back.
+# Replaces typer's script, which splits at : and =, adds a blank to every word, and lets the shell expand the answer.
 BASH = """
 %(complete_func)s() {
     local IFS=$'\\n'
@@ -42,28 +41,28 @@ BASH = """
 
 complete -o default -F %(complete_func)s %(prog_name)s
 """
-# What bash, zsh or a column's name could mean something by.
+# Characters that bash and zsh do not interpret; all other ASCII characters are escaped.
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=,@%+-")
 
 
 def _items(complete: ShellComplete, args: list[str], incomplete: str) -> list[CompletionItem]:
-    """What the word to be completed can become, as whole words; nothing, whatever goes wrong."""
+    """Return the completions of a word as whole words; [] after any error, unless LOSSCTL_DEBUG is set."""
     try:
         context = _resolve_context(complete.cli, complete.ctx_args, complete.prog_name, args)
         wanted, start = _resolve_incomplete(context, args, incomplete)
         answer = wanted.shell_complete if not isinstance(wanted, Parameter) else partial(_of, wanted=wanted)
         found = answer(context, incomplete=start)
-        # --pred=ri: what the option is given comes back with the option
+        # For --pred=ri, each completion starts with --pred=.
         before = incomplete[: len(incomplete) - len(start)]
         return [CompletionItem(before + i.value, help=i.help) for i in found if _showable(i.value)]
-    except Exception:  # a broken file is no reason to write into somebody's command line
+    except Exception:  # an unreadable file must not print an error into the user's command line
         if os.environ.get("LOSSCTL_DEBUG"):
             raise
         return []
 
 
 def _of(context: Context, incomplete: str, wanted: Parameter) -> list[CompletionItem]:
-    """The values of an argument or option that start as it does."""
+    """Return the candidates of an argument or option that start with ``incomplete``."""
     found = ((choice, "") for choice in choices(getattr(wanted, "metavar", None)))
     completer = COMPLETERS.get(str(wanted.name))
     pairs = completer(_words(context), incomplete) if completer else found
@@ -71,15 +70,15 @@ def _of(context: Context, incomplete: str, wanted: Parameter) -> list[Completion
 
 
 def _words(context: Context) -> Words:
-    # An option without its value stops typer before it has told the arguments apart: they are left over.
+    # An option without its value makes typer stop before it assigns the arguments; they are then in context.args.
     values = [value for value in arguments(context) if value] or context.args
     losses, preds, *further = [*values, None, None]
-    # Of several predictions the targets come last.
+    # With several files of predictions, the targets are the last file.
     return Words(losses, preds, next((value for value in reversed(further) if value), None), context.params)
 
 
 def _showable(text: str) -> bool:
-    """Whether it can be written here, on one line."""
+    """Return whether a text is printable on one line in the encoding of stdout."""
     try:
         text.encode(getattr(sys.__stdout__, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
@@ -88,7 +87,7 @@ def _showable(text: str) -> bool:
 
 
 class Bash(BashComplete):
-    """Bash: whole words from the line, and back only what follows the last ``:`` or ``=`` in it."""
+    """Bash: parse whole words from the line; return the part of each completion after the last ``:`` or ``=`` typed."""
 
     def complete(self) -> str:
         line = os.environ.get("COMP_LINE")
@@ -108,7 +107,7 @@ class Bash(BashComplete):
 
 
 class Zsh(ZshComplete):
-    """Zsh evaluates the answer: every character that it could act on is written as its number."""
+    """Zsh: the shell evaluates the answer, so every character that it could interpret is written as its code."""
 
     def complete(self) -> str:
         args, incomplete = _quietly(self.get_completion_args)
@@ -126,18 +125,18 @@ class Zsh(ZshComplete):
 
 
 class Fish(FishComplete):
-    """Fish quotes for itself, and adds no blank after ``=``; what a word means follows a tab."""
+    """Fish: the shell quotes words itself and adds no blank after ``=``; a tab separates a word and its description."""
 
     def complete(self) -> str:
         args, incomplete = _quietly(self.get_completion_args)
         items = _items(self, args, incomplete)
         if os.environ.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args":
-            sys.exit(0 if items else 1)  # 1: complete files
+            sys.exit(0 if items else 1)  # exit code 1 makes fish complete files
         return "\n".join(f"{i.value}\t{' '.join(i.help.split())}" if i.help else i.value for i in items)
 
 
 def _quietly(ask: Callable[[], tuple[list[str], str]]) -> tuple[list[str], str]:
-    """The words of the environment, which another program may have set, or not."""
+    """Return the words from the environment; none if the variables are missing or malformed."""
     try:
         return ask()
     except (KeyError, ValueError):
@@ -145,7 +144,7 @@ def _quietly(ask: Callable[[], tuple[list[str], str]]) -> tuple[list[str], str]:
 
 
 def _open_quote(typed: str) -> str:
-    """The quote that the last word is still in, or ''."""
+    """Return the quote that is open at the end of the line, or ''."""
     quote, escaped = "", False
     for c in typed:
         if escaped:
@@ -160,7 +159,7 @@ def _open_quote(typed: str) -> str:
 
 
 def _escaped(text: str, quote: str = "") -> str:
-    """For bash, inside the quote that is open."""
+    """Escape a text for bash, inside ``quote`` if one is open."""
     if quote == "'":
         return text
     acting = set('$`"\\!') if quote else {c for c in text if c.isascii()} - _PLAIN
@@ -172,7 +171,7 @@ def _zsh(text: str) -> str:
 
 
 def register() -> None:
-    """Put these in the place of typer's, which registers its own as it builds the application."""
+    """Register these classes in place of typer's, which typer registers while it builds the application."""
     for shell in (Bash, Zsh, Fish):
         add_completion_class(shell, shell.name)
     shared._completion_scripts["bash"] = BASH  # noqa: SLF001 - what --show-completion prints

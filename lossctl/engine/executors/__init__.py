@@ -1,1 +1,12 @@
-"""Executors: threads, forked processes, and the workers of a dask scheduler."""
+"""Executors, which run the tasks of the engine in threads, forked processes or dask workers.
+
+Takes: an iterable of tasks, which are callables without arguments, and the settings of a run (``Workers``).
+Gives: an iterator over the results of the tasks in submission order, with a bounded number of tasks in flight. If a
+task raises, the results before it are yielded first.
+
+Main classes: ``Executor`` (the interface), ``Workers`` (the settings; ``Workers.on`` selects an executor for one pass),
+``Threads`` (the default), ``Processes`` (forked workers, for many tasks with small results) and ``Cluster`` (workers
+of dask.distributed).
+
+Read in this order: ``base``, ``config``, ``processes``, ``dask``.
+"""

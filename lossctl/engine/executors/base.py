@@ -1,4 +1,4 @@
-"""Where tasks run: what the engine asks of an executor, and the threads it has by default."""
+"""The executor interface of the engine, and its default implementation with threads."""
 
 from __future__ import annotations
 
@@ -14,38 +14,47 @@ Held_co = TypeVar("Held_co", covariant=True)
 
 
 class Future(Protocol[Held_co]):
-    """A result to come, as in ``concurrent.futures``."""
+    """A pending result, as in ``concurrent.futures``."""
 
     def result(self) -> Held_co:
-        """Wait for it."""
+        """Wait for the task; return its result or raise its error."""
 
 
 class Executor(Protocol):
-    """Where tasks run, and how much to give it."""
+    """A way of running tasks, with the preferred size of a task."""
 
     @property
     def remote(self) -> bool:
-        """Whether tasks are sent to other processes."""
+        """Whether tasks are pickled and sent to other processes."""
 
     @property
     def groups(self) -> int:
-        """How many groups of blocks make a task whose rows the worker reads itself."""
+        """The number of groups of blocks in a task whose rows the worker itself reads."""
 
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
-        """The result of each task, in their order; an error comes where the first to raise one is."""
+        """Run tasks and yield their results in submission order.
+
+        If a task raises, the results of the tasks before it are yielded first.
+        """
 
 
 def map_ordered(
     submit: Callable[[Callable[[], T]], Future[T]], window: int, tasks: Iterable[Callable[[], T]]
 ) -> Iterator[T]:
-    """The result of each task, of which so many are handed out at once: it keeps workers busy, and bounds memory."""
+    """Submit tasks lazily and yield their results in submission order.
+
+    Args:
+        submit: starts a task and returns its future.
+        window: maximum number of tasks in flight; it keeps the workers busy and bounds memory.
+        tasks: the tasks. If this iterator raises a LossctlError, the results of the submitted tasks are yielded first.
+    """
     pending: deque[Future[T]] = deque()
     made = iter(tasks)
     while True:
         try:
             task = next(made, None)
         except LossctlError:
-            # Tasks that were handed out before it come first, and so do their errors.
+            # The results and the errors of the tasks that were submitted before this error come first.
             while pending:
                 yield pending.popleft().result()
             raise
@@ -59,5 +68,5 @@ def map_ordered(
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))

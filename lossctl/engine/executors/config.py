@@ -1,4 +1,4 @@
-"""Where a run is computed, as a value: how many threads, or which cluster, and who watches."""
+"""``Workers``: the configuration of the executor of a run (threads, processes or a cluster) and of its progress."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from lossctl.engine.executors.base import Executor, cores
 from lossctl.engine.executors.threads import Threads
 from lossctl.io.dataset import Dataset
 
-# Called with the rows that are done, whenever some are.
+# Progress callback, called with the number of rows of each finished task.
 Seen: TypeAlias = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class ExecutionConfig:
-    """What ``--threads``, ``--cluster`` and ``--no-progress`` say.
+    """The settings of ``--threads``, ``--cluster``, ``--allow-mixed`` and ``--no-progress``.
 
     Attributes:
-        threads: how many; None: as many as there are cores.
-        cluster: the address of a scheduler, or ``local``; None: this machine, in threads or processes.
-        allow_mixed: whether workers may differ in what the last digits depend on.
-        watch: shows how far a run over a data set is.
-        own: whether this process is lossctl's own, which may be forked.
+        threads: number of threads or worker processes; None (default): the number of cores.
+        cluster: the address of a scheduler, or ``local``; None (default): threads or forked processes of this machine.
+        allow_mixed: whether workers may have other versions or processor features, which can change the last digits
+            of a result; default False.
+        watch: opens a progress display for a pass over a data set; None (default): no display.
+        own: whether lossctl owns this process, so that it may be forked; default False.
     """
 
     threads: int | None = None
@@ -37,11 +38,12 @@ class ExecutionConfig:
 
     @contextmanager
     def executor_for(self, data: Dataset, sums: Sequence[Loss] = ()) -> Iterator[Executor]:
-        """An executor for one pass over ``data``.
+        """Provide an executor for one pass over ``data``.
 
         Args:
             data: the inputs.
-            sums: the losses of a pass that keeps little more than a sum of each block: a child can send that.
+            sums: the losses of the pass if the result of each block is small, little more than a sum. If it is not
+                empty, the pass may run in forked processes, which have to send each result through a pipe.
         """
         with self._executor(data, sums) as executor:
             if self.progress is None:
@@ -65,7 +67,7 @@ class ExecutionConfig:
 
 
 class _Watched:
-    """An executor that says how many rows are done."""
+    """An executor that reports the number of finished rows to a progress callback."""
 
     def __init__(self, executor: Executor, seen: Seen) -> None:
         self._executor, self._seen = executor, seen

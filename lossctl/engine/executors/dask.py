@@ -1,4 +1,4 @@
-"""Tasks on other machines: an executor over dask.distributed, whose workers give the digits that this machine gives."""
+"""An executor on dask.distributed that accepts only workers whose results have the same digits as local results."""
 
 from __future__ import annotations
 
@@ -27,17 +27,24 @@ T = TypeVar("T")
 
 LOCAL = "local"
 _SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://", "inproc://")
-# Groups of blocks in a task: some 8 million rows, 20 ms and more of work, of which handing it out (2 to 4 ms,
-# tests/bench/cluster.py) is a small part.
+# Groups of blocks in a task: about 8 million rows or at least 20 ms of work, so that the cost of submitting a task
+# (2 to 4 ms, tests/bench/cluster.py) is small.
 _GROUPS = 16
-# Seconds within which a scheduler answers, or is not there.
+# Seconds after which a scheduler that has not answered counts as absent.
 _TIMEOUT = 10
-# Seconds that workers of an interrupted run get to leave by themselves.
+# Seconds that the workers of an interrupted run have for a normal shutdown.
 _HURRY = 1
 
 
 class NumericsFingerprint(NamedTuple):
-    """What the last digits depend on besides the input."""
+    """The versions and processor features that the last digits of a result depend on, apart from the input.
+
+    Attributes:
+        lossctl: version of lossctl.
+        numpy: version of NumPy.
+        libc: name and version of the C library.
+        features: processor features that NumPy has detected.
+    """
 
     lossctl: str
     numpy: str
@@ -47,23 +54,28 @@ class NumericsFingerprint(NamedTuple):
 
 @cache
 def machine() -> NumericsFingerprint:
-    """This machine, as the digits see it."""
+    """Return the versions and processor features of this machine."""
     import numpy as np
 
     umath: Any = importlib.import_module("numpy._core._multiarray_umath")
     features = frozenset(name for name, there in umath.__cpu_features__.items() if there)
-    # exp and log are NumPy's own, log1p and expm1 the C library's.
+    # NumPy implements exp and log itself; log1p and expm1 come from the C library.
     return NumericsFingerprint(version("lossctl"), np.__version__, " ".join(platform.libc_ver()), features)
 
 
 class Cluster:
-    """The workers of a scheduler, or (``local``) processes of this machine that end with the run.
+    """An executor on the workers of a dask scheduler, or (``local``) on processes of this machine for one run.
+
+    Args:
+        address: the address of a scheduler, or ``local``.
+        count: number of processes of a local cluster.
+        allow_mixed: accept workers with other versions or processor features, default False.
 
     Raises:
-        UsageError: no scheduler answers, it has no workers, or one would give other digits.
+        UsageError: no scheduler answers, the scheduler has no workers, or the last digits of a worker could differ.
     """
 
-    # A big task costs a worker no memory: it reads its rows block after block.
+    # A large task needs no more memory than a small one, because a worker reads the rows block by block.
     groups = _GROUPS
     remote = True
     _here = staticmethod(machine)
@@ -78,12 +90,12 @@ class Cluster:
         self._slots = 0
 
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
-        """The result of each task, in their order."""
-        # Every thread of every worker busy, and its next task waiting.
+        """Run tasks and yield their results in submission order."""
+        # Two tasks per worker thread: one runs, and the next one waits.
         return map_ordered(self.submit, 2 * self._slots, tasks)
 
     def submit(self, fn: Callable[[], T], /) -> Future[T]:
-        """Run a task on a worker."""
+        """Submit a task to a worker."""
         sent = fn if self._allow_mixed else _PlatformCheckedTask(fn, self._here())
         return _Remote(self._pool.submit(sent), fn, self._any_left)
 
@@ -95,7 +107,7 @@ class Cluster:
             distributed = importlib.import_module("distributed")
         except ImportError:
             raise UsageError("--cluster needs dask.distributed: pip install 'lossctl[cluster]'") from None
-        # stderr is not dask's to write on: what it would say there comes as an error here.
+        # Keep dask from writing to stderr: lossctl reports the failures as errors.
         for name in ("distributed", "tornado", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         warnings.filterwarnings("ignore", module=r"distributed|tornado")
@@ -114,10 +126,10 @@ class Cluster:
             )
         except (OSError, TimeoutError) as error:
             raise UsageError(f"--cluster {printable(self._address)}: no scheduler answers: {_said(error)}") from None
-        except Exception as error:  # noqa: BLE001 - dask raises what it likes: another version of itself, a bad address
+        except Exception as error:  # noqa: BLE001 - dask raises many types: other version of dask, bad address
             raise UsageError(f"--cluster {printable(self._address)}: {_said(error)}") from None
         for module in [m for name, m in sys.modules.items() if name.startswith(USERS)]:
-            # Of a user's own file only functions are left to send: no worker could import it.
+            # Workers cannot import a Python file of the user, so its functions are pickled by value.
             importlib.import_module("cloudpickle").register_pickle_by_value(module)
         self._check()
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
@@ -129,12 +141,12 @@ class Cluster:
             try:
                 cluster = distributed.LocalCluster(
                     n_workers=self._count,
-                    threads_per_worker=1,  # a process each: no thread waits for another's Python
+                    threads_per_worker=1,  # one process per worker: no contention for the GIL
                     dashboard_address=None,
                     silence_logs=logging.CRITICAL + 1,
                 )
             except KeyboardInterrupt:
-                # What has half begun ends with this process; dask would try to end it in order, and complain.
+                # A half-started cluster ends with this process. An orderly shutdown by dask would print errors.
                 atexit.unregister(distributed.deploy.spec.close_clusters)
                 raise
         self._stack.push(lambda kind, *_: _end(cluster, hurry=kind is not None))
@@ -143,7 +155,7 @@ class Cluster:
     def _check(self) -> None:
         try:
             found: dict[str, NumericsFingerprint] = self._client.run(machine)
-        except Exception as error:  # noqa: BLE001 - whatever importing lossctl raises there
+        except Exception as error:  # noqa: BLE001 - any error of the import of lossctl on a worker
             raise UsageError(
                 f"--cluster {printable(self._address)}: a worker cannot run lossctl: {_said(error)}"
             ) from None
@@ -155,13 +167,13 @@ class Cluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._pool is not None and kind is not None:
-            self._pool.shutdown(wait=False)  # what is not done is not wanted any more
+            self._pool.shutdown(wait=False)  # results that are still pending are not needed
         self._stack.close()
 
 
 @dataclass(frozen=True)
 class _PlatformCheckedTask(Generic[T]):
-    """A task that is run where the digits are the same: workers may come that nobody has looked at."""
+    """A task that checks the worker before it runs, because workers can join after the check at the start."""
 
     task: Callable[[], T]
     here: NumericsFingerprint
@@ -172,7 +184,7 @@ class _PlatformCheckedTask(Generic[T]):
 
 
 class _Remote:
-    """A task that a worker has, and what is said of it when no worker can be found that survives it."""
+    """The future of a task on a worker; if no worker completes the task, ``result`` raises an error with its rows."""
 
     def __init__(self, future: Any, task: Any, any_left: Callable[[], bool]) -> None:
         self._future, self._task, self._any_left = future, task, any_left
@@ -194,14 +206,17 @@ class _Remote:
 
 
 def _end(cluster: Any, *, hurry: bool) -> None:
-    # Nobody waits for what an interrupted run has not done; dask would, for ten seconds.
+    # The unfinished tasks of an interrupted run are not needed; by default, dask would wait ten seconds for them.
     with suppress(TimeoutError):
         cluster.close(timeout=_HURRY if hurry else _TIMEOUT)
 
 
 @contextmanager
 def _silent_children() -> Iterator[None]:
-    """What is started in it writes nowhere: neither what a user's loss prints, nor its traceback at Ctrl-C."""
+    """Redirect stdout and stderr to the null device for the processes that are started inside the context.
+
+    So neither the output of a user's loss nor the tracebacks after Ctrl-C are printed.
+    """
     sys.stdout.flush()
     kept = [(fd, os.dup(fd)) for fd in (1, 2)]
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,11 +1,11 @@
-"""Children of this process: as many Pythons as cores, of which none waits for another's.
+"""A pool of forked worker processes, for tasks whose results are small.
 
-Threads of one Python wait for each other between NumPy calls, and a core that waits falls asleep. How many times as
-fast two threads are as one on 32M numbers, and two processes (tests/bench/inside.py threads): mse 1.04, 1.11; huber
-0.90, 1.14; bce_with_logits 1.14, 1.23; categorical_cross_entropy 1.24, 1.44; kl_divergence 1.22, 1.71.
+Threads contend for the GIL between NumPy calls, and a core that waits goes to sleep; forked workers do not contend.
+Speed-up of two threads and of two processes over one thread on 32M numbers (tests/bench/inside.py threads): mse 1.04,
+1.11; huber 0.90, 1.14; bce_with_logits 1.14, 1.23; categorical_cross_entropy 1.24, 1.44; kl_divergence 1.22, 1.71.
 
-A child is a copy of the process as it was: it has the tasks and the open files without being sent them, and it sends
-back what it makes of them. That is for small results, and for a process that is lossctl's own.
+Workers inherit the task list and the open files through fork, so only task numbers go to them, and pickled results
+come back. The pool is used only if results are small and lossctl owns the process, because fork is unsafe otherwise.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from lossctl.io.dataset import Dataset
 
 T = TypeVar("T")
 
-# Tasks from which on children pay. To fork them, and the pages that they are the first to touch, take some 10 ms: of
-# 8M pairs, which are 16 tasks, processes take up to 6 ms more than threads with mse and up to 9 less with kl_divergence
-# (tests/bench/inside.py threads), and a gradient check gains seconds; of 20M pairs, as commands with start-up taken
-# off, they take 0.5 of the time of threads with mse, 0.9 with huber, 0.8 with bce_with_logits (run.py marginal).
+# Minimum number of tasks for processes. The forks and the page faults of the workers take about 10 ms. On 8M pairs (16
+# tasks), processes take up to 6 ms more than threads with mse and up to 9 ms less with kl_divergence
+# (tests/bench/inside.py threads), and a gradient check gains seconds. On 20M pairs, for commands without start-up time,
+# processes take 0.5 of the time of threads with mse, 0.9 with huber and 0.8 with bce_with_logits (run.py marginal).
 _WORTH = 16
-# Bytes of the number of a task, and of the length of a result. (A pipe gives so few of them whole or not at all.)
+# Bytes of a task number and of the length of a result. A pipe transfers 8 bytes completely or not at all.
 _NUMBER = 8
 
 
 def can_fork(data: Dataset, losses: Sequence[Loss]) -> bool:
-    """Whether children can do the work: they read the rows themselves, and run nothing but lossctl's own losses.
+    """Return whether forked workers can compute the losses: the data is seekable and all losses are lossctl's own.
 
-    What somebody else's code holds (threads, a GPU) does not outlive a fork; nor does polars, which has threads.
+    Threads or GPU contexts of other code do not survive a fork. polars has threads, so it must not be loaded.
     """
     return (
-        sys.platform == "linux"  # elsewhere system libraries do not outlive one either
+        sys.platform == "linux"  # on other systems, system libraries do not survive a fork
         and data.seekable
         and not any(loss.source for loss in losses)
         and threading.active_count() == 1
@@ -52,26 +52,30 @@ def can_fork(data: Dataset, losses: Sequence[Loss]) -> bool:
 
 
 class Processes:
-    """An executor whose workers are forked, where there are many tasks; few are left to threads."""
+    """An executor that runs many tasks in forked processes, and few tasks in threads.
+
+    Args:
+        count: number of processes or threads.
+    """
 
     remote = False
     groups = 1
 
     def __init__(self, count: int) -> None:
         self._threads = Threads(count)
-        self._children: dict[int, int] = {}  # the process of each pipe that results come from
-        self._tickets = -1  # where children take the numbers of tasks from
-        self._done: dict[int, Any] = {}  # what came before its turn
-        self._sigchld: Any = None  # what was done at the end of a child before
+        self._children: dict[int, int] = {}  # process id of the worker behind each result pipe
+        self._tickets = -1  # write end of the pipe with the task numbers
+        self._done: dict[int, Any] = {}  # (value, error) of tasks that finished early
+        self._sigchld: Any = None  # the previous SIGCHLD handler
 
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
-        """The result of each task, in their order: once."""
+        """Run tasks and yield their results in submission order; can be called once."""
         held: list[Callable[[], T]] = []
         fault: LossctlError | None = None
         try:
             for task in tasks:
-                held.append(task)  # noqa: PERF402 - those before an error stay
-        except LossctlError as error:  # of rows that come after those of the tasks that are there
+                held.append(task)  # noqa: PERF402 - keeps the tasks before an error
+        except LossctlError as error:  # concerns rows after those of the tasks in the list
             fault = error
         if len(held) >= _WORTH:
             self._fork(held)
@@ -80,10 +84,10 @@ class Processes:
             raise fault
 
     def _collected(self, tasks: int) -> Iterator[Any]:
-        given, ahead = 0, 2 * len(self._children)  # the next task of each waits for it
+        given, ahead = 0, 2 * len(self._children)  # two per worker: one runs, one waits
         for number in range(tasks):
             while given < min(number + ahead, tasks):
-                with suppress(BrokenPipeError):  # no child is left: the next result tells
+                with suppress(BrokenPipeError):  # no worker is left: _result raises
                     os.write(self._tickets, given.to_bytes(_NUMBER))
                 given += 1
             if given == tasks:
@@ -93,16 +97,16 @@ class Processes:
     def _fork(self, tasks: Sequence[Callable[[], object]]) -> None:
         try:
             taken, self._tickets = os.pipe()
-        except OSError:  # as below
+        except OSError:  # no more files for this user: threads run the tasks
             return
-        # Whoever started this process may have it ignore the end of children: nobody could ask how they ended.
+        # The parent process may have set SIGCHLD to be ignored. The exit status of a worker would then be lost.
         self._sigchld = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # Children never hear Ctrl-C: the parent does, and is the one to say so.
+        # SIGINT is blocked in the workers: the main process alone handles Ctrl-C.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             for _ in range(min(self._threads.count, len(tasks))):
                 self._spawn_worker(tasks, taken)
-        except OSError:  # no more processes or files for this user: those that there are do it, or threads
+        except OSError:  # no more processes or files for this user: the workers forked so far run the tasks, or threads
             pass
         finally:
             os.close(taken)
@@ -130,7 +134,7 @@ class Processes:
                 length = int.from_bytes(_read(results, _NUMBER))
                 told = _read(results, length)
                 if length and len(told) == length:
-                    at, value, error = pickle.loads(told)  # noqa: S301 - a child's
+                    at, value, error = pickle.loads(told)  # noqa: S301 - from a worker
                     self._done[at] = (value, error)
                 else:
                     poll.unregister(results)
@@ -141,7 +145,11 @@ class Processes:
         return value
 
     def _end(self, results: int) -> None:
-        """A child that has no more to tell."""
+        """Wait for a worker whose result pipe is at its end.
+
+        Raises:
+            LossctlError: the worker was killed by a signal or has a nonzero exit status.
+        """
         os.close(results)
         code = os.waitstatus_to_exitcode(os.waitpid(self._children.pop(results), 0)[1])
         if code:
@@ -161,7 +169,7 @@ class Processes:
         self._close_tickets()
         for results, child in self._children.items():
             os.close(results)
-            os.kill(child, signal.SIGKILL)  # it holds nothing, and nobody wants what it has not told
+            os.kill(child, signal.SIGKILL)  # nothing to clean up, and its pending results are not needed
             os.waitpid(child, 0)
         self._children.clear()
         if self._sigchld is not None:
@@ -169,17 +177,24 @@ class Processes:
 
 
 def _worker_loop(tasks: Sequence[Callable[[], object]], taken: int, told: int, others: Iterable[int]) -> NoReturn:
-    """The life of a child."""
+    """Read task numbers from a pipe, run each task and write its pickled result to another pipe; exit at end of file.
+
+    Args:
+        tasks: all tasks, inherited through fork.
+        taken: read end of the pipe with the task numbers.
+        told: write end of the pipe for the results.
+        others: inherited descriptors that the worker must close.
+    """
     status = 1
     try:
-        for descriptor in others:  # else the end of a pipe would never come
+        for descriptor in others:  # an open copy would keep the pipe from reaching its end
             os.close(descriptor)
         while ticket := os.read(taken, _NUMBER):
             number = int.from_bytes(ticket)
             value, error = None, None
             try:
                 value = tasks[number]()
-            except Exception as raised:  # noqa: BLE001 - it is raised where the result is asked for
+            except Exception as raised:  # noqa: BLE001 - raised again in the main process
                 error = raised
             data = pickle.dumps((number, value, error), pickle.HIGHEST_PROTOCOL)
             left = memoryview(len(data).to_bytes(_NUMBER) + data)
@@ -187,11 +202,11 @@ def _worker_loop(tasks: Sequence[Callable[[], object]], taken: int, told: int, o
                 left = left[os.write(told, left) :]
         status = 0
     finally:
-        os._exit(status)  # nothing of the parent's is flushed, closed or told twice
+        os._exit(status)  # skips the exit handlers and buffers inherited from the parent
 
 
 def _read(descriptor: int, size: int) -> bytes:
-    """So many bytes; none at the end."""
+    """Read ``size`` bytes from a descriptor; the result is shorter or empty at end of file."""
     parts = []
     while size and (part := os.read(descriptor, size)):
         parts.append(part)

@@ -10,26 +10,28 @@ from typing import Any, Self
 
 from lossctl.engine.executors.base import Future, T, cores, map_ordered
 
-# What glibc may keep of freed memory: a few blocks' temporaries a thread. mallopt(3) names the options.
+# Bytes of freed memory that glibc may keep: enough for the temporaries of a few blocks per thread. mallopt(3) documents
+# the options.
 _KEPT = 1 << 24
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 @cache
 def retain_freed_memory() -> None:
-    """Let freed temporaries stay in the process, to be the next block's.
+    """Make glibc keep the memory of freed temporaries in the process for the next block.
 
-    As it comes, glibc gives every array of over 128 KiB back to the system and asks for it again, zeroed, an
-    expression later: 11,700 page faults and two thirds of the time of mse on 4M pairs (49 ms against 16).
+    By default, glibc returns every array of more than 128 KiB to the system when it is freed, and the next expression
+    requests zeroed memory again. For mse on 4M pairs this costs 11,700 page faults and two thirds of the time (49 ms
+    instead of 16 ms).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # glibc's alone
+    if mallopt is not None:  # only glibc has it
         mallopt(_M_MMAP_THRESHOLD, _KEPT)
         mallopt(_M_TRIM_THRESHOLD, _KEPT)
 
 
 class _DeferredTask:
-    """A task that is run where its result is asked for, unless a pool has it by then."""
+    """A future that runs its task in the thread that calls ``result``, unless the task is in a pool by then."""
 
     def __init__(self, fn: Callable[[], Any]) -> None:
         self.fn = fn
@@ -42,14 +44,17 @@ class _DeferredTask:
 
 
 class Threads:
-    """A thread pool that starts with the second task: a single one is run without.
+    """An executor with a thread pool that starts at the second task; a single task runs without a pool.
 
-    Small inputs are one task, and starting a pool (with the import it takes, 9 ms) costs as much as
-    reading and computing them.
+    A small input is one task. Starting a pool takes 9 ms including the import, as long as reading and computing such
+    an input.
+
+    Args:
+        threads: number of threads; None: the number of cores.
     """
 
     remote = False
-    groups = 1  # a task costs 50 µs, and small ones end at the same time
+    groups = 1  # a task costs 50 µs, and with small tasks all threads end at about the same time
 
     def __init__(self, threads: int | None = None) -> None:
         self.count = threads or cores()
@@ -57,12 +62,12 @@ class Threads:
         self._first: _DeferredTask | None = None
 
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
-        """The result of each task, in their order."""
-        # Every thread busy, and its next task waiting.
+        """Run tasks and yield their results in submission order."""
+        # Two tasks per thread: one runs, and the next one waits.
         return map_ordered(self.submit, 2 * self.count if self.count > 1 else 1, tasks)
 
     def submit(self, fn: Callable[[], T], /) -> Future[T]:
-        """Run a task: the first when its result is asked for, with others in the pool."""
+        """Submit a task to the pool; without a pool it runs when its result is requested."""
         if self._pool is None:
             if self.count == 1 or self._first is None:
                 self._first = _DeferredTask(fn)
@@ -77,7 +82,7 @@ class Threads:
     def _pooled(self, fn: Callable[[], T]) -> Future[T] | None:
         try:
             future: Future[T] = self._pool.submit(fn)
-        except RuntimeError:  # no more threads for this user: it is run where it is asked for
+        except RuntimeError:  # the limit of threads is reached: run the task in the caller
             return None
         return future
 

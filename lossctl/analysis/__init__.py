@@ -1,22 +1,26 @@
 """Analyses of per-sample losses: breakdowns, model comparisons, loss curves and input checks.
 
-Input: a ``Dataset`` (lossctl.io), one or more ``Loss`` objects (lossctl.core), the options of the run (``Policy``)
-and the configuration of the workers (``Workers``). Output: frozen dataclasses, which lossctl.report turns into text.
+Input: a ``Dataset`` (lossctl.io), one or more ``Loss`` objects (lossctl.core), the options of the run
+(``ComputeOptions``)
+and the configuration of the workers (``ExecutionConfig``). Output: frozen dataclasses, which lossctl.report turns
+into text.
 Most analyses read the input once; those that need the samples again, or need them in another order, write them to a
 ``Spool``, a temporary file, so that memory does not grow with the number of samples.
 
 Main classes:
-    Breakdown: one loss by samples, by groups and by output columns, from ``break_down``; ``Wanted`` is the request.
+    Breakdown: one loss by samples, by groups and by output columns, from ``break_down``; ``BreakdownRequest`` is the
+    request.
     Comparison: several models under one loss, from ``compared``: ``Score`` and ``Difference``.
     Distribution: quantiles, a histogram and the share of the worst samples in the sum.
     Picture: histograms of losses and predictions, from ``picture``. Curve: a loss along one axis, from ``curve_of``.
     Traits: properties of all rows of the inputs, from which ``advice`` derives its warnings.
 
 Modules, in the order in which to read them:
-    per_sample: ``Costs``, the losses of the samples of a block; ``Chosen``, selected samples with their inputs.
+    per_sample: ``PerSampleLosses``, the losses of the samples of a block; ``SelectedSamples``, selected samples with
+    their inputs.
     quantiles: exact order statistics of a spool. external_sort: the rows of a spool, sorted.
     distribution, grouping: two parts of a breakdown. breakdown: the breakdown itself.
     bootstrap: resampling. inference: standard errors, intervals and tests. comparison: ``Comparison``.
-    input_profile: ``Traits``. input_checks: warnings about the inputs.
-    curves: the graph of a loss and its kinks. histograms: ``Picture``.
+    input_profile: ``InputProfile``. input_checks: warnings about the inputs.
+    curves: the graph of a loss and its kinks. histograms: ``DataPlot``.
 """

@@ -43,7 +43,7 @@ class BreakdownRequest:
         losses: return the loss of every sample without its inputs.
         ranked: sort the samples of ``every`` and ``losses`` by decreasing part of the sum instead of by row.
         shown: roles of further columns to show with each sample.
-        traits: profile the inputs (see :class:`Traits`).
+        traits: profile the inputs (see :class:`InputProfile`).
     """
 
     top: int = 0
@@ -60,7 +60,7 @@ class BreakdownRequest:
 
 @dataclass(frozen=True)
 class AllSamples:
-    """All samples that count, on disk; ``like`` is an empty ``Chosen`` with the layout of their records."""
+    """All samples that count, on disk; ``like`` is an empty ``SelectedSamples`` with the layout of their records."""
 
     spool: Spool
     like: SelectedSamples
@@ -81,7 +81,7 @@ class Breakdown:
         weighed: whether samples have weights.
         total: the sums from which ``result`` is computed.
         shares: whether shares of the sum are meaningful, that is no sample has a negative part.
-        top: the samples with the largest parts of the sum (the smallest for ``Wanted.least``).
+        top: the samples with the largest parts of the sum (the smallest for ``BreakdownRequest.least``).
         distribution: the distribution of the per-sample losses; also None if the sum is NaN.
         groups: the sums of each group by label.
         outputs: the sums of each output column by index.

@@ -82,7 +82,7 @@ class Comparison:
         loss: the loss.
         jobs: for each model, the loss bound to its columns.
         samples: number of samples that count for every model.
-        left_out: number of samples that count for some models only, or with different elements.
+        left_out: number of samples that count for some models only, or with different numbers of elements.
         rows: number of rows of the input.
         weighed: whether samples have weights.
         ties: fraction of samples on which several models have the smallest loss.

@@ -54,7 +54,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Curve:
-    """A loss and its gradient with respect to the prediction along an axis; no gradient: ``gradient`` is None."""
+    """A loss and its gradient with respect to the prediction on a grid; ``gradient`` is None if the loss has none."""
 
     loss: Loss
     axis: str

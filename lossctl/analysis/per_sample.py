@@ -78,7 +78,7 @@ class SelectedSamples:
 
     Attributes:
         rows: row of each sample in the input.
-        loss, part, share, weight: as in :class:`Costs`.
+        loss, part, share, weight: as in :class:`PerSampleLosses`.
         spot: index of the worst element of each sample; 0 if it has one element.
         inputs: the inputs of that element, named by :func:`input_names`.
         shown: the cells of further columns.

@@ -25,7 +25,11 @@ from lossctl.errors import number
 
 @dataclass(frozen=True)
 class ArrayKind(Kind):
-    """Finite numbers, of one size within an element."""
+    """Finite numbers; samples have one magnitude within an element.
+
+    Attributes:
+        decades: samples have a magnitude of 10^-decades to 10^decades.
+    """
 
     decades: float = 3.0  # from 1, up and down, that sizes are drawn from
 
@@ -84,7 +88,7 @@ class FlagsKind(Kind):
 
 
 class ProbabilityArrayKind(ProbabilityKind):
-    """Probabilities of separate events, which need not sum to 1."""
+    """Probabilities that need not sum to 1."""
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         shape = (n, *(dims[name] for name in self.core))

@@ -110,7 +110,7 @@ def from_function(kernel: Callable[..., Any]) -> Loss:
         kernel: as for ``loss``. Positional parameters without a kind are Real; keyword-only ones are hyperparameters.
 
     Raises:
-        UsageError: a signature that no loss can have.
+        UsageError: the signature is not that of a loss.
     """
     return validate_signature(Loss(kernel.__name__, kernel, Signature(kernel), _family(kernel)))
 
@@ -119,7 +119,7 @@ def validate_signature(made: Loss) -> Loss:
     """Read the signature of a loss, to raise its errors now, and return the loss.
 
     Raises:
-        UsageError: a signature that no loss can have.
+        UsageError: the signature is not that of a loss.
     """
     assert made.inputs
     return made

@@ -64,7 +64,7 @@ class Kind:
 
     @property
     def implied_by_finite_loss(self) -> bool:
-        """Whether every invalid element contains a NaN or an infinity, so that a finite loss implies a valid input."""
+        """Whether every invalid element contains a NaN or an infinity, so that finite losses can imply valid inputs."""
         return type(self) is Kind and self.domain is REAL
 
     def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:

@@ -118,9 +118,9 @@ class Summary:
         nans: elements whose loss is NaN though no input is.
         total: exact Σ wℓ over the finite losses.
         weight: exact Σ w, or the sum of another denominator of the loss.
-        special: the sum of the losses that are not finite; 0 if all are finite.
-        spread: moments for the standard error; None without ``Policy.detail``.
-        low, high: the least and the greatest loss of a sample, and the row; None without ``Policy.detail``.
+        special: the sum of the losses that are not finite; 0 if all are finite. NaN if a NaN is let through.
+        spread: moments for the standard error; None without ``ComputeOptions.detail``.
+        low, high: the least and the greatest loss of a sample, and the row; None without ``ComputeOptions.detail``.
         top: the sample whose part of the sum is largest in magnitude, and that part.
         ignored: elements with the ignored label.
     """

@@ -80,7 +80,7 @@ class PerSampleSums:
 
 
 def aggregate_rows(found: Evaluated) -> PerSampleSums:
-    """Compute the per-sample losses of a block."""
+    """Sum the losses of the elements of each sample of a block."""
     rows, weights = found.elements.rows, found.elements.weights
     if rows.per_row == 1 or not len(found.values):
         return PerSampleSums(found.parts, found.scale, found.values)
@@ -90,7 +90,7 @@ def aggregate_rows(found: Evaluated) -> PerSampleSums:
 
 
 def summarize_block(block: Block, job: LossPlan) -> Summary:
-    """Evaluate a loss on one block and return its sums and, with ``Policy.detail``, its standard error and extremes."""
+    """Evaluate a loss on a block; return its sums and, with ``ComputeOptions.detail``, its moments and extremes."""
     found = evaluate_block(block, job)
     return summarize_elements(found, block, aggregate_rows(found) if block.policy.detail else None)
 

@@ -79,7 +79,7 @@ def stream(
             group of up to ``TASK_BLOCKS`` blocks; default: one for each block.
 
     Raises:
-        DataError: the first row, in order, that cannot be used.
+        DataError: a row is invalid; the message gives the first one in the order of rows.
     """
     rows = block_rows(data, jobs)
     group = None if fold is None else BlockReducer(fold, TASK_BLOCKS)
@@ -104,7 +104,7 @@ def run(data: Dataset, jobs: Sequence[LossPlan], policy: ComputeOptions, executo
     """Compute the summary of each job over all rows.
 
     Raises:
-        DataError: the first row, in order, that cannot be used.
+        DataError: a row is invalid; the message gives the first one in the order of rows.
     """
     totals = [Summary() for _ in jobs]
     for part in stream(data, jobs, policy, summarize_block, executor, fold=operator.add):

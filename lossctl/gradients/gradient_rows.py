@@ -35,7 +35,7 @@ class GradientRows:
 
     @property
     def rows(self) -> int:
-        """The number of samples."""
+        """How many samples."""
         return self.spool.rows
 
     def chunks(self) -> Iterator[Array]:

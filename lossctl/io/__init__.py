@@ -11,7 +11,7 @@ Main classes:
     Dataset: the sources of a run with the role of each field; its ``slabs`` are the aligned ranges of rows.
 
 Modules, in the order in which to read them:
-    source: the interfaces ``Unbound`` and ``Source``, ``Field`` (the columns of one input) and ``Options``.
+    source: the interfaces ``OpenedFile`` and ``Source``, ``Field`` (the columns of one input) and ``Options``.
     formats: ``open_source``, which selects the reader of a path. column_selection: ``@3``, names and globs.
     byte_stream, compression, prefetch: the bytes of a file, decompressed and cut at record ends.
     text_grammar, text_polars, delimited_text: CSV, TSV and TXT. ndjson: JSON lines.

@@ -140,7 +140,7 @@ class NpzSource:
         return lambda start, stop: tuple(_read(i, read, start, stop) for i, read in enumerate(reads))
 
     def chunks(self) -> Iterator[Rows]:
-        """Raise NotImplementedError: the source is seekable, not sequential."""
+        """Not available: the source is seekable, use ``reader``."""
         raise NotImplementedError
 
     def locate(self, row: int, field: int, place: int | None) -> str:

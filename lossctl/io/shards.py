@@ -190,7 +190,7 @@ class ShardStream(Shards):
         return None if now is None else (len(self._shards) - 1 + now) / len(self.paths)
 
     def reader(self) -> Read:
-        """Raise NotImplementedError: JSON lines are not seekable."""
+        """Not available: the source is sequential, use ``chunks``."""
         raise NotImplementedError
 
     def chunks(self) -> Iterator[Rows]:
@@ -277,7 +277,7 @@ class ShardSource(Shards):
         return np.concatenate(arrays)
 
     def chunks(self) -> Iterator[Rows]:
-        """Raise NotImplementedError: the source is seekable, not sequential."""
+        """Not available: the source is seekable, use ``reader``."""
         raise NotImplementedError
 
     def locate(self, row: int, field: int, place: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Interfaces of the sources of rows (``Unbound``, ``Source``), and the fields and options that they are given."""
+"""Interfaces of the sources of rows (``OpenedFile``, ``Source``), and the fields and options that they are given."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Source(Protocol):
 
     @property
     def where(self) -> str:
-        """What messages call it."""
+        """The name of the source in messages."""
 
     @property
     def rows(self) -> int | None:
@@ -122,7 +122,7 @@ class OpenedFile(Protocol):
         """Return whether the selected columns can be read as text, for keys that are compared as written."""
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
-        """Bind fields to columns and return the source."""
+        """Return the source of the given fields."""
 
 
 def length_mismatch(a: Source, rows: int, b: Source, others: int) -> DataError:

@@ -117,7 +117,7 @@ def _rich(table: Table, style: Style) -> RichTable:
 
 
 def _spaced(table: Table, style: Style, gap: int) -> RichTable:
-    """Return the table with ``gap`` blanks between columns; with one blank, headings wrap to a word per line."""
+    """Return the table with ``gap`` blanks between columns; with one blank, headings of several words may wrap."""
     close = gap == 1
     shown = [i for i, column in enumerate(table.columns) if not column.detail]
     drawn = RichTable(box=_LIGHT, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0), header_style="bold")

@@ -1,4 +1,4 @@
-"""``Workers``: the configuration of the executor of a run (threads, processes or a cluster) and of its progress."""
+"""``ExecutionConfig``: the executor of a run (threads, processes or a cluster) and its progress."""
 
 from __future__ import annotations
 

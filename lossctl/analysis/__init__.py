@@ -10,10 +10,10 @@ Most analyses read the input once; those that need the samples again, or need th
 Main classes:
     Breakdown: one loss by samples, by groups and by output columns, from ``break_down``; ``BreakdownRequest`` is the
     request.
-    Comparison: several models under one loss, from ``compared``: ``Score`` and ``Difference``.
+    Comparison: several models under one loss, from ``compare_models``: ``Score`` and ``Difference``.
     Distribution: quantiles, a histogram and the share of the worst samples in the sum.
-    Picture: histograms of losses and predictions, from ``picture``. Curve: a loss along one axis, from ``curve_of``.
-    Traits: properties of all rows of the inputs, from which ``advice`` derives its warnings.
+    DataPlot: histograms of losses and predictions, from ``plot_data``. Curve: a loss along one axis, from ``curve_of``.
+    InputProfile: properties of all rows of the inputs, from which ``check_inputs`` derives its warnings.
 
 Modules, in the order in which to read them:
     per_sample: ``PerSampleLosses``, the losses of the samples of a block; ``SelectedSamples``, selected samples with

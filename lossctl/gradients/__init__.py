@@ -1,1 +1,57 @@
-"""The gradient check: finite differences, refinement of steps, verdicts and diagnosis."""
+"""Gradient check by finite differences with adaptive steps and error estimates.
+
+Input: a loss, the points (drawn from its domain, or a data set) and a gradient (that of the loss, an array or
+a function). Output: a :class:`~lossctl.gradients.result.GradCheck` with a verdict for each coordinate (ok, kink,
+wrong, unresolved, undefined), the worst coordinates, and a hint on how a wrong gradient is wrong.
+
+Main classes:
+
+- ``DerivativeProblem``: the loss, the points and the gradient to check; ``DifferenceQuotient``: the difference
+  quotients of one step.
+- ``StepRefinement``: step refinement of one coordinate; ``OneSidedSlopes``: one-sided derivatives, for kinks;
+  ``TangentLine``: the
+  tangent, for linearity tests.
+- ``Verdict``, ``CoordinateVerdicts``: the verdicts on samples × coordinates.
+- ``Checker``: the check of one block of data; ``CheckSummary``, ``CheckedSamples``: counts and samples kept of it.
+- ``GradCheck``: the result.
+
+Reading order: verdict, finite_differences, one_sided, line_probe, refinement, judge (the algorithm); sampling,
+tally, block_check, diagnosis, result, gradcheck (its use). step_sweep (the difference quotient as a function of
+the step) and gradient_rows (the gradient of a data set on disk) stand by themselves.
+
+Symbols: x the predictions, g the gradient under test, S the magnitude of the numbers of a sample (at least 1),
+h the step, s₁ and s₂ the slopes of the two points of a step, D their derivative of second order, ρ its
+roundoff, e the estimated error of the extrapolated derivative D*, L = 4·rtol·scale the largest error of a
+converged derivative, and A the allowed difference of g: rtol·scale, plus the rounding of g (``slack``), plus
+the slope that underflows.
+
+The algorithm, for coordinate j of all samples at once:
+
+1. Take the steps h₀ and h₀/4. h₀ is S·2⁻²², next to an edge of the domain at most 2⁻⁸ of the distance to it,
+   rounded down to a power of two (``DerivativeProblem.first_step``). A step gives s₁, s₂, D and ρ
+   (``DerivativeProblem.step``).
+2. Set the scale of each sample to the largest of |f|/S, the measured slopes and |g| over its coordinates
+   (``judge``).
+3. Compare the steps h and h/4 (``StepRefinement._judge``). D* is the Richardson extrapolation to h = 0,
+   D(h/4) + (D(h/4) − D(h))/15. Its error is e = |D(h/4) − D(h)|·q/(1 − q) + ρ, where q is the ratio of the
+   last two changes of D, clipped to [1/4, 16/17]. The step has converged if e ≤ L and the slope gap s₁ − s₂,
+   extrapolated to h = 0, is at most 2·L + 4·ρ.
+4. The verdict is ok if the step has converged, |g − D*| ≤ e + A, and the residuals from the tangent at four
+   shorter steps, h/32 to h/32⁴, are roundoff (``line_probe.has_finer_structure``).
+5. Otherwise update the one-sided derivatives (``OneSidedSlopes.see``), divide h by 4 and repeat from 3, at most 18
+   times. Stop where roundoff exceeds L; where a converged D* disagrees with g, only where roundoff exceeds a
+   quarter of |g − D*|. A change of D that roundoff does not explain retracts a converged step.
+6. Next to an edge of the domain, where all steps showed only roundoff, multiply h by 4 instead. These steps can
+   make the verdict ok, never wrong (``StepRefinement._grow_steps``).
+7. Classify the remaining samples (``StepRefinement._conclude``). If three or more steps converged: wrong if
+   |g − D*| > e + A and the loss is linear at all shorter steps (``line_probe.is_linear``), else unresolved.
+   Otherwise, in this order: wrong if g is outside the interval of the two one-sided derivatives of a kink; kink
+   if they differ; undefined if the derivative is infinite; wrong if no step converged, every change of D was
+   roundoff, |g − D| > 16·(ρ + |s₁ − s₂|) + A and the loss is linear at all shorter steps; else unresolved.
+8. If the slopes found are less than half the scale of a sample, repeat from 3 with these as the scale, at most
+   four times (``judge.check``).
+9. An infinite loss or a prediction that is not finite is undefined; a NaN loss is unresolved; a NaN gradient
+   of a finite loss is wrong.
+10. The check passes if no coordinate is wrong and at most 1 % are unresolved (``CheckSummary.passed``). If it fails,
+    ``diagnosis.diagnose`` looks for one simple explanation that fits all wrong coordinates.
+"""

@@ -1,4 +1,4 @@
-"""The gradient check as a measure of blocks: points and a gradient in, verdicts out."""
+"""Gradient check of one block of data, as a function for the engine to map over blocks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from lossctl.gradients.tally import CheckSummary, tally
 from lossctl.gradients.user_gradient import Gradient
 from lossctl.gradients.verdict import CoordinateVerdicts
 
-# What may differ, relative to the scale of a sample: a hundredth of what one would want to know of,
-# and a thousand times what differences of a smooth loss are uncertain by.
+# Allowed difference relative to the scale of a sample: 1/100 of an error that matters, and 1000 times the
+# uncertainty of the differences of a smooth loss.
 RTOL = 1e-6
-# A gradient given in float32 is good to some ulps of the terms it was made of.
+# Allowed error, in ulps of its terms, of a gradient given in float32 or float16.
 _PRECISION_ULPS = 8.0
-# Up to so many coordinates of a batch whose samples depend on each other are moved one by one;
-# beyond, it takes so many random directions.
+# In a batch whose samples depend on each other, up to _JACOBIAN coordinates are perturbed one by one; a larger
+# batch is perturbed along _DIRECTIONS random directions.
 _JACOBIAN, _DIRECTIONS = 512, 24
 BY_COORDINATE = "every coordinate of the batch, one by one"
 BY_DIRECTION = f"{_DIRECTIONS} random directions"
@@ -34,15 +34,16 @@ BY_DIRECTION = f"{_DIRECTIONS} random directions"
 
 @dataclass(frozen=True)
 class Checker:
-    """The measure of a block that the engine takes: ``checker(block, job)``.
+    """The function that the engine maps over blocks: ``checker(block, job)`` checks the gradient of a block.
 
     Attributes:
-        gradient: where the gradient comes from; None: the loss's own, or the data's role ``grad``.
-        factor: what the given gradient is multiplied by to be that of each sample's loss (n for the
-            gradient of a mean).
-        weighted: whether the given gradient is of w·loss.
-        rtol: what may differ, relative to the scale of a sample.
-        whole: whether all verdicts are kept.
+        gradient: function that returns the gradient to check. Default None: the role ``grad`` of the data if
+            there is one, otherwise the gradient of the loss.
+        factor: multiplier that turns the given gradient into that of each sample's loss (n for the gradient
+            of a mean). Default 1.
+        weighted: whether the given gradient is that of w·loss. Default False.
+        rtol: allowed difference relative to the scale of a sample. Default 1e-6.
+        whole: whether to keep all verdicts. Default False.
     """
 
     gradient: Gradient | None = None
@@ -52,7 +53,7 @@ class Checker:
     whole: bool = False
 
     def __call__(self, block: Block, job: LossPlan) -> tuple[CheckSummary, ...]:
-        """The tallies of the gradient, and of the second derivative where there is one."""
+        """Return the tally of the gradient and, if the function returned one, that of the second derivative."""
         elements = block.elements(job)
         index = elements.rows.index
         arrays = elements.arrays
@@ -64,7 +65,7 @@ class Checker:
             raw = block.rows[block.places["grad"].source][block.places["grad"].field]
             given = _kept(block.input("grad", core), index) * self.factor
             slack = _rounding(raw.dtype, given)
-            if "grad_quantum" in block.places:  # half a unit of the last digit that text writes
+            if "grad_quantum" in block.places:  # half a unit of the last digit in a text file
                 slack = slack + np.abs(_kept(block.input("grad_quantum", core), index) * self.factor)
             if self.weighted and elements.weights is not None:
                 given = given / elements.weights.reshape(-1, *(1,) * len(core))
@@ -89,7 +90,7 @@ class Checker:
     def _each(
         self, loss: Loss, arrays: list[Array], given: Array, slack: Array | float, rows: np.ndarray
     ) -> CheckSummary:
-        """Every coordinate of every sample by itself."""
+        """Check samples that do not depend on each other, one coordinate at a time."""
         pred = arrays[0]
 
         def f(chosen: np.ndarray | None, x: Array) -> Array:
@@ -115,7 +116,7 @@ class Checker:
         return tally(found, arrays, given, rows, how=how, whole=self.whole)
 
     def _second(self, loss: Loss, arrays: list[Array], second: Array, rows: np.ndarray) -> CheckSummary:
-        """The second array of an objective: the differences of the first, coordinate by coordinate."""
+        """Check the Hessian diagonal of an objective against differences of its gradient, one coordinate at a time."""
         assert self.gradient is not None
         gradient, pred = self.gradient, arrays[0]
         x = pred.reshape(len(pred), -1)
@@ -149,7 +150,7 @@ class Checker:
     def _batch(
         self, loss: Loss, arrays: list[Array], given: Array, slack: Array | float, rows: np.ndarray
     ) -> CheckSummary:
-        """A batch whose samples depend on each other: the gradient is that of the sum of its losses."""
+        """Check a batch whose samples depend on each other; its gradient is that of the sum of the losses."""
         pred, x = arrays[0], arrays[0].reshape(-1)
         low, high = _edges(loss)
         size = sample_magnitude(loss, arrays).max()
@@ -173,14 +174,15 @@ class Checker:
                 )
             )
             shape = (len(pred), -1)
-            # Of a sum over the batch all coordinates are one row: the largest slope is its scale.
+            # All coordinates of a sum over the batch share one scale, the largest slope.
             scale = np.full((len(pred), 1), found.scale.max())
             verdict, numeric, error, clipped = (
                 getattr(found, name).reshape(shape) for name in ("verdict", "numeric", "error", "clipped")
             )
             whole = CoordinateVerdicts(verdict, numeric, error, scale, clipped)
             return self._told(whole, arrays, given.reshape(shape), rows, BY_COORDINATE)
-        # Where the domain has an edge, ±1 along each direction stays inside; what lies on the edge does not move.
+        # If the domain has an edge nearby, each direction is scaled such that ±1 along it stays inside; a coordinate
+        # on the edge is not perturbed.
         room = np.where(np.isfinite(x), np.minimum(x - low, high - x), 0.0)
         edge = np.inf if (room > size).all() else 1.0
         directions = np.random.default_rng(0).uniform(-1.0, 1.0, (_DIRECTIONS, x.size)) * np.minimum(room, 1.0)
@@ -200,11 +202,11 @@ class Checker:
 
 
 class CoupledError(Exception):
-    """Samples of a loss that was not declared coupled depend on each other."""
+    """Raised if samples depend on each other although the loss was not declared coupled."""
 
 
 def _edges(loss: Loss) -> tuple[float, float]:
-    """The first and the last number of the domain of predictions: open bounds are outside."""
+    """Return the least and the greatest float64 number of the domain of predictions; open bounds are excluded."""
     domain = loss.inputs[0].kind.domain
     low = np.nextafter(domain.low, np.inf) if domain.open_low and np.isfinite(domain.low) else domain.low
     high = np.nextafter(domain.high, -np.inf) if domain.open_high and np.isfinite(domain.high) else domain.high
@@ -216,10 +218,10 @@ def _kept(array: Array, index: np.ndarray | None) -> Array:
 
 
 def _rounding(dtype: np.dtype[Any], given: Array) -> Array | float:
-    """What the precision of the numbers explains: some ulps of the terms they were made of.
+    """Return the rounding error that the precision of a gradient explains, 8 ulps of its terms; 0 for float64.
 
-    The terms (of p − t, say) are not known: they are taken to be as large as the gradient is in
-    this row, or commonly is.
+    The magnitude of the terms (for example of p and t in p − t) is not known. It is estimated as the larger of
+    the largest gradient in the row and the RMS of the block.
     """
     if dtype.kind != "f" or dtype.itemsize >= 8:
         return 0.0

@@ -1,4 +1,4 @@
-"""How a wrong gradient is wrong: the one simple explanation that fits every wrong sample, or none."""
+"""Diagnosis of a wrong gradient: the first simple explanation that fits every wrong sample."""
 
 from __future__ import annotations
 
@@ -14,34 +14,37 @@ from lossctl.errors import number
 from lossctl.gradients.tally import CheckedSamples, CheckSummary
 from lossctl.gradients.verdict import Verdict
 
-# An explanation fits if what it predicts is within this of what was given, relative to the scale:
-# well above what differences are uncertain by, well below any factor that is explained.
+# Largest difference, relative to the scale, between the gradient that an explanation predicts and the given one:
+# well above the uncertainty of the differences, well below any factor that is explained.
 _FITS = 1e-4
-_SEEN = 5.0  # times that, a mistake stands out
-# The error of a difference is an estimate: of one in some thousands the rounding was five times as much.
+# A mistake is large enough to be explained if it exceeds this many times _FITS.
+_SEEN = 5.0
+# Multiple of the estimated error of a difference that is allowed for: of one in some thousands the roundoff was five
+# times the estimate.
 _SURE = 8.0
-# Of so many coordinates at least: of fewer, something fits by chance.
+# Least number of wrong coordinates: with fewer, some explanation fits by chance.
 _ENOUGH = 3
-# A line that separates the wrong samples from the right ones is found by chance once in so many ways.
+# Least number of ways to choose the wrong samples among all samples: with fewer, a threshold can separate the wrong
+# samples from the right ones by chance.
 _WAYS = 10_000
 
 
-@np.errstate(all="ignore")  # what overflows fits nothing
+@np.errstate(all="ignore")  # an overflow fits no explanation
 def diagnose(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
-    """One line on how the gradient is wrong, or None where no simple explanation fits.
+    """Return one line on how the gradient is wrong, or None if no simple explanation fits.
 
     Args:
-        loss: what was checked.
-        tally: what was found.
-        samples: n of the whole data, for factors of n and 1/n.
+        loss: the loss.
+        tally: the summary of the check.
+        samples: number n of samples of the whole data, for factors of n and 1/n.
     """
     bad = tally.bad
     wrong = bad.wrong
     if np.count_nonzero(wrong) < _ENOUGH:
         return None
-    if not bad.inputs[0].size:  # along random directions a factor is all that can be seen
+    if not bad.inputs[0].size:  # random directions: only a constant factor can be recognised
         return _ratio(loss, tally, samples)
-    # What is off by less than an explanation may be, every explanation fits.
+    # Every explanation fits errors that are smaller than its tolerance.
     large = np.median(bad.off[wrong]) > _SEEN * _FITS and np.count_nonzero(bad.telling) >= _ENOUGH
     for explain in (*_BY_PLACE, *(_BY_VALUE if large else ())):
         if hint := explain(loss, tally, samples):
@@ -50,7 +53,13 @@ def diagnose(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
 
 
 def _fits(cases: CheckedSamples, predicted: Array, factor: float = 1.0) -> bool:
-    """Whether the prediction, ``factor`` times what is numeric, is what was given at every wrong coordinate."""
+    """Return whether `predicted` equals the given gradient at every wrong coordinate with a known derivative.
+
+    Args:
+        cases: the wrong samples.
+        predicted: (n, coordinates) the gradient that the explanation predicts.
+        factor: multiple of the numeric derivative in `predicted`, which scales its error. Default 1.
+    """
     told = cases.telling
     tolerance = _FITS * np.broadcast_to(cases.scale, told.shape)[told] + _SURE * max(factor, 1.0) * cases.error[told]
     return bool((np.abs(cases.given[told] - predicted[told]) <= tolerance).all())
@@ -75,10 +84,10 @@ def _ratio(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
 
 
 def _constant(bad: CheckedSamples) -> float | None:
-    """The one number that given ÷ numeric is at every wrong coordinate."""
+    """Return given ÷ numeric if it is the same number, not 1, at every wrong coordinate; otherwise None."""
     told = bad.telling
     ratios = bad.given[told] / bad.numeric[told]
-    # Where the numeric slope is known to four digits the ratio is; where it is nothing it says nothing.
+    # The ratio is known where the numeric slope is known to four digits; a slope of 0 gives no ratio.
     sure = (bad.error[told] <= _FITS * np.abs(bad.numeric[told])) & np.isfinite(ratios)
     if np.count_nonzero(sure) < _ENOUGH:
         return None
@@ -88,10 +97,11 @@ def _constant(bad: CheckedSamples) -> float | None:
 
 
 def _moving(bad: CheckedSamples, good: CheckedSamples) -> np.ndarray:
-    """Which samples that are right have a gradient that the mistake would have made wrong: in a tail none has.
+    """Return a mask of the right samples whose gradient the mistake would have made wrong; in a flat tail none.
 
-    The mistake is taken to be a share of the derivative, and to be seen where it is not smaller, relative
-    to the scale, than the smallest that was.
+    The mistake is modelled as a constant share of the derivative, the median over the wrong coordinates. It
+    counts as visible if it is at least 0.9 times the smallest error of a wrong coordinate, both relative to
+    the scale.
     """
     told = bad.telling
     shares = np.abs(bad.given[told] / bad.numeric[told] - 1.0)
@@ -190,7 +200,7 @@ def _swapped(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
 
 
 def _offset(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
-    """One amount too much or too little at every wrong coordinate, as where a one-hot target was forgotten."""
+    """Explain a constant difference at every wrong coordinate, for example a forgotten one-hot target."""
     bad, wrong = tally.bad, tally.bad.wrong
     amount = float(np.median((bad.given - bad.numeric)[bad.telling]))
     if not np.isfinite(amount) or not np.ptp(bad.numeric[bad.telling]) or not _fits(bad, bad.numeric + amount):
@@ -216,12 +226,12 @@ def _along_rows(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
 
 
 def _one_side(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
-    """Wrong on one side of a line that some simple quantity draws, right on the other."""
+    """Explain samples that are wrong on one side of a threshold of a simple quantity and right on the other."""
     bad, good = tally.bad, tally.good
     if len(good) < _ENOUGH or bad.given.shape[1] != 1:
         return None
     good = good[_moving(bad, good)]
-    # Of six quantities one separates the few from the many by chance, unless there are many ways to choose them.
+    # With few samples, one of the quantities (up to five) can separate the wrong ones by chance.
     if len(good) < _ENOUGH or math.comb(len(bad) + len(good), len(bad)) < _WAYS:
         return None
     ratio = _constant(bad)
@@ -236,7 +246,7 @@ def _one_side(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
 
 
 def _between(low: float, high: float) -> str:
-    """The shortest number between two: where it begins."""
+    """Return the shortest decimal number in [low, high], as the threshold to show."""
     for digits in range(1, 17):
         for value in (float(f"{low:.{digits}g}"), float(f"{high:.{digits}g}"), float(f"{(low + high) / 2:.{digits}g}")):
             if low <= value <= high:
@@ -258,7 +268,7 @@ def _quantities(loss: Loss) -> Sequence[tuple[str, Callable[[Sequence[Array]], A
 
 
 def _kinks(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
-    """Wrong only where one-sided slopes differ: no value of a subgradient, but harmless elsewhere."""
+    """Explain samples that are wrong only at one value of a quantity: a kink, where the value is no subgradient."""
     bad, good = tally.bad, tally.good
     if len(good) < _ENOUGH or bad.given.shape[1] != 1:
         return None
@@ -270,7 +280,8 @@ def _kinks(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     return None
 
 
-# Where several fit the first is told: what happened at some samples alone comes before what they have in common.
+# The first explanation that fits is returned. Explanations of where the gradient is wrong come before those of its
+# values.
 _Explanation: TypeAlias = Callable[[Loss, CheckSummary, int], str | None]
 _BY_PLACE: Sequence[_Explanation] = (_same_everywhere, _kinks, _one_side)
 _BY_VALUE: Sequence[_Explanation] = (_ratio, _transposed, _logit, _swapped, _along_rows, _offset)

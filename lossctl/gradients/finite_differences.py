@@ -1,15 +1,15 @@
-"""Finite differences that know their own error.
+"""Difference quotients with an estimate of their roundoff.
 
-Each coordinate of each sample is perturbed by itself: samples do not depend on each other, so one
-call of the loss moves coordinate j of every sample at once. A step of size h uses three values of
-the loss, at x and two other points (x ± h, or x + h and x + 2h where the domain ends), and gives
+Coordinates are perturbed one at a time. Samples do not depend on each other, so one call of the loss
+perturbs coordinate j of every sample. A step of size h uses three values of the loss, at x, x + u and
+x + v, where (u, v) is (h, −h), or (h, 2h) or (−h, −2h) next to an edge of the domain. The values give
 
-- a derivative of second order, from the two slopes s₁ = Δf/u and s₂ = Δf/v of the points at u and v:
-  D = (s₁·v − s₂·u)/(v − u), with the steps that were really taken, (x + h) − x;
-- the disagreement of these slopes, s₁ − s₂, which shrinks with h where the loss is smooth and does
-  not at a kink.
+- the two slopes s₁ = (f(x + u) − f(x))/u and s₂ = (f(x + v) − f(x))/v;
+- a derivative of second order, D = (s₁·v − s₂·u)/(v − u), where u and v are the differences of the
+  floating-point numbers, (x + h) − x;
+- the slope gap s₁ − s₂, which shrinks with h where the loss is smooth and does not at a kink.
 
-Two steps, h and h/4, tell whether D can be believed: see :mod:`lossctl.gradients.refinement`.
+:mod:`lossctl.gradients.refinement` compares D at h and at h/4 to decide whether D has converged.
 """
 
 from __future__ import annotations
@@ -25,36 +25,38 @@ from lossctl.core.arrays import Array
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Indices: TypeAlias = npt.NDArray[np.intp]
-# The loss of some samples (their indices; None: all) at other predictions (samples, coordinates).
+# f(rows, x): the losses (n,) of the samples with these indices (None: all) at the predictions x (n, coordinates).
 Function: TypeAlias = Callable[[Indices | None, Array], Array]
 
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).smallest_subnormal)
-NORMAL = float(np.finfo(np.float64).tiny)  # the least double with all its digits
-RATIO = 4.0  # of consecutive steps: a power of two, so that steps stay exact
-# The first step, as a fraction of S: rounding, a few eps·2²² of |f|/S, is 4e-9 of the scale, and
-# structure of the loss down to a millionth of S is seen at once. (With 2⁻¹⁰ a dip of width 1 at
-# x = 3e5 is flat to the first step, and a gradient of 0 passed.)
+NORMAL = float(np.finfo(np.float64).tiny)  # the least normal double
+RATIO = 4.0  # ratio of consecutive steps: a power of two, so that steps stay exact
+# The first step as a fraction of S. Its roundoff, a few eps·2²² of |f|/S, is 4e-9 of the scale, and it
+# resolves structure of the loss down to 1e-6·S. A first step of 2⁻¹⁰ was too long: it saw a dip of
+# width 1 at x = 3e5 as flat, and a gradient of 0 passed.
 FIRST = 2.0**-22
-# Beside the edge of a domain the loss may be singular there (log p), and its scale is the distance
-# to it: steps of that distance over 2⁸ bend −log p by 5e-6.
+# The first step next to an edge of the domain, as a fraction of the distance to the edge. The loss may be
+# singular at the edge (log p), so its length scale is this distance: of −log p, a step of
+# 2⁻⁸ of the distance has a truncation error of 5e-6.
 _BESIDE = 2.0**-8
-# Kernels are good to a few ulp of the loss: what the difference of two of them loses, over h.
+# Roundoff of the difference of two values of the loss, in ulps: kernels are accurate to a few ulps.
 ULPS = 4.0
 
 
 @dataclass(frozen=True)
 class DerivativeProblem:
-    """A gradient to be checked.
+    """A loss, the points at which to differentiate it, and the gradient to check.
 
     Attributes:
-        f: the loss.
-        x: predictions (samples, coordinates).
-        given: the gradient, of the shape of x.
-        size: S (samples,): the magnitude of a sample's numbers, at least 1.
-        low, high: the domain of a coordinate, both ends included; infinite if it has none.
-        rtol: what may differ, relative to the scale.
-        slack: what may differ besides: the rounding of a gradient given in few digits.
+        f: the loss, called with the indices of the samples (None: all) and their predictions.
+        x: (samples, coordinates) predictions.
+        given: (samples, coordinates) the gradient to check.
+        size: S, (samples,) the magnitude of the numbers of each sample, at least 1.
+        low, high: the closed domain of every coordinate; infinite where it has no edge.
+        rtol: allowed difference relative to the scale of the sample.
+        slack: additional allowed absolute difference, a scalar or (samples, coordinates): the rounding
+            of a gradient given in few digits. Default 0.
     """
 
     f: Function
@@ -78,11 +80,11 @@ class DerivativeProblem:
         )
 
     def room(self, j: int, rows: Indices | None) -> Array:
-        """How far coordinate j of some samples is from the nearest edge of the domain."""
+        """Return the distance of coordinate j of the given samples to the nearest edge of the domain."""
         return np.minimum(*self._sides(j, rows))
 
     def reach(self, j: int, rows: Indices | None) -> Array:
-        """The largest step that stays within the domain: once to both sides, or twice to one."""
+        """Return the largest h such that x ± h, or x and 2h to one side, stay within the domain."""
         below, above = self._sides(j, rows)
         return np.fmax(np.minimum(below, above), np.fmax(below, above) / 2.0)
 
@@ -96,17 +98,17 @@ class DerivativeProblem:
         return bool(np.isfinite(self.low) or np.isfinite(self.high))
 
     def first_step(self, j: int) -> Array:
-        """Where to begin with coordinate j, for each sample."""
+        """Return the first step of coordinate j, (samples,), a power of two."""
         start = self.size * FIRST
         if self.bounded:
             room = self.room(j, None)
-            # On the edge itself the width of the domain is all there is to measure by.
+            # On the edge itself the distance is 0, and the width of the domain is the only length scale.
             start = np.minimum(start, np.where(room > 0, room, self.reach(j, None)) * _BESIDE)
-        # A power of two, so that x + h and h/4 are exact wherever the digits of x allow it.
+        # A power of two makes x + h and h/4 exact wherever x has few enough digits.
         return np.exp2(np.floor(np.log2(start)))
 
     def step(self, j: int, rows: Indices | None, value: Array, h: Array) -> DifferenceQuotient:
-        """One step of coordinate j of some samples, whose loss is ``value``."""
+        """Return the difference quotients of step h in coordinate j of some samples, whose loss at x is ``value``."""
         whole = self.x if rows is None else self.x[rows]
         x = whole[:, j]
         u, v = h, -h
@@ -124,18 +126,18 @@ class DerivativeProblem:
         first, second = (at_u - value) / u, (at_v - value) / v
         top = np.maximum(np.maximum(np.abs(at_u), np.abs(at_v)), np.abs(value))
         beside = u * v > 0
-        # One-sided, the derivative weighs the slopes 2 and −1: three times the rounding.
+        # One-sided, D = 2·s₁ − s₂: three times the roundoff.
         lost = EPS * top + np.where(top > 0, TINY, 0.0)  # a loss of 0 at all three points is exact
         noise = ULPS * lost / np.abs(u) * np.where(beside, 3.0, 1.0)
         derivative = (first * v - second * u) / (v - u)
-        # Rounding within the loss, of a·x say, is eps·|x·f'| however exact the rest.
+        # Roundoff of the argument inside the loss, for example of a·x, is eps·|x·f'|, however exact the rest is.
         inner = noise + EPS * np.abs(x / u) * np.abs(derivative)
         return DifferenceQuotient(derivative, first, second, noise, inner, np.abs(u), beside)
 
     def evaluate_at(self, j: int, rows: Indices, h: Array) -> tuple[Array, Array]:
-        """The loss of some samples one step of coordinate j away, and the step that was really taken.
+        """Return the loss of some samples at x + h in coordinate j, and the exact floating-point step.
 
-        The step is to x + h, or to the other side (of h, too) where the domain ends.
+        Where x + h is outside the domain the loss is evaluated at x − h. h may be negative.
         """
         moved = np.array(self.x, order="F") if len(rows) == len(self.x) else self.x[rows]
         x = np.array(moved[:, j])
@@ -148,10 +150,15 @@ class DerivativeProblem:
 
 @dataclass(frozen=True)
 class DifferenceQuotient:
-    """One step of some samples: the derivative, the two slopes and how far rounding may be off.
+    """The difference quotients of one step of some samples; every array is (samples,).
 
-    ``noise`` is the rounding of the loss's value, ``inner`` that and the rounding of its argument,
-    which losses of pred − target do not have. ``beside``: both points lie on one side of x.
+    Attributes:
+        derivative: D, of second order in h.
+        first, second: the slopes s₁ and s₂.
+        noise: bound of the error of D from the roundoff of the loss.
+        inner: `noise` plus the roundoff of the argument of the loss, which losses of pred − target do not have.
+        size: |u|, the step.
+        beside: both points lie on the same side of x.
     """
 
     derivative: Array
@@ -164,12 +171,12 @@ class DifferenceQuotient:
 
     @property
     def slope(self) -> Array:
-        """The steeper of the two slopes."""
+        """The larger magnitude of the two slopes."""
         return np.maximum(np.abs(self.first), np.abs(self.second))
 
     @property
     def bend(self) -> Array:
-        """How far the two slopes are apart."""
+        """The slope gap s₁ − s₂."""
         return self.first - self.second
 
     def __getitem__(self, chosen: Bools | Indices) -> DifferenceQuotient:
@@ -177,11 +184,11 @@ class DifferenceQuotient:
 
 
 def extrapolated(coarse: DifferenceQuotient, fine: DifferenceQuotient) -> Array:
-    """The derivative at h = 0: the error of one step goes with h²."""
+    """Return the derivative extrapolated to h = 0 (Richardson; the error of one step is of order h²)."""
     # Not (16·fine − coarse)/15, which overflows at slopes of a sixteenth of the largest double.
     return fine.derivative + (fine.derivative - coarse.derivative) / (RATIO * RATIO - 1.0)
 
 
 def bend(coarse: DifferenceQuotient, fine: DifferenceQuotient) -> Array:
-    """How far the two slopes are apart at h = 0: where the loss is smooth it goes with h."""
+    """Return the slope gap extrapolated to h = 0 (Richardson; of a smooth loss the gap is of order h)."""
     return fine.bend + (fine.bend - coarse.bend) / (RATIO - 1.0)

@@ -33,7 +33,7 @@ from lossctl.io.dataset import Dataset, FieldRef, from_arrays
 
 REDUCTIONS = ("none", "mean", "sum")
 _RANGES = {"samples": "at least 1", "seed": "at least 0", "rtol": "between 0 and 1"}
-# Samples drawn for a loss whose samples depend on each other: all their coordinates are moved one by one.
+# Number of samples drawn for a loss whose samples depend on each other.
 _BATCH = 100
 
 
@@ -59,26 +59,28 @@ def gradcheck(
 
     Args:
         loss: ``"huber:delta=0.5"``, a :class:`Loss`, or a function ``(pred, target) -> (loss, gradient)``.
-        pred, target: where; without them ``samples`` points of the loss's domain are drawn.
-        grad: the gradient to check instead of the loss's own: an array of the shape of ``pred``, or a
-            function that returns it, or ``(grad, hess)``.
-        inputs: what the loss takes besides, by name.
-        weight: sample weights, which ``reduction`` mean and sum take into the gradient.
-        class_weight, ignore_index: as :func:`lossctl.compute` takes them.
-        reduction: what an array ``grad`` is the gradient of: each sample's loss (``"none"``), their
-            ``"mean"`` or their ``"sum"``.
-        signature: the arguments of a function ``grad``: ``"pred,target"``, ``"target,pred"`` or
+        pred, target: (n, ...) the points. Default: ``samples`` points drawn from the domain of the loss.
+        grad: the gradient to check: an array of the shape of ``pred``, or a function that returns such an
+            array or ``(grad, hess)``. Default: the gradient of the loss.
+        inputs: further inputs of the loss, by name.
+        weight: (n,) sample weights; the gradient of ``reduction`` mean and sum includes them.
+        class_weight, ignore_index: as in :func:`lossctl.compute`.
+        reduction: function whose gradient the array ``grad`` is: each sample's loss (``"none"``, the
+            default), the ``"mean"`` or the ``"sum"`` of the losses.
+        signature: arguments of a function ``grad``: ``"pred,target"`` (the default), ``"target,pred"`` or
             ``"pred,dataset"``.
-        wrt: ``"logits"`` where ``pred`` of a probability loss holds logits, and ``grad`` is by them.
-        rtol: what may differ, relative to the scale of a sample.
-        samples, seed: how many points are drawn, and which.
+        wrt: ``"logits"`` if ``pred`` of a probability loss holds logits and ``grad`` is the derivative with
+            respect to them. Default ``"pred"``.
+        rtol: allowed difference relative to the scale of a sample. Default 1e-6.
+        samples, seed: number of points drawn and seed of their generator. Defaults 2000 and 0.
+        threads: number of threads. Default: the number of cores.
 
     Returns:
-        The verdicts, true where the gradient passed.
+        The verdicts; true in a condition if the gradient passed.
 
     Raises:
-        UsageError: there is no gradient, or an option does not fit.
-        DataError: shapes that differ, or a value that cannot be used.
+        UsageError: there is no gradient, or an option is invalid.
+        DataError: shapes differ, or a value cannot be used.
 
     >>> import lossctl
     >>> assert lossctl.gradcheck("huber")
@@ -121,15 +123,15 @@ def gradcheck(
 
 
 def _joined(found: list[GradCheck]) -> GradCheck:
-    """The check of a gradient, and in it that of the second derivative, if there is one."""
+    """Return the check of the gradient, with that of the second derivative, if any, as its ``second``."""
     return replace(found[0], second=found[1]) if len(found) > 1 else found[0]
 
 
 def from_logits(loss: Loss) -> Loss:
-    """The same loss with logits for predictions.
+    """Return the loss of logits that corresponds to a loss of probabilities, with the same parameters.
 
     Raises:
-        UsageError: it has no such twin.
+        UsageError: there is no such loss.
     """
     if not loss.from_logits:
         raise UsageError(f"--wrt logits: {loss.name} is not a loss of probabilities with a twin from logits")
@@ -140,8 +142,17 @@ def from_logits(loss: Loss) -> Loss:
 def check_points(
     loss: Loss, *, samples: int, seed: int, gradient: Gradient | None = None, rtol: float = RTOL, whole: bool = False
 ) -> list[GradCheck]:
-    """Check a gradient at points drawn from the domain of the loss."""
-    # A batch whose samples depend on each other costs its square, and a small one shows as much.
+    """Check a gradient at points drawn from the domain of the loss.
+
+    Args:
+        loss: the loss.
+        samples: number of points; at most 100 are drawn if samples depend on each other.
+        seed: seed of their generator.
+        gradient: function that returns the gradient. Default: the gradient of the loss.
+        rtol: allowed difference relative to the scale of a sample. Default 1e-6.
+        whole: whether to keep every verdict. Default False.
+    """
+    # The cost of a batch whose samples depend on each other is quadratic, and a small batch shows as much.
     arrays = sample_points(loss, min(samples, _BATCH) if loss.batch_coupled else samples, seed)
     sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
     data = Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
@@ -163,20 +174,26 @@ def check_on(
     whole: bool = False,
     workers: ExecutionConfig | None = None,
 ) -> list[GradCheck]:
-    """Check a gradient at the data; a second result is that of a second derivative.
+    """Check a gradient at the points of a data set.
 
     Args:
-        data: opens the data: more than once where the gradient is of the mean.
-        loss: what is checked.
-        gradient: where the gradient comes from; None: the data's role ``grad``, else the loss's own.
-        reduction: what the gradient is of.
-        policy: what the engine does.
-        rtol: what may differ, relative to the scale of a sample.
-        whole: whether every verdict is kept.
-        workers: where it is computed.
+        data: function that opens the data. It is called again if the gradient is that of the mean, or if
+            samples turn out to depend on each other.
+        loss: the loss.
+        gradient: function that returns the gradient. Default: the role ``grad`` of the data if there is one,
+            otherwise the gradient of the loss.
+        reduction: function whose gradient is given: ``none`` (the default), ``mean`` or ``sum``.
+        policy: options of the engine.
+        rtol: allowed difference relative to the scale of a sample. Default 1e-6.
+        whole: whether to keep every verdict. Default False.
+        workers: configuration of the executor.
+
+    Returns:
+        The check of the gradient and, if `gradient` returns a second derivative, the check of the latter.
 
     Raises:
-        UsageError: weights where samples depend on each other.
+        UsageError: the data has weights and samples depend on each other.
+        DataError: the gradient and the predictions differ in shape.
     """
     policy, workers = policy or ComputeOptions(), workers or ExecutionConfig()
     opened = data()
@@ -185,7 +202,7 @@ def check_on(
     if "grad" in opened.places and opened.tail("grad") != opened.tail("pred"):
         shapes = [f"(n, {', '.join(map(str, tail))})" if (tail := opened.tail(r)) else "(n,)" for r in ("grad", "pred")]
         raise DataError(f"grad has shape {shapes[0]}, pred {shapes[1]}: one derivative for each prediction")
-    small = [loss] if gradient is None and not whole else []  # a function is somebody's code
+    small = [loss] if gradient is None and not whole else []  # a user's function must not run in a forked worker
     factor = 1.0
     if reduction == "mean":
         job = bind_plan(loss, roles, opened, policy)
@@ -235,7 +252,7 @@ def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
 
 
 def _with_finish(found: GradCheck, loss: Loss, rtol: float, seed: int) -> GradCheck:
-    """The check of what is done to the mean, as a function of one number, added to the counts."""
+    """Check the derivative of the transform of the mean at 200 random means, and add its verdicts to the counts."""
     finish = loss.finish
     assert finish is not None
     means = 10.0 ** np.random.default_rng(seed).uniform(-12, 12, 200)

@@ -1,4 +1,4 @@
-"""The gradient of a loss over a data set, spooled to disk: a row a sample, of any number of rows."""
+"""The gradient of a loss over a data set of any size, spooled to disk with one row per sample."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ from lossctl.io.spool import Spool
 
 @dataclass(frozen=True)
 class GradientRows:
-    """The gradient of every sample, on disk: rows of ``shape``, each to be multiplied by ``factor``."""
+    """The gradient of every sample, on disk.
+
+    Attributes:
+        spool: the file, one row per sample.
+        shape: shape of a row.
+        factor: multiplier of every row.
+    """
 
     spool: Spool
     shape: tuple[int, ...]
@@ -35,17 +41,22 @@ class GradientRows:
 
     @property
     def rows(self) -> int:
-        """How many samples."""
+        """Number of samples."""
         return self.spool.rows
 
     def chunks(self) -> Iterator[Array]:
-        """All rows in order."""
+        """Yield all rows in order, in chunks (rows, *shape)."""
         return (data * self.factor + 0.0 for data in self.spool.column(0))  # + 0.0: no -0.0
 
 
 @dataclass(frozen=True)
 class _Measure:
-    """The measure of a block: its gradient, row by row, and what a mean divides by."""
+    """The function that the engine maps over blocks: returns the gradient of each row and the sums for the mean.
+
+    Attributes:
+        numeric: compute the gradient by finite differences.
+        weighted: multiply it by the sample weights.
+    """
 
     numeric: bool
     weighted: bool
@@ -65,7 +76,7 @@ class _Measure:
             whole[:] = np.where(np.isnan(block.input("pred", core)), np.nan, whole)
         shaped = whole.reshape(block.count, *job.loop, *job.core)
         if block.policy.class_axis is not None and has_class_axis(core) and shaped.ndim > 2:
-            shaped = np.moveaxis(shaped, -1, block.policy.class_axis)  # where the predictions have it
+            shaped = np.moveaxis(shaped, -1, block.policy.class_axis)  # the class axis of the predictions
         return shaped, summary
 
 
@@ -85,7 +96,8 @@ def _by_differences(loss: Loss, arrays: list[Array]) -> Array:
 
     x = pred.reshape(len(pred), -1)
     domain = loss.inputs[0].kind.domain
-    # Nothing is given to agree with: NaN lets the differences settle where they are surest.
+    # There is no gradient to check. With NaN no step ends the refinement early, so that the step with the smallest
+    # error is used.
     nothing = np.full(x.shape, np.nan)
     found = check(DerivativeProblem(f, x, nothing, sample_magnitude(loss, arrays), domain.low, domain.high, 1e-6))
     return found.numeric.reshape(pred.shape)
@@ -100,15 +112,20 @@ def spool_gradient(
     workers: ExecutionConfig,
     numeric: bool = False,
 ) -> GradientRows:
-    """The gradient of every row, in a file without a name.
+    """Compute the gradient of every row and write it to an unnamed temporary file.
 
     Args:
         data: the inputs, read once.
-        loss: whose gradient.
-        policy: what the engine does; its detail is not needed.
-        reduction: ``none``: of each sample's loss; ``mean``, ``sum``: of these, weights included.
-        numeric: by finite differences.
-        workers: where it is computed.
+        loss: the loss.
+        policy: options of the engine; `detail` is ignored.
+        reduction: ``none``: gradient of each sample's loss; ``mean``, ``sum``: gradient of the mean or the sum
+            of the losses, weights included.
+        workers: configuration of the executor.
+        numeric: compute the gradient by finite differences. Default False.
+
+    Raises:
+        UsageError: the loss has no sum or no gradient per row, or its samples depend on each other and
+            `numeric` is set.
     """
     if reduction == "sum" and (loss.finish or loss.denominator):
         raise UsageError(f"{loss.name} is no plain mean: it has no sum")

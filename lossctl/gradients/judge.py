@@ -1,7 +1,7 @@
-"""The verdict on every coordinate of a gradient, relative to the scale of its sample.
+"""Verdicts on every coordinate of a gradient, relative to the scale of its sample.
 
-The scale is the largest slope of the sample: a coordinate that is 1e-5 of it cannot be resolved
-beside it, and does not matter.
+The scale of a sample is the largest slope among its coordinates. A coordinate that is 1e-5 of the scale
+cannot be resolved against it, and does not matter.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.refinement import StepRefinement
 from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
 
-# How often the scale of a sample is corrected, and by how much at most: each time it falls by half
-# or more, and with a scale of 0 no step could settle.
+# Number of corrections of the scale of a sample, and the smallest factor of one correction. Each correction
+# at least halves the scale; the factor keeps the scale above 0, with which no step could converge.
 _SCALES, _SHRINK = 4, 2.0**-20
 
 
 def check(problem: DerivativeProblem) -> CoordinateVerdicts:
-    """The verdict on every coordinate."""
+    """Return the verdict, reference derivative and its error for every coordinate of every sample."""
     with np.errstate(all="ignore"):
         found, settled = _check(problem, None)
-        # A first step that is too long for the loss can see slopes that are not there, and what is
-        # small beside them would pass: such samples are judged again by the slopes that settled.
+        # A first step that is too long can give slopes that the loss does not have, and an error that is small
+        # relative to them would pass. Such samples are checked again with the scale of the converged slopes.
         for _ in range(_SCALES):
             again = np.flatnonzero(settled < 0.5 * found.scale[:, 0])
             if not again.size:
@@ -35,10 +35,10 @@ def check(problem: DerivativeProblem) -> CoordinateVerdicts:
 
 
 def _check(p: DerivativeProblem, scale: Array | None) -> tuple[CoordinateVerdicts, Array]:
-    """The verdicts, and the scale by the slopes that settled."""
+    """Return the verdicts and the (samples,) scale of the converged slopes; `scale` None: that of the first steps."""
     value = p.f(None, p.x)
-    # The first steps of every coordinate come first: the scale of a sample is the largest slope
-    # among its coordinates, since one that is 1e-5 of it cannot be resolved beside it.
+    # The first steps of all coordinates are taken before any is judged, because the scale of a sample is the
+    # largest slope among its coordinates.
     coordinates = [StepRefinement(p, value, j) for j in range(p.x.shape[1])]
     if scale is None:
         scale = _scale_of(p, value, [c.fine.slope for c in coordinates])
@@ -47,7 +47,7 @@ def _check(p: DerivativeProblem, scale: Array | None) -> tuple[CoordinateVerdict
     verdict = np.stack([c.verdict for c in coordinates], axis=1)
     defined = np.isfinite(value)[:, None] & np.isfinite(p.x)
     verdict[~defined] = Verdict.UNDEFINED
-    # A loss that is NaN is no infinite one: nothing can be said of it, and that is no pass.
+    # A NaN loss is unresolved rather than undefined, so that it counts against passing.
     verdict[np.isnan(value)[:, None] & np.isfinite(p.x)] = Verdict.UNRESOLVED
     verdict[defined & np.isnan(p.given)] = Verdict.WRONG
     numeric, error, clipped = (
@@ -58,10 +58,9 @@ def _check(p: DerivativeProblem, scale: Array | None) -> tuple[CoordinateVerdict
 
 
 def _scale_of(p: DerivativeProblem, value: Array, slopes: list[Array]) -> Array:
-    """The largest slope of a sample, seen or given.
+    """Return the largest of |f|/S, the given slopes and the measured slopes of each sample, (samples,).
 
-    In a flat tail there is nothing else to measure against than the loss itself, over S; at a
-    minimum nothing but the slopes beside it.
+    In a flat tail only |f|/S is not 0; at a minimum only the slopes next to it are not.
     """
     largest = np.abs(value) / p.size
     for slope in (*slopes, *np.abs(p.given.T)):

@@ -1,8 +1,9 @@
-"""Glances at the loss over steps too short for a slope: what they show is whether there is more than a line.
+"""Linearity tests at steps too short to estimate a derivative.
 
-A difference that has settled is blind to what is finer than its step. Below the step where the
-rounding of f is more than the slope of interest times h no slope is to be had, but f itself can
-still be seen: it must be where the line says that it is, up to rounding.
+A converged difference quotient says nothing about structure finer than its step h. At steps so short that
+the roundoff of f exceeds |f'|·h, a quotient has no correct digit, but f can still be evaluated and compared
+with its tangent: the residual |f(x + h) − f(x) − f'(x)·h| must stay within the roundoff of f. A larger
+residual means structure that the quotient missed.
 """
 
 from __future__ import annotations
@@ -14,27 +15,32 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import EPS, RATIO, ULPS, Bools, DerivativeProblem, Indices
 
-# Movement of this many times the rounding is not rounding.
+# A change of more than this many times the estimated roundoff is not roundoff.
 ROUGH = 32.0
-# Glances at steps of a 32nd each of the one before: down to 2⁻⁴⁴·S, some hundred ulps of it.
+# Number of steps of `hides`, and their ratio: four steps, each 1/32 of the one before, down to 2⁻⁴⁴·S,
+# some hundred ulps of S.
 _GLANCES, _APART = 4, 32.0
-# The rounding that the last two of them show, times this, bounds that of the others.
+# The residuals at the last two steps, times this, bound the roundoff at the others.
 _SHOWN = 8.0
-# The last step that shows more of a loss than the digits of its argument: 64 ulps of S.
+# The shortest step of `straight`, as a fraction of S: 64 ulps of S. Shorter steps show the rounding of x.
 _LEAST = 2.0**-46
-# No power of two: to those the loss, too, may be rounded step by step, and seem a line.
+# Factor that keeps steps from being powers of two: at these a loss that is itself rounded step by step can
+# look linear.
 _ASKEW = 0.7
 
 
 @dataclass(frozen=True)
 class TangentLine:
-    """What a step says of coordinate j of some samples.
+    """The tangent of the loss along coordinate j of some samples, as a difference quotient found it.
 
     Attributes:
-        value: their loss.
-        slope: the derivative.
-        h: how long the step was.
-        spread: how far its one-sided slopes were from the derivative: the bend of the loss.
+        p: the problem.
+        j: the coordinate.
+        rows: (n,) indices of the samples.
+        value: (n,) their loss at x.
+        slope: (n,) the derivative.
+        h: (n,) the step of the quotient.
+        spread: (n,) the largest difference of its one-sided slopes from the derivative: curvature over h.
     """
 
     p: DerivativeProblem
@@ -46,7 +52,7 @@ class TangentLine:
     spread: Array
 
     def strays(self, h: Array) -> tuple[Array, Array]:
-        """How far the loss is from the line at x + h; and the step that was really taken."""
+        """Return the residual |f(x + h) − f(x) − slope·h| and the size of the exact floating-point step."""
         at, taken = self.p.evaluate_at(self.j, self.rows, h)
         beyond = at - self.value
         beyond -= taken * self.slope
@@ -54,33 +60,41 @@ class TangentLine:
 
 
 def has_finer_structure(line: TangentLine, limit: Array, doubted: Bools) -> Bools:
-    """Where the step was too long to see a structure of the loss: a well of width 1e-6 at x = 1e3.
+    """Return where the loss has structure finer than the step, such as a well of width 1e-6 at x = 1e3.
 
-    ``limit`` is what a settled slope may be uncertain by, ``doubted`` where a longer step knew another.
+    Args:
+        line: the tangent.
+        limit: (n,) largest uncertainty of a converged slope.
+        doubted: (n,) where a longer step had converged to another slope.
     """
-    # Rounding of the loss, and of numbers as large as the sample's within it.
+    # Roundoff of the loss, and of intermediate results as large as the numbers of the sample.
     rounding = (ROUGH * EPS) * (ULPS * np.abs(line.value) + line.p.size[line.rows] * np.abs(line.slope))
     bend, most = line.spread + limit, np.zeros_like(rounding)
     shown = []
     for level in range(1, _GLANCES + 1):
-        # To one side and the other by turns, which costs half as much.
+        # The sides alternate, which costs half of testing both.
         strays, h = line.strays(line.h * (_APART**-level * (1.0 if level % 2 else -1.0)))
         np.fmax(most, strays - h * bend, out=most)
         shown.append(strays)
-    # What the last two see, one to each side, is rounding, of which a kernel may have more than its
-    # value shows: |a − b| − |a − c| of vectors that are as long as each other.
+    # The residuals of the last two steps, one to each side, are roundoff. A kernel can have more of it than
+    # its value suggests: |a − b| − |a − c| of vectors of equal length.
     rough = np.maximum(*shown[-2:])
-    # Where a longer step was contradicted by one that is lost in that rounding neither can be believed.
+    # Where a longer step converged to another slope and this one is within that roundoff, neither is trusted.
     return np.asarray((most > rounding + _SHOWN * rough) | (doubted & (rough > line.h * limit)))
 
 
 def is_linear(line: TangentLine, away: Array, rough: Array) -> Bools:
-    """Where the loss keeps to the line at every step down to the last digits of x.
+    """Return where the loss follows its tangent at every step down to 64 ulps of S.
 
-    It must, within an eighth of what is at issue (a slope that is off by ``away``) over the step
-    that settled, before a gradient is called wrong. Else there is a structure that no step can
-    resolve (the well of width 1e-6 of a ramsay with a = 1e6), or more rounding than the value shows
-    (a divergence of 1e-6 from terms of 1); ``rough`` is what other steps have seen of that.
+    A gradient is called wrong only if this holds: the residuals must stay within away·h/8, an eighth of
+    the change of the loss over the step h that the disputed slope makes up. Otherwise the loss has
+    structure that no step resolves (the well of width 1e-6 of a ramsay with a = 1e6), or more roundoff than
+    its value suggests (a divergence of 1e-6 from terms of 1).
+
+    Args:
+        line: the tangent.
+        away: (n,) difference of the gradient under test from the slope of the tangent.
+        rough: (n,) roundoff of the loss that was observed at other steps.
     """
     least, allowed = line.p.size[line.rows] * _LEAST, away * line.h / 8.0
     keeps = rough <= allowed

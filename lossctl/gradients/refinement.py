@@ -1,11 +1,11 @@
-"""One coordinate of all samples, followed to ever smaller steps until there is a verdict.
+"""Step refinement of one coordinate of all samples, until every sample has a verdict.
 
-A step is *settled* when the derivative moved little from h to h/4, when the one-sided slopes agree
-once their difference is extrapolated to h = 0, and when rounding is small. A gradient that agrees
-with a settled difference is right, unless shorter steps see a structure that this one did not. One
-that disagrees is followed to ever smaller steps, down to where rounding is as large as the
-disagreement: it is wrong only if the differences stay settled on the way, since structure finer
-than a step (a kernel that oscillates, a sharp transition) is not an error of the gradient.
+A step has *converged* when the derivative changed little from h to h/4, when the slope gap extrapolated to
+h = 0 is small, and when roundoff is small. A gradient that agrees with a converged derivative is right,
+unless shorter steps show structure that this step missed. If the gradient disagrees, steps are shortened
+until roundoff is as large as the disagreement; the gradient is wrong only if the derivative stays converged
+at all of these steps, because structure finer than a step (a kernel that oscillates, a sharp transition) is
+not an error of the gradient.
 """
 
 from __future__ import annotations
@@ -31,24 +31,34 @@ from lossctl.gradients.line_probe import ROUGH, TangentLine, has_finer_structure
 from lossctl.gradients.one_sided import SAME, STREAK, OneSidedSlopes
 from lossctl.gradients.verdict import Verdict
 
-# A settled difference may be uncertain by this many times rtol: a gradient off by 1e-5 of its scale
+# The uncertainty of a converged derivative, as a multiple of rtol. With 4 a gradient off by 1e-5 of its scale
 # stays outside 4e-6 (the uncertainty) + 1e-6 (rtol).
 _UNCERTAIN = 4.0
-# Nothing is known of a movement that falls by less than this, or grows: it is taken to go on for 16 steps.
+# Largest ratio of consecutive changes used to extrapolate them. A change that shrinks less, or grows, has no
+# known limit: the changes still to come are taken to sum to 16 times the last one.
 _SLOWEST = 16.0 / 17.0
-# Downwards until h = 4⁻¹⁸·2⁻²²·S ≈ 3e-18·S, below which nothing is left; upwards from beside an
-# edge, 1e-12 away, to S.
+# Numbers of steps: down to h = 4⁻¹⁸·2⁻²²·S ≈ 3e-18·S, which is below the spacing of the numbers of the sample;
+# and up to S from a point at distance 1e-12 from an edge.
 _DOWN, _UP = 18, 26
-# So many times what the first steps can be off by is wrong for certain, though none of them settled.
+# A difference of more than this many times the error bound of an unconverged step is wrong.
 _MUCH = 16.0
-# Steps that are tried for it: from a 256th of the distance to an edge to a quarter.
+# Number of steps tried for this test: from 1/256 of the distance to an edge to 1/4.
 _LONGER = 4
-# Steps of a 16th of the distance to an edge: extrapolation is off by 2e-7 of −log p there.
+# Largest step, as a fraction of the distance to an edge, whose extrapolation is trusted: for −log p its error
+# is 2e-7.
 _NEAR = 2.0**-4
 
 
 class StepRefinement:
-    """One coordinate of all samples, and what is remembered while the steps shrink."""
+    """The state of the step refinement of one coordinate; every array is (samples,) unless stated.
+
+    Attributes:
+        coarse, fine: the difference quotients of the first two steps, `start` and start/4.
+        verdict: :class:`Verdict` numbers; UNRESOLVED until decided.
+        numeric, error: the reference derivative and its estimated absolute error.
+        limit: largest error of a converged derivative, 4·rtol·scale.
+        allowed: allowed difference of the gradient from the exact derivative.
+    """
 
     def __init__(self, problem: DerivativeProblem, value: Array, j: int) -> None:
         n = len(value)
@@ -60,22 +70,23 @@ class StepRefinement:
         self.fine = problem.step(j, None, value, self.start / RATIO)
         self.verdict = np.full(n, Verdict.UNRESOLVED, np.int8)
         self.numeric, self.error = np.full(n, np.nan), np.full(n, np.inf)
-        self.clipped = np.zeros(n, bool)  # the derivative is the nearest that a kink allows
-        # Of the step that settled: the steeper slope, how long it was, how far its slopes were from the derivative.
+        self.clipped = np.zeros(n, bool)  # `numeric` is the valid slope of a kink nearest to `given`
+        # Of the last converged step: its larger slope, its size, the largest difference of its slopes from `numeric`.
         self.slope, self.settled_at, self.spread = np.zeros((3, n))
-        self.streak = np.zeros(n, np.int32)  # steps settled since the last surprise
-        self.surprised, self.retracted = np.zeros((2, n), bool)  # the latter where a step had settled
+        self.streak = np.zeros(n, np.int32)  # number of converged steps since the last inconsistent one
+        # Whether some step was inconsistent with roundoff; and whether this retracted a converged step.
+        self.surprised, self.retracted = np.zeros((2, n), bool)
         self.sides = OneSidedSlopes(n)
-        self.bends = np.full(n, np.nan)  # of the step before the last two
-        self.moved = np.full(n, np.inf)  # how far the derivative moved at the step before
-        self.ahead = np.full(n, 1.0 / (RATIO - 1.0))  # what was still to come of that, over it
-        self.rough = np.zeros(n)  # rounding that was seen, of the loss
+        self.bends = np.full(n, np.nan)  # slope gap of the step before the last two
+        self.moved = np.full(n, np.inf)  # change of the derivative at the step before
+        self.ahead = np.full(n, 1.0 / (RATIO - 1.0))  # estimated sum of the changes still to come, over the last one
+        self.rough = np.zeros(n)  # observed roundoff of the loss
 
     def run(self, scale: Array) -> None:
-        """Reach a verdict on every sample."""
+        """Set the verdict of every sample, given the (samples,) scales of their gradients."""
         self.limit = _UNCERTAIN * self.p.rtol * scale
-        # What changes the loss by less than the smallest double over a whole step underflows, and a gradient below
-        # the least normal double has few digits or none.
+        # A slope that changes the loss by less than the smallest subnormal double over a step underflows, and a
+        # gradient below the least normal double has few correct digits or none.
         self.allowed = self.p.rtol * scale + self.slack + np.fmax(ULPS * TINY / self.start, NORMAL)
         self._shrink_steps()
         self._grow_steps()
@@ -91,11 +102,11 @@ class StepRefinement:
                 return
             self.sides.see(rows, coarse, fine, self.limit[rows])
             h = self.start[rows] * RATIO ** -(level + 2.0)
-            # Below this rounding alone is more than a settled difference may be uncertain by. (The
-            # loss at x, not at x + h: beside a minimum the latter shrinks with h.)
+            # Stop where roundoff alone exceeds the limit. It is taken from the loss at x, not at x + h, because
+            # next to a minimum the latter shrinks with h.
             least = ULPS * EPS * np.abs(self.value[rows]) / h
             lost = least > self.limit[rows]
-            # What looks wrong is followed further, to where rounding is as large as what is wrong.
+            # A gradient that disagrees is followed further, until roundoff is as large as the disagreement.
             away = np.abs(self.given[rows] - self.numeric[rows])
             lost &= (self.streak[rows] == 0) | (4.0 * (least + fine.inner * RATIO) > away)
             go = ~lost & (h > 0)
@@ -105,17 +116,18 @@ class StepRefinement:
             fine = self.p.step(self.j, rows, self.value[rows], h[go])
 
     def _grow_steps(self) -> None:
-        """Larger steps, for what rounding kept from settling at smaller ones: beside an edge of the domain.
+        """Grow the step next to an edge of the domain, where roundoff kept smaller steps from converging.
 
-        Only where small steps saw nothing but rounding: structure that they did see does not go away
-        under steps that jump over it. And they can show a gradient right, but not wrong: what small
-        steps cannot resolve beside the rest of the loss (one class of many, of probability 1e-10)
-        large ones do not see at all.
+        This applies only where small steps showed nothing but roundoff; structure that they did show does not
+        go away under steps that jump over it. Larger steps can show that a gradient is right, but not that it
+        is wrong: a contribution that small steps cannot resolve against the rest of the loss (one class of
+        many, of probability 1e-10) is invisible to large ones.
         """
         if not self.p.bounded:
             return
         rows = np.flatnonzero((self.verdict == Verdict.UNRESOLVED) & (self.streak == 0) & ~self.surprised)
-        # Elsewhere the first step is long enough, and a longer one meets its kink again a period on.
+        # Away from an edge the first step is long enough, and a longer one can reach the next kink of a
+        # periodic loss.
         rows = rows[self.start[rows] < self.p.size[rows] * FIRST / 2.0]
         fine = self.coarse[rows]
         before = extrapolated(fine, self.fine[rows])
@@ -128,16 +140,16 @@ class StepRefinement:
             coarse = self.p.step(self.j, rows, self.value[rows], h)
             numeric = extrapolated(coarse, fine)
             moved = np.abs(fine.derivative - coarse.derivative)
-            # Where the singularity is far off for the step, extrapolation gains a factor of 256 a
-            # step, and its own movement tells its error; with moved/3, 1 % of the probabilities of a
-            # cross-entropy stay unresolved.
+            # Where the step is short against the distance to the singularity, the extrapolated derivative gains a
+            # factor of 256 per step, and its own change estimates its error. With moved/3 as the estimate, 1 % of
+            # the probabilities of a cross-entropy stay unresolved.
             near = h <= self.p.room(self.j, rows) * _NEAR
-            # Twice the rounding: with once a gradient off by 1e-5 passed, one in 14 million.
+            # Twice the roundoff: with once the roundoff, one in 14 million gradients off by 1e-5 passed.
             error = np.where(near, np.minimum(moved / 3.0, np.abs(numeric - before)), moved / 3.0) + 2.0 * fine.noise
             straight = fine.beside | (np.abs(bend(coarse, fine)) <= 2.0 * self.limit[rows] + 4.0 * fine.noise)
-            # A step that jumps over the singularity counts as long as the loss is a straight line
-            # up to rounding: p·log q with q = 1e-9 has slopes as small as you like at a large step,
-            # and a gradient of 0 would pass.
+            # A step that is long against the distance to the singularity counts only while the loss is linear
+            # up to roundoff: p·log q with q = 1e-9 has arbitrarily small slopes at large steps, and a gradient of
+            # 0 would pass.
             trusted = near | (moved <= 2.0 * fine.noise)
             right = trusted & straight & (error <= self.limit[rows])
             right &= np.abs(self.given[rows] - numeric) <= error + self.allowed[rows]
@@ -147,39 +159,39 @@ class StepRefinement:
             rows, fine, before = rows[go], coarse[go], numeric[go]
 
     def _judge(self, rows: Indices, coarse: DifferenceQuotient, fine: DifferenceQuotient) -> Bools:
-        """Which samples these two steps show right."""
+        """Update the state with the steps h (``coarse``) and h/4 (``fine``); return which samples are right."""
         given, limit = self.given[rows], self.limit[rows]
         moved, before = np.abs(fine.derivative - coarse.derivative), self.moved[rows]
         numeric = extrapolated(coarse, fine)
-        # Movement that grows while steps shrink, by no more than the rounding of numbers as large as the
-        # sample's, is rounding, of which the value need not show a trace: terms of 1 may cancel to 1e-6.
+        # A change that grows while steps shrink, and is within the roundoff of numbers as large as those of the
+        # sample, is roundoff. The value of the loss need not suggest it: terms of 1 may cancel to 1e-6.
         rough = (moved > before) & (moved > ROUGH * fine.inner)
         rough &= moved * fine.size <= ROUGH * EPS * self.p.size[rows] * fine.slope
         self.rough[rows] = np.where(rough, np.fmax(self.rough[rows], moved * fine.size), self.rough[rows])
-        # The extrapolated value is off by moved/15 or far less where the loss is smooth, and by
-        # moved·4/15 beside a jump of the second derivative.
+        # The error of the extrapolated derivative is at most moved/15, and usually far less, where the loss is
+        # smooth, and moved·4/15 next to a jump of the second derivative.
         error = moved * self._slowness(rows, moved, fine.inner) + fine.noise
-        # A bend of a kink moves the derivative by half of it; rounding is in both slopes.
+        # A slope gap at a kink changes the derivative by half of it, and both slopes have roundoff.
         flat = 2.0 * limit + 4.0 * fine.noise
         straight = fine.beside | (np.abs(bend(coarse, fine)) <= flat)
-        # At the bottom of |r|^1.5 the second derivative is infinite, and slopes go with √h: the limit
-        # of what shrinks by one factor from step to step (Aitken).
+        # At the minimum of |r|^1.5 the second derivative is infinite, and slopes are of order √h: the gap shrinks
+        # by a constant factor per step, and Aitken's method extrapolates it to its limit.
         now, last = fine.bend - coarse.bend, coarse.bend - self.bends[rows]
         shrinks = (np.abs(fine.bend) < SAME * np.abs(coarse.bend)) & (np.abs(now) < SAME * np.abs(last))
         bottom = shrinks & (np.abs(fine.bend - now * now / (now - last)) <= flat)
-        # Beside such a bottom the derivative goes with d/√h: small at first, but never at rest.
+        # At a distance d from such a minimum the quotient is of order d/√h: small at first, but not converged.
         straight |= bottom & (moved <= 4.0 * fine.noise)
         self.bends[rows] = coarse.bend
         settled = (error <= limit) & straight
-        # Movement that rounding does not explain, below a step that had settled: the loss has a
-        # structure that step did not see, and what it said is taken back.
+        # If roundoff does not explain a change at a step smaller than a converged one, the loss has structure
+        # that the converged step missed, and its result is retracted.
         away = np.abs(given - self.numeric[rows])
         strays = np.abs(fine.derivative - self.numeric[rows])
         departs = strays > away / 2.0
         surprise = ~settled & (moved > ROUGH * fine.inner) & np.isfinite(moved)
         surprise |= (self.streak[rows] > 0) & departs & (fine.inner <= away / 8.0)
-        # But where numbers as large as the sample's are rounded (in a running sum of probabilities) the
-        # loss is a staircase to the smallest steps: they take nothing back.
+        # Where the loss rounds numbers as large as those of the sample (in a running sum of probabilities), it is
+        # a staircase at the smallest steps. Such steps retract nothing.
         stairs = ROUGH * EPS * self.p.size[rows] * np.fmax(np.abs(self.numeric[rows]), fine.slope)
         stairs = (self.streak[rows] > 0) & (np.fmax(moved, strays) * fine.size <= stairs)
         surprise &= ~stairs
@@ -189,8 +201,8 @@ class StepRefinement:
         self.streak[rows[surprise]] = 0
         self.error[rows[surprise]] = np.inf
         self.streak[rows[settled]] += 1
-        # A step that knows less than one before does not overrule it: where the argument is rounded
-        # (10⁶·x) small steps scatter, and sooner or later one agrees with any gradient.
+        # A step with a larger error than an earlier one does not replace it: where the argument is rounded
+        # (10⁶·x), the quotients of small steps scatter, and one of them would agree with any gradient by chance.
         settled &= error <= self.error[rows]
         right: Bools = settled & (np.abs(given - numeric) <= error + self.allowed[rows])
         self._put(rows[settled], numeric[settled], error[settled], fine[settled])
@@ -202,36 +214,39 @@ class StepRefinement:
         return right
 
     def _line(self, rows: Indices) -> TangentLine:
-        """What the last step that settled says of some samples."""
+        """Return the tangent found by the last converged step of some samples."""
         h, spread = self.settled_at[rows], self.spread[rows]
         return TangentLine(self.p, self.j, rows, self.value[rows], self.numeric[rows], h, spread)
 
     def _slowness(self, rows: Indices, moved: Array, inner: Array) -> Array:
-        """What is still to come of a movement that falls by the same factor from step to step, over it.
+        """Return the remaining truncation error as a multiple of the last change of the derivative.
 
-        A third, where it falls by four; but of u + u^1.1 at u = 0 the derivative goes with h^0.1.
+        Assumes geometric convergence: if each change is q times the one before, the changes still to come
+        sum to q/(1 − q) times the last one. Second-order differences converge faster than q = 1/4, the lower
+        bound used here, which gives 1/3. Losses that are not smooth converge more slowly: at u = 0 the
+        quotient of u + u^1.1 has an error of order h^0.1, so q = 4^−0.1.
         """
         before = self.moved[rows]
         factor = np.clip(moved / before, 1.0 / RATIO, _SLOWEST)
         self.moved[rows] = moved
-        known = moved > 4.0 * inner  # else it is rounding that moved, and what was known before holds
+        known = moved > 4.0 * inner  # else the change is roundoff, and the last estimate stays
         ahead = np.where(known, factor / (1.0 - factor), self.ahead[rows])
         self.ahead[rows] = ahead
-        # What the step before was taken to know it did not, if it is the one that settled.
+        # If the step before was the converged one, raise its error to the new estimate.
         error = self.error[rows]
         self.error[rows] = np.where(known & (before <= 3.0 * error), np.fmax(error, ahead * before), error)
         return ahead
 
     def _put(self, at: Indices, numeric: Array, error: Array, fine: DifferenceQuotient) -> None:
         self.numeric[at], self.error[at] = numeric, error
-        # What the slope is over the first step, if the loss goes on as it does here: at a minimum
-        # slopes shrink with the step for ever, and nothing would be small beside them.
+        # The slope over the first step, extrapolated with the curvature seen here. At a minimum slopes shrink
+        # with the step without end, so the slope of a short step would be too small a scale.
         self.settled_at[at] = fine.size
         self.spread[at] = np.maximum(np.abs(fine.first - numeric), np.abs(fine.second - numeric))
         self.slope[at] = fine.slope + np.abs(fine.bend) / fine.size * self.start[at]
 
     def _conclude(self) -> None:
-        """What is wrong, a kink or beyond the reach of differences, of what did not prove right."""
+        """Classify the samples that are still unresolved: wrong, kink, undefined, or left unresolved."""
         left_open = self.verdict == Verdict.UNRESOLVED
         if not left_open.any():
             return
@@ -252,11 +267,11 @@ class StepRefinement:
         self._mark_grossly_wrong(np.flatnonzero(rest & ~self.sides.infinite & (self.streak == 0) & ~self.surprised))
 
     def _mark_grossly_wrong(self, rows: Indices) -> None:
-        """What is off by far more than a step is, though rounding kept it from settling.
+        """Mark gradients as wrong that differ from an unconverged derivative by more than 16 times its error.
 
-        1e-9 from the edge of a domain a slope of 2 is known to 1e-3, and half of it is wrong all the same:
-        where the loss is a straight line up to rounding from that step on. What lies beyond the edge can be
-        singular, so that no step here goes far towards it.
+        At a distance of 1e-9 from the edge of a domain a slope of 2 is known to 1e-3, which suffices to
+        reject half of it, provided that the loss is linear up to roundoff at all shorter steps. The loss may
+        be singular beyond the edge, so no step here is longer than a quarter of the distance to it.
         """
         longest = np.minimum(self.p.size * FIRST, self.p.room(self.j, None) / 4.0)
         for level in range(_LONGER):
@@ -276,12 +291,12 @@ class StepRefinement:
             rows = rows[self.verdict[rows] == Verdict.UNRESOLVED]
 
     def _mark_wrong(self, rows: Indices) -> None:
-        """What settled elsewhere than was given is wrong, unless it is the loss that cannot be trusted."""
+        """Mark gradients as wrong that differ from the converged derivative, where the loss is linear around x."""
         away = np.abs(self.given - self.numeric)[rows]
         off = away > self.error[rows] + self.allowed[rows]
         rows, away = rows[off], away[off]
         if rows.size:
-            # An infinite slope is at issue wherever there is none to be seen.
+            # An infinite given slope is tested against the limit, the smallest difference that counts.
             away = np.where(np.isfinite(away), away, self.limit[rows])
             sure = is_linear(self._line(rows), away, self.rough[rows])
             self.verdict[rows[sure]] = Verdict.WRONG

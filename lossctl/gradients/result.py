@@ -1,4 +1,4 @@
-"""What a gradient check found, and the lines that a failing assertion shows of it."""
+"""The result of a gradient check, and its text in a failing assertion."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from lossctl.core.parameters import Value
 from lossctl.gradients.block_check import BY_DIRECTION
 from lossctl.gradients.tally import CheckedSamples
 
-# How many of the worst coordinates a person is shown.
+# Number of the worst coordinates in the text.
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class GradCheck:
-    """What finite differences say of a gradient; true if it passed.
+    """The result of a gradient check; true in a condition if the check passed.
 
     Attributes:
-        loss: the loss with its parameters.
-        what: ``gradient``, or ``second derivative`` of an objective that returned one.
-        samples: samples looked at.
-        counts: coordinates by verdict: ok, kink, wrong, unresolved, undefined.
-        passed: nothing is wrong and at most 1 % unresolved.
-        worst: the largest error relative to the scale of its sample, and its row.
-        hint: how the gradient is wrong, where a simple explanation fits.
-        how: what was moved, where it was not each coordinate by itself.
-        verdict, numeric, error, given: arrays of the shape (samples, coordinates), if they were kept.
-        bad, good: samples with something wrong, the first and the worst; samples without.
-        second: the check of the second derivative, where an objective returned one.
+        loss: the loss with its parameters, as a specification.
+        name, params: the name of the loss and its parameters.
+        what: ``gradient``, or ``second derivative`` for that of an objective that returned one.
+        samples: number of samples checked.
+        counts: number of coordinates by verdict: ok, kink, wrong, unresolved, undefined.
+        passed: no coordinate is wrong and at most 1 % are unresolved.
+        worst, worst_row: the largest error relative to the scale of its sample, and the row of this sample.
+        hint: how the gradient is wrong, if a simple explanation fits; otherwise None.
+        how: the perturbations, if samples depend on each other; empty if each coordinate was perturbed alone.
+        verdict, numeric, error, given: (samples, coordinates) arrays, or None if they were not kept.
+        bad: samples with a wrong coordinate, at most 2,000: the first ones and the worst of the others.
+        good: the first samples without a wrong coordinate, at most 2,000.
+        second: the check of the second derivative, if an objective returned one.
     """
 
     loss: str
@@ -58,7 +60,7 @@ class GradCheck:
 
     @property
     def checked(self) -> int:
-        """Coordinates looked at."""
+        """Number of coordinates checked."""
         return sum(self.counts.values())
 
     def __repr__(self) -> str:
@@ -72,7 +74,7 @@ class GradCheck:
         return "\n".join(lines)
 
     def worst_lines(self) -> list[str]:
-        """The worst wrong coordinates, one line each."""
+        """Return one line for each of the worst wrong coordinates."""
         return [
             f"{'direction' if self.how == BY_DIRECTION else 'sample'} {w.row}"
             f"{f' [{w.place}]' if w.place is not None else ''}: given {w.given:.6g}, "
@@ -81,7 +83,7 @@ class GradCheck:
         ]
 
     def worst_coordinates(self, most: int) -> list[Coordinate]:
-        """The wrong coordinates that are furthest off."""
+        """Return the wrong coordinates with the largest relative errors, at most `most`, largest first."""
         bad = self.bad
         off = np.where(bad.wrong, bad.off, -1.0)
         found = []
@@ -112,11 +114,19 @@ def _at(element: Array, j: int, coordinates: int) -> float | None:
 
 @dataclass(frozen=True)
 class Coordinate:
-    """One coordinate that is wrong."""
+    """One wrong coordinate.
+
+    Attributes:
+        row: row of the sample, or number of the random direction.
+        place: index of the coordinate within the sample; None if samples have one coordinate.
+        inputs: value of each input at this coordinate; None for an input without one value per coordinate.
+        given, numeric, error: gradient under test, reference derivative and its estimated error.
+        off: |given − numeric| relative to the scale of the sample.
+    """
 
     row: int
     place: int | None
-    inputs: list[float | None]  # those that are numbers, or have one for each coordinate; None for others
+    inputs: list[float | None]
     given: float
     numeric: float
     error: float

@@ -1,4 +1,4 @@
-"""Where a gradient is checked, and functions that give one."""
+"""Points at which a gradient is checked, and adapters of functions that return a gradient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lossctl.core.loss import Loss
 
 
 def sample_magnitude(loss: Loss, arrays: Sequence[Array]) -> Array:
-    """S: the size of a sample's numbers, parameters included, at least 1."""
+    """Return S, (samples,): the largest finite magnitude of the inputs and parameters of each sample, at least 1."""
     size = np.ones(len(arrays[0]))
     for array in arrays:
         flat = np.abs(array.reshape(len(size), -1))
@@ -23,7 +23,7 @@ def sample_magnitude(loss: Loss, arrays: Sequence[Array]) -> Array:
 
 
 def is_batch_coupled(loss: Loss, arrays: Sequence[Array], samples: int = 64) -> bool:
-    """Whether moving one sample changes the loss of another."""
+    """Return whether a change of one prediction changes the loss of another sample, tested on `samples` samples."""
     some = [a[:samples] for a in arrays]
     if len(some[0]) < 2:
         return False
@@ -31,7 +31,7 @@ def is_batch_coupled(loss: Loss, arrays: Sequence[Array], samples: int = 64) -> 
     others = np.flatnonzero((moved != moved[0]).reshape(len(moved), -1).any(axis=1))
     if others.size:
         moved[0] = moved[others[0]]
-    else:  # all predictions are the same, as in the first round of boosting
+    else:  # all predictions are equal, as in the first round of boosting
         step = 2.0**-10 * np.maximum(np.abs(moved[0]), 1.0)
         moved[0] += np.where(moved[0] + step <= loss.inputs[0].kind.domain.high, step, -step)
     before, after = loss.evaluate(*some)[0][1:], loss.evaluate(moved, *some[1:])[0][1:]
@@ -39,22 +39,33 @@ def is_batch_coupled(loss: Loss, arrays: Sequence[Array], samples: int = 64) -> 
 
 
 def sample_points(loss: Loss, samples: int, seed: int, classes: int = 5) -> list[Array]:
-    """Points of the loss's domain that crowd its edges and its kinks."""
+    """Return random inputs from the domain of the loss, with many points close to its edges and kinks.
+
+    Args:
+        loss: the loss.
+        samples: number of points.
+        seed: seed of the generator.
+        classes: length of every named axis, such as that of the classes. Default 5.
+
+    Returns:
+        One array (samples, ...) for each input of the loss.
+    """
     rng = np.random.default_rng(seed)
     dims = {name: classes for i in loss.inputs for name in i.kind.core} or {"classes": classes}
     arrays = [i.kind.draw(rng, samples, dims) for i in loss.inputs]
     marks = [0.0, *(abs(v) for v in loss.params.values() if isinstance(v, float) and v)]
     pred = arrays[0]
     if pred.ndim == 1 and loss.inputs[0].kind.name == "Real":
-        # A parameter is where something begins: of pred itself, or of its distance to the target.
+        # The formula of a loss often changes where |pred| or |pred − target| equals a parameter.
         at = rng.choice(marks, samples) * rng.choice([-1.0, 1.0], samples)
         beside = 10.0 ** rng.uniform(-9, 1, samples) * rng.choice([-1.0, 0.0, 1.0], samples)
         where = rng.random(samples)
         if len(arrays) > 1 and loss.inputs[1].kind.name == "Real":
             near = arrays[1] + np.where(where < 0.5, at + beside, at)
-            # Steps that tell slopes from rounding (4e-6 of |f|/S) are longer than 2e-10·|target|, and see
-            # both sides of a mark that is not so many times as far off: delta = 1e-6 at 1e3. Nor is there
-            # anything to see at r = 0 if the loss bends within such a step of it.
+            # Steps whose roundoff is small enough (4e-6 of |f|/S) are longer than 2e-10·|target|. Such a step
+            # covers both sides of a mark, a distance to the target at which the formula changes, unless the
+            # distance is many steps long; delta = 1e-6 at target 1e3 is not. Nor can such a step resolve r = 0 if
+            # the loss curves within one step of it.
             finest = min(marks[1:], default=np.inf)
             fits = np.spacing(np.abs(arrays[1])) <= 2e-9 * np.where(at == 0, finest, np.abs(at))
             pred = np.where(fits & (where < 0.55), near, pred)
@@ -62,7 +73,7 @@ def sample_points(loss: Loss, samples: int, seed: int, classes: int = 5) -> list
             pred = np.where(where < 0.5, at + beside, np.where(where < 0.52, at, pred))
         arrays[0] = pred
     refused = loss.refused(arrays)
-    if refused.any() and not refused.all():  # what the kinds cannot know: others take their place
+    if refused.any() and not refused.all():  # constraints across inputs: replace invalid samples by valid ones
         good = np.flatnonzero(~refused)
         chosen = np.where(refused, good[np.arange(samples) % len(good)], np.arange(samples))
         arrays = [a[chosen] for a in arrays]

@@ -1,4 +1,4 @@
-"""How a difference depends on its step: truncation at long ones, rounding at short ones."""
+"""The difference quotient as a function of its step: truncation error at long steps, roundoff at short ones."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from lossctl.gradients.sampling import sample_magnitude
 
 @dataclass(frozen=True)
 class StepSweep:
-    """Differences of one coordinate at every step size: (step, derivative, error relative to the scale)."""
+    """The central differences of one coordinate over a range of steps.
+
+    Attributes:
+        steps: (step, derivative, |derivative − given gradient| relative to the scale) for each step.
+    """
 
     steps: list[tuple[float, float, float]]
 
 
 def sweep_steps(loss: Loss, found: GradCheck) -> StepSweep:
-    """How the difference depends on the step, at the worst coordinate, or the first."""
+    """Return the central differences of the worst wrong coordinate, or of the first one if none is wrong."""
     cases = found.bad if len(found.bad) else found.good
     off = np.where(cases.wrong, cases.off, 0.0)
     i, j = np.unravel_index(int(off.argmax()), off.shape)
@@ -35,7 +39,7 @@ def sweep_steps(loss: Loss, found: GradCheck) -> StepSweep:
     given, scale = float(cases.given[i, j]), float(cases.scale[i, 0]) or 1.0
     size = float(sample_magnitude(loss, cases.inputs)[i])
     steps = []
-    for exponent in range(0, 52, 3):  # a factor of 8 each: from S to its last bit
+    for exponent in range(0, 52, 3):  # steps from S down to its last bit, each 1/8 of the one before
         h = size * 2.0**-exponent
         taken = (x + h) - (x - h)
         derivative = (f(x + h) - f(x - h)) / taken if taken else np.nan

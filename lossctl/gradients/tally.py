@@ -1,4 +1,4 @@
-"""What is kept of a gradient check: counts, and some samples whole for the diagnosis."""
+"""Summary of a gradient check: counts of verdicts, and some complete samples for the diagnosis."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
 
-# So many samples with a wrong coordinate, and as many without, are kept for the diagnosis.
+# Number of samples with a wrong coordinate kept for the diagnosis; the same number without one are kept.
 _KEPT = 2000
-# Not more than this share of coordinates may be beyond the reach of differences.
+# Largest share of unresolved coordinates with which a check passes.
 UNRESOLVED_SHARE = 0.01
 
 
 @dataclass(frozen=True)
 class CheckedSamples:
-    """Some samples, whole: their rows, inputs, and what was given and found for each coordinate."""
+    """Complete samples of a check: inputs, gradient under test and verdicts.
+
+    Attributes:
+        row: (n,) row numbers.
+        inputs: one array (n, ...) for each input of the loss; of width 0 for random directions.
+        given: (n, coordinates) gradient under test.
+        numeric, error, scale, verdict, clipped: as in :class:`CoordinateVerdicts`.
+    """
 
     row: np.ndarray
     inputs: tuple[Array, ...]
@@ -54,17 +61,17 @@ class CheckedSamples:
 
     @property
     def wrong(self) -> np.ndarray:
-        """Which coordinates are wrong."""
+        """Mask of the wrong coordinates."""
         return np.asarray(self.verdict == Verdict.WRONG)
 
     @property
     def telling(self) -> np.ndarray:
-        """Those of them of which the derivative is known: at a kink only what it may be is."""
+        """Mask of the wrong coordinates with a known derivative; at a kink only an interval is known."""
         return np.asarray(self.wrong & ~self.clipped)
 
     @property
     def off(self) -> Array:
-        """How far each coordinate is off, relative to its scale."""
+        """|given − numeric| of each coordinate relative to the scale of its sample; inf where it is NaN."""
         with np.errstate(all="ignore"):
             away = np.abs(self.given - self.numeric)
             off = away / self.scale
@@ -73,11 +80,22 @@ class CheckedSamples:
 
 @dataclass(frozen=True)
 class CheckSummary:
-    """What is kept of the check of some rows; ``a + b`` is what is kept of both."""
+    """Summary of the check of some rows; ``a + b`` merges the summaries of two sets of rows.
+
+    Attributes:
+        samples: number of samples.
+        counts: number of coordinates for each :class:`Verdict`, in its order.
+        worst: largest relative error of the coordinates that are ok or wrong.
+        worst_row: row of the sample with this error; None if `worst` is 0.
+        bad: samples with a wrong coordinate: the first ones and the worst of the others.
+        good: the first samples without one.
+        how: the perturbations; empty if each coordinate was perturbed alone.
+        whole, given: all verdicts and the gradient under test, if they were requested.
+    """
 
     samples: int
-    counts: tuple[int, ...]  # by Verdict
-    worst: float  # the largest relative error that is not undefined or unresolved
+    counts: tuple[int, ...]
+    worst: float
     worst_row: int | None
     bad: CheckedSamples  # samples with something wrong, the first of them and the worst
     good: CheckedSamples
@@ -101,12 +119,12 @@ class CheckSummary:
 
     @property
     def checked(self) -> int:
-        """Coordinates looked at."""
+        """Number of coordinates checked."""
         return sum(self.counts)
 
     @property
     def passed(self) -> bool:
-        """Nothing wrong, and next to nothing beyond the reach of differences."""
+        """Whether no coordinate is wrong and at most 1 % are unresolved."""
         unresolved = self.counts[Verdict.UNRESOLVED]
         return not self.counts[Verdict.WRONG] and unresolved <= UNRESOLVED_SHARE * self.checked
 
@@ -118,7 +136,7 @@ def _joined(a: CoordinateVerdicts | None, b: CoordinateVerdicts | None) -> Coord
 
 
 def _most_telling(cases: CheckedSamples) -> CheckedSamples:
-    """The first samples and, among the rest, the worst."""
+    """Return at most 2,000 samples: the first 1,800 and those with the largest relative errors."""
     if len(cases) <= _KEPT:
         return cases
     worst = np.argsort(-np.where(cases.wrong, cases.off, 0.0).max(axis=1), kind="stable")[: _KEPT // 10]
@@ -134,7 +152,16 @@ def tally(
     how: str = "",
     whole: bool = False,
 ) -> CheckSummary:
-    """What is kept of the verdicts on some samples, of which ``rows`` are the row numbers."""
+    """Summarize the verdicts on some samples.
+
+    Args:
+        found: the verdicts.
+        arrays: the inputs of the loss.
+        given: (samples, coordinates) the gradient under test.
+        rows: (samples,) row numbers.
+        how: the perturbations; empty if each coordinate was perturbed alone.
+        whole: also keep all verdicts and `given`.
+    """
     cases = CheckedSamples(
         rows, tuple(arrays), given, found.numeric, found.error, found.scale, found.verdict, found.clipped
     )

@@ -10,17 +10,24 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.errors import DataError, UsageError, printable
 
-Gradient: TypeAlias = Callable[[Sequence[Array]], tuple[Array, Array | None]]  # gradient, Hessian diagonal
+Gradient: TypeAlias = Callable[[Sequence[Array]], tuple[Array, Array | None]]  # inputs -> gradient, Hessian diagonal
 
-# The order of arguments of a gradient function, which cannot be told from outside.
+# Orders of the arguments of a gradient function; the user has to say which, since it cannot be detected.
 SIGNATURES = ("pred,target", "target,pred", "pred,dataset")
 
 
 def wrap_gradient_function(function: Callable[..., Any], signature: str, where: str) -> Gradient:
-    """A gradient from a user's function of (pred, target), which may return (gradient, Hessian diagonal).
+    """Wrap a user's function of (pred, target) that returns the gradient or (gradient, Hessian diagonal).
 
-    ``signature`` is the order of its arguments; with ``pred,dataset`` the second has ``get_label()``,
-    as XGBoost and LightGBM call it.
+    Args:
+        function: the user's function. Its arguments are copies.
+        signature: order of its arguments. With ``pred,dataset`` the second argument has ``get_label()``, as
+            the data sets of XGBoost and LightGBM do.
+        where: name of the function in error messages.
+
+    Raises:
+        UsageError: by the wrapped function, if `function` raises.
+        DataError: by the wrapped function, if the result has the wrong size or type.
     """
 
     def gradient(arrays: Sequence[Array]) -> tuple[Array, Array | None]:
@@ -48,15 +55,15 @@ def _shaped(value: Any, pred: Array, where: str) -> Array:
 
 
 class _Labelled:
-    """What an objective of XGBoost or LightGBM asks its data set for."""
+    """The methods of a data set that an objective of XGBoost or LightGBM calls."""
 
     def __init__(self, target: Array) -> None:
         self._target = target
 
     def get_label(self) -> Array:
-        """The targets."""
+        """Return the targets."""
         return self._target
 
     def get_weight(self) -> Array:
-        """No weights: an empty array, as XGBoost gives it."""
+        """Return an empty array, as XGBoost does for data without weights."""
         return np.empty(0)

@@ -1,4 +1,4 @@
-"""What finite differences say of a gradient, coordinate by coordinate."""
+"""Verdicts of finite differences on each coordinate of a gradient."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from lossctl.gradients.finite_differences import Indices
 
 
 class Verdict(IntEnum):
-    """What the differences say of one coordinate."""
+    """The verdict on one coordinate.
+
+    Attributes:
+        OK: the gradient agrees with a converged derivative.
+        KINK: the one-sided derivatives differ, and the gradient is not outside their interval.
+        WRONG: the gradient differs from every valid derivative.
+        UNRESOLVED: finite differences did not converge, or the loss is NaN.
+        UNDEFINED: the loss or its derivative is infinite, or the prediction is not finite.
+    """
 
     OK = 0
     KINK = 1
@@ -24,14 +32,14 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True)
 class CoordinateVerdicts:
-    """The verdicts on samples × coordinates.
+    """The verdicts on all coordinates; every array is (samples, coordinates) unless stated.
 
     Attributes:
         verdict: :class:`Verdict` numbers.
-        numeric: the derivative by differences; at a kink the nearest valid one.
-        error: how uncertain that is.
-        scale: (samples, 1), what differences of a sample are judged relative to.
-        clipped: where ``numeric`` is the nearer end of what a kink allows, and no derivative.
+        numeric: the derivative by finite differences; at a kink the valid slope nearest to the gradient.
+        error: estimated absolute error of `numeric`.
+        scale: (samples, 1) magnitude that differences of a sample are relative to.
+        clipped: where `numeric` is the valid slope of a kink nearest to the gradient, not a derivative.
     """
 
     verdict: npt.NDArray[np.int8]
@@ -41,6 +49,6 @@ class CoordinateVerdicts:
     clipped: npt.NDArray[np.bool_]
 
     def put(self, rows: Indices, other: CoordinateVerdicts) -> None:
-        """Replace the verdicts on some samples."""
+        """Replace the verdicts on the samples with indices `rows`."""
         for mine, new in zip(vars(self).values(), vars(other).values(), strict=True):
             mine[rows] = new

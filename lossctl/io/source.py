@@ -104,7 +104,7 @@ class OpenedFile(Protocol):
 
     @property
     def where(self) -> str:
-        """What messages call it."""
+        """The name of the source in messages."""
 
     @property
     def names(self) -> tuple[str, ...] | None:

@@ -18,7 +18,7 @@ from lossctl.engine.plan import ComputeOptions
 from lossctl.engine.run import compute_on
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import from_arrays
-from lossctl.losses import metric_learning
+from lossctl.losses.numerics import cosine
 
 BOUND = 1e-14
 
@@ -77,7 +77,7 @@ def test_groups_in_pieces_are_those_of_the_whole(name: str, monkeypatch: pytest.
     batch = [vectors(3, 11)[0], np.arange(11.0) % 3]
     loss = get_loss(name)
     value, gradient = loss.value(*batch), loss.gradient(*batch)
-    monkeypatch.setattr(metric_learning, "_PIECE", 22)
+    monkeypatch.setattr(cosine, "_PIECE", 22)
     np.testing.assert_allclose(loss.value(*batch), value, rtol=1e-13)
     np.testing.assert_allclose(loss.gradient(*batch), gradient, rtol=1e-9)
 
@@ -113,7 +113,7 @@ def test_pieces_of_the_similarities_add_up_to_the_whole(monkeypatch: pytest.Monk
     batch = vectors(3, 11)
     loss = get_loss("infonce")
     value, gradient = loss.value(*batch), loss.gradient(*batch)
-    monkeypatch.setattr(metric_learning, "_PIECE", 22)
+    monkeypatch.setattr(cosine, "_PIECE", 22)
     np.testing.assert_allclose(loss.value(*batch), value, rtol=1e-13)
     np.testing.assert_allclose(loss.gradient(*batch), gradient, rtol=1e-9)
 

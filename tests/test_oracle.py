@@ -110,7 +110,7 @@ def records(*, coupled: bool) -> Any:
     )
 
 
-@records(batch_coupled=True)
+@records(coupled=True)
 def test_other_libraries_agree_on_batches(record: dict[str, Any]) -> None:
     """A formula of a whole batch is the sum of its losses, and its gradient that of the sum."""
     loss, inputs = get_loss(record["loss"]), record["inputs"]
@@ -123,7 +123,7 @@ def test_other_libraries_agree_on_batches(record: dict[str, Any]) -> None:
         assert got == pytest.approx([row[j] for j in at], rel=record["rtol"], abs=0)
 
 
-@records(batch_coupled=False)
+@records(coupled=False)
 def test_other_libraries_agree(record: dict[str, Any]) -> None:
     """Mean, loss per sample and gradient are what torch, scikit-learn, scipy, optax and keras give."""
     name, params = record["loss"].partition(":")[0], record["params"]

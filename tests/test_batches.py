@@ -52,6 +52,7 @@ def test_infonce_agrees_with_fifty_digits(seed: int, temperature: float) -> None
     ],
 )
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
 def test_groups_agree_with_fifty_digits(seed: int, spec: str) -> None:
     """Groups of three, two and one; two samples all but parallel, of one group or of two."""
     loss = get_loss(spec)
@@ -182,6 +183,7 @@ def test_every_gradient_of_a_batch_is_checked_coordinate_by_coordinate() -> None
         (0.01, "is 0.01 at every sample: 1/n: it is the gradient of the mean over n = 100; say --reduction mean"),
     ],
 )
+@pytest.mark.slow
 def test_a_factor_is_named(factor: float, words: str) -> None:
     found = lossctl.gradcheck("infonce", grad=lambda x, y: factor * get_loss("infonce").gradient(x, y))
     assert found.hint == f"given ÷ numeric {words}"

@@ -380,6 +380,7 @@ def test_every_character_of_the_catalogue_has_a_stand_in(cli: Cli, monkeypatch: 
     assert line.count("|") == formula.count("|") + 2 * formula.count("‖")
 
 
+@pytest.mark.slow
 def test_off_a_terminal_nothing_depends_on_the_width() -> None:
     """COLUMNS, however small, neither cuts nor wraps what goes into a pipe."""
     for args in (["compute", "mse,rmse", *PAIR], ["list"], ["info", "bce"]):
@@ -702,6 +703,7 @@ def test_help_shows_examples_on_lines_of_their_own(cli: Cli, command: str) -> No
 
 
 @pytest.mark.parametrize("example", sorted(set(examples())))
+@pytest.mark.slow
 def test_examples_run(example: str) -> None:
     done = run(example.replace("lossctl", shlex.join(LOSSCTL), 1), command=["sh", "-c"])
     assert done.returncode == 0, done.stderr

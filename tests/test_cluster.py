@@ -20,6 +20,7 @@ from lossctl.cli.app import main
 from lossctl.engine import run
 
 distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.slow
 
 N = 40_000
 

@@ -230,6 +230,7 @@ def spoilt(name: str, mistake: Callable[..., np.ndarray]) -> lossctl.GradCheck:
 
 
 @pytest.mark.parametrize("name", SLOPING)
+@pytest.mark.slow
 def test_a_factor_is_named_for_every_loss(name) -> None:
     n = SAMPLES.get(name, 1000)
     for factor, words in FACTORS:
@@ -241,6 +242,7 @@ def test_a_factor_is_named_for_every_loss(name) -> None:
 
 
 @pytest.mark.parametrize("name", SLOPING)
+@pytest.mark.slow
 def test_silence_where_no_simple_explanation_fits(name) -> None:
     """Noise, two mistakes at once, and what is too small to tell one explanation from the other."""
     rng = np.random.default_rng(1)

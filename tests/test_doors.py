@@ -676,6 +676,7 @@ def test_labels_are_not_named_where_they_are_none(command: str, never: str, fold
 # Anything at all
 
 
+@pytest.mark.slow
 def test_spoiled_files_of_every_format(tmp_path: Path) -> None:
     """A slice of what tests/bench/fuzz.py runs at length."""
     count, found = rounds(0, 250, tmp_path)

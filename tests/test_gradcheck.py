@@ -555,6 +555,7 @@ def test_every_format_and_what_is_kept(files: Path, capsys: pytest.CaptureFixtur
         assert "mse" in capsys.readouterr().out or form == "value"
 
 
+@pytest.mark.slow
 def test_every_loss_passes_at_drawn_points(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gradcheck", "--samples", "500", "-f", "json"]) == 0
     checks = json.loads(capsys.readouterr().out)["checks"]

@@ -88,6 +88,7 @@ def assert_caught(case: Case, right: CoordinateVerdicts, mistake: str, rng: np.r
 
 
 @pytest.mark.parametrize("loss", BOUND, ids=lambda loss: loss.spec)
+@pytest.mark.slow
 def test_right_gradients_of_every_loss_raise_no_alarm(loss) -> None:
     for seed in range(2):
         case = loss_case(loss, sample_points(loss, points_of(loss, 1500), seed))
@@ -95,6 +96,7 @@ def test_right_gradients_of_every_loss_raise_no_alarm(loss) -> None:
 
 
 @pytest.mark.parametrize("name", registered())
+@pytest.mark.slow
 def test_planted_mistakes_in_every_loss_are_caught(name) -> None:
     loss = registered()[name]
     # Three classes: 25 coordinates of a sample are to 9 of them more of the same.
@@ -105,6 +107,7 @@ def test_planted_mistakes_in_every_loss_are_caught(name) -> None:
 
 
 @pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.slow
 def test_kernels_by_hand_raise_no_alarm_and_hide_no_mistake(name) -> None:
     for seed in range(2):
         case = kernel_case(KERNELS[name], rng_of(name, seed), 2000)

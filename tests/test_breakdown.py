@@ -653,7 +653,7 @@ def test_many_groups(said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("mse samples/diabetes.csv -p ridge -t target --by group --columns id", "one or the other"),
         ("mse samples/diabetes.csv -p ridge -t target --columns @1-2", "'@1-2' is several columns"),
         (f"mse {PAIR} --by nowhere.csv", "nowhere.csv: no such file"),
-        (f"mse {PAIR} -o l.xlsx", ".jsonl, .npy, .parquet; say --format"),
+        (f"mse {PAIR} -o l.xlsx", ".npy, .parquet; say --format"),
     ],
 )
 def test_mistakes(said: Said, line: str, told: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 from lossctl.cli.options import Output
 from lossctl.errors import UsageError, nearest, printable, quoted
 from lossctl.io.byte_stream import reason
-from lossctl.render import FORMATS, SUFFIXES, Style, renderer
+from lossctl.render import SUFFIXES, Style, renderer
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -48,13 +48,10 @@ def format_of(output: Output, default: str = "table", *, binary: Sequence[str] =
     if suffix and output.format is None:
         if suffix in binary:
             return suffix
-        name = SUFFIXES.get(suffix, suffix)
-        if name not in FORMATS or suffix in ("table", "value"):
-            known = ", ".join(
-                f".{name}" for name in (*SUFFIXES, *FORMATS, *binary) if name not in ("table", "value", "markdown")
-            )
+        if suffix not in SUFFIXES:
+            known = ", ".join(f".{name}" for name in (*SUFFIXES, *binary))
             raise UsageError(f"-o {printable(path)}: its suffix is none of {known}; say --format")
-        return name
+        return SUFFIXES[suffix]
     name = output.format if output.format is not None else os.environ.get("LOSSCTL_FORMAT") or default
     renderer(name)
     return name

@@ -1,7 +1,7 @@
 """Renderers: format a `Report` as text.
 
 Input: a `lossctl.report.Report` and a `Style` (width, colour, precision). Output: an iterator of pieces of text.
-``FORMATS`` maps the name of each format to the module of its renderer, a function of the same name.
+``FORMATS`` has one record for each format; a new format is its record and its renderer.
 
 Reading order: delimited.py (csv, tsv, jsonl, value) and json_document.py for programs; table.py and markdown.py for
 people; charts.py (drawings in a terminal) and figure.py (SVG and PNG); progress_line.py.
@@ -46,19 +46,35 @@ def percent(share: float) -> str:
 
 Renderer: TypeAlias = Callable[[Report, Style], Iterator[str]]
 
-# Format name: module; the renderer in the module has the name of the format. Modules are imported on first use because
-# rich takes 40 ms to import.
+
+@dataclass(frozen=True)
+class Format:
+    """An output format: all that any command has to know of it.
+
+    Attributes:
+        module: the module of ``lossctl.render`` with the renderer, a function with the name of the format. It is
+            imported on first use, because rich takes 40 ms to import.
+        suffixes: the suffixes of ``-o FILE`` that select the format.
+        for_people: the format shows bars and a screenful of rows; a format for programs has all rows and columns.
+        streams_rows: the format can hold one row per sample of a long file, written while the rows come.
+    """
+
+    module: str
+    suffixes: tuple[str, ...] = ()
+    for_people: bool = False
+    streams_rows: bool = False
+
+
 FORMATS = {
-    "table": "table",
-    "value": "delimited",
-    "csv": "delimited",
-    "tsv": "delimited",
-    "json": "json_document",
-    "jsonl": "delimited",
-    "markdown": "markdown",
+    "table": Format("table", ("txt",), for_people=True),
+    "value": Format("delimited"),
+    "csv": Format("delimited", ("csv",), streams_rows=True),
+    "tsv": Format("delimited", ("tsv",), streams_rows=True),
+    "json": Format("json_document", ("json",)),
+    "jsonl": Format("delimited", ("jsonl", "ndjson"), streams_rows=True),
+    "markdown": Format("markdown", ("md", "markdown"), for_people=True),
 }
-# Suffixes of -o FILE that differ from the name of their format.
-SUFFIXES = {"txt": "table", "md": "markdown", "ndjson": "jsonl"}
+SUFFIXES = {suffix: name for name, entry in FORMATS.items() for suffix in entry.suffixes}
 
 
 def renderer(name: str) -> Renderer:
@@ -69,5 +85,5 @@ def renderer(name: str) -> Renderer:
     """
     if name not in FORMATS:
         raise UsageError(f"unknown format {quoted(name)}: one of {', '.join(FORMATS)}{nearest(name, FORMATS)}")
-    found: Renderer = getattr(import_module(f"lossctl.render.{FORMATS[name]}"), name)
+    found: Renderer = getattr(import_module(f"lossctl.render.{FORMATS[name].module}"), name)
     return found

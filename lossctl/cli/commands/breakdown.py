@@ -27,8 +27,8 @@ Examples:
 
 # Default number of worst samples: leaves room for the other tables on a screen.
 _TOP = 10
-# Formats of -o FILE that hold a single table, with a row per sample.
-_ROWS = ("npy", "parquet", "csv", "tsv", "jsonl", "ndjson")
+# Suffixes of -o FILE that breakdown writes in a binary format, with a row per sample.
+_BINARY = ("npy", "parquet")
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,12 @@ def breakdown(
     from lossctl.cli.output import format_of, style_of
     from lossctl.cli.settings import compute_options, execution_config, raise_on_advice
     from lossctl.errors import UsageError
+    from lossctl.render import FORMATS
     from lossctl.report.breakdown import breakdown_report
     from lossctl.report.sample_tables import BreakdownView
 
     style_of(output)
-    chosen = format_of(output, binary=("npy", "parquet"))
+    chosen = format_of(output, binary=_BINARY)
     policy = compute_options(how, data)
     bound = bind(losses, how.param)
     if len(bound) > 1:
@@ -96,7 +97,7 @@ def breakdown(
     opened = open_data(bound, preds, targets, data, shown=names, by=cut.by)
     wanted = replace(wanted, by=_by(cut.by, opened), traits=strict or not output.quiet)
     asked = BreakdownView(
-        people=chosen in ("table", "markdown"),
+        people=chosen in FORMATS and FORMATS[chosen].for_people,
         columns=names,
         in_order=cut.sort == "row",
         labels=[label.strip() for label in data.labels.split(",")] if data.labels is not None else [],
@@ -120,6 +121,7 @@ def _wanted(cut: Breakdown, output: Output, chosen: str, shown: list[str]) -> Br
     from lossctl.cli.settings import check_range
     from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
+    from lossctl.render import FORMATS
 
     if cut.sort is not None:
         check_choice("--sort", cut.sort, ("loss", "row"))
@@ -127,11 +129,12 @@ def _wanted(cut: Breakdown, output: Output, chosen: str, shown: list[str]) -> Br
     selected = cut.top is not None or cut.bottom or cut.by is not None
     if cut.every and selected:
         raise UsageError("--all gives every sample: without --top, --bottom and --by")
-    if selected and chosen in ("npy", "parquet"):
+    if selected and chosen in _BINARY:
         raise UsageError(f"-o FILE.{chosen} holds every sample: without --top, --bottom and --by")
     if shown and cut.by is not None:
         raise UsageError("--columns shows columns beside samples, and --by groups them: one or the other")
-    if cut.every or (output.output is not None and chosen in _ROWS and not selected):
+    streams_rows = chosen in _BINARY or FORMATS[chosen].streams_rows
+    if cut.every or (output.output is not None and streams_rows and not selected):
         bare = chosen in ("npy", "value")
         ranked = cut.sort == "loss"
         if ranked and chosen == "npy":

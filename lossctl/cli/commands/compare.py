@@ -71,6 +71,7 @@ def compare(
     from lossctl.cli.output import format_of, style_of
     from lossctl.cli.settings import check_range, compute_options, execution_config, raise_on_advice
     from lossctl.errors import DataError
+    from lossctl.render import FORMATS
     from lossctl.report.compare import ComparisonView, compare_report
 
     style_of(output)
@@ -101,7 +102,7 @@ def compare(
     if limits and found[0].samples < 2:
         raise DataError("--fail-if-worse: a single sample does not tell what is chance: two are needed at least")
     shown = ComparisonView(
-        people=chosen in ("table", "markdown"),
+        people=FORMATS[chosen].for_people,
         models=_names(models),
         resamples=against.resamples,
         seed=against.seed,

@@ -75,6 +75,8 @@ def violations(module: str, source: str) -> list[str]:
             messages.append(f"{module}: {name}: core and losses import NumPy and the standard library only")
         if package == "":
             messages.append(f"{module}: {name}: relative")
+        if package == "typer" and "._" in name and module != "lossctl.cli.typer_internals":
+            messages.append(f"{module}: {name}: private API of typer is used in cli.typer_internals only")
         if package == "lossctl" and name != "lossctl.__version__" and part_of(name) not in (here, *CONTRACTS[here]):
             messages.append(f"{module}: {name}: {here} may import {', '.join(CONTRACTS[here]) or 'nothing'}")
     return messages
@@ -158,6 +160,8 @@ def test_no_imports_go_in_a_circle() -> None:
         ("lossctl.render.delimited", "import rich"),
         ("lossctl.render.table", "import typer"),
         ("lossctl.cli.app", "import lossctl.losses"),
+        ("lossctl.cli.parsing", "from typer._click import Context"),
+        ("lossctl.cli.parsing", "from typer import _completion_shared"),
     ],
 )
 def test_a_forbidden_import_is_seen(module: str, source: str) -> None:

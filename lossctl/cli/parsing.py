@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typer import core
-from typer._click import Context, HelpFormatter
 
 from lossctl.errors import UsageError, printable, quoted
+
+if TYPE_CHECKING:
+    from lossctl.cli.typer_internals import Context, HelpFormatter
 
 
 class Command(core.TyperCommand):

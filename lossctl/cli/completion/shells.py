@@ -11,21 +11,22 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from typer import _completion_shared as shared
-from typer._click import Context
-from typer._click.core import Parameter
-from typer._click.shell_completion import (
-    CompletionItem,
-    ShellComplete,
-    _resolve_context,
-    _resolve_incomplete,
-    add_completion_class,
-    split_arg_string,
-)
-from typer._completion_classes import BashComplete, FishComplete, ZshComplete
-
 from lossctl.cli.completion.completers import COMPLETERS, Words, choices
 from lossctl.cli.parsing import arguments
+from lossctl.cli.typer_internals import (
+    BashComplete,
+    CompletionItem,
+    Context,
+    FishComplete,
+    Parameter,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+    completion_scripts,
+    resolve_context,
+    resolve_incomplete,
+    split_arg_string,
+)
 
 # Replaces typer's script, which splits at : and =, adds a blank to every word, and lets the shell expand the answer.
 BASH = """
@@ -48,8 +49,8 @@ _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 def _items(complete: ShellComplete, args: list[str], incomplete: str) -> list[CompletionItem]:
     """Return the completions of a word as whole words; [] after any error, unless LOSSCTL_DEBUG is set."""
     try:
-        context = _resolve_context(complete.cli, complete.ctx_args, complete.prog_name, args)
-        wanted, start = _resolve_incomplete(context, args, incomplete)
+        context = resolve_context(complete.cli, complete.ctx_args, complete.prog_name, args)
+        wanted, start = resolve_incomplete(context, args, incomplete)
         answer = wanted.shell_complete if not isinstance(wanted, Parameter) else partial(_of, wanted=wanted)
         found = answer(context, incomplete=start)
         # For --pred=ri, each completion starts with --pred=.
@@ -174,4 +175,4 @@ def register() -> None:
     """Register these classes in place of typer's, which typer registers while it builds the application."""
     for shell in (Bash, Zsh, Fish):
         add_completion_class(shell, shell.name)
-    shared._completion_scripts["bash"] = BASH  # noqa: SLF001 - what --show-completion prints
+    completion_scripts["bash"] = BASH  # what --show-completion prints

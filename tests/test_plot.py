@@ -235,7 +235,7 @@ def test_side_by_side(said: Callable[..., tuple[int, str, str]]) -> None:
         (["mse,mae", "samples/diabetes.csv", "-p", "ridge", "-t", "target"], "takes a single loss"),
         (["mse", "samples/diabetes.csv", "-p", "ridge", "-t", "target", "--range", "0,1"], "--range is of curves"),
         (["mse", "-o", "nowhere/c.svg"], "there is no folder 'nowhere'"),
-        (["mse", "-o", "c.pdf"], ".jsonl, .svg, .png; say --format"),
+        (["mse", "-o", "c.pdf"], ".svg, .png; say --format"),
     ],
 )
 def test_refused_in_one_line(said: Callable[..., tuple[int, str, str]], args: list[str], told: str) -> None:

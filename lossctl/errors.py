@@ -41,9 +41,9 @@ def nearest(word: str, choices: Iterable[str], gist: Callable[[str], str] = str)
 
     names = {gist(name): name for name in sorted(set(choices), reverse=True)}
     # A cutoff of 0.6 is difflib's default; more than three names do not fit a line.
-    found = difflib.get_close_matches(gist(word), names, n=3, cutoff=0.6)
-    found = found[:1] if gist(word) in names else found
-    return f"; did you mean {' or '.join(repr(names[one]) for one in found)}?" if found else ""
+    matches = difflib.get_close_matches(gist(word), names, n=3, cutoff=0.6)
+    matches = matches[:1] if gist(word) in names else matches
+    return f"; did you mean {' or '.join(repr(names[one]) for one in matches)}?" if matches else ""
 
 
 def number(value: float) -> str:

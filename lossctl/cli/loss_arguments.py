@@ -20,16 +20,16 @@ def bind(text: str, params: Sequence[str] = ()) -> list[Loss]:
     if params:
         if len(bound) > 1:
             raise UsageError(f"-P belongs to a single loss: write {specs[0]}:{printable(params[0])}")
-        given: dict[str, object] = {}
+        param_texts: dict[str, object] = {}
         for param in params:
             name, equals, value = param.partition("=")
             if not equals:
                 raise UsageError(f"-P {quoted(param)}: NAME=VALUE")
             name = name.strip().replace("-", "_")
-            if name in given:
+            if name in param_texts:
                 raise UsageError(f"-P {quoted(name)} is given twice")
-            given[name] = value.strip()
-        bound = [bound[0].bind(**given)]
+            param_texts[name] = value.strip()
+        bound = [bound[0].bind(**param_texts)]
     names = [loss.spec for loss in bound]
     for name in names:
         if names.count(name) > 1:

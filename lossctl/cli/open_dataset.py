@@ -274,8 +274,8 @@ def _holder(role: str, column: str, files: dict[str, _File], on: Sequence[str] =
     if len(having) != 1:
         where = " and ".join(f.opened.where for f in files.values())
         which = "is in both" if having else "is in neither"
-        near = "" if having else nearest(column, [name for f in files.values() for name in f.opened.names or ()])
-        raise UsageError(f"{what} {which} of {where}: {cure if having or role else 'there is none'}{near}")
+        suggestion = "" if having else nearest(column, [name for f in files.values() for name in f.opened.names or ()])
+        raise UsageError(f"{what} {which} of {where}: {cure if having or role else 'there is none'}{suggestion}")
     return having[0]
 
 

@@ -64,19 +64,19 @@ def style_of(output: Output) -> Style:
         UsageError: --color or --precision is invalid.
     """
     if output.color not in ("auto", "always", "never"):
-        near = nearest(output.color, ("auto", "always", "never"))
-        raise UsageError(f"--color {quoted(output.color)}: auto, always or never{near}")
+        suggestion = nearest(output.color, ("auto", "always", "never"))
+        raise UsageError(f"--color {quoted(output.color)}: auto, always or never{suggestion}")
     if output.precision is not None and not 1 <= output.precision <= 17:
         raise UsageError(f"--precision {output.precision}: from 1 to 17, where 17 digits always read back the same")
     terminal = output.output is None and sys.stdout is not None and sys.stdout.isatty()
     env = os.environ
-    wanted = terminal and env.get("TERM") != "dumb" and not env.get("NO_COLOR")
+    colored = terminal and env.get("TERM") != "dumb" and not env.get("NO_COLOR")
     if output.color != "auto":
-        wanted = output.color == "always"
+        colored = output.color == "always"
     elif env.get("FORCE_COLOR") and not env.get("NO_COLOR") and output.output is None:
-        wanted = True
+        colored = True
     width = os.get_terminal_size(sys.stdout.fileno()).columns or 80 if terminal else None
-    return Style(width, wanted, output.precision or Style.precision, ascii=output.output is None and not _braille())
+    return Style(width, colored, output.precision or Style.precision, ascii=output.output is None and not _braille())
 
 
 def _braille() -> bool:

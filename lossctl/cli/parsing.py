@@ -24,8 +24,8 @@ class Command(core.TyperCommand):
             record = param.get_help_record(ctx)
             if record is None:
                 continue
-            own = "Arguments" if param.param_type_name == "argument" else "Options"
-            sections.setdefault(getattr(param, "rich_help_panel", None) or own, []).append(record)
+            default_heading = "Arguments" if param.param_type_name == "argument" else "Options"
+            sections.setdefault(getattr(param, "rich_help_panel", None) or default_heading, []).append(record)
         for heading, records in sections.items():
             if records:
                 with formatter.section(heading):
@@ -52,8 +52,8 @@ def arguments(ctx: Context) -> list[str | None]:
     words: list[str | None] = []
     for param in ctx.command.params:
         if param.param_type_name == "argument":
-            given = ctx.params.get(str(param.name))
-            words += given if isinstance(given, (list, tuple)) else [given]
+            value = ctx.params.get(str(param.name))
+            words += value if isinstance(value, (list, tuple)) else [value]
     return words
 
 
@@ -63,13 +63,13 @@ def with_values(words: Sequence[str], optional: Collection[str]) -> list[str]:
     >>> with_values(["--gate", "a.csv", "--gate", "0.5", "--gate", "mse=2"], {"--gate"})
     ['--gate=', 'a.csv', '--gate', '0.5', '--gate', 'mse=2']
     """
-    found = list(words)
-    end = found.index("--") if "--" in found else len(found)
+    expanded = list(words)
+    end = expanded.index("--") if "--" in expanded else len(expanded)
     for i in range(end):
-        following = found[i + 1] if i + 1 < end else ""
-        if found[i] in optional and not _is_number(following.rpartition("=")[2]):
-            found[i] += "="
-    return found
+        following = expanded[i + 1] if i + 1 < end else ""
+        if expanded[i] in optional and not _is_number(following.rpartition("=")[2]):
+            expanded[i] += "="
+    return expanded
 
 
 def _is_number(text: str) -> bool:

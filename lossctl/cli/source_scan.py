@@ -110,9 +110,9 @@ def in_file(path: str) -> dict[str, ScannedLoss]:
 def find(spec: str) -> tuple[ScannedLoss | None, str, str]:
     """Parse a spec: return the loss (None if unknown), its name as written, and the text after the colon."""
     head, dot_py, tail = spec.partition(".py:")
-    name, _, rest = (tail if dot_py else spec).partition(":")
+    name, _, params_text = (tail if dot_py else spec).partition(":")
     losses = in_file(f"{head}.py") if dot_py else known()
     plain = name.strip().replace("-", "_")
     plain = plain if dot_py else plain.lower()
     loss = losses.get(plain) or next((loss for loss in losses.values() if plain in loss.aliases), None)
-    return loss, f"{head}.py:{name}" if dot_py else name, rest
+    return loss, f"{head}.py:{name}" if dot_py else name, params_text

@@ -21,7 +21,7 @@ def parse_thresholds(option: str, texts: Sequence[str], losses: Sequence[Loss]) 
     """
     from lossctl.cli.loss_arguments import bind
 
-    found: dict[str, float] = {}
+    limits: dict[str, float] = {}
     for text in texts:
         # Split at the last "=", because a spec can contain "=" itself: huber:delta=0.5=2.
         spec, equals, value = text.rpartition("=")
@@ -37,23 +37,23 @@ def parse_thresholds(option: str, texts: Sequence[str], losses: Sequence[Loss]) 
         name = bind(spec)[0].spec if equals else names[0]
         if name not in names:
             raise UsageError(f"{option} {quoted(text)}: {name} is not computed{nearest(name, names)}")
-        if name in found:
+        if name in limits:
             raise UsageError(f"{option}: {name} has two limits")
-        found[name] = limit
-    return found
+        limits[name] = limit
+    return limits
 
 
 def failures(results: Sequence[Result], above: dict[str, float], below: dict[str, float]) -> list[str]:
     """Return a line for each value beyond its limit: value, limit, excess. NaN is beyond every limit."""
-    found = []
+    messages = []
     for r in results:
         for limit, word, sign in ((above.get(r.loss), "above", 1.0), (below.get(r.loss), "below", -1.0)):
             if limit is None:
                 continue
             excess = sign * (r.value - limit)
             if math.isnan(r.value):
-                found.append(f"{r.loss} is NaN: the limit {number(limit)} cannot be kept")
+                messages.append(f"{r.loss} is NaN: the limit {number(limit)} cannot be kept")
             elif excess > 0:
                 by = "" if math.isinf(excess) else f" by {excess:.6g}"
-                found.append(f"{r.loss} {number(r.value)} is {word} {number(limit)}{by}")
-    return found
+                messages.append(f"{r.loss} {number(r.value)} is {word} {number(limit)}{by}")
+    return messages

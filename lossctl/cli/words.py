@@ -21,9 +21,9 @@ def breakdown_of(losses: str, paths: Sequence[str | None], data: Data, how: Comp
     "lossctl breakdown mae 'a b.csv' --pred p --no-header --nan skip"
     """
     loss = losses.split(",")[number].strip()
-    given = [path for path in paths if path is not None]
-    same = ", on the same input" if STDIN in given else ""
-    return shlex.join(["lossctl", "breakdown", loss, *given, *_words(data), *_words(how, but=_WHERE)]) + same
+    input_paths = [path for path in paths if path is not None]
+    same = ", on the same input" if STDIN in input_paths else ""
+    return shlex.join(["lossctl", "breakdown", loss, *input_paths, *_words(data), *_words(how, but=_WHERE)]) + same
 
 
 def _words(group: Data | Compute, but: Sequence[str] = ()) -> Iterator[str]:

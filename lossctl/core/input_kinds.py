@@ -132,11 +132,11 @@ def as_elements(array: npt.NDArray[Any], core: Core, class_axis: int | None = No
     """
     if class_axis is not None and array.ndim > 2 and has_class_axis(core):
         array = np.moveaxis(array, class_axis, -1)
-    own = array.shape[array.ndim - len(core) + flattens_axes(core) :] if core else ()
+    core_shape = array.shape[array.ndim - len(core) + flattens_axes(core) :] if core else ()
     if flattens_axes(core):
-        inner = array.shape[1 : array.ndim - len(own)]
-        return array.reshape(len(array), math.prod(inner), *own)
-    return array if array.ndim == 1 + len(core) else array.reshape(-1, *own)
+        inner = array.shape[1 : array.ndim - len(core_shape)]
+        return array.reshape(len(array), math.prod(inner), *core_shape)
+    return array if array.ndim == 1 + len(core) else array.reshape(-1, *core_shape)
 
 
 def _all_finite(x: Array) -> bool:
@@ -181,8 +181,8 @@ class ProbabilityKind(Kind):
     """A probability of one event."""
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
-        near = 10.0 ** rng.uniform(-12, np.log10(0.5), n)  # log-uniform in the distance from an edge
-        x = np.where(rng.random(n) < 0.5, near, 1.0 - near)
+        edge_distance = 10.0 ** rng.uniform(-12, np.log10(0.5), n)  # log-uniform in the distance from an edge
+        x = np.where(rng.random(n) < 0.5, edge_distance, 1.0 - edge_distance)
         edge = rng.random(n)
         return np.where(edge < 0.01, 0.0, np.where(edge > 0.99, 1.0, x))
 

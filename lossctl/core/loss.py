@@ -197,8 +197,8 @@ class Loss:
         except (TypeError, ValueError):
             array = np.asarray(None)  # an object array, refused below
         if array.dtype.kind not in "fiub":  # astype would parse text, and drop imaginary parts
-            held = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
-            raise DataError(f"{self._who}: {what}: {held} instead of an array of numbers")
+            type_text = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+            raise DataError(f"{self._who}: {what}: {type_text} instead of an array of numbers")
         array = array.astype(np.float64, copy=False)
         if array.shape != shape:
             mean = "; a loss gives one number a sample, without a mean or sum" if array.ndim == 0 else ""
@@ -214,14 +214,14 @@ class Loss:
         Raises:
             DataError: two inputs have different lengths for the same name.
         """
-        found: dict[str, tuple[int, str]] = {}
+        lengths: dict[str, tuple[int, str]] = {}
         for spec, array in zip(self.inputs, arrays, strict=True):
             core = spec.kind.core
             for name, length in zip(core, array.shape[array.ndim - len(core) :], strict=True):
-                other, whose = found.setdefault(name, (length, spec.name))
+                other, whose = lengths.setdefault(name, (length, spec.name))
                 if other != length:
                     raise DataError(f"{spec.name} has {length} {name}, {whose} has {other}")
-        return {name: length for name, (length, _) in found.items()}
+        return {name: length for name, (length, _) in lengths.items()}
 
     def check(self, *arrays: npt.ArrayLike) -> list[Array]:
         """Convert the inputs to float64 arrays ``(n, *core)``, and check their shapes and values.
@@ -262,10 +262,10 @@ class Loss:
 
     def refused(self, arrays: Sequence[Array]) -> npt.NDArray[np.bool_]:
         """Return a mask (n,) of the elements that fail the checks across inputs (``refuse``)."""
-        found = np.zeros(len(arrays[0]), bool)
+        mask = np.zeros(len(arrays[0]), bool)
         for _, bad, _ in self.validate(*arrays, tolerance=SUM_TOLERANCE, **self.params) if self.validate else ():
-            found |= bad
-        return found
+            mask |= bad
+        return mask
 
     def first_violation(self, arrays: Sequence[Array], tolerance: float = SUM_TOLERANCE) -> tuple[str, int, str] | None:
         """Find the first element that fails a check across inputs (``refuse``).

@@ -83,8 +83,8 @@ class Parameter:
         elif isinstance(value, (int, float)) and float in self.types and float(value) in self.domain:
             return float(value)
         shown = printable(str(value) if text is None else text)
-        near = nearest(value, self.choices) if isinstance(value, str) and self.choices else ""
-        raise UsageError(f"parameter '{self.name}': {shown!r} is not {self.expects}{near}")
+        suggestion = nearest(value, self.choices) if isinstance(value, str) and self.choices else ""
+        raise UsageError(f"parameter '{self.name}': {shown!r} is not {self.expects}{suggestion}")
 
     @staticmethod
     def show(value: Value) -> str:

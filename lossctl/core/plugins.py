@@ -37,30 +37,28 @@ class Offer:
         try:
             value = self.entry.load()
             function = callable(value) and not isinstance(value, (type, Loss))
-            found = (
-                from_function(value) if function else validate_signature(value) if isinstance(value, Loss) else value
-            )
+            loss = from_function(value) if function else validate_signature(value) if isinstance(value, Loss) else value
         except UsageError as error:
             raise UsageError(f"{what}: {error}") from None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a package raises as it is imported
             cause = f"{type(error).__name__}: {printable(str(error))}"
             raise UsageError(f"{what} cannot be imported: {cause}") from None
-        if not isinstance(found, Loss):
+        if not isinstance(loss, Loss):
             kind = "a class" if isinstance(value, type) else f"of type {type(value).__name__}"
             raise UsageError(f"{what} is {kind}: neither a loss nor a function")
-        return replace(found, name=self.name, family=self.package, source=self.package)
+        return replace(loss, name=self.name, family=self.package, source=self.package)
 
 
 def offers() -> dict[str, list[Offer]]:
     """Find the entry points of all installed packages, by name, sorted by name and package."""
     from importlib.metadata import entry_points  # takes 20 ms, not needed for built-in names
 
-    found: dict[str, list[Offer]] = {}
+    offers_by_name: dict[str, list[Offer]] = {}
     for entry in entry_points(group=GROUP):
         name = printable(entry.name.strip().replace("-", "_").lower())
         package = printable(str(entry.dist.metadata["Name"])) if entry.dist is not None else "?"
-        found.setdefault(name, []).append(Offer(name, package, entry))
-    return {name: sorted(found[name], key=lambda offer: offer.package) for name in sorted(found)}
+        offers_by_name.setdefault(name, []).append(Offer(name, package, entry))
+    return {name: sorted(offers_by_name[name], key=lambda offer: offer.package) for name in sorted(offers_by_name)}
 
 
 def single_offer(candidates: list[Offer]) -> Offer:

@@ -25,14 +25,14 @@ FAMILIES = "lossctl.losses"
 @cache
 def registered() -> dict[str, Loss]:
     """Return all built-in losses by name, in the order of the families and, within a family, of its file."""
-    found: dict[str, Loss] = {}
+    losses: dict[str, Loss] = {}
     for module in pkgutil.iter_modules(importlib.import_module(FAMILIES).__path__):
         if module.ispkg:
             continue
         for value in vars(importlib.import_module(f"{FAMILIES}.{module.name}")).values():
             if isinstance(value, Loss):
-                found[value.name] = value
-    return found
+                losses[value.name] = value
+    return losses
 
 
 @cache
@@ -60,10 +60,10 @@ def get_loss(spec: str) -> Loss:
     >>> get_loss("l2").name
     'mse'
     """
-    path, name, rest = _split(spec)
-    found = from_file(Path(path), name) if path else _named(name)
+    path, name, param_texts = _split(spec)
+    loss = from_file(Path(path), name) if path else _named(name)
     params: dict[str, object] = {}
-    for part in rest:
+    for part in param_texts:
         key, equals, value = part.partition("=")
         key = key.strip().replace("-", "_")
         if not equals or not key:
@@ -71,7 +71,7 @@ def get_loss(spec: str) -> Loss:
         if key in params:
             raise UsageError(f"loss {quoted(spec)}: parameter '{printable(key)}' is given twice")
         params[key] = value.strip()
-    return found.bind(**params)
+    return loss.bind(**params)
 
 
 def _split(spec: str) -> tuple[str, str, list[str]]:
@@ -82,19 +82,19 @@ def _split(spec: str) -> tuple[str, str, list[str]]:
         path, spec = head + ".py", tail
     elif spec.endswith(".py"):
         raise UsageError(f"loss {quoted(spec)}: name the function in it: {printable(spec)}:FUNCTION")
-    name, *rest = spec.split(":")
+    name, *param_texts = spec.split(":")
     if not name.strip():
         raise UsageError(f"loss {quoted(spec)}: there is no name; see: lossctl list")
-    return path, name.strip(), rest
+    return path, name.strip(), param_texts
 
 
 def _named(name: str) -> Loss:
-    names, wanted = _by_any_name(), name.replace("-", "_").lower()
-    if wanted in names:
-        return names[wanted]
+    names, normalized = _by_any_name(), name.replace("-", "_").lower()
+    if normalized in names:
+        return names[normalized]
     offers = plugins.offers()
-    if wanted in offers:
-        return plugins.single_offer(offers[wanted]).load()
+    if normalized in offers:
+        return plugins.single_offer(offers[normalized]).load()
     if Path(f"{name}.py").is_file():
         hint = f"; a function of {printable(name)}.py is written {printable(name)}.py:FUNCTION"
     else:
@@ -135,8 +135,8 @@ def from_file(path: Path, name: str) -> Loss:
         listed = f"; it has {', '.join(offered)}" if offered else ""
         raise UsageError(f"{where} has no function {quoted(name)}{listed}{nearest(name, offered)}")
     try:
-        made = validate_signature(value) if isinstance(value, Loss) else from_function(value)
-        return replace(made, source=where, family=where)
+        loss = validate_signature(value) if isinstance(value, Loss) else from_function(value)
+        return replace(loss, source=where, family=where)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
 
@@ -147,11 +147,11 @@ def load_function(spec: str) -> Callable[..., Any]:
     Raises:
         UsageError: the file cannot be imported, or has no such function.
     """
-    path, name, rest = _split(spec)
+    path, name, param_texts = _split(spec)
     where = printable(path)
     value = getattr(_import(Path(path), where), name.replace("-", "_"), None)
-    if rest or not callable(value):
-        raise UsageError(f"{where} has no function {quoted(':'.join([name, *rest]))}")
+    if param_texts or not callable(value):
+        raise UsageError(f"{where} has no function {quoted(':'.join([name, *param_texts]))}")
     function: Callable[..., Any] = value
     return function
 
@@ -234,8 +234,8 @@ def _from_file(path: str, name: str, given: Mapping[str, Value], source: str) ->
 
 
 def _from_module(module: str, name: str, given: Mapping[str, Value]) -> Loss:
-    found: Loss = getattr(importlib.import_module(module), name)
-    return replace(found, given=given)
+    loss: Loss = getattr(importlib.import_module(module), name)
+    return replace(loss, given=given)
 
 
 def _from_fields(made: Mapping[str, Any]) -> Loss:

@@ -77,10 +77,10 @@ def _parameter(p: inspect.Parameter) -> Parameter:
     options = get_args(bare) if get_origin(bare) is types.UnionType else (bare,)
     choices = tuple(c for o in options if get_origin(o) is Literal for c in get_args(o))
     kinds = tuple(o for o in options if isinstance(o, type))
-    made = Parameter(p.name, param.help, param.domain, None, kinds, choices)
-    return replace(made, default=made.check(p.default))
+    parameter = Parameter(p.name, param.help, param.domain, None, kinds, choices)
+    return replace(parameter, default=parameter.check(p.default))
 
 
 def _metadata(annotation: Any, wanted: type) -> Any:
-    found = [m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, wanted)]
-    return found[0] if found else None
+    metadata = [m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, wanted)]
+    return metadata[0] if metadata else None

@@ -188,9 +188,9 @@ def sum_losses(
     if math.isfinite(total):
         return Summary(elements=len(values), total=exact(total), weight=weight)
     finite = np.isfinite(values)
-    held = parts[finite]
-    if weights is None or np.isfinite(held).all():
-        whole = exact_sum(held)
+    finite_parts = parts[finite]
+    if weights is None or np.isfinite(finite_parts).all():
+        whole = exact_sum(finite_parts)
     else:
         products = zip(values[finite].tolist(), weights[finite].tolist(), strict=True)
         whole = sum(exact(value) * exact(by) >> _UNIT_BITS for value, by in products)

@@ -169,15 +169,15 @@ class Block:
             return weights, 0
         target = classes_of(job.loss)
         assert target is not None
-        own = arrays[job.roles.index(target[0])]
-        more = np.ones(len(own))
+        target_values = arrays[job.roles.index(target[0])]
+        more = np.ones(len(target_values))
         if policy.class_weight:
-            rows = target[1].normalize(own) if policy.normalize else own
+            rows = target[1].normalize(target_values) if policy.normalize else target_values
             # Log-probabilities (domain up to 0) are weighted by their probabilities.
             more = weights_of(np.exp(rows) if target[1].domain.high == 0 else rows, policy.class_weight)
         if policy.ignore_index is not None:
-            ignored = int(np.count_nonzero(own == policy.ignore_index))
-            more = np.where(own == policy.ignore_index, 0.0, more)
+            ignored = int(np.count_nonzero(target_values == policy.ignore_index))
+            more = np.where(target_values == policy.ignore_index, 0.0, more)
         return more if weights is None else weights * more, ignored
 
     def _given_weights(self, job: LossPlan) -> Array | None:
@@ -294,8 +294,8 @@ def _refuse(raw: npt.NDArray[Any], changed: npt.NDArray[np.bool_], cause: str) -
 
 
 def _any_nan(arrays: Sequence[Array]) -> npt.NDArray[np.bool_]:
-    found = np.zeros(len(arrays[0]), bool)
+    mask = np.zeros(len(arrays[0]), bool)
     for array in arrays:
         nan = np.isnan(array)
-        found |= nan if nan.ndim == 1 else nan.any(axis=tuple(range(1, nan.ndim)))
-    return found
+        mask |= nan if nan.ndim == 1 else nan.any(axis=tuple(range(1, nan.ndim)))
+    return mask

@@ -91,8 +91,8 @@ def aggregate_rows(found: Evaluated) -> PerSampleSums:
 
 def summarize_block(block: Block, job: LossPlan) -> Summary:
     """Evaluate a loss on a block; return its sums and, with ``ComputeOptions.detail``, its moments and extremes."""
-    found = evaluate_block(block, job)
-    return summarize_elements(found, block, aggregate_rows(found) if block.policy.detail else None)
+    elements = evaluate_block(block, job)
+    return summarize_elements(elements, block, aggregate_rows(elements) if block.policy.detail else None)
 
 
 def summarize_elements(found: Evaluated, block: Block, samples: PerSampleSums | None) -> Summary:

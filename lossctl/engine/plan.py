@@ -129,10 +129,10 @@ def _split(
     if has_class_axis(core):
         tail = _classes_last(role, tail, axis)
     cut = len(tail) - len(core) + flattens_axes(core)
-    own = [(length,) for length in tail[cut:]]
+    core_axes = [(length,) for length in tail[cut:]]
     if flattens_axes(core):
-        return (), dict(zip(core, [tail[:cut], *own], strict=True))
-    return tail[:cut], dict(zip(core, own, strict=True))
+        return (), dict(zip(core, [tail[:cut], *core_axes], strict=True))
+    return tail[:cut], dict(zip(core, core_axes, strict=True))
 
 
 def classes_of(loss: Loss) -> tuple[str, Kind] | None:

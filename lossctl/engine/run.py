@@ -96,8 +96,8 @@ def stream(
         raise DataError(f"{where}: {fault.cause}") from None
     except KeysDifferError as fault:
         here, there = (data.locate(role, fault.row) for role in fault.roles)
-        told = f"{here}: {fault.values[0]} where {there} has {fault.values[1]}"
-        raise DataError(f"{told}: not the same sample; sort both files by it, and leave out what one lacks") from None
+        diff = f"{here}: {fault.values[0]} where {there} has {fault.values[1]}"
+        raise DataError(f"{diff}: not the same sample; sort both files by it, and leave out what one lacks") from None
 
 
 def run(data: Dataset, jobs: Sequence[LossPlan], policy: ComputeOptions, executor: Executor) -> list[Summary]:

@@ -249,27 +249,27 @@ def _cut(blocks: Iterator[bytes], sizes: Iterator[int], record_end: RecordEnd) -
     If the bytes contain no record end, the search is repeated after their number has doubled. The time is
     therefore linear in the length of a record, however small the blocks of a pipe are.
     """
-    wanted = next(sizes)
-    held: list[bytes] = []
+    target_size = next(sizes)
+    pending: list[bytes] = []
     size = 0
     for block in blocks:
-        held.append(block)
+        pending.append(block)
         size += len(block)
-        if size < wanted:
+        if size < target_size:
             continue
-        data = held[0] if len(held) == 1 else b"".join(held)
+        data = pending[0] if len(pending) == 1 else b"".join(pending)
         if cut := record_end(data):
             yield data[:cut]
             data = data[cut:]
-            wanted = next(sizes)
+            target_size = next(sizes)
         elif overlong(data):
             yield data  # the grammar reports the cause: an unclosed quote, or a record without end
             return
         else:
-            wanted = 2 * size
-        held, size = [data], len(data)
-    if rest := b"".join(held):
-        yield rest
+            target_size = 2 * size
+        pending, size = [data], len(data)
+    if remainder := b"".join(pending):
+        yield remainder
 
 
 def longest_record() -> int:

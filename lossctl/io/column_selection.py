@@ -52,8 +52,8 @@ def all_except(keys: Collection[int], chosen: list[int], where: str) -> list[int
     Raises:
         UsageError: no column remains.
     """
-    if rest := [column for column in chosen if column not in keys]:
-        return rest
+    if value_columns := [column for column in chosen if column not in keys]:
+        return value_columns
     raise UsageError(f"{where}: nothing but the columns of --on: there are no values in it")
 
 
@@ -78,23 +78,23 @@ def resolve_columns(
 def _one(selector: str, names: tuple[str, ...] | None, count: int, where: str) -> list[int]:
     if names is not None and selector in names:
         return [_only(selector, names, where)]
-    wanted = quote_cell(selector)
+    shown_selector = quote_cell(selector)
     if position := _POSITION.fullmatch(selector):
         first = int(position[1])
         last = int(position[2] or first)
         if not 1 <= first <= last <= count:
             hint = other_delimiter(names or ())
-            raise UsageError(f"{where}: there is no column {wanted}: it has {count}, @1 to @{count}{hint}")
+            raise UsageError(f"{where}: there is no column {shown_selector}: it has {count}, @1 to @{count}{hint}")
         return list(range(first - 1, last))
     if names is None:
-        raise UsageError(f"{where}: there is no column {wanted}: it has no header; @1 to @{count} name columns")
+        raise UsageError(f"{where}: there is no column {shown_selector}: it has no header; @1 to @{count} name columns")
     if set(selector) & set("*?["):
-        found = [i for i, name in enumerate(names) if fnmatch.fnmatchcase(name, selector)]
-        if found:
-            _ascending([names[i] for i in found], wanted, where)
-            return found
+        matches = [i for i, name in enumerate(names) if fnmatch.fnmatchcase(name, selector)]
+        if matches:
+            _ascending([names[i] for i in matches], shown_selector, where)
+            return matches
     hint = other_delimiter(names) if count == 1 else nearest(selector, names)
-    raise UsageError(f"{where}: there is no column {wanted}; it has {listed(names)}{hint}")
+    raise UsageError(f"{where}: there is no column {shown_selector}; it has {listed(names)}{hint}")
 
 
 def _only(name: str, names: tuple[str, ...], where: str) -> int:
@@ -135,11 +135,11 @@ def unnamed_index(names: tuple[str, ...] | None, chosen: list[int], role: str) -
     """Return an error text if the first selected column is an index written by pandas, else None."""
     if names is None or len(chosen) < 2 or names[chosen[0]] not in ("", "Unnamed: 0"):
         return None
-    rest = [names[c] for c in chosen[1:]]
+    later_names = [names[c] for c in chosen[1:]]
     if role not in ("pred", "target"):
         cure = "leave it out of the file (pandas: index=False)"
-    elif len(rest) <= _SPELLED and all(name and name.isprintable() for name in rest):
-        cure = "say " + " ".join(f"--{role} {shlex.quote(name)}" for name in rest)
+    elif len(later_names) <= _SPELLED and all(name and name.isprintable() for name in later_names):
+        cure = "say " + " ".join(f"--{role} {shlex.quote(name)}" for name in later_names)
     else:
         cure = f"say --{role} @{chosen[1] + 1}-{chosen[-1] + 1}"
     return f"its first column, {quote_cell(names[chosen[0]])}, is an index as pandas writes it, no {role}: {cure}"

@@ -147,13 +147,13 @@ class ColumnarFile:
 
     def _check_type(self, name: str, field: Field) -> None:
         kind = self.types[name]
-        wanted = "text or numbers are" if field.labels else "numbers are"
+        expected = "text or numbers are" if field.labels else "numbers are"
         if is_number(kind) or (is_text(kind) and (field.text or field.labels)):
             return
         cure = field.cure if is_text(kind) else ""
         raise DataError(
             f"{self.where}: column {quote_cell(name)}: {kind_words(kind)} ({str(kind)[:40]}), "
-            f"where {wanted} needed{cure}"
+            f"where {expected} needed{cure}"
         )
 
 
@@ -237,8 +237,8 @@ class ColumnarSource:
         chosen = self._chosen[index]
         if chosen.length is not None:
             return arrays(part[chosen.names[0]], index, chosen.field, chosen.length)
-        made = [numbers(part[name], index, place, chosen.field) for place, name in enumerate(chosen.names)]
-        return made[0].reshape(-1, 1) if len(made) == 1 else np.stack(made).T
+        columns = [numbers(part[name], index, place, chosen.field) for place, name in enumerate(chosen.names)]
+        return columns[0].reshape(-1, 1) if len(columns) == 1 else np.stack(columns).T
 
 
 def _schema(table: pl.LazyFrame) -> tuple[dict[str, Any], int]:

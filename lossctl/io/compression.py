@@ -63,9 +63,9 @@ class _Gzip:
         return not self._more
 
     def decompress(self, data: bytes, most: int) -> bytes:
-        made = self._zlib.decompress(self._zlib.unconsumed_tail + data, most)
-        self._more = len(made) == most or bool(self._zlib.unconsumed_tail)
-        return made
+        output = self._zlib.decompress(self._zlib.unconsumed_tail + data, most)
+        self._more = len(output) == most or bool(self._zlib.unconsumed_tail)
+        return output
 
 
 def decompressed(file: BinaryIO, suffix: str, where: str, piece: int) -> Iterator[bytes]:
@@ -91,13 +91,13 @@ def decompressed(file: BinaryIO, suffix: str, where: str, piece: int) -> Iterato
             if stream.needs_input and not data and not (data := file.read(piece)):
                 raise DataError(f"{where}: truncated: its {name} stream breaks off: copy or write it again")
             try:
-                made, data = stream.decompress(data, piece), b""
+                output, data = stream.decompress(data, piece), b""
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - zlib.error, OSError, LZMAError, ZstdError: each library has its own
                 raise DataError(f"{where}: damaged, or not {name}: {str(error).rstrip('.')}") from None
-            if made:
-                yield made
+            if output:
+                yield output
         data = stream.unused_data.lstrip(b"\0")
         while not data:
             if not (block := file.read(piece)):

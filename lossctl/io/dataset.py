@@ -181,8 +181,8 @@ class _Queue:
     def take(self, rows: int) -> Rows:
         """Remove and return the next rows, at most as many as available() returned."""
         joined = self.held[0] if len(self.held) == 1 else _join(self.held)
-        rest = tuple(a[rows:] for a in joined)
-        self.held = [rest] if len(rest[0]) else []
+        remainder = tuple(a[rows:] for a in joined)
+        self.held = [remainder] if len(remainder[0]) else []
         return tuple(a[:rows] for a in joined)
 
     def drain(self) -> int:

@@ -94,8 +94,8 @@ class TextFile:
         if chunk := next(self._follow, b""):
             yield chunk
         if len(chunk) >= byte_stream.CHUNK // 2:
-            rest, self._follow = self._follow, iter(())
-            yield from prefetch(rest, ends=self._ends)
+            later_chunks, self._follow = self._follow, iter(())
+            yield from prefetch(later_chunks, ends=self._ends)
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
         """Return True: every cell is text."""

@@ -55,8 +55,8 @@ def _npy(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...])
 def _npz(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> OpenedFile:
     from lossctl.io.npz import NpzFile
 
-    if found := _MEMBER.fullmatch(origin.path):
-        return NpzFile(found[1]).member(found[2])
+    if member := _MEMBER.fullmatch(origin.path):
+        return NpzFile(member[1]).member(member[2])
     return NpzFile(origin.path)
 
 
@@ -79,8 +79,8 @@ def suffix_of(path: str) -> str | None:
     if _MEMBER.fullmatch(path):
         return ".npz"
     stem, compression = _split(path.lower())
-    found = next((suffix for suffix in FORMATS if stem.endswith(suffix)), None)
-    return None if found is None or (compression and found in _INDEXED) else found + compression
+    format_suffix = next((suffix for suffix in FORMATS if stem.endswith(suffix)), None)
+    return None if format_suffix is None or (compression and format_suffix in _INDEXED) else format_suffix + compression
 
 
 def tells_format(path: str) -> bool:

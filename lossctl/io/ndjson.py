@@ -60,8 +60,8 @@ class JsonFile:
 
     def follow(self) -> Iterator[bytes]:
         """Return an iterator of the chunks after the first piece, with prefetch."""
-        rest, self._follow = self._follow, iter(())
-        return prefetch(rest, ends=self._ends)
+        later_chunks, self._follow = self._follow, iter(())
+        return prefetch(later_chunks, ends=self._ends)
 
     def objects(self, data: bytes, line: int) -> list[dict[str, Any]]:
         """Parse the objects of a piece of text whose first line in the file is ``line``.
@@ -83,7 +83,7 @@ class JsonFile:
         if not data.strip():
             raise DataError(f"{at} blank line; every line is one sample: remove it")
         try:
-            found = json.loads(
+            record = json.loads(
                 data.decode(),
                 parse_int=_Number,
                 parse_float=_Number,
@@ -92,9 +92,9 @@ class JsonFile:
             )
         except (ValueError, RecursionError) as error:
             raise DataError(f"{at} not JSON: {str(error).splitlines()[0]}") from None
-        if not isinstance(found, dict):
+        if not isinstance(record, dict):
             raise DataError(f'{at} not a JSON object, {{"name": number, …}}: {quote_cell(data.decode())}')
-        return dict(reversed(found.items()))
+        return dict(reversed(record.items()))
 
 
 class JsonSource:

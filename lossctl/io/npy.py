@@ -73,9 +73,9 @@ class NpyFile:
             raise DataError(f"{self.where}: {byte_stream.reason(error)}") from None
         if declared != follow:
             what = "truncated" if declared > follow else "more data than the header declares"
-            told = "more" if isinstance(follow, float) else follow
+            follow_text = "more" if isinstance(follow, float) else follow
             raise DataError(
-                f"{self.where}: {what}: shape {self.shape} of {self.dtype} is {declared} bytes, {told} follow"
+                f"{self.where}: {what}: shape {self.shape} of {self.dtype} is {declared} bytes, {follow_text} follow"
             )
         if declared == 0:
             raise DataError(f"{self.where}: no {'columns' if self.shape[0] else 'rows'} (shape {self.shape})")
@@ -226,9 +226,9 @@ class NpySource:
         chosen = self._chosen
         if self._file.fortran and len(self._file.shape) > 1:
             every = range(math.prod(self._file.shape[1:]))
-            wanted = sorted({c for some in chosen for c in (every if some is None else some)})
-            whole = columnwise(self._file, wanted)
-            place = {column: i for i, column in enumerate(wanted)}
+            columns = sorted({c for some in chosen for c in (every if some is None else some)})
+            whole = columnwise(self._file, columns)
+            place = {column: i for i, column in enumerate(columns)}
             chosen = [None if some is None else [place[c] for c in some] for some in chosen]
         else:
             whole = rowwise(self._file)

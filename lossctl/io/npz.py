@@ -92,8 +92,8 @@ class NpzFile:
             UsageError: no array has this key.
         """
         if key not in self._members:
-            near = nearest(key, self.names)
-            raise UsageError(f"{self.where}: there is no array {quote_cell(key)}; it has {self._keys}{near}")
+            suggestion = nearest(key, self.names)
+            raise UsageError(f"{self.where}: there is no array {quote_cell(key)}; it has {self._keys}{suggestion}")
         if key not in self._opened:
             self._opened[key] = NpyFile(_Member(self._path, self._members[key], f"{self.where}:{printable(key)}"))
         return self._opened[key]

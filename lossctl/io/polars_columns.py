@@ -69,8 +69,8 @@ def arrays(column: pl.Series, index: int, field: Field, length: int) -> npt.NDAr
     bad = (lengths != length).fill_null(value=True)
     if bad.any():
         row = bad.arg_max() or 0
-        held = "nothing" if lengths[row] is None else f"{lengths[row]} numbers"
-        raise BadValueError(index, row, None, f"{held} where the first row has {length}")
+        length_text = "nothing" if lengths[row] is None else f"{lengths[row]} numbers"
+        raise BadValueError(index, row, None, f"{length_text} where the first row has {length}")
     return numbers(lists.explode(), index, 0, field, per_row=length).reshape(-1, length)
 
 

@@ -21,31 +21,31 @@ def prefetch(chunks: Iterator[bytes], *, ends: bool) -> Iterator[bytes]:
     import queue
     import threading
 
-    made: queue.Queue[bytes | BaseException | None] = queue.Queue(1)
+    chunk_queue: queue.Queue[bytes | BaseException | None] = queue.Queue(1)
     enough = threading.Event()
 
     def make(chunks: Iterator[bytes]) -> None:
         last: BaseException | None = None
         try:
             for chunk in chunks:
-                made.put(chunk)
+                chunk_queue.put(chunk)
                 if enough.is_set():
                     return
         except BaseException as error:  # noqa: BLE001 - raised again in the consumer
             last = error
-        made.put(last)
+        chunk_queue.put(last)
 
     thread = threading.Thread(target=make, args=(chunks,), name="lossctl reads ahead", daemon=True)
     del chunks  # the thread has the only reference, so the file is closed when the thread ends
     thread.start()
     try:
-        while (chunk := made.get()) is not None:
+        while (chunk := chunk_queue.get()) is not None:
             if isinstance(chunk, BaseException):
                 raise chunk
             yield chunk
     finally:
         enough.set()
-        if not made.empty():
-            made.get()  # makes room, so that the next put of the thread, which is its last, does not block
+        if not chunk_queue.empty():
+            chunk_queue.get()  # makes room, so that the next put of the thread, which is its last, does not block
         if ends:
             thread.join()

@@ -37,30 +37,30 @@ def expand_shards(path: str, suffix_of: Callable[[str], str | None]) -> list[str
                 raise DataError(
                     f"{where}: is a directory, and {quote_cell(name)} in it is no data file: say which, '{where}/*.csv'"
                 )
-        found = [os.path.join(path, name) for name in names]
+        shard_paths = [os.path.join(path, name) for name in names]
     elif set(path) & set("*?[") and not os.path.lexists(path):
         import glob
 
-        found = sorted(glob.glob(path))
+        shard_paths = sorted(glob.glob(path))
     else:
         return None
-    if not found:
+    if not shard_paths:
         raise DataError(
             f"{where}: is a directory, and holds no files"
             if os.path.isdir(path)
             else f"{where}: no such file, nor one that it matches"
         )
-    if other := [name for name in found if suffix_of(name) != suffix_of(found[0])]:
-        raise UsageError(f"{where}: files of several formats: {_named(found[0])} and {_named(other[0])}")
+    if other := [name for name in shard_paths if suffix_of(name) != suffix_of(shard_paths[0])]:
+        raise UsageError(f"{where}: files of several formats: {_named(shard_paths[0])} and {_named(other[0])}")
     # Rows of two sources are paired by position, so both need the same order: that of a sorted listing of the names.
-    for before, after in pairwise(found):
+    for before, after in pairwise(shard_paths):
         left, right = (_numbers(os.path.basename(name)) for name in (before, after))
         if left and right and left > right:
             raise UsageError(
                 f"{where}: {_named(before)} comes before {_named(after)}, out of the order of their numbers: "
                 "write them with as many digits (shard-02)"
             )
-    return found
+    return shard_paths
 
 
 def _entries(path: str) -> list[os.DirEntry[str]]:
@@ -245,14 +245,14 @@ class ShardSource(Shards):
 
     def reader(self) -> Read:
         """Return a reader that keeps one shard open at a time."""
-        held: tuple[int, Read] | None = None
+        open_shard: tuple[int, Read] | None = None
 
         def part(start: int, stop: int) -> Rows:
-            nonlocal held
+            nonlocal open_shard
             index, row = self.at(start)
-            if held is None or held[0] != index:
-                held = index, self._shard(index).reader()
-            return held[1](row, row + stop - start)
+            if open_shard is None or open_shard[0] != index:
+                open_shard = index, self._shard(index).reader()
+            return open_shard[1](row, row + stop - start)
 
         def read(start: int, stop: int) -> Rows:
             edges = [start, *(s for s in self.starts[1:-1] if start < s < stop), stop]

@@ -127,8 +127,8 @@ class Dialect:
         point have the same number of decimals, and none has an exponent, every cell has the same value. Otherwise the
         longest number gives the number of significant digits, because formats such as %.6g drop trailing zeros.
         """
-        found = [_DIGITS.fullmatch(cell.strip(_BLANKS).replace(self.decimal, ".")) for cell in cells]
-        written = [m for m in found if m and (m["point"] or m["exponent"])]
+        matches = [_DIGITS.fullmatch(cell.strip(_BLANKS).replace(self.decimal, ".")) for cell in cells]
+        written = [m for m in matches if m and (m["point"] or m["exponent"])]
         quanta = np.zeros(len(cells))
         if not written:
             return quanta
@@ -163,10 +163,10 @@ class Dialect:
                 if value is not None and math.isnan(value):
                     seen[cell] = math.nan
                 else:
-                    found = code_of.get(cell.strip(_BLANKS) if value is None else value)
-                    if found is None:
+                    label_code = code_of.get(cell.strip(_BLANKS) if value is None else value)
+                    if label_code is None:
                         raise CellError(i, f"{quote_cell(cell)} is not one of --labels {printable(','.join(labels))}")
-                    seen[cell] = found
+                    seen[cell] = label_code
             codes[i] = seen[cell]
         return codes
 
@@ -202,16 +202,16 @@ class Dialect:
         record: list[str] = []
         at = line = started = begun = 0
         while at < len(text) or record:
-            found = token.match(text, at)
-            if found is None:
-                rest = text[at:] if self.delimiter is not None else text[at:].lstrip(_BLANKS)
-                raise RecordError(line, _quote_cause(rest))
-            quoted, plain, end_of_record = found.groups()
+            token_match = token.match(text, at)
+            if token_match is None:
+                unparsed = text[at:] if self.delimiter is not None else text[at:].lstrip(_BLANKS)
+                raise RecordError(line, _quote_cause(unparsed))
+            quoted, plain, end_of_record = token_match.groups()
             record.append(plain if quoted is None else quoted.replace('""', '"'))
             line += newlines(quoted) if quoted else 0
-            at = found.end()
+            at = token_match.end()
             if end_of_record is not None:
-                if found.start(3) - begun > byte_stream.RECORD_LIMIT:
+                if token_match.start(3) - begun > byte_stream.RECORD_LIMIT:
                     raise RecordError(started, _TOO_LONG)
                 begun = at
                 records.append(record)

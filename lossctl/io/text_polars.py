@@ -121,9 +121,9 @@ class PolarsTextReader:
 
     def _values(self, table: pl.DataFrame, index: int) -> npt.NDArray[Any] | None:
         field = self._fields[index]
-        made = [self._column(table[str(c)], field) for c in self._chosen[index]]
-        arrays = [array for array in made if array is not None]
-        if len(arrays) < len(made):
+        columns = [self._column(table[str(c)], field) for c in self._chosen[index]]
+        arrays = [array for array in columns if array is not None]
+        if len(arrays) < len(columns):
             return None
         return arrays[0].reshape(-1, 1) if len(arrays) == 1 else np.stack(arrays).T
 

@@ -107,8 +107,8 @@ def supervised_ntxent(
     def each(s: Array, others: Others) -> tuple[Array, Thunk]:
         alike, other = others
         s /= temperature
-        rest, share = _log_sum(s, other)
-        lost, slope = _softplus(rest[:, None] - s)
+        other_logsum, share = _log_sum(s, other)
+        lost, slope = _softplus(other_logsum[:, None] - s)
         lost[~alike] = 0.0
 
         def slopes() -> Array:
@@ -145,8 +145,8 @@ def circle(
         alike, other = others
         d = 1.0 - s
         apart, far = _log_sum(gamma * (d - margin) * (d + margin), alike)
-        near, close = _log_sum(gamma * np.maximum(s + margin, 0.0) * (s - margin), other)
-        lost, wrong = _softplus(apart + near)
+        other_logsum, close = _log_sum(gamma * np.maximum(s + margin, 0.0) * (s - margin), other)
+        lost, wrong = _softplus(apart + other_logsum)
 
         def slopes() -> Array:
             slope = np.where(s > -margin, s, 0.0) * close - d * far
@@ -182,20 +182,20 @@ def infonce(
     v, _ = unit(target)
     n = len(u)
     value = np.empty(n)
-    for own, part in pieces(n):
+    for rows, part in pieces(n):
         z = similar(u[part], v)
         z /= temperature
-        top, _, rest = softmax(z)
-        value[part] = (top[:, 0] - z[np.arange(len(own)), own]) + np.log1p(rest)
+        top, _, tail_sum = softmax(z)
+        value[part] = (top[:, 0] - z[np.arange(len(rows)), rows]) + np.log1p(tail_sum)
 
     def gradient() -> Array:
         g = np.empty_like(u)
-        for own, part in pieces(n):
+        for rows, part in pieces(n):
             z = similar(u[part], v) / temperature
-            top, e, rest = softmax(z)
-            share = restored(e, top, z) / (1.0 + rest)[:, None]
-            at = np.arange(len(own)), own
-            share[at] = -complement(e[at], share[at], rest)
+            top, e, tail_sum = softmax(z)
+            share = restored(e, top, z) / (1.0 + tail_sum)[:, None]
+            at = np.arange(len(rows)), rows
+            share[at] = -complement(e[at], share[at], tail_sum)
             pull = np.einsum("ij,jd->id", share, v) / temperature
             g[part] = pull - (pull * u[part]).sum(axis=-1, keepdims=True) * u[part]
         return np.asarray(g * shrink[0] * shrink[1])

@@ -53,13 +53,13 @@ def _box_cox(x: Array, power: float) -> Array:
     """``(x^power − 1)/power``, log x at power 0, without cancellation."""
     if power == 0:
         return np.log(x)
-    found = x**power
-    found -= 1.0
+    value = x**power
+    value -= 1.0
     edge = math.exp(min(1.0 / abs(power), 700.0))
     close = np.flatnonzero((x > 1.0 / edge) & (x < edge))
-    found[close] = np.expm1(power * np.log(x[close]))
-    found /= power
-    return found
+    value[close] = np.expm1(power * np.log(x[close]))
+    value /= power
+    return value
 
 
 def _unit_deviance(x: Array, v: Array, power: float) -> Array:
@@ -74,9 +74,9 @@ def _unit_deviance(x: Array, v: Array, power: float) -> Array:
         scale = 2.0 / a
     value -= v
     value *= scale
-    near = np.flatnonzero(np.abs(v) < _NEAR)
-    u = v[near]
-    value[near] = 2.0 * u * u * _binomial(u, power)
+    small = np.flatnonzero(np.abs(v) < _NEAR)
+    u = v[small]
+    value[small] = 2.0 * u * u * _binomial(u, power)
     return value
 
 

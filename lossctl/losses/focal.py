@@ -77,8 +77,8 @@ def focal(pred: Probability, target: Probability, *, alpha: Alpha = 0.25, gamma:
     yes, no = _weights(target, alpha)
     p, not_p = pred, 1.0 - pred
     missed, down = _focused(not_p, p, -np.log(p), gamma)
-    found, up = _focused(p, not_p, -np.log1p(-p), gamma)
-    return _weighted(yes, missed) + _weighted(no, found), lambda: _weighted(no, up()) - _weighted(yes, down())
+    false_alarm, up = _focused(p, not_p, -np.log1p(-p), gamma)
+    return _weighted(yes, missed) + _weighted(no, false_alarm), lambda: _weighted(no, up()) - _weighted(yes, down())
 
 
 # Beyond it σ(−x) is e^(−x), and about to vanish.
@@ -155,10 +155,10 @@ def asymmetric(
     entropy = -np.log1p(-q)
     certain = np.flatnonzero(q > _CERTAIN)
     entropy[certain] = -np.log(not_q[certain])
-    found, up = _focused(q, not_q, entropy, gamma_neg)
+    false_alarm, up = _focused(q, not_q, entropy, gamma_neg)
 
     def gradient() -> Array:
         seen = p > clip if clip else p >= 0.0
         return _weighted(no, select(seen, up(), 0.0)) - _weighted(target, down())
 
-    return _weighted(target, missed) + _weighted(no, found), gradient
+    return _weighted(target, missed) + _weighted(no, false_alarm), gradient

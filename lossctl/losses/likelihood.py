@@ -88,9 +88,9 @@ def student_t_nll(pred: Real, target: Real, scale: Positive, df: Positive) -> tu
 
     def gradient() -> Array:
         far = q > 1.0
-        some = select(far, q, 1.0)
-        beyond = np.sign(r) * ((df + 1.0) / np.sqrt(df) / scale) / (some + 1.0 / some)
-        near = select(far, beyond, (1.0 + 1.0 / df) * (z / scale) / (1.0 + np.minimum(q, 1.0) ** 2))
-        return select(q > _HUGE, (df + 1.0) / r, near)
+        far_q = select(far, q, 1.0)
+        beyond = np.sign(r) * ((df + 1.0) / np.sqrt(df) / scale) / (far_q + 1.0 / far_q)
+        slope = select(far, beyond, (1.0 + 1.0 / df) * (z / scale) / (1.0 + np.minimum(q, 1.0) ** 2))
+        return select(q > _HUGE, (df + 1.0) / r, slope)
 
     return value, gradient

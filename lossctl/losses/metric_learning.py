@@ -132,15 +132,15 @@ def _distance(r: Array, p: float) -> tuple[Array, Thunk]:
     """``(Σ |r|^p)^(1/p)`` and its gradient; that of no distance is 0."""
     size = np.abs(r)
     total = (size**p).sum(axis=-1)
-    found = total ** (1.0 / p)
+    length = total ** (1.0 / p)
     # A root of huge or tiny sums magnifies the rounding of 1/p, but where that is exact.
     low, high = (SMALL, LARGE) if p in {1.0, 2.0} else (1e-8, 1e8)
     rows = np.flatnonzero(~((total > low) & (total < high)))
     if rows.size:
-        some = np.ascontiguousarray(size[rows])
-        top = some.max(axis=-1)
-        scaled = some / np.where(top == 0, 1.0, top)[:, None]
-        found[rows] = top * (scaled**p).sum(axis=-1) ** (1.0 / p)
+        extreme = np.ascontiguousarray(size[rows])
+        top = extreme.max(axis=-1)
+        scaled = extreme / np.where(top == 0, 1.0, top)[:, None]
+        length[rows] = top * (scaled**p).sum(axis=-1) ** (1.0 / p)
 
     def gradient() -> Array:
         top = size.max(axis=-1, keepdims=True)
@@ -149,7 +149,7 @@ def _distance(r: Array, p: float) -> tuple[Array, Thunk]:
         slope = np.sign(r) * scaled ** (p - 1.0) / total ** (1.0 - 1.0 / p)
         return np.where(top == 0, 0.0, slope)
 
-    return found, gradient
+    return length, gradient
 
 
 @loss(
@@ -169,10 +169,10 @@ def triplet(
     swap: Annotated[bool, Param("takes the negative's distance to the positive where it is the smaller")] = False,
 ) -> tuple[Array, Thunk]:
     """Hinge of an anchor's distance to a like vector, less that to an unlike one."""
-    near, toward = _distance(pred - target, p)
+    positive_distance, toward = _distance(pred - target, p)
     far, away = _distance(pred - negative, p)
     other = _distance(target - negative, p)[0] if swap else np.full(len(pred), np.inf)
-    short = (near - np.minimum(far, other)) + margin
+    short = (positive_distance - np.minimum(far, other)) + margin
 
     def gradient() -> Array:
         from_negative = away()

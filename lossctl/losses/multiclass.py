@@ -120,23 +120,23 @@ def sparse_softmax_cross_entropy(
     """Cross-entropy from logits and a class index."""
     s = label_smoothing
     at = _at(target)
-    top, e, rest = softmax(pred)
+    top, e, tail_sum = softmax(pred)
     missed = top[:, 0] - pred[at]
     if s:  # with s = 1 the own class has no weight beside the others, and its logit may be -inf
         missed = s * (top - pred).mean(axis=-1) + np.where(s == 1, 0.0, (1.0 - s) * missed)
 
     def gradient() -> Array:
-        g = restored(e, top, pred) / (1.0 + rest)[:, None]
+        g = restored(e, top, pred) / (1.0 + tail_sum)[:, None]
         # p[y] − 1 would cancel: it is minus the sum of the others.
-        own = -complement(e[at], g[at], rest)
+        label_slope = -complement(e[at], g[at], tail_sum)
         if s:
             towards_uniform = s * (g - 1.0 / pred.shape[-1])
-            g[at] = own
+            g[at] = label_slope
             return np.asarray((1.0 - s) * g + towards_uniform)
-        g[at] = own
+        g[at] = label_slope
         return g
 
-    return missed + np.log1p(rest), gradient
+    return missed + np.log1p(tail_sum), gradient
 
 
 @loss(
@@ -219,16 +219,16 @@ def multi_margin(
 def _own(pred: Array, target: Array) -> tuple[Array, Array, Array, Callable[[Array], Array]]:
     """p[y], 1 − p[y], −log p[y], and what makes a gradient of the factor of p[j] − [j = y]."""
     at = _at(target)
-    top, e, rest = softmax(pred)
-    p = e[at] / (1.0 + rest)
-    missed = complement(e[at], p, rest)
+    top, e, tail_sum = softmax(pred)
+    p = e[at] / (1.0 + tail_sum)
+    missed = complement(e[at], p, tail_sum)
 
     def gradient(factor: Array) -> Array:
-        g = restored(e, top, pred) * (factor / (1.0 + rest))[:, None]
+        g = restored(e, top, pred) * (factor / (1.0 + tail_sum))[:, None]
         g[at] = -missed * factor
         return np.asarray(g)
 
-    return p, missed, (top[:, 0] - pred[at]) + np.log1p(rest), gradient
+    return p, missed, (top[:, 0] - pred[at]) + np.log1p(tail_sum), gradient
 
 
 @loss(

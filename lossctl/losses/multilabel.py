@@ -91,8 +91,8 @@ def multilabel_soft_margin(pred: ClassScores, target: ClassChances) -> tuple[Arr
     value = size * np.where(positive, 1.0 - target, target) + np.log1p(e)
 
     def gradient() -> Array:
-        near, far = 1.0 / (1.0 + e), e / (1.0 + e)
-        there, not_there = np.where(positive, near, far), np.where(positive, far, near)
+        likelier, far = 1.0 / (1.0 + e), e / (1.0 + e)
+        there, not_there = np.where(positive, likelier, far), np.where(positive, far, likelier)
         return np.asarray(((1.0 - target) * there - target * not_there) / k)
 
     return value.sum(axis=-1) / k, gradient

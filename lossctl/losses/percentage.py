@@ -95,8 +95,8 @@ def smape(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """
     r = pred - target
     size = np.abs(pred) + np.abs(target)
-    some = select(size == 0, 1.0, size)
-    share = np.abs(r) / some
+    divisor = select(size == 0, 1.0, size)
+    share = np.abs(r) / divisor
     if (beyond := not_finite(size)).size:  # the sum of two halves is not
         p, t = 0.5 * pred[beyond], 0.5 * target[beyond]
         share[beyond] = np.abs(p - t) / (np.abs(p) + np.abs(t))
@@ -104,7 +104,7 @@ def smape(pred: Real, target: Real) -> tuple[Array, Thunk]:
     def gradient() -> Array:
         # Where the signs agree |r| and the size share the prediction: 4|t|/size², towards the target.
         toward = select(np.sign(pred) * np.sign(target) < 0, 0.0, np.sign(r))
-        return 4.0 * toward * (np.abs(target) / some / some)
+        return 4.0 * toward * (np.abs(target) / divisor / divisor)
 
     return 2.0 * share, gradient
 

@@ -115,7 +115,7 @@ def linex(
         # e^z takes the error of z times z: what rounding took from it is put back.
         far[steep] += np.exp(z[steep]) * (product(e[steep], a)[1] + a * lost[steep])
     value = far - z
-    near = np.flatnonzero(np.abs(z) < EXP_SERIES_BELOW)
-    value[near] = z[near] ** 2 * expm1_minus_over_square(z[near])
+    small = np.flatnonzero(np.abs(z) < EXP_SERIES_BELOW)
+    value[small] = z[small] ** 2 * expm1_minus_over_square(z[small])
     value[not_finite(value)] = np.inf  # and not ∞ − ∞
     return value, lambda: -a * far

@@ -74,16 +74,16 @@ def ranknet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
 def listnet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     """Cross-entropy of which item comes first, as it should be and as it is scored."""
     best, chances, besides = softmax(target)
-    wanted = restored(chances, best, target)
-    top, e, rest = softmax(pred)
+    weight = restored(chances, best, target)
+    top, e, tail_sum = softmax(pred)
     missed = top - pred
-    missed *= wanted
-    value = missed.sum(axis=-1) / (1.0 + besides) + np.log1p(rest)
+    missed *= weight
+    value = missed.sum(axis=-1) / (1.0 + besides) + np.log1p(tail_sum)
 
     def gradient() -> Array:
-        chance = wanted / (1.0 + besides)[:, None]
-        p = restored(e, top, pred) / (1.0 + rest)[:, None]
-        return np.asarray(p * others(chance) - chance * complement(e, p, rest[:, None]))
+        chance = weight / (1.0 + besides)[:, None]
+        p = restored(e, top, pred) / (1.0 + tail_sum)[:, None]
+        return np.asarray(p * others(chance) - chance * complement(e, p, tail_sum[:, None]))
 
     return value, gradient
 
@@ -119,21 +119,21 @@ def listmle(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     columns = np.ascontiguousarray(x.T)
     # From the last item, which is certain, to the first: the best score of those left, and the sum of exp(x − best)
     # of the others.
-    top, rest, value = columns[-1], np.zeros(len(x)), np.zeros(len(x))
+    top, tail_sum, value = columns[-1], np.zeros(len(x)), np.zeros(len(x))
     for score in columns[-2::-1]:
         ahead, lost = difference(score, top)
         e = np.exp(-np.abs(ahead)) * (1.0 - np.copysign(1.0, ahead) * lost)
-        rest = select(ahead > 0, (1.0 + rest) * e, rest + e)
-        value += np.log1p(rest) - np.minimum(ahead, 0.0)
+        tail_sum = select(ahead > 0, (1.0 + tail_sum) * e, tail_sum + e)
+        value += np.log1p(tail_sum) - np.minimum(ahead, 0.0)
         top = np.maximum(top, score)
 
     def gradient() -> Array:
         slope = np.zeros_like(x)
         for i in range(k - 1):
             left = x[:, i:]
-            top, e, rest = softmax(left)
-            p = restored(e, top, left) / (1.0 + rest)[:, None]
-            p[:, 0] = -complement(e[:, 0], p[:, 0], rest)
+            top, e, tail_sum = softmax(left)
+            p = restored(e, top, left) / (1.0 + tail_sum)[:, None]
+            p[:, 0] = -complement(e[:, 0], p[:, 0], tail_sum)
             slope[:, i:] += p
         g = np.empty_like(slope)
         np.put_along_axis(g, order, slope, axis=-1)

@@ -103,8 +103,8 @@ def andrew_wave(
         # Near the top sin(u) is π − u: of u with what rounding took from it, and of all of π.
         exact, lost = difference(pred, target)
         high, low = quotient(np.abs(exact), np.copysign(1.0, exact) * lost, a)
-        rest = np.fmax((math.pi - high) + (_PI_LOW - low), 0.0)  # also where r/a overflows
-        slope = np.sin(select(high < 1.0, high, np.minimum(rest, math.pi)))
+        from_top = np.fmax((math.pi - high) + (_PI_LOW - low), 0.0)  # also where r/a overflows
+        slope = np.sin(select(high < 1.0, high, np.minimum(from_top, math.pi)))
         return np.asarray(slope * np.copysign(a, r))
 
     return value, gradient
@@ -161,22 +161,22 @@ def ramsay(
     r = pred - target
     size = np.abs(r)
     x = a * size
-    some = np.minimum(x, _FLAT)
-    value = np.exp(-some)
-    some += 1.0
-    value *= some
+    capped = np.minimum(x, _FLAT)
+    value = np.exp(-capped)
+    capped += 1.0
+    value *= capped
     np.subtract(1.0, value, out=value)
     value /= a
     value /= a
-    near = np.flatnonzero(x < EXP_SERIES_BELOW)
-    value[near] = size[near] ** 2 * (np.exp(-x[near]) * expm1_minus_over_square(x[near]))
+    small = np.flatnonzero(x < EXP_SERIES_BELOW)
+    value[small] = size[small] ** 2 * (np.exp(-x[small]) * expm1_minus_over_square(x[small]))
 
     def gradient() -> Array:
         # The exponent magnifies what rounding took from a·|r|; half of it at a time, since r may be large.
         exact, lost = difference(pred, target)
-        high, rest = product(np.abs(exact), a)
-        rest = rest + a * (np.copysign(1.0, exact) * lost)
-        half = np.exp(-0.5 * high) * (1.0 - 0.5 * select(high < _FLAT, rest, 0.0))
+        high, low = product(np.abs(exact), a)
+        low = low + a * (np.copysign(1.0, exact) * lost)
+        half = np.exp(-0.5 * high) * (1.0 - 0.5 * select(high < _FLAT, low, 0.0))
         slope = r * half * half
         slope[not_finite(r)] = 0.0
         return slope
@@ -228,6 +228,6 @@ def wing(
     """
     r = pred - target
     a = np.abs(r)
-    near = np.minimum(a, width)
-    value = width * np.log1p(near / curvature) + (a - near)
-    return value, lambda: np.sign(r) * select(a < width, width / (curvature + near), 1.0)
+    capped = np.minimum(a, width)
+    value = width * np.log1p(capped / curvature) + (a - capped)
+    return value, lambda: np.sign(r) * select(a < width, width / (curvature + capped), 1.0)

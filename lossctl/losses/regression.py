@@ -94,8 +94,8 @@ def log_cosh(pred: Real, target: Real) -> tuple[Array, Thunk]:
     r = pred - target
     a = np.abs(r)
     half = np.sinh(0.5 * np.minimum(a, 1.0))
-    near = np.log1p(2.0 * half * half)
-    value = select(a < 1.0, near, (a - math.log(2.0)) + np.log1p(np.exp(-2.0 * a)))
+    central = np.log1p(2.0 * half * half)
+    value = select(a < 1.0, central, (a - math.log(2.0)) + np.log1p(np.exp(-2.0 * a)))
     return value, lambda: np.tanh(r)
 
 

@@ -120,8 +120,8 @@ def fair(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
     np.subtract(u, value, out=value)
     value *= c
     value *= c
-    near = np.flatnonzero(u < LOG_SERIES_BELOW)
-    value[near] = r[near] ** 2 * u_minus_log1p_over_square(u[near])
+    small = np.flatnonzero(u < LOG_SERIES_BELOW)
+    value[small] = r[small] ** 2 * u_minus_log1p_over_square(u[small])
     beyond = not_finite(u)  # where c·|r| is all of it
     value[beyond] = c * np.abs(r[beyond])
 
@@ -154,8 +154,8 @@ def cauchy(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
 
     def gradient() -> Array:
         far = u > 1.0
-        some = select(far, u, 1.0)
-        return select(far, np.copysign(c, r) / (some + 1.0 / some), r / (1.0 + np.minimum(u, 1.0) ** 2))
+        far_u = select(far, u, 1.0)
+        return select(far, np.copysign(c, r) / (far_u + 1.0 / far_u), r / (1.0 + np.minimum(u, 1.0) ** 2))
 
     return value, gradient
 
@@ -178,9 +178,9 @@ def arctan(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
 
     def gradient() -> Array:
         far = u > 1.0
-        some = select(far, u, 1.0)
-        square = some * some
-        return select(far, (np.copysign(c, r) / some) / (square + 1.0 / square), r / (1.0 + np.minimum(u, 1.0) ** 4))
+        far_u = select(far, u, 1.0)
+        square = far_u * far_u
+        return select(far, (np.copysign(c, r) / far_u) / (square + 1.0 / square), r / (1.0 + np.minimum(u, 1.0) ** 4))
 
     return value, gradient
 

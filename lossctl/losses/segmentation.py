@@ -185,10 +185,10 @@ def _lovasz(errors: Array, there: Array) -> Array:
     order += np.arange(n)[:, None] * pixels
     hit, ordered = np.ravel(there).take(order), np.ravel(errors).take(order)
     hits = np.cumsum(hit.astype(np.int32), axis=-1).astype(np.float64)
-    rest = hits[:, -1:] - hits
-    union = rest + np.arange(1.0, pixels + 1.0)
-    rest /= union - 1.0
-    ordered *= select(hit > 0, 1.0, rest)
+    intersection = hits[:, -1:] - hits
+    union = intersection + np.arange(1.0, pixels + 1.0)
+    intersection /= union - 1.0
+    ordered *= select(hit > 0, 1.0, intersection)
     ordered /= union
     # Of an empty mask the first pixel costs all.
     return np.asarray(np.where(hits[:, -1] > 0, ordered.sum(axis=-1), errors.max(axis=-1)))
@@ -204,12 +204,12 @@ def _slope(errors: Array, lost: Array, there: Array) -> Array:
     hit, sorted_ = np.take_along_axis(there, order, axis=-1), np.take_along_axis(errors, order, axis=-1)
     total, hits, misses = hit.sum(axis=-1, keepdims=True), np.cumsum(hit, axis=-1), np.cumsum(1.0 - hit, axis=-1)
     rise = _rise(hit, hits - hit, misses - (1.0 - hit), total)
-    rest = np.take_along_axis(lost, order, axis=-1)
-    edge = ((sorted_ == 0) | (sorted_ == 1)) & (rest == 0)
+    sorted_lost = np.take_along_axis(lost, order, axis=-1)
+    edge = ((sorted_ == 0) | (sorted_ == 1)) & (sorted_lost == 0)
     if edge.any():
         # A probability of 0 or 1 can only move inwards, and then its error, among equals before, is the
         # first of them (it was 0) or the last (it was 1): there the loss has a kink, and one slope.
-        first, last = _ties(sorted_, rest)
+        first, last = _ties(sorted_, sorted_lost)
         at = np.where(sorted_ == 0, first, last)
         besides = np.where(sorted_ == 0, np.take_along_axis(hit, at, axis=-1), hit)  # the pixel at `at`, or the own
         counted = np.take_along_axis(hits, at, axis=-1) - besides
@@ -284,9 +284,9 @@ def lovasz_softmax(pred: PixelProbabilities, target: PixelLabels) -> tuple[Array
     value, present = np.zeros(len(pred)), np.zeros(len(pred))
     for c in range(pred.shape[-1]):
         there = (target == c).astype(np.float64)
-        some = there.any(axis=-1)
-        value += some * _lovasz(np.abs(there - pred[..., c]), there)
-        present += some
+        occurs = there.any(axis=-1)
+        value += occurs * _lovasz(np.abs(there - pred[..., c]), there)
+        present += occurs
 
     def gradient() -> Array:
         slopes = np.zeros_like(pred)

@@ -77,14 +77,14 @@ def _forward(x: Array, states: _States, ways: _Algebra) -> list[Array]:
     """The chance of all beginnings of paths that end in each state, frame after frame: time × (n, states)."""
     n, time, width = x.shape
     begun = np.where(np.arange(width) < 2, x[:, 0], ways.zero) if time else np.full((n, width), ways.zero)
-    found = [ways.scaled(begun)]
+    chances = [ways.scaled(begun)]
     for t in range(1, time):
-        before = found[-1]
+        before = chances[-1]
         beside = ways.add(before, _shifted(before, 1, ways.zero))
         skipping = np.where(states.skips, _shifted(before, 2, ways.zero), ways.zero)
         now = ways.scaled(ways.times(ways.add(beside, skipping), x[:, t]))
-        found.append(np.where((t < states.frames)[:, None], now, before))
-    return found
+        chances.append(np.where((t < states.frames)[:, None], now, before))
+    return chances
 
 
 def _backward(x: Array, states: _States, ways: _Algebra) -> list[Array]:
@@ -93,14 +93,14 @@ def _backward(x: Array, states: _States, ways: _Algebra) -> list[Array]:
     place = np.arange(width)
     ends = (place == states.last[:, None]) | (place == states.last[:, None] - 1)
     end = np.where(ends, ways.one, ways.zero)
-    found = [end]
+    chances = [end]
     for t in range(time - 2, -1, -1):
-        after = ways.times(found[-1], x[:, t + 1])
+        after = ways.times(chances[-1], x[:, t + 1])
         beside = ways.add(after, _shifted(after, -1, ways.zero))
         skipping = _shifted(np.where(states.skips, after, ways.zero), -2, ways.zero)
         now = ways.scaled(ways.add(beside, skipping))
-        found.append(np.where((t < states.frames - 1)[:, None], now, end))
-    return found[::-1]
+        chances.append(np.where((t < states.frames - 1)[:, None], now, end))
+    return chances[::-1]
 
 
 def _log_chance(x: Array, states: _States) -> Array:
@@ -108,9 +108,9 @@ def _log_chance(x: Array, states: _States) -> Array:
     final = _forward(x, states, _LOGS)[-1]
     rows = np.arange(len(x))
     before = np.where(states.last > 0, final[rows, states.last - 1], -np.inf)
-    found = np.logaddexp(final[rows, states.last], before)
+    log_chance = np.logaddexp(final[rows, states.last], before)
     # Without a frame there is one path, that of no symbol.
-    return np.where(states.frames == 0, np.where(states.last == 0, 0.0, -np.inf), found)
+    return np.where(states.frames == 0, np.where(states.last == 0, 0.0, -np.inf), log_chance)
 
 
 def _visits(x: Array, states: _States) -> Array:
@@ -122,8 +122,8 @@ def _visits(x: Array, states: _States) -> Array:
     within = np.arange(x.shape[1]) < states.frames[:, None]
     poor = rows[(within & (total[..., 0] < _LEAST)).any(axis=-1)]
     if poor.size:
-        some, part = x[poor], _States(*(field[poor] for field in states))
-        logs = np.stack(_forward(some, part, _LOGS), axis=1) + np.stack(_backward(some, part, _LOGS), axis=1)
+        poor_x, part = x[poor], _States(*(field[poor] for field in states))
+        logs = np.stack(_forward(poor_x, part, _LOGS), axis=1) + np.stack(_backward(poor_x, part, _LOGS), axis=1)
         top = logs.max(axis=-1, keepdims=True)
         both[poor] = np.exp(logs - np.where(np.isfinite(top), top, 0.0))
         total[poor] = both[poor].sum(axis=-1, keepdims=True)

@@ -85,16 +85,16 @@ def cox(pred: Real, target: NonNegative, event: Event) -> tuple[Array, Thunk]:
     """Negative partial log-likelihood of who has an event first."""
     order = np.argsort(-target)
     x, time, seen = pred[order], target[order], event[order]
-    top, rest = _gathered(x)
+    top, tail_sum = _gathered(x)
     # Who has the same time is at risk as well: from the last of them on.
     last = np.ones(len(x), np.bool_)
     np.not_equal(time[1:], time[:-1], out=last[:-1])
     ends = np.flatnonzero(last)
-    top, rest = top[ends], rest[ends]
+    top, tail_sum = top[ends], tail_sum[ends]
     group: npt.NDArray[np.intp] = np.cumsum(last) - last
     lost = top[group]
     lost -= x
-    lost += np.log1p(rest)[group]
+    lost += np.log1p(tail_sum)[group]
     value = np.empty_like(x)
     value[order] = select(seen > 0, lost, 0.0)
 
@@ -102,15 +102,15 @@ def cox(pred: Real, target: NonNegative, event: Event) -> tuple[Array, Thunk]:
         # From the first time to the last those at risk get fewer, and the largest of them less: what the
         # events before each time add to the slope, in units of e^−top.
         deaths = np.add.reduceat(seen, np.append(0, ends[:-1] + 1))
-        each = 1.0 / (1.0 + rest)
+        each = 1.0 / (1.0 + tail_sum)
         owed = (deaths * each)[::-1]
         before = _added(top[::-1], np.append(0.0, owed[:-1]), owed)[::-1]
         e = _falls(top[group], x)
-        own = e * each[group]
-        # Of the own event 1 − own, which would cancel where nobody else is at risk.
-        missed = np.where(e == 1.0, (rest * each)[group], 1.0 - own)
+        share = e * each[group]
+        # Of the own event 1 − share, which would cancel where nobody else is at risk.
+        missed = np.where(e == 1.0, (tail_sum * each)[group], 1.0 - share)
         slope = np.empty_like(x)
-        slope[order] = e * before[group] + own * (deaths[group] - seen) - seen * missed
+        slope[order] = e * before[group] + share * (deaths[group] - seen) - seen * missed
         return slope
 
     return value, gradient

@@ -85,5 +85,5 @@ def renderer(name: str) -> Renderer:
     """
     if name not in FORMATS:
         raise UsageError(f"unknown format {quoted(name)}: one of {', '.join(FORMATS)}{nearest(name, FORMATS)}")
-    found: Renderer = getattr(import_module(f"lossctl.render.{FORMATS[name].module}"), name)
-    return found
+    render_function: Renderer = getattr(import_module(f"lossctl.render.{FORMATS[name].module}"), name)
+    return render_function

@@ -66,8 +66,8 @@ def _grid(grid: Grid, width: int, style: Style) -> Iterator[str]:
     ends = [f"{value:.4g}" for value in (grid.y_edges[0], grid.y_edges[-1], grid.x_edges[0], grid.x_edges[-1])]
     margin = max(len(ends[0]), len(ends[1]))
     bar, corner, rule = ("|", "+", "-") if style.ascii else ("│", "└", "─")
-    told = f"{grid.y_label} (up) against {grid.x_label}; {shades[-1]} is up to {most:,} {grid.title}"
-    yield f"{'':{margin}}  {told}"
+    caption = f"{grid.y_label} (up) against {grid.x_label}; {shades[-1]} is up to {most:,} {grid.title}"
+    yield f"{'':{margin}}  {caption}"
     for i, row in enumerate(reversed(grid.counts)):
         label = ends[1] if i == 0 else ends[0] if i == len(grid.counts) - 1 else ""
         dark = (math.ceil(math.log1p(count) / math.log1p(most) * (len(shades) - 1)) for count in row)

@@ -182,9 +182,9 @@ def _curve(entry: Loss) -> tuple[Curve | None, list[str]]:
         return curve, ["none: the function returns the loss alone"]
     jumps = kinks(entry)
     axis, _, where = curve.axis.partition(", ")
-    told = f"jumps at {axis} {' and '.join(f'{x:g}' for x in jumps)}" if jumps else "continuous"
-    told += f" ({where})" if jumps and where else ""
-    return curve, [f"with respect to {entry.inputs[0].name}; {told}"]
+    continuity = f"jumps at {axis} {' and '.join(f'{x:g}' for x in jumps)}" if jumps else "continuous"
+    continuity += f" ({where})" if jumps and where else ""
+    return curve, [f"with respect to {entry.inputs[0].name}; {continuity}"]
 
 
 def _digits(entry: Loss) -> list[str]:
@@ -195,12 +195,12 @@ def _digits(entry: Loss) -> list[str]:
     if not entry.relative_accuracy:
         return [f"{terms}: fewer digits where they cancel"]
     if entry.relative_accuracy.startswith("everywhere"):
-        rest = entry.relative_accuracy.removeprefix("everywhere").removeprefix(", ").strip()
-        return [f"value and gradient are right to 14 digits{f' {rest}' if rest else ''}"]
-    told = entry.relative_accuracy.replace("value and gradient", "value and gradient are right to 14 digits", 1)
-    if told == entry.relative_accuracy:
-        told = f"right to 14 digits: {told}"
-    return [f"{told}; elsewhere {terms}"]
+        scope = entry.relative_accuracy.removeprefix("everywhere").removeprefix(", ").strip()
+        return [f"value and gradient are right to 14 digits{f' {scope}' if scope else ''}"]
+    accuracy = entry.relative_accuracy.replace("value and gradient", "value and gradient are right to 14 digits", 1)
+    if accuracy == entry.relative_accuracy:
+        accuracy = f"right to 14 digits: {accuracy}"
+    return [f"{accuracy}; elsewhere {terms}"]
 
 
 def for_each(core: tuple[str, ...]) -> str:
@@ -223,10 +223,10 @@ def _plain(docstring: str) -> str:
 
 def matching(losses: Sequence[Loss], words: str) -> list[Loss]:
     """Return the losses whose name, aliases, summary and family contain every word."""
-    wanted = words.lower().replace("-", "_").split()
+    search_words = words.lower().replace("-", "_").split()
 
     def holds(loss: Loss) -> Callable[[str], bool]:
         text = " ".join((loss.name, *loss.aliases, _plain(loss.summary), loss.family)).lower().replace("-", "_")
         return text.__contains__
 
-    return [loss for loss in losses if all(map(holds(loss), wanted))]
+    return [loss for loss in losses if all(map(holds(loss), search_words))]

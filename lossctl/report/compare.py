@@ -164,11 +164,11 @@ def _for_programs(found: Sequence[Comparison], shown: ComparisonView) -> Table:
     rows: list[Sequence[Cell]] = []
     for c in found:
         for name, score, d in zip(shown.models, c.scores, [None, *c.differences], strict=True):
-            rest: list[Cell] = [None] * 9
+            cells: list[Cell] = [None] * 9
             if d is not None:
-                rest = [d.value, d.std_error, d.low, d.high, d.p_t, d.p_wilcoxon, d.better, d.worse, _verdict(d)]
+                cells = [d.value, d.std_error, d.low, d.high, d.p_t, d.p_wilcoxon, d.better, d.worse, _verdict(d)]
             rows.append(
-                [c.loss.spec, dict(c.loss.params), name, score.value, score.std_error, score.wins, c.ties, *rest]
+                [c.loss.spec, dict(c.loss.params), name, score.value, score.std_error, score.wins, c.ties, *cells]
             )
     return Table("models", columns, rows)
 

@@ -80,22 +80,22 @@ def _sample(row: int | None, line: Callable[[int], str | None]) -> str:
 
 def notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
     """Return notes that qualify a value: infinite and NaN losses, and elements left out."""
-    found = []
+    messages = []
     if r.per_sample:
-        found.append(f"{r.loss}: min and max are of {r.per_sample}, its per-sample value")
+        messages.append(f"{r.loss}: min and max are of {r.per_sample}, its per-sample value")
     if r.infinite:
-        found.append(
+        messages.append(
             f"{_many(r.infinite, 'element')} cost inf in {r.loss}, first {_sample(r.argmax, line)}; nothing is clipped"
         )
     if r.nans:
-        found.append(f"{r.loss} is NaN in {_many(r.nans, 'element')} whose inputs are not")
+        messages.append(f"{r.loss} is NaN in {_many(r.nans, 'element')} whose inputs are not")
     if r.missing and r.value != r.value:
-        found.append(f"NaN in {_many(r.missing, 'element')} makes {r.loss} NaN")
+        messages.append(f"NaN in {_many(r.missing, 'element')} makes {r.loss} NaN")
     elif r.missing:
-        found.append(f"{_many(r.missing, 'element')} with NaN left out of {r.loss}")
+        messages.append(f"{_many(r.missing, 'element')} with NaN left out of {r.loss}")
     if r.ignored:
-        found.append(f"{_many(r.ignored, 'element')} with the label to ignore left out of {r.loss}")
-    return found
+        messages.append(f"{_many(r.ignored, 'element')} with the label to ignore left out of {r.loss}")
+    return messages
 
 
 def _seen(results: Sequence[Result], see: Callable[[int], str], line: Callable[[int], str | None]) -> Iterator[str]:

@@ -79,14 +79,14 @@ def _summary(r: GradCheck) -> Sequence[Cell]:
 
 
 def _worst(r: GradCheck, data: Dataset | None, top: int) -> Table:
-    found = r.worst_coordinates(top)
-    lines = [data.line(c.row) if data else None for c in found]
+    coordinates = r.worst_coordinates(top)
+    lines = [data.line(c.row) if data else None for c in coordinates]
     places = any(lines)
-    inputs = [f"input{i}" if i > 1 else ("pred", "target")[i] for i in range(len(found[0].inputs))]
+    inputs = [f"input{i}" if i > 1 else ("pred", "target")[i] for i in range(len(coordinates[0].inputs))]
     columns = [
         Column("sample", "count"),
         *([Column("line", "text")] if places else []),
-        *([Column("class", "count")] if found[0].place is not None else []),
+        *([Column("class", "count")] if coordinates[0].place is not None else []),
         *(Column(name) for name in inputs),
         Column("given"),
         Column("numeric"),
@@ -98,7 +98,7 @@ def _worst(r: GradCheck, data: Dataset | None, top: int) -> Table:
         (
             c.row,
             *([line or ""] if places else []),
-            *([c.place] if found[0].place is not None else []),
+            *([c.place] if coordinates[0].place is not None else []),
             *c.inputs,
             c.given,
             c.numeric,
@@ -106,7 +106,7 @@ def _worst(r: GradCheck, data: Dataset | None, top: int) -> Table:
             c.off,
             c.given / c.numeric if c.numeric else None,
         )
-        for c, line in zip(found, lines, strict=True)
+        for c, line in zip(coordinates, lines, strict=True)
     ]
     return Table(f"worst:{r.loss}" if r.what == "gradient" else f"worst:{r.loss}:second", columns, rows)
 

@@ -90,9 +90,9 @@ def line_fields(data: Dataset, rows: int) -> list[Field]:
     ends = [data.line(row) for row in (0, rows - 1)]
     if ends[0] is None:
         return []
-    one = len({str(end).rpartition(":")[0] for end in ends}) == 1
+    same_file = len({str(end).rpartition(":")[0] for end in ends}) == 1
     return [
-        (Column("file", "text", detail=one), lambda top: [line.rpartition(":")[0] for line in _lines(top, data)]),
+        (Column("file", "text", detail=same_file), lambda top: [line.rpartition(":")[0] for line in _lines(top, data)]),
         (Column("line", "count"), lambda top: [int(line.rpartition(":")[2]) for line in _lines(top, data)]),
     ]
 

@@ -91,11 +91,11 @@ def breakdown(
     if len(bound) > 1:
         raise UsageError("breakdown takes a single loss")
     names = [name.strip() for text in cut.columns for name in text.split(",")]
-    wanted = _wanted(cut, output, chosen, [column_role(name) for name in names])
+    options = _wanted(cut, output, chosen, [column_role(name) for name in names])
     check_stdin([preds, targets])
     workers = execution_config(how, output)
     opened = open_data(bound, preds, targets, data, shown=names, by=cut.by)
-    wanted = replace(wanted, by=_by(cut.by, opened), traits=strict or not output.quiet)
+    options = replace(options, by=_by(cut.by, opened), traits=strict or not output.quiet)
     asked = BreakdownView(
         people=chosen in FORMATS and FORMATS[chosen].for_people,
         columns=names,
@@ -103,9 +103,9 @@ def breakdown(
         labels=[label.strip() for label in data.labels.split(",")] if data.labels is not None else [],
         by=cut.by or "",
     )
-    found = break_down(opened, bound[0], policy, wanted, workers)
-    lines = list(check_inputs(opened, [found.job], policy, [found.traits])) if found.traits else []
-    report = breakdown_report(found, opened, wanted, asked, lines)
+    result = break_down(opened, bound[0], policy, options, workers)
+    lines = list(check_inputs(opened, [result.job], policy, [result.traits])) if result.traits else []
+    report = breakdown_report(result, opened, options, asked, lines)
     if strict:
         raise_on_advice(report.advice)
     return report, replace(output, format=chosen)

@@ -88,7 +88,7 @@ def compare(
     workers = execution_config(how, output)
     first = replace(data, pred=list(models[0].columns))
     opened = open_data(bound, models[0].path, targets, first, shown=columns, rivals=models[1:])
-    found = compare_models(
+    comparisons = compare_models(
         opened,
         bound,
         len(models),
@@ -99,7 +99,7 @@ def compare(
         top=against.top,
         shown=tuple(column_role(name) for name in columns),
     )
-    if limits and found[0].samples < 2:
+    if limits and comparisons[0].samples < 2:
         raise DataError("--fail-if-worse: a single sample does not tell what is chance: two are needed at least")
     shown = ComparisonView(
         people=FORMATS[chosen].for_people,
@@ -109,9 +109,9 @@ def compare(
         columns=columns,
         labels=[label.strip() for label in data.labels.split(",")] if data.labels is not None else [],
     )
-    jobs, traits = zip(*(c.jobs for c in found), strict=True), zip(*(c.traits for c in found), strict=True)
+    jobs, traits = zip(*(c.jobs for c in comparisons), strict=True), zip(*(c.traits for c in comparisons), strict=True)
     report = compare_report(
-        found, opened, shown, limits, check_inputs_of_models(opened, [*jobs], policy, [*traits], shown.models)
+        comparisons, opened, shown, limits, check_inputs_of_models(opened, [*jobs], policy, [*traits], shown.models)
     )
     if strict:
         raise_on_advice(report.advice)

@@ -104,11 +104,11 @@ def gradcheck(
             results += drawn
             continue
         check_stdin([preds, targets])
-        wanted = check.grad if gradient is None else None
+        grad_file = check.grad if gradient is None else None
         if opened and any(path is not None and read_once(path) for path in (preds, targets)):
             raise UsageError("stdin and pipes can be read only once: check one loss at a time, or name a file")
 
-        def make(loss: Loss = loss, wanted: str | None = wanted) -> Dataset:
+        def make(loss: Loss = loss, wanted: str | None = grad_file) -> Dataset:
             opened.append(open_data([loss], preds, targets, data, grad=wanted))
             return opened[-1]
 
@@ -116,7 +116,7 @@ def gradcheck(
             make,
             loss,
             gradient=gradient,
-            reduction=check.reduction if wanted is not None else "none",
+            reduction=check.reduction if grad_file is not None else "none",
             policy=compute_options(how, data),
             rtol=rtol,
             whole=whole,

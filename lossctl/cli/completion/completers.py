@@ -24,8 +24,8 @@ _COLUMNS = 1000
 def complete_losses(words: Words, incomplete: str) -> Found:
     """Complete LOSS[,LOSS...]: names of losses, their parameters after a colon, the next loss after a comma."""
     before, comma, spec = incomplete.rpartition(",")
-    given = before.split(",") if comma else []
-    for text, what in _spec(spec, given):
+    earlier_specs = before.split(",") if comma else []
+    for text, what in _spec(spec, earlier_specs):
         yield before + comma + text, what
 
 
@@ -67,12 +67,12 @@ def _python_files(start: str) -> Found:
 
 def _entries(start: str) -> list[tuple[str, bool]]:
     folder, _ = os.path.split(start)
-    found = []
+    entries = []
     for entry in sorted(os.scandir(os.path.expanduser(folder) or "."), key=lambda entry: entry.name):
         path = os.path.join(folder, entry.name)
         if path.startswith(start) and (entry.name.endswith(".py") or ("/" in start and entry.is_dir())):
-            found.append((path, entry.is_dir()))
-    return found
+            entries.append((path, entry.is_dir()))
+    return entries
 
 
 def _parameters(spec: str) -> Found:
@@ -122,9 +122,9 @@ def complete_by(words: Words, incomplete: str) -> Found:
 def complete_further_column(words: Words, incomplete: str) -> Found:
     """Complete ``--columns``: columns separated by commas, without those already given."""
     before, comma, _ = incomplete.rpartition(",")
-    given = before.split(",")
+    earlier_columns = before.split(",")
     for column, what in complete_weight(words, incomplete):
-        if column not in given:
+        if column not in earlier_columns:
             yield before + comma + column, what
 
 

@@ -49,10 +49,10 @@ def map_ordered(
         tasks: the tasks. If this iterator raises a LossctlError, the results of the submitted tasks are yielded first.
     """
     pending: deque[Future[T]] = deque()
-    made = iter(tasks)
+    task_iterator = iter(tasks)
     while True:
         try:
-            task = next(made, None)
+            task = next(task_iterator, None)
         except LossctlError:
             # The results and the errors of the tasks that were submitted before this error come first.
             while pending:

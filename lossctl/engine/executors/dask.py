@@ -154,14 +154,14 @@ class Cluster:
 
     def _check(self) -> None:
         try:
-            found: dict[str, NumericsFingerprint] = self._client.run(machine)
+            fingerprints: dict[str, NumericsFingerprint] = self._client.run(machine)
         except Exception as error:  # noqa: BLE001 - any error of the import of lossctl on a worker
             raise UsageError(
                 f"--cluster {printable(self._address)}: a worker cannot run lossctl: {_said(error)}"
             ) from None
-        if not found:
+        if not fingerprints:
             raise UsageError(f"--cluster {printable(self._address)}: it has no workers")
-        for worker, there in found.items():
+        for worker, there in fingerprints.items():
             if not self._allow_mixed:
                 _check_same_platform(self._here(), there, printable(worker))
 

@@ -70,27 +70,27 @@ class Processes:
 
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
         """Run tasks and yield their results in submission order; can be called once."""
-        held: list[Callable[[], T]] = []
+        task_list: list[Callable[[], T]] = []
         fault: LossctlError | None = None
         try:
             for task in tasks:
-                held.append(task)  # noqa: PERF402 - keeps the tasks before an error
+                task_list.append(task)  # noqa: PERF402 - keeps the tasks before an error
         except LossctlError as error:  # concerns rows after those of the tasks in the list
             fault = error
-        if len(held) >= _WORTH:
-            self._fork(held)
-        yield from self._collected(len(held)) if self._children else self._threads.ordered(held)
+        if len(task_list) >= _WORTH:
+            self._fork(task_list)
+        yield from self._collected(len(task_list)) if self._children else self._threads.ordered(task_list)
         if fault is not None:
             raise fault
 
     def _collected(self, tasks: int) -> Iterator[Any]:
-        given, ahead = 0, 2 * len(self._children)  # two per worker: one runs, one waits
+        tickets_written, ahead = 0, 2 * len(self._children)  # two per worker: one runs, one waits
         for number in range(tasks):
-            while given < min(number + ahead, tasks):
+            while tickets_written < min(number + ahead, tasks):
                 with suppress(BrokenPipeError):  # no worker is left: _result raises
-                    os.write(self._tickets, given.to_bytes(_NUMBER))
-                given += 1
-            if given == tasks:
+                    os.write(self._tickets, tickets_written.to_bytes(_NUMBER))
+                tickets_written += 1
+            if tickets_written == tasks:
                 self._close_tickets()
             yield self._result(number)
 
@@ -113,17 +113,17 @@ class Processes:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _spawn_worker(self, tasks: Sequence[Callable[[], object]], taken: int) -> None:
-        results, told = os.pipe()
+        results, write_end = os.pipe()
         try:
             child = os.fork()
             if not child:
-                _worker_loop(tasks, taken, told, [self._tickets, results, *self._children])
+                _worker_loop(tasks, taken, write_end, [self._tickets, results, *self._children])
             self._children[results] = child
         except OSError:
             os.close(results)
             raise
         finally:
-            os.close(told)
+            os.close(write_end)
 
     def _result(self, number: int) -> Any:
         poll = select.poll()
@@ -132,9 +132,9 @@ class Processes:
         while number not in self._done:
             for results, _ in poll.poll():
                 length = int.from_bytes(_read(results, _NUMBER))
-                told = _read(results, length)
-                if length and len(told) == length:
-                    at, value, error = pickle.loads(told)  # noqa: S301 - from a worker
+                payload = _read(results, length)
+                if length and len(payload) == length:
+                    at, value, error = pickle.loads(payload)  # noqa: S301 - from a worker
                     self._done[at] = (value, error)
                 else:
                     poll.unregister(results)
@@ -153,8 +153,8 @@ class Processes:
         os.close(results)
         code = os.waitstatus_to_exitcode(os.waitpid(self._children.pop(results), 0)[1])
         if code:
-            told = f"by signal {-code}" if code < 0 else f"with status {code}"
-            raise LossctlError(f"a process of this run has ended {told}; --threads 1 does without")
+            exit_text = f"by signal {-code}" if code < 0 else f"with status {code}"
+            raise LossctlError(f"a process of this run has ended {exit_text}; --threads 1 does without")
 
     def _close_tickets(self) -> None:
         if self._tickets >= 0:

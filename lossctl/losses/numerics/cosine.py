@@ -21,11 +21,11 @@ def unit(x: Array) -> tuple[Array, Array]:
     unit = x / length[:, None]
     rows = np.flatnonzero(~((total > SMALL) & (total < LARGE)))
     if rows.size:  # in C order, where the sum of a row does not depend on which others are in it
-        some = np.ascontiguousarray(x[rows])
-        largest = np.abs(some).max(axis=-1)
-        some /= largest[:, None]
-        top[rows], length[rows] = largest, np.sqrt((some * some).sum(axis=-1))
-        unit[rows] = some / length[rows, None]
+        extreme = np.ascontiguousarray(x[rows])
+        largest = np.abs(extreme).max(axis=-1)
+        extreme /= largest[:, None]
+        top[rows], length[rows] = largest, np.sqrt((extreme * extreme).sum(axis=-1))
+        unit[rows] = extreme / length[rows, None]
     return unit, 1.0 / np.stack([length, top])[..., None]
 
 

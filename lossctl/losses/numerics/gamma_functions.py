@@ -60,11 +60,11 @@ def erf(x: Array) -> Array:
     h -= nearest * _ERF_STEP
     place = nearest.astype(np.intp)
     *factors, last = _erf_table()
-    found = np.asarray(last.take(place))
+    value = np.asarray(last.take(place))
     for factor in reversed(factors):
-        found *= h
-        found += factor.take(place)
-    return found
+        value *= h
+        value += factor.take(place)
+    return value
 
 
 def log_gamma(x: Array) -> Array:
@@ -84,14 +84,14 @@ def log_gamma_from(t: Array, n: float) -> Array:
     [0.0, 3.178053830348]
     """
     table = np.array([math.lgamma(k + n) for k in range(_TABLE)])
-    found = table.take(np.minimum(t, _TABLE - 1).astype(np.intp))
+    value = table.take(np.minimum(t, _TABLE - 1).astype(np.intp))
     far = np.flatnonzero(t >= _TABLE)
     x = t[far] + n
     y = 1.0 / x
     y2 = y * y
-    rest = y * (1 / 12 - y2 * (1 / 360 - y2 / 1260))
-    found[far] = ((x - 0.5) * np.log(x) - x) + (_HALF_LOG_2PI + rest)
-    return found
+    stirling = y * (1 / 12 - y2 * (1 / 360 - y2 / 1260))
+    value[far] = ((x - 0.5) * np.log(x) - x) + (_HALF_LOG_2PI + stirling)
+    return value
 
 
 def log_factorial(t: Array) -> Array:
@@ -100,13 +100,13 @@ def log_factorial(t: Array) -> Array:
     >>> log_factorial(np.array([0.0, 1.0, 5.0])).round(12).tolist()
     [0.0, 0.0, 4.787491742782]
     """
-    near = t < _NEAR  # t + 1 would round a small t away
-    small = select(near, t, 0.0)
+    is_small = t < _NEAR  # t + 1 would round a small t away
+    small = select(is_small, t, 0.0)
     series = np.full_like(small, _SERIES[-1])
     for factor in _SERIES[-2::-1]:
         series = series * small + factor
     low = (series * small + (1.0 - _EULER)) * small - np.log1p(small)
-    return select(near, low, log_gamma(select(near, 1.0, t) + 1.0))
+    return select(is_small, low, log_gamma(select(is_small, 1.0, t) + 1.0))
 
 
 # Below 8 the argument is shifted up by so much; from there on the terms left out of the expansion
@@ -122,21 +122,21 @@ def log_half_step(x: Array) -> Array:
     >>> f"{log_half_step(np.array([0.5, 1e10]))[0]:.12f}"
     '-0.225791352645'
     """
-    near = np.flatnonzero(x < _FAR)
+    small = np.flatnonzero(x < _FAR)
     y = x.copy()
-    y[near] += _FAR
+    y[small] += _FAR
     np.divide(1.0, y, out=y)
     y2 = y * y
-    found = np.full_like(y, _STEP[-1])
+    value = np.full_like(y, _STEP[-1])
     for factor in _STEP[-2::-1]:
-        found *= y2
-        found += factor
-    found *= y
+        value *= y2
+        value += factor
+    value *= y
     # log Γ(x + ½)/Γ(x) = that of x + 8, less Σ log((x + i + ½)/(x + i))
-    some = x[near]
-    above, below = some + 0.5, some.copy()
+    small_x = x[small]
+    above, below = small_x + 0.5, small_x.copy()
     for i in range(1, _FAR):
-        above *= some + (i + 0.5)
-        below *= some + i
-    found[near] += 0.5 * np.log1p(_FAR / some) - np.log(above / below)
-    return found
+        above *= small_x + (i + 0.5)
+        below *= small_x + i
+    value[small] += 0.5 * np.log1p(_FAR / small_x) - np.log(above / below)
+    return value

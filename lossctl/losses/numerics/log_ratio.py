@@ -28,12 +28,12 @@ def log_ratio(p: Array, q: Array) -> Array:
     """``log(p/q)``, good to a few ulp; 0 where both are 0."""
     order, a, b = _flat(p, q)
     ratio = a / b
-    near = _between(ratio, _RATIO_FROM, _RATIO_TO)
-    found = np.log(ratio, out=ratio)
-    found[near] = np.log1p((a[near] - b[near]) / b[near])
-    if (bad := not_finite(found)).size:
-        found[bad] = np.where(a[bad] == b[bad], 0.0, np.log(a[bad]) - np.log(b[bad]))
-    return found.reshape(p.shape, order=order)
+    close = _between(ratio, _RATIO_FROM, _RATIO_TO)
+    log = np.log(ratio, out=ratio)
+    log[close] = np.log1p((a[close] - b[close]) / b[close])
+    if (bad := not_finite(log)).size:
+        log[bad] = np.where(a[bad] == b[bad], 0.0, np.log(a[bad]) - np.log(b[bad]))
+    return log.reshape(p.shape, order=order)
 
 
 def relative_entropy(p: Array, q: Array) -> Array:
@@ -41,48 +41,48 @@ def relative_entropy(p: Array, q: Array) -> Array:
     # p·log(p/q) has the sign of p − q and cancels in the sum where q ≈ p. With u = (q − p)/p it is
     # p·(u − log1p u) + (p − q): a term that is never negative, and one that is exact.
     order, a, b = _flat(p, q)
-    terms, near = _terms(a, b)
+    terms, close = _terms(a, b)
     total = terms.reshape(p.shape, order=order).sum(axis=-1)
-    if near.size:
-        total += np.bincount(rows_of(near, p.shape, order), a[near] - b[near], len(p))
+    if close.size:
+        total += np.bincount(rows_of(close, p.shape, order), a[close] - b[close], len(p))
     return np.asarray(total)
 
 
 def bregman(p: Array, q: Array) -> Array:
     """``p·log(p/q) − p + q`` ≥ 0, element by element; q where p is 0."""
     order, a, b = _flat(p, q)
-    terms, near = _terms(a, b)
-    rest = b - a
-    rest[near] = 0.0
-    terms += rest
+    terms, close = _terms(a, b)
+    gap = b - a
+    gap[close] = 0.0
+    terms += gap
     return terms.reshape(p.shape, order=order)
 
 
 def _terms(p: Array, q: Array) -> tuple[Array, npt.NDArray[np.intp]]:
     """``p·log(p/q)``, 0 where p is 0; but at the places that are told, where q ≈ p, with ``q − p`` added to it."""
     ratio = p / q
-    near = _between(ratio, _NEAR_FROM, _NEAR_TO)
+    close = _between(ratio, _NEAR_FROM, _NEAR_TO)
     # Of a quotient that is 0, or of 0/0, the product is 0, or so near to it that no sum with q can tell.
-    found = np.log(np.fmax(ratio, _LEAST, out=ratio), out=ratio)
-    found *= p
-    if found.size and found.max() == np.inf and (lost := np.flatnonzero((found == np.inf) & (q > 0))).size:
-        found[lost] = p[lost] * (np.log(p[lost]) - np.log(q[lost]))  # their quotient is no double
-    some = p[near]
-    found[near] = some * _series(some, q[near])
-    return found, near
+    terms = np.log(np.fmax(ratio, _LEAST, out=ratio), out=ratio)
+    terms *= p
+    if terms.size and terms.max() == np.inf and (lost := np.flatnonzero((terms == np.inf) & (q > 0))).size:
+        terms[lost] = p[lost] * (np.log(p[lost]) - np.log(q[lost]))  # their quotient is no double
+    close_p = p[close]
+    terms[close] = close_p * _series(close_p, q[close])
+    return terms, close
 
 
 def excess(x: Array, y: Array) -> Array:
     """``x/y − 1 − log(x/y)`` ≥ 0 of positive numbers, in one dimension."""
     ratio = x / y
-    near = _between(ratio, _NEAR_FROM, _NEAR_TO)
+    close = _between(ratio, _NEAR_FROM, _NEAR_TO)
     log = np.log(ratio)
     ratio -= 1.0
     ratio -= log
     if ratio.size and ratio.max() == np.inf:
         lost = np.flatnonzero(log == -np.inf)
         ratio[lost] = (np.log(y[lost]) - np.log(x[lost])) - 1.0
-    ratio[near] = _series(y[near], x[near])
+    ratio[close] = _series(y[close], x[close])
     return ratio
 
 
@@ -112,17 +112,17 @@ def shared(d: Array) -> Array:
     """
     order = memory_order(d)
     x = d.ravel(order)
-    found, other = np.maximum(-x, _NOT_NEVER), np.maximum(x, _NOT_NEVER)
-    np.log1p(found, out=found)
+    value, other = np.maximum(-x, _NOT_NEVER), np.maximum(x, _NOT_NEVER)
+    np.log1p(value, out=value)
     np.log1p(other, out=other)
-    found *= 1.0 - x
+    value *= 1.0 - x
     other *= 1.0 + x
-    found += other
-    near = np.flatnonzero(np.abs(x) < _SERIES_BELOW)
-    square = x[near] ** 2
+    value += other
+    small = np.flatnonzero(np.abs(x) < _SERIES_BELOW)
+    square = x[small] ** 2
     series = np.full_like(square, 1.0 / (_SERIES_TERMS * (2 * _SERIES_TERMS - 1)))
     for n in range(_SERIES_TERMS - 1, 0, -1):
         series *= square
         series += 1.0 / (n * (2 * n - 1))
-    found[near] = square * series
-    return found.reshape(d.shape, order=order)
+    value[small] = square * series
+    return value.reshape(d.shape, order=order)

@@ -41,15 +41,15 @@ class Shift(NamedTuple):
 def shift(x: Array, t: Array) -> Shift:
     """The shift of scores and of what their chances should be, (n, k)."""
     n, k = x.shape
-    total, rest = np.zeros(n), np.zeros(n)
+    total, remainder = np.zeros(n), np.zeros(n)
     for chances in t.T:
         total, lost = difference(total, -chances)
-        rest += lost
-    certain = (rest == 0) & ((total == 0) | (total == k))
+        remainder += lost
+    certain = (remainder == 0) & ((total == 0) | (total == k))
     # In C order, where the sum of a row does not depend on which others are in it.
     falling = -np.sort(-np.ascontiguousarray(x), axis=-1)
     above = _above(falling, total)
-    c = (total - above) + rest
+    c = (total - above) + remainder
     origin, by = falling[:, 0].copy(), (np.zeros(n), np.zeros(n))
     rows = np.flatnonzero(~certain)
     if rows.size:
@@ -69,9 +69,9 @@ def _above(x: Array, total: Array) -> npt.NDArray[np.intp]:
     few, many = np.zeros(n, np.intp), np.full(n, k)
     for _ in range(k.bit_length()):
         half = (few + many) // 2
-        own = x[np.arange(n), np.minimum(half, k - 1)]
+        pivot = x[np.arange(n), np.minimum(half, k - 1)]
         # σ(0) is one of them: the sum is not so flat here that its rounding could mislead.
-        short = ((1.0 / (1.0 + np.exp(own[:, None] - x))).sum(axis=-1) < total) & (few < many)
+        short = ((1.0 / (1.0 + np.exp(pivot[:, None] - x))).sum(axis=-1) < total) & (few < many)
         few, many = np.where(short, half + 1, few), np.where(short | (few == many), many, half)
     return few
 
@@ -83,30 +83,30 @@ def _solved(x: Array, above: npt.NDArray[np.intp], c: Array) -> tuple[Array, Poi
     # where there is none on the far side, both are that of the near one.
     last, first = (x[np.arange(n), place] for place in (np.maximum(above - 1, 0), np.minimum(above, k - 1)))
     below, alone = c >= 0, (above == 0) | (above == k)
-    near = (np.arange(k) >= above[:, None]) == below[:, None]
+    on_near_side = (np.arange(k) >= above[:, None]) == below[:, None]
     origin, other = np.where(below, first, last), np.where(below, last, first)
-    away, lost = difference(x, np.where(near, origin[:, None], other[:, None]))
+    away, lost = difference(x, np.where(on_near_side, origin[:, None], other[:, None]))
     # e^−|x + s| of each beside that of those two.
     share = np.exp(-np.abs(away)) * (1.0 - np.copysign(1.0, away) * lost)
     # How far the origin ends from 0, at first as far as the two are apart: the other ends there.
     gap = difference(last, first)
-    z, rest = (part.copy() for part in gap)
+    z, z_low = (part.copy() for part in gap)
     rows = np.arange(n)
     for _ in range(_STEPS):
-        apart, now = (gap[0][rows], gap[1][rows]), (z[rows], rest[rows])
-        step = _step(near[rows], share[rows], now, _sum(apart, (-now[0], -now[1])), np.abs(c[rows]))
-        z[rows], rest[rows] = _inside(_sum(now, (step, np.zeros_like(step))), apart, alone[rows])
+        apart, now = (gap[0][rows], gap[1][rows]), (z[rows], z_low[rows])
+        step = _step(on_near_side[rows], share[rows], now, _sum(apart, (-now[0], -now[1])), np.abs(c[rows]))
+        z[rows], z_low[rows] = _inside(_sum(now, (step, np.zeros_like(step))), apart, alone[rows])
         rows = rows[np.abs(step) > _ARRIVED]
         if not rows.size:
             break
-    return origin, (np.where(below, -z, z), np.where(below, -rest, rest))
+    return origin, (np.where(below, -z, z), np.where(below, -z_low, z_low))
 
 
 def _inside(z: Point, gap: Point, alone: npt.NDArray[np.bool_]) -> Point:
     """From 0 to the gap, if there is one: beyond these two the split would be another."""
     low, high = z[0] < 0, ~alone & (_sum(gap, (-z[0], -z[1]))[0] < 0)
-    held = [np.where(low, 0.0, np.where(high, end, own)) for own, end in zip(z, gap, strict=True)]
-    return held[0], held[1]
+    clipped = [np.where(low, 0.0, np.where(high, end, part)) for part, end in zip(z, gap, strict=True)]
+    return clipped[0], clipped[1]
 
 
 def _step(near: npt.NDArray[np.bool_], share: Array, z: Point, y: Point, c: Array) -> Array:
@@ -114,14 +114,14 @@ def _step(near: npt.NDArray[np.bool_], share: Array, z: Point, y: Point, c: Arra
     p, q = (np.exp(-high) * (1.0 - low) for high, low in (z, y))
     odds = 1.0 + share * np.where(near, p[:, None], q[:, None])
     part = share / odds
-    own, bent, others, others_bent = (
+    near_sum, bent, others, others_bent = (
         np.where(side, x, 0.0).sum(axis=-1) for side in (near, ~near) for x in (part, part / odds)
     )
-    some = others > 0
-    left, far = np.log(own) - z[0], np.log(others) - y[0]
+    has_others = others > 0
+    left, far = np.log(near_sum) - z[0], np.log(others) - y[0]
     right = np.logaddexp(far, np.log(c))
     # Of large logarithms it is rounding that is left; a quotient near 1 has its digits.
-    close = np.log(p * own / (np.where(some, q * others, 0.0) + c))
+    close = np.log(p * near_sum / (np.where(has_others, q * others, 0.0) + c))
     off = left - right
     off = np.where((np.abs(off) < 1.0) & np.isfinite(close), close, off)
-    return np.asarray(off / (bent / own + np.exp(far - right) * others_bent / np.where(some, others, 1.0)))
+    return np.asarray(off / (bent / near_sum + np.exp(far - right) * others_bent / np.where(has_others, others, 1.0)))

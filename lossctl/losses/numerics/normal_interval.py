@@ -54,28 +54,28 @@ def erfcx(x: Array) -> Array:
     place = (h * (1.0 / _STEP) + 0.5).astype(np.intp)
     h -= place * _STEP
     *factors, last = _table()
-    found = np.asarray(last.take(place))
+    value = np.asarray(last.take(place))
     for factor in reversed(factors):
-        found *= h
-        found += factor.take(place)
-    some = np.flatnonzero(x > _END)
-    if some.size:
-        far = x[some]
+        value *= h
+        value += factor.take(place)
+    beyond = np.flatnonzero(x > _END)
+    if beyond.size:
+        far = x[beyond]
         inverse = 0.5 / (far * far)
         series = np.ones_like(far)
         for k in range(_FAR_TERMS, 0, -1):
             series *= (1 - 2 * k) * inverse
             series += 1.0
-        found[some] = series / (far * math.sqrt(math.pi))
-    return found
+        value[beyond] = series / (far * math.sqrt(math.pi))
+    return value
 
 
 def _bell(z: Array, lost: Array) -> Array:
     """``e^(−z²/2)``."""
-    near = np.abs(z) < _GONE
-    some = select(near, z, 0.0)
-    square, rest = product(some, some)
-    return select(near, np.exp(-0.5 * square) * (1.0 - (0.5 * rest + some * lost)), 0.0)
+    in_range = np.abs(z) < _GONE
+    safe_z = select(in_range, z, 0.0)
+    square, square_low = product(safe_z, safe_z)
+    return select(in_range, np.exp(-0.5 * square) * (1.0 - (0.5 * square_low + safe_z * lost)), 0.0)
 
 
 def between(low: Point, high: Point, width: Array) -> tuple[Array, Array]:

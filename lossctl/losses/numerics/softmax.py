@@ -27,28 +27,28 @@ def softmax(z: Array) -> tuple[Array, Array, Array]:
     largest = np.floor(e)  # 1, and of the others 0
     ties = largest.sum(axis=-1) - 1.0
     besides = np.subtract(e, largest, out=largest)
-    rest = besides.sum(axis=-1)
-    rows = np.flatnonzero(rest < _CERTAIN)
+    tail_sum = besides.sum(axis=-1)
+    rows = np.flatnonzero(tail_sum < _CERTAIN)
     if rows.size:  # in C order, where the sum of a row does not depend on which others are in it
-        rest[rows] = restored(*(np.ascontiguousarray(x[rows]) for x in (besides, top, z))).sum(axis=-1)
-    rest += ties
-    return top, e, rest
+        tail_sum[rows] = restored(*(np.ascontiguousarray(x[rows]) for x in (besides, top, z))).sum(axis=-1)
+    tail_sum += ties
+    return top, e, tail_sum
 
 
 def cross_entropy(z: Array, t: Array) -> tuple[Array, Callable[[], Array]]:
     """``−Σ t·log softmax(z)`` of weights t ≥ 0, whatever they sum to, and its gradient by z."""
-    top, e, rest = softmax(z)
+    top, e, tail_sum = softmax(z)
     total = t.sum(axis=-1)
     missed = top - z
     missed *= t
     value = missed.sum(axis=-1)
     rows = np.flatnonzero(np.isnan(value))  # where a weight of 0 met an infinite distance
     value[rows] = np.fmax(np.ascontiguousarray(missed[rows]), 0.0).sum(axis=-1)
-    value += total * np.log1p(rest)
+    value += total * np.log1p(tail_sum)
 
     def gradient() -> Array:
-        p = restored(e, top, z) / (1.0 + rest)[:, None]
-        return np.asarray(p * others(t) - t * complement(e, p, rest[:, None]))
+        p = restored(e, top, z) / (1.0 + tail_sum)[:, None]
+        return np.asarray(p * others(t) - t * complement(e, p, tail_sum[:, None]))
 
     return value, gradient
 
@@ -61,19 +61,19 @@ def restored(e: Array, top: Array, z: Array) -> Array:
     far = far[terms[far] > 0]
     if not far.size:
         return e
-    found = terms.copy()
+    corrected = terms.copy()
     m, x = top[rows_of(far, e.shape, order), 0], z.ravel(order)[far]
     gap = m - x
     seen = m - gap
-    found[far] *= 1.0 - ((m - (gap + seen)) + (seen - x))
-    return found.reshape(e.shape, order=order)
+    corrected[far] *= 1.0 - ((m - (gap + seen)) + (seen - x))
+    return corrected.reshape(e.shape, order=order)
 
 
 def without(x: Array, place: np.ndarray) -> Array:
     """``x`` with one element of each row set to 0."""
-    rest = x.copy()
-    rest[np.arange(len(x)), place] = 0.0
-    return rest
+    zeroed = x.copy()
+    zeroed[np.arange(len(x)), place] = 0.0
+    return zeroed
 
 
 def complement(e: Array, p: Array, rest: Array) -> Array:
@@ -85,6 +85,6 @@ def others(t: Array) -> Array:
     """For each element of a row, the sum of the others: total − t cancels for the largest."""
     total = t.sum(axis=-1, keepdims=True)
     top = t.argmax(axis=-1)
-    rest = np.asarray(total - t)
-    rest[np.arange(len(t)), top] = without(t, top).sum(axis=-1)
-    return rest
+    others_sum = np.asarray(total - t)
+    others_sum[np.arange(len(t)), top] = without(t, top).sum(axis=-1)
+    return others_sum

@@ -171,7 +171,7 @@ def test_every_gradient_of_a_batch_is_checked_coordinate_by_coordinate() -> None
     found = lossctl.gradcheck("infonce", samples=20_000)
     assert found
     assert found.samples == 100
-    assert found.how == "every coordinate of the batch, one by one"
+    assert found.method == "every coordinate of the batch, one by one"
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_a_batch_is_checked_as_one_and_says_how(declared, n, how) -> None:
     right, wrong = (loss(batch_coupled=True)(f) if declared else f for f in (centred, half))
     found = lossctl.gradcheck(right, pred, target)
     assert found, repr(found)
-    assert (found.how, found.samples) == (how, n)
+    assert (found.method, found.samples) == (how, n)
     found = lossctl.gradcheck(wrong, pred, target)
     assert not found
     assert found.hint == "given ÷ numeric is 0.5 at every sample: a factor of 2 is missing"
@@ -152,7 +152,7 @@ def test_a_batch_whose_predictions_are_all_the_same_is_noticed() -> None:
     """As in the first round of boosting: moving one sample to the place of another moves nothing."""
     found = lossctl.gradcheck(centred, np.full(50, 0.5), TARGET[:50])
     assert found
-    assert found.how
+    assert found.method
 
 
 def test_a_nan_somewhere_does_not_hide_that_samples_depend_on_each_other() -> None:
@@ -160,7 +160,7 @@ def test_a_nan_somewhere_does_not_hide_that_samples_depend_on_each_other() -> No
         value, gradient = centred(pred, target)
         return np.where(np.arange(len(pred)) == 3, np.nan, value), gradient
 
-    assert lossctl.gradcheck(some_nan, PRED, TARGET).how
+    assert lossctl.gradcheck(some_nan, PRED, TARGET).method
 
 
 def test_one_wrong_element_of_a_batch_is_seen_among_the_others() -> None:
@@ -244,7 +244,7 @@ def test_probabilities_stay_probabilities(coupled, n) -> None:
     found = lossctl.gradcheck(bound, p, np.zeros(len(p)))
     assert not found.counts["wrong"], repr(found)
     if coupled:
-        assert found.how
+        assert found.method
         assert found
         wrong = guarded(Probability, lambda p, _t: (-np.log(p), -1.01 / p), inside, coupled=True)
         assert not lossctl.gradcheck(wrong, p, np.zeros(len(p)))
@@ -398,7 +398,7 @@ def test_results_are_arrays_in_the_order_of_samples() -> None:
     np.testing.assert_allclose(found.numeric, lossctl.get_loss(CE).gradient(LOGITS, LABELS), atol=1e-7)
     assert (found.error < 1e-6).all()
     assert found.worst_row == 200
-    assert [(c.row, c.place) for c in found.worst_coordinates(5)] == [(200, 0), (7, 2)]
+    assert [(c.row, c.index) for c in found.worst_coordinates(5)] == [(200, 0), (7, 2)]
 
 
 @pytest.mark.parametrize("threads", [1, 4])

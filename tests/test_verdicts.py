@@ -47,7 +47,7 @@ def rng_of(name: str, seed: int = 0) -> np.random.Generator:
 def one(f: Callable[[Array], Array], x: object, given: object, **others: object) -> CoordinateVerdicts:
     """The verdicts on a loss of one number."""
     x, given = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(given, float))
-    options: dict = {"low": -np.inf, "high": np.inf, "rtol": 1e-6, "size": np.maximum(np.abs(x), 1.0), **others}
+    options: dict = {"low": -np.inf, "high": np.inf, "rtol": 1e-6, "magnitude": np.maximum(np.abs(x), 1.0), **others}
     return check(DerivativeProblem(lambda _rows, at: f(at[:, 0]), x[:, None], given[:, None], **options))
 
 
@@ -284,7 +284,7 @@ def test_a_loss_is_never_called_outside_its_domain(f, g, size, wrong) -> None:
     near = 10.0 ** np.arange(-320.0, -1.0, 5.0)
     x = np.concatenate([[0.0, 1.0, 0.3, 0.5, 0.75], near, 1.0 - near])
     seen = Edges(f)
-    one(seen, x, g(x) + wrong, low=0.0, high=1.0, size=np.full(len(x), size))
+    one(seen, x, g(x) + wrong, low=0.0, high=1.0, magnitude=np.full(len(x), size))
     assert (seen.low, seen.high) == (0.0, 1.0)
 
 
@@ -355,7 +355,7 @@ def test_slopes_that_a_long_first_step_saw_are_not_the_scale() -> None:
         return 5e-4 * x + np.where(np.abs(x - 1e-5) < 1e-6, 0.0, 1e3 * (np.abs(x - 1e-5) - 1e-6))
 
     size = np.full(2, 1e3)
-    assert names(one(dip, [1e-5, 1e-5], [5e-4, 0.0], size=size)) == ["OK", "WRONG"]
+    assert names(one(dip, [1e-5, 1e-5], [5e-4, 0.0], magnitude=size)) == ["OK", "WRONG"]
 
 
 def test_a_gradient_of_0_in_the_far_tail_of_a_well_does_not_pass() -> None:
@@ -387,9 +387,9 @@ def test_what_a_narrow_dtype_explains_is_not_wrong(dtype) -> None:
     x = np.linspace(-3, 3, 41)
     given = (2 * x).astype(dtype)
     slack = 8 * float(np.finfo(dtype).eps) * 6.0
-    assert set(names(one(lambda at: at * at, x, given, slack=slack))) == {"OK"}
+    assert set(names(one(lambda at: at * at, x, given, atol=slack))) == {"OK"}
     off = 1e-3 if dtype == np.float32 else 0.1
-    assert names(one(lambda at: at * at, x, given + off * 6, slack=slack)) == ["WRONG"] * 41
+    assert names(one(lambda at: at * at, x, given + off * 6, atol=slack)) == ["WRONG"] * 41
 
 
 def test_rtol_is_what_may_differ() -> None:
@@ -489,7 +489,7 @@ def hidden_by_the_first_step() -> int:
     def dip(at: Array) -> Array:
         return 5e-4 * at + np.where(np.abs(at - 1e-5) < 1e-6, 0.0, 1e3 * (np.abs(at - 1e-5) - 1e-6))
 
-    return int((one(dip, x, [0.0], size=np.array([1e3])).verdict == Verdict.OK).sum())
+    return int((one(dip, x, [0.0], magnitude=np.array([1e3])).verdict == Verdict.OK).sum())
 
 
 def beside_edges(name: str, share: float) -> Callable[[], int]:
@@ -575,17 +575,17 @@ def not_caught(name: str) -> Callable[[], int]:
     [
         (finite_differences, "FIRST", 2.0**-30, not_caught("cauchy")),
         (finite_differences, "ULPS", 0.0, missed("geman")),
-        (finite_differences, "_BESIDE", 0.5, beside_edges("kl_divergence", 0.008)),
+        (finite_differences, "_FIRST_AT_BOUND", 0.5, beside_edges("kl_divergence", 0.008)),
         (refinement, "STREAK", 1, oscillation),
         (refinement, "_SLOWEST", 0.0, never_at_rest),
         (judge, "_SCALES", 0, hidden_by_the_first_step),
-        (refinement, "_UNCERTAIN", 40.0, missed("sin of 1000·x")),
+        (refinement, "_CONVERGED_ERROR", 40.0, missed("sin of 1000·x")),
         (refinement, "_DOWN", 2, not_caught("cauchy")),
         (refinement, "_UP", 1, beside_edges("sparse_categorical_cross_entropy", 0.01)),
-        (refinement, "_NEAR", 0.0, beside_edges("kl_divergence", 0.008)),
-        (line_probe, "ROUGH", 1e300, hidden_wells),
-        (line_probe, "_LEAST", 1e300, alarms("ramsay:a=1e6")),
-        (line_probe, "_ASKEW", 1.0, alarms("renyi:alpha=1e-6")),
+        (refinement, "_TRUSTED_DISTANCE", 0.0, beside_edges("kl_divergence", 0.008)),
+        (line_probe, "ROUNDOFF_FACTOR", 1e300, hidden_wells),
+        (line_probe, "_SHORTEST", 1e300, alarms("ramsay:a=1e6")),
+        (line_probe, "_OFF_POWER", 1.0, alarms("renyi:alpha=1e-6")),
         (one_sided, "_GROWS", 1e300, tails_of_a_jump),
     ],
     ids=lambda value: value if isinstance(value, str) else None,

@@ -22,7 +22,7 @@ the step) and gradient_rows (the gradient of a data set on disk) stand by themse
 Symbols: x the predictions, g the gradient under test, S the magnitude of the numbers of a sample (at least 1),
 h the step, s₁ and s₂ the slopes of the two points of a step, D their derivative of second order, ρ its
 roundoff, e the estimated error of the extrapolated derivative D*, L = 4·rtol·scale the largest error of a
-converged derivative, and A the allowed difference of g: rtol·scale, plus the rounding of g (``slack``), plus
+converged derivative, and A the allowed difference of g: rtol·scale, plus the rounding of g (``atol``), plus
 the slope that underflows.
 
 The algorithm, for coordinate j of all samples at once:
@@ -38,7 +38,7 @@ The algorithm, for coordinate j of all samples at once:
    extrapolated to h = 0, is at most 2·L + 4·ρ.
 4. The verdict is ok if the step has converged, |g − D*| ≤ e + A, and the residuals from the tangent at four
    shorter steps, h/32 to h/32⁴, are roundoff (``line_probe.has_finer_structure``).
-5. Otherwise update the one-sided derivatives (``OneSidedSlopes.see``), divide h by 4 and repeat from 3, at most 18
+5. Otherwise update the one-sided derivatives (``OneSidedSlopes.update``), divide h by 4 and repeat from 3, at most 18
    times. Stop where roundoff exceeds L; where a converged D* disagrees with g, only where roundoff exceeds a
    quarter of |g − D*|. A change of D that roundoff does not explain retracts a converged step.
 6. Next to an edge of the domain, where all steps showed only roundoff, multiply h by 4 instead. These steps can

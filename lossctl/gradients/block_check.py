@@ -16,7 +16,7 @@ from lossctl.errors import UsageError
 from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
 from lossctl.gradients.sampling import is_batch_coupled, sample_magnitude
-from lossctl.gradients.tally import CheckSummary, tally
+from lossctl.gradients.tally import CheckSummary, summarize_verdicts
 from lossctl.gradients.user_gradient import Gradient
 from lossctl.gradients.verdict import CoordinateVerdicts
 
@@ -50,7 +50,7 @@ class Checker:
     factor: float = 1.0
     weighted: bool = False
     rtol: float = RTOL
-    whole: bool = False
+    keep_verdicts: bool = False
 
     def __call__(self, block: Block, job: LossPlan) -> tuple[CheckSummary, ...]:
         """Return the tally of the gradient and, if the function returned one, that of the second derivative."""
@@ -59,19 +59,19 @@ class Checker:
         arrays = elements.arrays
         rows = block.start + (np.arange(len(arrays[0])) if index is None else index) // job.per_row
         core = job.loss.inputs[0].kind.core
-        slack: Array | float = 0.0
+        atol: Array | float = 0.0
         second = None
         if "grad" in block.places:
             raw = block.rows[block.places["grad"].source][block.places["grad"].field]
             given = _kept(block.input("grad", core), index) * self.factor
-            slack = _rounding(raw.dtype, given)
+            atol = _rounding(raw.dtype, given)
             if "grad_quantum" in block.places:  # half a unit of the last digit in a text file
-                slack = slack + np.abs(_kept(block.input("grad_quantum", core), index) * self.factor)
+                atol = atol + np.abs(_kept(block.input("grad_quantum", core), index) * self.factor)
             if self.weighted and elements.weights is not None:
                 given = given / elements.weights.reshape(-1, *(1,) * len(core))
         elif self.gradient is not None:
             given, second = self.gradient(arrays)
-            slack = _rounding(given.dtype, given)
+            atol = _rounding(given.dtype, given)
             given = given * self.factor
         else:
             thunk = job.loss.evaluate(*arrays)[1]
@@ -79,16 +79,16 @@ class Checker:
                 raise UsageError(f"{job.loss.name} gives no gradient to check: return (loss, gradient), or give --grad")
             given = thunk()
         if job.loss.batch_coupled:
-            return (self._batch(job.loss, arrays, given, slack, rows),)
+            return (self._check_batch(job.loss, arrays, given, atol, rows),)
         if block.start == 0 and is_batch_coupled(job.loss, arrays):
             raise CoupledError
-        tallies = [self._each(job.loss, arrays, given, slack, rows)]
+        tallies = [self._check_samples(job.loss, arrays, given, atol, rows)]
         if second is not None:
-            tallies.append(self._second(job.loss, arrays, second, rows))
+            tallies.append(self._check_second(job.loss, arrays, second, rows))
         return tuple(tallies)
 
-    def _each(
-        self, loss: Loss, arrays: list[Array], given: Array, slack: Array | float, rows: np.ndarray
+    def _check_samples(
+        self, loss: Loss, arrays: list[Array], given: Array, atol: Array | float, rows: np.ndarray
     ) -> CheckSummary:
         """Check samples that do not depend on each other, one coordinate at a time."""
         pred = arrays[0]
@@ -106,16 +106,16 @@ class Checker:
             sample_magnitude(loss, arrays),
             *_edges(loss),
             self.rtol,
-            slack if isinstance(slack, float) else slack.reshape(x.shape),
+            atol if isinstance(atol, float) else atol.reshape(x.shape),
         )
-        return self._told(check(problem), arrays, flat, rows)
+        return self._summarize(check(problem), arrays, flat, rows)
 
-    def _told(
-        self, found: CoordinateVerdicts, arrays: Sequence[Array], given: Array, rows: np.ndarray, how: str = ""
+    def _summarize(
+        self, verdicts: CoordinateVerdicts, arrays: Sequence[Array], given: Array, rows: np.ndarray, method: str = ""
     ) -> CheckSummary:
-        return tally(found, arrays, given, rows, how=how, whole=self.whole)
+        return summarize_verdicts(verdicts, arrays, given, rows, method=method, keep_verdicts=self.keep_verdicts)
 
-    def _second(self, loss: Loss, arrays: list[Array], second: Array, rows: np.ndarray) -> CheckSummary:
+    def _check_second(self, loss: Loss, arrays: list[Array], second: Array, rows: np.ndarray) -> CheckSummary:
         """Check the Hessian diagonal of an objective against differences of its gradient, one coordinate at a time."""
         assert self.gradient is not None
         gradient, pred = self.gradient, arrays[0]
@@ -129,58 +129,65 @@ class Checker:
                 others = arrays[1:] if chosen is None else [a[chosen] for a in arrays[1:]]
                 return gradient([whole.reshape(-1, *pred.shape[1:]), *others])[0].reshape(len(whole), -1)[:, j]
 
-            one = second.reshape(x.shape)[:, j : j + 1]
+            column = second.reshape(x.shape)[:, j : j + 1]
             problem = DerivativeProblem(
                 f,
                 x[:, j : j + 1],
-                one,
+                column,
                 sample_magnitude(loss, arrays),
                 *_edges(loss),
                 self.rtol,
-                _rounding(second.dtype, one),
+                _rounding(second.dtype, column),
             )
             parts.append(check(problem))
         verdict, numeric, error, clipped = (
             np.concatenate([getattr(p, name) for p in parts], axis=1)
             for name in ("verdict", "numeric", "error", "clipped")
         )
-        found = CoordinateVerdicts(verdict, numeric, error, np.max([p.scale for p in parts], axis=0), clipped)
-        return self._told(found, arrays, second.reshape(x.shape), rows)
+        verdicts = CoordinateVerdicts(verdict, numeric, error, np.max([p.scale for p in parts], axis=0), clipped)
+        return self._summarize(verdicts, arrays, second.reshape(x.shape), rows)
 
-    def _batch(
-        self, loss: Loss, arrays: list[Array], given: Array, slack: Array | float, rows: np.ndarray
+    def _check_batch(
+        self, loss: Loss, arrays: list[Array], given: Array, atol: Array | float, rows: np.ndarray
     ) -> CheckSummary:
         """Check a batch whose samples depend on each other; its gradient is that of the sum of the losses."""
         pred, x = arrays[0], arrays[0].reshape(-1)
         low, high = _edges(loss)
         size = sample_magnitude(loss, arrays).max()
-        slack = np.broadcast_to(slack, given.shape)
+        atol = np.broadcast_to(atol, given.shape)
 
         def total(moved: Array) -> float:
             return float(loss.evaluate(moved.reshape(pred.shape), *arrays[1:])[0].sum())
 
         if x.size <= _JACOBIAN:
 
-            def one(chosen: np.ndarray | None, at: Array) -> Array:
+            def change_coordinate(chosen: np.ndarray | None, at: Array) -> Array:
                 places = np.arange(x.size) if chosen is None else chosen
                 return np.array(
                     [total(np.where(np.arange(x.size) == i, v, x)) for i, v in zip(places, at, strict=True)]
                 )
 
             sizes = np.full(x.size, size)
-            found = check(
+            verdicts = check(
                 DerivativeProblem(
-                    one, x[:, None], given.reshape(-1, 1), sizes, low, high, self.rtol, slack.reshape(-1, 1)
+                    change_coordinate,
+                    x[:, None],
+                    given.reshape(-1, 1),
+                    sizes,
+                    low,
+                    high,
+                    self.rtol,
+                    atol.reshape(-1, 1),
                 )
             )
             shape = (len(pred), -1)
             # All coordinates of a sum over the batch share one scale, the largest slope.
-            scale = np.full((len(pred), 1), found.scale.max())
+            scale = np.full((len(pred), 1), verdicts.scale.max())
             verdict, numeric, error, clipped = (
-                getattr(found, name).reshape(shape) for name in ("verdict", "numeric", "error", "clipped")
+                getattr(verdicts, name).reshape(shape) for name in ("verdict", "numeric", "error", "clipped")
             )
             whole = CoordinateVerdicts(verdict, numeric, error, scale, clipped)
-            return self._told(whole, arrays, given.reshape(shape), rows, BY_COORDINATE)
+            return self._summarize(whole, arrays, given.reshape(shape), rows, BY_COORDINATE)
         # If the domain has an edge nearby, each direction is scaled such that ±1 along it stays inside; a coordinate
         # on the edge is not perturbed.
         room = np.where(np.isfinite(x), np.minimum(x - low, high - x), 0.0)
@@ -193,12 +200,14 @@ class Checker:
 
         slopes = (directions @ given.reshape(-1))[:, None]
         sizes = np.full(_DIRECTIONS, size)
-        slack = np.abs(directions) @ slack.reshape(-1, 1)
-        found = check(
-            DerivativeProblem(along, np.zeros((_DIRECTIONS, 1)), slopes, sizes, -edge, edge, self.rtol, slack)
+        atol = np.abs(directions) @ atol.reshape(-1, 1)
+        verdicts = check(
+            DerivativeProblem(along, np.zeros((_DIRECTIONS, 1)), slopes, sizes, -edge, edge, self.rtol, atol)
         )
         nothing = tuple(np.empty((_DIRECTIONS, 0)) for _ in arrays)
-        return replace(self._told(found, nothing, slopes, np.arange(_DIRECTIONS), BY_DIRECTION), samples=len(pred))
+        return replace(
+            self._summarize(verdicts, nothing, slopes, np.arange(_DIRECTIONS), BY_DIRECTION), samples=len(pred)
+        )
 
 
 class CoupledError(Exception):

@@ -18,10 +18,10 @@ from lossctl.gradients.verdict import Verdict
 # well above the uncertainty of the differences, well below any factor that is explained.
 _FITS = 1e-4
 # A mistake is large enough to be explained if it exceeds this many times _FITS.
-_SEEN = 5.0
+_VISIBLE = 5.0
 # Multiple of the estimated error of a difference that is allowed for: of one in some thousands the roundoff was five
 # times the estimate.
-_SURE = 8.0
+_ERROR_FACTOR = 8.0
 # Least number of wrong coordinates: with fewer, some explanation fits by chance.
 _ENOUGH = 3
 # Least number of ways to choose the wrong samples among all samples: with fewer, a threshold can separate the wrong
@@ -38,14 +38,16 @@ def diagnose(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
         tally: the summary of the check.
         samples: number n of samples of the whole data, for factors of n and 1/n.
     """
-    bad = tally.bad
-    wrong = bad.wrong
+    failing = tally.failing
+    wrong = failing.wrong
     if np.count_nonzero(wrong) < _ENOUGH:
         return None
-    if not bad.inputs[0].size:  # random directions: only a constant factor can be recognised
+    if not failing.inputs[0].size:  # random directions: only a constant factor can be recognised
         return _ratio(loss, tally, samples)
     # Every explanation fits errors that are smaller than its tolerance.
-    large = np.median(bad.off[wrong]) > _SEEN * _FITS and np.count_nonzero(bad.telling) >= _ENOUGH
+    large = (
+        np.median(failing.relative_error[wrong]) > _VISIBLE * _FITS and np.count_nonzero(failing.informative) >= _ENOUGH
+    )
     for explain in (*_BY_PLACE, *(_BY_VALUE if large else ())):
         if hint := explain(loss, tally, samples):
             return hint
@@ -60,14 +62,16 @@ def _fits(cases: CheckedSamples, predicted: Array, factor: float = 1.0) -> bool:
         predicted: (n, coordinates) the gradient that the explanation predicts.
         factor: multiple of the numeric derivative in `predicted`, which scales its error. Default 1.
     """
-    told = cases.telling
-    tolerance = _FITS * np.broadcast_to(cases.scale, told.shape)[told] + _SURE * max(factor, 1.0) * cases.error[told]
-    return bool((np.abs(cases.given[told] - predicted[told]) <= tolerance).all())
+    mask = cases.informative
+    tolerance = (
+        _FITS * np.broadcast_to(cases.scale, mask.shape)[mask] + _ERROR_FACTOR * max(factor, 1.0) * cases.error[mask]
+    )
+    return bool((np.abs(cases.given[mask] - predicted[mask]) <= tolerance).all())
 
 
 def _same_everywhere(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
-    given = np.concatenate([tally.bad.given, tally.good.given])
-    if len(given) < _ENOUGH or not (given == given[0]).all() or not np.ptp(tally.bad.numeric[:, 0]):
+    given = np.concatenate([tally.failing.given, tally.passing.given])
+    if len(given) < _ENOUGH or not (given == given[0]).all() or not np.ptp(tally.failing.numeric[:, 0]):
         return None
     if not given.any():
         return "given is 0 everywhere: the gradient was never computed, or was reset"
@@ -75,40 +79,42 @@ def _same_everywhere(loss: Loss, tally: CheckSummary, samples: int) -> str | Non
 
 
 def _ratio(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
-    ratio = _constant(tally.bad)
+    ratio = _constant(tally.failing)
     if ratio is None:
         return None
-    good = tally.good
-    everywhere = "every wrong sample" if len(good) and _moving(tally.bad, good).any() else "every sample"
+    passing = tally.passing
+    everywhere = (
+        "every wrong sample" if len(passing) and _visibly_affected(tally.failing, passing).any() else "every sample"
+    )
     return f"given ÷ numeric is {number(_short(ratio))} at {everywhere}{_named(ratio, loss, tally, samples)}"
 
 
-def _constant(bad: CheckedSamples) -> float | None:
+def _constant(failing: CheckedSamples) -> float | None:
     """Return given ÷ numeric if it is the same number, not 1, at every wrong coordinate; otherwise None."""
-    told = bad.telling
-    ratios = bad.given[told] / bad.numeric[told]
+    mask = failing.informative
+    ratios = failing.given[mask] / failing.numeric[mask]
     # The ratio is known where the numeric slope is known to four digits; a slope of 0 gives no ratio.
-    sure = (bad.error[told] <= _FITS * np.abs(bad.numeric[told])) & np.isfinite(ratios)
+    sure = (failing.error[mask] <= _FITS * np.abs(failing.numeric[mask])) & np.isfinite(ratios)
     if np.count_nonzero(sure) < _ENOUGH:
         return None
     ratio = float(np.median(ratios[sure]))
-    sees = abs(ratio - 1.0) > _SEEN * _FITS
-    return ratio if sees and _fits(bad, ratio * bad.numeric, abs(ratio)) else None
+    sees = abs(ratio - 1.0) > _VISIBLE * _FITS
+    return ratio if sees and _fits(failing, ratio * failing.numeric, abs(ratio)) else None
 
 
-def _moving(bad: CheckedSamples, good: CheckedSamples) -> np.ndarray:
+def _visibly_affected(failing: CheckedSamples, passing: CheckedSamples) -> np.ndarray:
     """Return a mask of the right samples whose gradient the mistake would have made wrong; in a flat tail none.
 
     The mistake is modelled as a constant share of the derivative, the median over the wrong coordinates. It
     counts as visible if it is at least 0.9 times the smallest error of a wrong coordinate, both relative to
     the scale.
     """
-    told = bad.telling
-    shares = np.abs(bad.given[told] / bad.numeric[told] - 1.0)
+    mask = failing.informative
+    shares = np.abs(failing.given[mask] / failing.numeric[mask] - 1.0)
     share = float(np.median(shares)) if shares.size else math.inf
-    size, least = np.abs(good.numeric), 0.9 * float(bad.off[bad.wrong].min())
-    seen = (size > 1e-3 * good.scale) & (share * size > least * good.scale)
-    return np.asarray((seen & (good.verdict == Verdict.OK)).any(axis=1))
+    size, least = np.abs(passing.numeric), 0.9 * float(failing.relative_error[failing.wrong].min())
+    seen = (size > 1e-3 * passing.scale) & (share * size > least * passing.scale)
+    return np.asarray((seen & (passing.verdict == Verdict.OK)).any(axis=1))
 
 
 def _short(x: float) -> float:
@@ -116,7 +122,7 @@ def _short(x: float) -> float:
 
 
 def _named(ratio: float, loss: Loss, tally: CheckSummary, samples: int) -> str:
-    k = tally.bad.given.shape[1]
+    k = tally.failing.given.shape[1]
     named = [
         (0.0, "it was not computed there"),
         (0.5, "a factor of 2 is missing"),
@@ -147,14 +153,14 @@ def _named(ratio: float, loss: Loss, tally: CheckSummary, samples: int) -> str:
 
 
 def _transposed(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
-    bad = tally.bad
-    k = bad.given.shape[1]
-    if k < 2 or len(bad) + len(tally.good) != samples or len(tally.good) + len(bad) != tally.samples:
+    failing = tally.failing
+    k = failing.given.shape[1]
+    if k < 2 or len(failing) + len(tally.passing) != samples or len(tally.passing) + len(failing) != tally.samples:
         return None
-    order = np.argsort(np.concatenate([bad.row, tally.good.row]), kind="stable")
-    given = np.concatenate([bad.given, tally.good.given])[order]
-    numeric = np.concatenate([bad.numeric, tally.good.numeric])[order]
-    scale = np.concatenate([bad.scale, tally.good.scale])[order]
+    order = np.argsort(np.concatenate([failing.row, tally.passing.row]), kind="stable")
+    given = np.concatenate([failing.given, tally.passing.given])[order]
+    numeric = np.concatenate([failing.numeric, tally.passing.numeric])[order]
+    scale = np.concatenate([failing.scale, tally.passing.scale])[order]
     sure = np.isfinite(numeric)
     other = given.reshape(k, samples).T
     if (np.abs(other - numeric)[sure] <= np.broadcast_to(10 * _FITS * scale, sure.shape)[sure]).all():
@@ -163,81 +169,91 @@ def _transposed(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
 
 
 def _logit(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
-    bad = tally.bad
-    pred = bad.inputs[0].reshape(len(bad), -1)
+    failing = tally.failing
+    pred = failing.inputs[0].reshape(len(failing), -1)
     kind = loss.inputs[0].kind.name
-    if pred.shape[1] != bad.given.shape[1]:
+    if pred.shape[1] != failing.given.shape[1]:
         return None
-    if kind == "Probability" and _fits(bad, bad.numeric * pred * (1.0 - pred)):
+    if kind == "Probability" and _fits(failing, failing.numeric * pred * (1.0 - pred)):
         return "given ÷ numeric is p(1 − p): it is the derivative with respect to the logit; say --wrt logits"
     if kind == "Probabilities":
-        slope = np.nan_to_num(bad.numeric)
+        slope = np.nan_to_num(failing.numeric)
         by_logit = pred * (slope - (pred * slope).sum(axis=1, keepdims=True))
-        if _fits(bad, by_logit):
+        if _fits(failing, by_logit):
             return "given is the derivative with respect to the logits, through the softmax; say --wrt logits"
     if kind == "Logits":
         p = np.exp(pred - pred.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
-        through = p * (bad.given - (p * bad.given).sum(axis=1, keepdims=True))
-        if (np.abs(through - bad.numeric) <= _FITS * bad.scale + _SURE * bad.error)[bad.telling].all():
+        through = p * (failing.given - (p * failing.given).sum(axis=1, keepdims=True))
+        if (np.abs(through - failing.numeric) <= _FITS * failing.scale + _ERROR_FACTOR * failing.error)[
+            failing.informative
+        ].all():
             return "given is the derivative with respect to the probabilities, not to the logits"
     if kind == "Real" and pred.shape[1] == 1:
         p = 1.0 / (1.0 + np.exp(-pred))
-        if _fits(bad, bad.numeric / (p * (1.0 - p))):
+        if _fits(failing, failing.numeric / (p * (1.0 - p))):
             return "numeric ÷ given is p(1 − p): it is the derivative with respect to the probability, not the logit"
     return None
 
 
 def _swapped(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
-    bad = tally.bad
+    failing = tally.failing
     if len(loss.inputs) < 2 or loss.inputs[0].kind != loss.inputs[1].kind:
         return None
-    swapped = [bad.inputs[1], bad.inputs[0], *bad.inputs[2:]]
+    swapped = [failing.inputs[1], failing.inputs[0], *failing.inputs[2:]]
     thunk = loss.evaluate(*swapped)[1]
-    if thunk is not None and _fits(bad, thunk().reshape(bad.given.shape)):
+    if thunk is not None and _fits(failing, thunk().reshape(failing.given.shape)):
         return "given is the gradient with prediction and target swapped"
     return None
 
 
 def _offset(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     """Explain a constant difference at every wrong coordinate, for example a forgotten one-hot target."""
-    bad, wrong = tally.bad, tally.bad.wrong
-    amount = float(np.median((bad.given - bad.numeric)[bad.telling]))
-    if not np.isfinite(amount) or not np.ptp(bad.numeric[bad.telling]) or not _fits(bad, bad.numeric + amount):
+    failing, wrong = tally.failing, tally.failing.wrong
+    amount = float(np.median((failing.given - failing.numeric)[failing.informative]))
+    if (
+        not np.isfinite(amount)
+        or not np.ptp(failing.numeric[failing.informative])
+        or not _fits(failing, failing.numeric + amount)
+    ):
         return None
     where = "every wrong coordinate"
-    if len(bad.inputs) > 1 and bad.inputs[1].ndim == 1 and bad.given.shape[1] > 1:
-        own = np.arange(bad.given.shape[1]) == bad.inputs[1][:, None]
-        if (own == wrong).all():
+    if len(failing.inputs) > 1 and failing.inputs[1].ndim == 1 and failing.given.shape[1] > 1:
+        own_class = np.arange(failing.given.shape[1]) == failing.inputs[1][:, None]
+        if (own_class == wrong).all():
             where = "the target's own class, and right at the others"
     return f"given − numeric is {number(_short(amount))} at {where}"
 
 
 def _along_rows(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
-    bad = tally.bad
-    if bad.given.shape[1] < 2:
+    failing = tally.failing
+    if failing.given.shape[1] < 2:
         return None
-    off = bad.given - bad.numeric
-    usable = np.isfinite(off) & (bad.error <= _FITS * bad.scale)
-    middle = np.array([np.median(row[use]) if use.any() else np.nan for row, use in zip(off, usable, strict=True)])
-    if (np.abs(off - middle[:, None])[usable] <= np.broadcast_to(_FITS * bad.scale, usable.shape)[usable]).all():
+    difference = failing.given - failing.numeric
+    usable = np.isfinite(difference) & (failing.error <= _FITS * failing.scale)
+    middle = np.array(
+        [np.median(row[use]) if use.any() else np.nan for row, use in zip(difference, usable, strict=True)]
+    )
+    if (
+        np.abs(difference - middle[:, None])[usable] <= np.broadcast_to(_FITS * failing.scale, usable.shape)[usable]
+    ).all():
         return "given is off by one constant along each row: the gradient of a loss that renormalises its rows"
     return None
 
 
 def _one_side(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     """Explain samples that are wrong on one side of a threshold of a simple quantity and right on the other."""
-    bad, good = tally.bad, tally.good
-    if len(good) < _ENOUGH or bad.given.shape[1] != 1:
+    failing, passing = tally.failing, tally.passing
+    if len(passing) < _ENOUGH or failing.given.shape[1] != 1:
         return None
-    good = good[_moving(bad, good)]
+    passing = passing[_visibly_affected(failing, passing)]
     # With few samples, one of the quantities (up to five) can separate the wrong ones by chance.
-    if len(good) < _ENOUGH or math.comb(len(bad) + len(good), len(bad)) < _WAYS:
+    if len(passing) < _ENOUGH or math.comb(len(failing) + len(passing), len(failing)) < _WAYS:
         return None
-    ratio = _constant(bad)
+    ratio = _constant(failing)
     there = "" if ratio is None else f"; there given ÷ numeric is {number(_short(ratio))}"
     for words, of in _quantities(loss):
-        wrong, right = of(bad.inputs), of(good.inputs)
+        wrong, right = of(failing.inputs), of(passing.inputs)
         if wrong.min() > right.max():
             return f"wrong only where {words} > {_between(right.max(), wrong.min())}, right below{there}"
         if wrong.max() < right.min():
@@ -258,22 +274,22 @@ def _quantities(loss: Loss) -> Sequence[tuple[str, Callable[[Sequence[Array]], A
     if len(loss.inputs) < 2:
         return (("pred", lambda a: a[0]), ("|pred|", lambda a: np.abs(a[0])))
     kinds = [i.kind.name for i in loss.inputs[:2]]
-    found: list[tuple[str, Callable[[Sequence[Array]], Array]]] = []
+    quantities: list[tuple[str, Callable[[Sequence[Array]], Array]]] = []
     if kinds == ["Real", "Real"]:
-        found += [("|pred − target|", lambda a: np.abs(a[0] - a[1])), ("pred − target", lambda a: a[0] - a[1])]
+        quantities += [("|pred − target|", lambda a: np.abs(a[0] - a[1])), ("pred − target", lambda a: a[0] - a[1])]
     if kinds == ["Real", "Sign"]:
-        found += [("target·pred", lambda a: a[0] * a[1])]
-    found += [("target", lambda a: a[1]), ("pred", lambda a: a[0]), ("|pred|", lambda a: np.abs(a[0]))]
-    return found
+        quantities += [("target·pred", lambda a: a[0] * a[1])]
+    quantities += [("target", lambda a: a[1]), ("pred", lambda a: a[0]), ("|pred|", lambda a: np.abs(a[0]))]
+    return quantities
 
 
 def _kinks(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     """Explain samples that are wrong only at one value of a quantity: a kink, where the value is no subgradient."""
-    bad, good = tally.bad, tally.good
-    if len(good) < _ENOUGH or bad.given.shape[1] != 1:
+    failing, passing = tally.failing, tally.passing
+    if len(passing) < _ENOUGH or failing.given.shape[1] != 1:
         return None
     for words, of in _quantities(loss):
-        wrong, right = of(bad.inputs), of(good.inputs)
+        wrong, right = of(failing.inputs), of(passing.inputs)
         if "pred" in words and (wrong == wrong[0]).all() and not (right == wrong[0]).any():
             at = "pred equals target" if "−" in words and not wrong[0] else f"{words} is {number(float(wrong[0]))}"
             return f"wrong only where {at}: at a kink any value between the one-sided slopes is right"

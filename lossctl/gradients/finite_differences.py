@@ -39,7 +39,7 @@ FIRST = 2.0**-22
 # The first step next to an edge of the domain, as a fraction of the distance to the edge. The loss may be
 # singular at the edge (log p), so its length scale is this distance: of −log p, a step of
 # 2⁻⁸ of the distance has a truncation error of 5e-6.
-_BESIDE = 2.0**-8
+_FIRST_AT_BOUND = 2.0**-8
 # Roundoff of the difference of two values of the loss, in ulps: kernels are accurate to a few ulps.
 ULPS = 4.0
 
@@ -52,38 +52,38 @@ class DerivativeProblem:
         f: the loss, called with the indices of the samples (None: all) and their predictions.
         x: (samples, coordinates) predictions.
         given: (samples, coordinates) the gradient to check.
-        size: S, (samples,) the magnitude of the numbers of each sample, at least 1.
+        magnitude: S, (samples,) the magnitude of the numbers of each sample, at least 1.
         low, high: the closed domain of every coordinate; infinite where it has no edge.
         rtol: allowed difference relative to the scale of the sample.
-        slack: additional allowed absolute difference, a scalar or (samples, coordinates): the rounding
+        atol: additional allowed absolute difference, a scalar or (samples, coordinates): the rounding
             of a gradient given in few digits. Default 0.
     """
 
     f: Function
     x: Array
     given: Array
-    size: Array
+    magnitude: Array
     low: float
     high: float
     rtol: float
-    slack: Array | float = 0.0
+    atol: Array | float = 0.0
 
-    def part(self, rows: Indices) -> DerivativeProblem:
+    def subset(self, rows: Indices) -> DerivativeProblem:
         """The same problem for some of the samples."""
         return replace(
             self,
             f=lambda of, x: self.f(rows if of is None else rows[of], x),
             x=self.x[rows],
             given=self.given[rows],
-            size=self.size[rows],
-            slack=np.broadcast_to(self.slack, self.x.shape)[rows],
+            magnitude=self.magnitude[rows],
+            atol=np.broadcast_to(self.atol, self.x.shape)[rows],
         )
 
-    def room(self, j: int, rows: Indices | None) -> Array:
+    def bound_distance(self, j: int, rows: Indices | None) -> Array:
         """Return the distance of coordinate j of the given samples to the nearest edge of the domain."""
         return np.minimum(*self._sides(j, rows))
 
-    def reach(self, j: int, rows: Indices | None) -> Array:
+    def max_step(self, j: int, rows: Indices | None) -> Array:
         """Return the largest h such that x ± h, or x and 2h to one side, stay within the domain."""
         below, above = self._sides(j, rows)
         return np.fmax(np.minimum(below, above), np.fmax(below, above) / 2.0)
@@ -99,11 +99,11 @@ class DerivativeProblem:
 
     def first_step(self, j: int) -> Array:
         """Return the first step of coordinate j, (samples,), a power of two."""
-        start = self.size * FIRST
+        start = self.magnitude * FIRST
         if self.bounded:
-            room = self.room(j, None)
+            room = self.bound_distance(j, None)
             # On the edge itself the distance is 0, and the width of the domain is the only length scale.
-            start = np.minimum(start, np.where(room > 0, room, self.reach(j, None)) * _BESIDE)
+            start = np.minimum(start, np.where(room > 0, room, self.max_step(j, None)) * _FIRST_AT_BOUND)
         # A power of two makes x + h and h/4 exact wherever x has few enough digits.
         return np.exp2(np.floor(np.log2(start)))
 
@@ -113,10 +113,10 @@ class DerivativeProblem:
         x = whole[:, j]
         u, v = h, -h
         if self.bounded:
-            both = (x + h <= self.high) & (x - h >= self.low)
+            two_sided = (x + h <= self.high) & (x - h >= self.low)
             below, above = self._sides(j, rows)
-            u = np.where(both | ~(below > above), h, -h)
-            v = np.where(both, -h, 2.0 * u)
+            u = np.where(two_sided | ~(below > above), h, -h)
+            v = np.where(two_sided, -h, 2.0 * u)
         points = []
         for offset in (u, v):
             moved = np.array(whole, order="F")
@@ -125,14 +125,14 @@ class DerivativeProblem:
         (u, at_u), (v, at_v) = points
         first, second = (at_u - value) / u, (at_v - value) / v
         top = np.maximum(np.maximum(np.abs(at_u), np.abs(at_v)), np.abs(value))
-        beside = u * v > 0
+        one_sided = u * v > 0
         # One-sided, D = 2·s₁ − s₂: three times the roundoff.
-        lost = EPS * top + np.where(top > 0, TINY, 0.0)  # a loss of 0 at all three points is exact
-        noise = ULPS * lost / np.abs(u) * np.where(beside, 3.0, 1.0)
+        value_error = EPS * top + np.where(top > 0, TINY, 0.0)  # a loss of 0 at all three points is exact
+        roundoff = ULPS * value_error / np.abs(u) * np.where(one_sided, 3.0, 1.0)
         derivative = (first * v - second * u) / (v - u)
         # Roundoff of the argument inside the loss, for example of a·x, is eps·|x·f'|, however exact the rest is.
-        inner = noise + EPS * np.abs(x / u) * np.abs(derivative)
-        return DifferenceQuotient(derivative, first, second, noise, inner, np.abs(u), beside)
+        total_roundoff = roundoff + EPS * np.abs(x / u) * np.abs(derivative)
+        return DifferenceQuotient(derivative, first, second, roundoff, total_roundoff, np.abs(u), one_sided)
 
     def evaluate_at(self, j: int, rows: Indices, h: Array) -> tuple[Array, Array]:
         """Return the loss of some samples at x + h in coordinate j, and the exact floating-point step.
@@ -155,19 +155,20 @@ class DifferenceQuotient:
     Attributes:
         derivative: D, of second order in h.
         first, second: the slopes s₁ and s₂.
-        noise: bound of the error of D from the roundoff of the loss.
-        inner: `noise` plus the roundoff of the argument of the loss, which losses of pred − target do not have.
-        size: |u|, the step.
-        beside: both points lie on the same side of x.
+        roundoff: bound of the error of D from the roundoff of the loss.
+        total_roundoff: `roundoff` plus the roundoff of the argument of the loss, which losses of pred − target do
+            not have.
+        step: |u|, the step.
+        one_sided: both points lie on the same side of x.
     """
 
     derivative: Array
     first: Array
     second: Array
-    noise: Array
-    inner: Array
-    size: Array
-    beside: Bools
+    roundoff: Array
+    total_roundoff: Array
+    step: Array
+    one_sided: Bools
 
     @property
     def slope(self) -> Array:
@@ -175,7 +176,7 @@ class DifferenceQuotient:
         return np.maximum(np.abs(self.first), np.abs(self.second))
 
     @property
-    def bend(self) -> Array:
+    def slope_gap(self) -> Array:
         """The slope gap s₁ − s₂."""
         return self.first - self.second
 
@@ -189,6 +190,6 @@ def extrapolated(coarse: DifferenceQuotient, fine: DifferenceQuotient) -> Array:
     return fine.derivative + (fine.derivative - coarse.derivative) / (RATIO * RATIO - 1.0)
 
 
-def bend(coarse: DifferenceQuotient, fine: DifferenceQuotient) -> Array:
+def extrapolated_gap(coarse: DifferenceQuotient, fine: DifferenceQuotient) -> Array:
     """Return the slope gap extrapolated to h = 0 (Richardson; of a smooth loss the gap is of order h)."""
-    return fine.bend + (fine.bend - coarse.bend) / (RATIO - 1.0)
+    return fine.slope_gap + (fine.slope_gap - coarse.slope_gap) / (RATIO - 1.0)

@@ -84,8 +84,8 @@ def gradcheck(
 
     >>> import lossctl
     >>> assert lossctl.gradcheck("huber")
-    >>> found = lossctl.gradcheck("mse", [1.0, 2.0, 4.0], [0.0, 0.0, 0.0], grad=[1.0, 2.0, 4.0])
-    >>> found.passed, found.hint
+    >>> result = lossctl.gradcheck("mse", [1.0, 2.0, 4.0], [0.0, 0.0, 0.0], grad=[1.0, 2.0, 4.0])
+    >>> result.passed, result.hint
     (False, 'given ÷ numeric is 0.5 at every sample: a factor of 2 is missing')
     """
     bound = as_loss(loss)
@@ -109,7 +109,7 @@ def gradcheck(
         return _joined(drawn)
     given = None if grad is None or gradient is not None else np.asarray(grad)
     data = from_arrays({"pred": pred, "target": target, "weight": weight, "grad": given, **(inputs or {})})
-    found = check_on(
+    results = check_on(
         lambda: data,
         bound,
         gradient=gradient,
@@ -119,12 +119,12 @@ def gradcheck(
         whole=True,
         workers=ExecutionConfig(threads),
     )
-    return _joined(found)
+    return _joined(results)
 
 
-def _joined(found: list[GradCheck]) -> GradCheck:
+def _joined(results: list[GradCheck]) -> GradCheck:
     """Return the check of the gradient, with that of the second derivative, if any, as its ``second``."""
-    return replace(found[0], second=found[1]) if len(found) > 1 else found[0]
+    return replace(results[0], second=results[1]) if len(results) > 1 else results[0]
 
 
 def from_logits(loss: Loss) -> Loss:
@@ -157,10 +157,10 @@ def check_points(
     sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
     data = Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
     policy = ComputeOptions(class_axis=-1)  # where the kinds draw it
-    found = check_on(lambda: data, loss, gradient=gradient, policy=policy, rtol=rtol, whole=whole)
+    results = check_on(lambda: data, loss, gradient=gradient, policy=policy, rtol=rtol, whole=whole)
     if loss.finish is not None:
-        found[0] = _with_finish(found[0], loss, rtol, seed)
-    return found
+        results[0] = _with_finish(results[0], loss, rtol, seed)
+    return results
 
 
 def check_on(
@@ -220,16 +220,16 @@ def check_on(
         return [reduce(add, parts) for parts in zip(*blocks, strict=True)]
 
     try:
-        found = tallies(opened, loss)
+        results = tallies(opened, loss)
     except CoupledError:
         loss = replace(loss, batch_coupled=True)
         check_unweighted_gradient(loss, opened, reduction)
-        found = tallies(data(), loss)
-    return [_result(loss, t, what) for t, what in zip(found, ("gradient", "second derivative"), strict=False)]
+        results = tallies(data(), loss)
+    return [_result(loss, t, what) for t, what in zip(results, ("gradient", "second derivative"), strict=False)]
 
 
 def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
-    whole = tally.whole
+    whole = tally.verdicts
     return GradCheck(
         loss=loss.spec,
         name=loss.name,
@@ -241,9 +241,9 @@ def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
         worst=tally.worst,
         worst_row=tally.worst_row,
         hint=None if tally.passed or what != "gradient" else diagnose(loss, tally, tally.samples),
-        how=tally.how,
-        bad=tally.bad,
-        good=tally.good,
+        method=tally.method,
+        failing=tally.failing,
+        passing=tally.passing,
         verdict=whole.verdict if whole else None,
         numeric=whole.numeric if whole else None,
         error=whole.error if whole else None,
@@ -251,7 +251,7 @@ def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
     )
 
 
-def _with_finish(found: GradCheck, loss: Loss, rtol: float, seed: int) -> GradCheck:
+def _with_finish(result: GradCheck, loss: Loss, rtol: float, seed: int) -> GradCheck:
     """Check the derivative of the transform of the mean at 200 random means, and add its verdicts to the counts."""
     finish = loss.finish
     assert finish is not None
@@ -263,7 +263,7 @@ def _with_finish(found: GradCheck, loss: Loss, rtol: float, seed: int) -> GradCh
     given = np.array([[finish.derivative(float(v))] for v in means])
     checked = check(DerivativeProblem(f, means[:, None], given, np.maximum(means, 1.0), 0.0, np.inf, rtol))
     more = np.bincount(checked.verdict.ravel(), minlength=len(Verdict))
-    counts = {name: n + int(m) for (name, n), m in zip(found.counts.items(), more, strict=True)}
+    counts = {name: n + int(m) for (name, n), m in zip(result.counts.items(), more, strict=True)}
     if not more[Verdict.WRONG]:
-        return replace(found, counts=counts)
-    return replace(found, counts=counts, passed=False, hint=found.hint or "the derivative of its finish is wrong")
+        return replace(result, counts=counts)
+    return replace(result, counts=counts, passed=False, hint=result.hint or "the derivative of its finish is wrong")

@@ -68,10 +68,10 @@ class _Measure:
         summary = summarize_block(block, job)
         whole = np.zeros((block.count * job.per_row, *(job.dims[name] for name in core)))
         if len(elements):
-            found = _by_differences(loss, arrays) if self.numeric else _own(loss, arrays)
+            gradient = _by_differences(loss, arrays) if self.numeric else _analytic(loss, arrays)
             if self.weighted and elements.weights is not None:
-                found = found * elements.weights.reshape(-1, *(1,) * len(core))
-            whole[slice(None) if index is None else index] = found
+                gradient = gradient * elements.weights.reshape(-1, *(1,) * len(core))
+            whole[slice(None) if index is None else index] = gradient
         if elements.missing and block.policy.nan == "propagate":
             whole[:] = np.where(np.isnan(block.input("pred", core)), np.nan, whole)
         shaped = whole.reshape(block.count, *job.loop, *job.core)
@@ -80,7 +80,7 @@ class _Measure:
         return shaped, summary
 
 
-def _own(loss: Loss, arrays: list[Array]) -> Array:
+def _analytic(loss: Loss, arrays: list[Array]) -> Array:
     thunk = loss.evaluate(*arrays)[1]
     if thunk is None:
         raise UsageError(f"{loss.name} gives no gradient: return (loss, gradient) from it, or say --numeric")
@@ -99,8 +99,8 @@ def _by_differences(loss: Loss, arrays: list[Array]) -> Array:
     # There is no gradient to check. With NaN no step ends the refinement early, so that the step with the smallest
     # error is used.
     nothing = np.full(x.shape, np.nan)
-    found = check(DerivativeProblem(f, x, nothing, sample_magnitude(loss, arrays), domain.low, domain.high, 1e-6))
-    return found.numeric.reshape(pred.shape)
+    result = check(DerivativeProblem(f, x, nothing, sample_magnitude(loss, arrays), domain.low, domain.high, 1e-6))
+    return result.numeric.reshape(pred.shape)
 
 
 def spool_gradient(

@@ -21,17 +21,17 @@ _SCALES, _SHRINK = 4, 2.0**-20
 def check(problem: DerivativeProblem) -> CoordinateVerdicts:
     """Return the verdict, reference derivative and its error for every coordinate of every sample."""
     with np.errstate(all="ignore"):
-        found, settled = _check(problem, None)
+        result, settled = _check(problem, None)
         # A first step that is too long can give slopes that the loss does not have, and an error that is small
         # relative to them would pass. Such samples are checked again with the scale of the converged slopes.
         for _ in range(_SCALES):
-            again = np.flatnonzero(settled < 0.5 * found.scale[:, 0])
+            again = np.flatnonzero(settled < 0.5 * result.scale[:, 0])
             if not again.size:
                 break
-            scale = np.maximum(settled, found.scale[:, 0] * _SHRINK)[again]
-            other, settled[again] = _check(problem.part(again), scale)
-            found.put(again, other)
-    return found
+            scale = np.maximum(settled, result.scale[:, 0] * _SHRINK)[again]
+            other, settled[again] = _check(problem.subset(again), scale)
+            result.put(again, other)
+    return result
 
 
 def _check(p: DerivativeProblem, scale: Array | None) -> tuple[CoordinateVerdicts, Array]:
@@ -53,8 +53,8 @@ def _check(p: DerivativeProblem, scale: Array | None) -> tuple[CoordinateVerdict
     numeric, error, clipped = (
         np.stack([getattr(c, name) for c in coordinates], axis=1) for name in ("numeric", "error", "clipped")
     )
-    found = CoordinateVerdicts(verdict, numeric, error, scale[:, None], clipped)
-    return found, _scale_of(p, value, [c.slope for c in coordinates])
+    result = CoordinateVerdicts(verdict, numeric, error, scale[:, None], clipped)
+    return result, _scale_of(p, value, [c.slope for c in coordinates])
 
 
 def _scale_of(p: DerivativeProblem, value: Array, slopes: list[Array]) -> Array:
@@ -62,7 +62,7 @@ def _scale_of(p: DerivativeProblem, value: Array, slopes: list[Array]) -> Array:
 
     In a flat tail only |f|/S is not 0; at a minimum only the slopes next to it are not.
     """
-    largest = np.abs(value) / p.size
+    largest = np.abs(value) / p.magnitude
     for slope in (*slopes, *np.abs(p.given.T)):
         largest = np.fmax(largest, np.where(np.isfinite(slope), slope, 0.0))
     return np.where(np.isfinite(largest), largest, 0.0)

@@ -16,17 +16,17 @@ from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import EPS, RATIO, ULPS, Bools, DerivativeProblem, Indices
 
 # A change of more than this many times the estimated roundoff is not roundoff.
-ROUGH = 32.0
-# Number of steps of `hides`, and their ratio: four steps, each 1/32 of the one before, down to 2⁻⁴⁴·S,
+ROUNDOFF_FACTOR = 32.0
+# Number of steps of `has_finer_structure`, and their ratio: four steps, each 1/32 of the one before, down to 2⁻⁴⁴·S,
 # some hundred ulps of S.
-_GLANCES, _APART = 4, 32.0
+_STEPS, _STEP_RATIO = 4, 32.0
 # The residuals at the last two steps, times this, bound the roundoff at the others.
-_SHOWN = 8.0
-# The shortest step of `straight`, as a fraction of S: 64 ulps of S. Shorter steps show the rounding of x.
-_LEAST = 2.0**-46
+_RESIDUAL_FACTOR = 8.0
+# The shortest step of `is_linear`, as a fraction of S: 64 ulps of S. Shorter steps show the rounding of x.
+_SHORTEST = 2.0**-46
 # Factor that keeps steps from being powers of two: at these a loss that is itself rounded step by step can
 # look linear.
-_ASKEW = 0.7
+_OFF_POWER = 0.7
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class TangentLine:
         spread: (n,) the largest difference of its one-sided slopes from the derivative: curvature over h.
     """
 
-    p: DerivativeProblem
+    problem: DerivativeProblem
     j: int
     rows: Indices
     value: Array
@@ -51,9 +51,9 @@ class TangentLine:
     h: Array
     spread: Array
 
-    def strays(self, h: Array) -> tuple[Array, Array]:
+    def residuals(self, h: Array) -> tuple[Array, Array]:
         """Return the residual |f(x + h) − f(x) − slope·h| and the size of the exact floating-point step."""
-        at, taken = self.p.evaluate_at(self.j, self.rows, h)
+        at, taken = self.problem.evaluate_at(self.j, self.rows, h)
         beyond = at - self.value
         beyond -= taken * self.slope
         return np.abs(beyond, out=beyond), np.abs(taken, out=taken)
@@ -68,19 +68,21 @@ def has_finer_structure(line: TangentLine, limit: Array, doubted: Bools) -> Bool
         doubted: (n,) where a longer step had converged to another slope.
     """
     # Roundoff of the loss, and of intermediate results as large as the numbers of the sample.
-    rounding = (ROUGH * EPS) * (ULPS * np.abs(line.value) + line.p.size[line.rows] * np.abs(line.slope))
-    bend, most = line.spread + limit, np.zeros_like(rounding)
-    shown = []
-    for level in range(1, _GLANCES + 1):
+    rounding = (ROUNDOFF_FACTOR * EPS) * (
+        ULPS * np.abs(line.value) + line.problem.magnitude[line.rows] * np.abs(line.slope)
+    )
+    curvature, largest_excess = line.spread + limit, np.zeros_like(rounding)
+    residuals = []
+    for level in range(1, _STEPS + 1):
         # The sides alternate, which costs half of testing both.
-        strays, h = line.strays(line.h * (_APART**-level * (1.0 if level % 2 else -1.0)))
-        np.fmax(most, strays - h * bend, out=most)
-        shown.append(strays)
+        residual, h = line.residuals(line.h * (_STEP_RATIO**-level * (1.0 if level % 2 else -1.0)))
+        np.fmax(largest_excess, residual - h * curvature, out=largest_excess)
+        residuals.append(residual)
     # The residuals of the last two steps, one to each side, are roundoff. A kernel can have more of it than
     # its value suggests: |a − b| − |a − c| of vectors of equal length.
-    rough = np.maximum(*shown[-2:])
+    rough = np.maximum(*residuals[-2:])
     # Where a longer step converged to another slope and this one is within that roundoff, neither is trusted.
-    return np.asarray((most > rounding + _SHOWN * rough) | (doubted & (rough > line.h * limit)))
+    return np.asarray((largest_excess > rounding + _RESIDUAL_FACTOR * rough) | (doubted & (rough > line.h * limit)))
 
 
 def is_linear(line: TangentLine, away: Array, rough: Array) -> Bools:
@@ -96,12 +98,12 @@ def is_linear(line: TangentLine, away: Array, rough: Array) -> Bools:
         away: (n,) difference of the gradient under test from the slope of the tangent.
         rough: (n,) roundoff of the loss that was observed at other steps.
     """
-    least, allowed = line.p.size[line.rows] * _LEAST, away * line.h / 8.0
+    least, allowed = line.problem.magnitude[line.rows] * _SHORTEST, away * line.h / 8.0
     keeps = rough <= allowed
-    step = line.h * (_ASKEW / RATIO)
+    step = line.h * (_OFF_POWER / RATIO)
     while (step >= least).any():
         for side in (step, -step):
-            strays, h = line.strays(side)
-            keeps &= (strays <= allowed + h * line.spread) | (step < least)
+            residual, h = line.residuals(side)
+            keeps &= (residual <= allowed + h * line.spread) | (step < least)
         step = step / RATIO
     return np.asarray(keeps)

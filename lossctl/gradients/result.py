@@ -29,10 +29,10 @@ class GradCheck:
         passed: no coordinate is wrong and at most 1 % are unresolved.
         worst, worst_row: the largest error relative to the scale of its sample, and the row of this sample.
         hint: how the gradient is wrong, if a simple explanation fits; otherwise None.
-        how: the perturbations, if samples depend on each other; empty if each coordinate was perturbed alone.
+        method: the perturbations, if samples depend on each other; empty if each coordinate was perturbed alone.
         verdict, numeric, error, given: (samples, coordinates) arrays, or None if they were not kept.
-        bad: samples with a wrong coordinate, at most 2,000: the first ones and the worst of the others.
-        good: the first samples without a wrong coordinate, at most 2,000.
+        failing: samples with a wrong coordinate, at most 2,000: the first ones and the worst of the others.
+        passing: the first samples without a wrong coordinate, at most 2,000.
         second: the check of the second derivative, if an objective returned one.
     """
 
@@ -46,9 +46,9 @@ class GradCheck:
     worst: float
     worst_row: int | None
     hint: str | None
-    how: str
-    bad: CheckedSamples
-    good: CheckedSamples
+    method: str
+    failing: CheckedSamples
+    passing: CheckedSamples
     verdict: np.ndarray | None
     numeric: Array | None
     error: Array | None
@@ -66,7 +66,7 @@ class GradCheck:
     def __repr__(self) -> str:
         counts = ", ".join(f"{n:,} {name}" for name, n in self.counts.items() if n)
         verdict = "ok" if self.passed else "FAIL"
-        what = "random directions" if self.how == BY_DIRECTION else "coordinates"
+        what = "random directions" if self.method == BY_DIRECTION else "coordinates"
         lines = [f"{self.what} check of {self.loss}: {verdict} ({counts} of {self.checked:,} {what})"]
         lines += [f"  {line}" for line in self.worst_lines()]
         lines += [f"  hint: {self.hint}"] if self.hint else []
@@ -76,34 +76,34 @@ class GradCheck:
     def worst_lines(self) -> list[str]:
         """Return one line for each of the worst wrong coordinates."""
         return [
-            f"{'direction' if self.how == BY_DIRECTION else 'sample'} {w.row}"
-            f"{f' [{w.place}]' if w.place is not None else ''}: given {w.given:.6g}, "
+            f"{'direction' if self.method == BY_DIRECTION else 'sample'} {w.row}"
+            f"{f' [{w.index}]' if w.index is not None else ''}: given {w.given:.6g}, "
             f"numeric {w.numeric:.6g} ± {w.error:.1g}"
             for w in self.worst_coordinates(_SHOWN)
         ]
 
     def worst_coordinates(self, most: int) -> list[Coordinate]:
         """Return the wrong coordinates with the largest relative errors, at most `most`, largest first."""
-        bad = self.bad
-        off = np.where(bad.wrong, bad.off, -1.0)
-        found = []
-        for flat in np.argsort(-off, axis=None, kind="stable")[:most]:
-            i, j = np.unravel_index(int(flat), off.shape)
-            if off[i, j] < 0:
+        failing = self.failing
+        error = np.where(failing.wrong, failing.relative_error, -1.0)
+        coordinates = []
+        for flat in np.argsort(-error, axis=None, kind="stable")[:most]:
+            i, j = np.unravel_index(int(flat), error.shape)
+            if error[i, j] < 0:
                 break
-            several = bad.given.shape[1] > 1
-            found.append(
+            several = failing.given.shape[1] > 1
+            coordinates.append(
                 Coordinate(
-                    int(bad.row[i]),
+                    int(failing.row[i]),
                     int(j) if several else None,
-                    [_at(np.asarray(a[i]), int(j), bad.given.shape[1]) for a in bad.inputs if a[i].size],
-                    float(bad.given[i, j]),
-                    float(bad.numeric[i, j]),
-                    float(bad.error[i, j]),
-                    float(off[i, j]),
+                    [_at(np.asarray(a[i]), int(j), failing.given.shape[1]) for a in failing.inputs if a[i].size],
+                    float(failing.given[i, j]),
+                    float(failing.numeric[i, j]),
+                    float(failing.error[i, j]),
+                    float(error[i, j]),
                 )
             )
-        return found
+        return coordinates
 
 
 def _at(element: Array, j: int, coordinates: int) -> float | None:
@@ -121,13 +121,13 @@ class Coordinate:
         place: index of the coordinate within the sample; None if samples have one coordinate.
         inputs: value of each input at this coordinate; None for an input without one value per coordinate.
         given, numeric, error: gradient under test, reference derivative and its estimated error.
-        off: |given − numeric| relative to the scale of the sample.
+        relative_error: |given − numeric| relative to the scale of the sample.
     """
 
     row: int
-    place: int | None
+    index: int | None
     inputs: list[float | None]
     given: float
     numeric: float
     error: float
-    off: float
+    relative_error: float

@@ -24,17 +24,17 @@ def sample_magnitude(loss: Loss, arrays: Sequence[Array]) -> Array:
 
 def is_batch_coupled(loss: Loss, arrays: Sequence[Array], samples: int = 64) -> bool:
     """Return whether a change of one prediction changes the loss of another sample, tested on `samples` samples."""
-    some = [a[:samples] for a in arrays]
-    if len(some[0]) < 2:
+    head = [a[:samples] for a in arrays]
+    if len(head[0]) < 2:
         return False
-    moved = some[0].copy()
+    moved = head[0].copy()
     others = np.flatnonzero((moved != moved[0]).reshape(len(moved), -1).any(axis=1))
     if others.size:
         moved[0] = moved[others[0]]
     else:  # all predictions are equal, as in the first round of boosting
         step = 2.0**-10 * np.maximum(np.abs(moved[0]), 1.0)
         moved[0] += np.where(moved[0] + step <= loss.inputs[0].kind.domain.high, step, -step)
-    before, after = loss.evaluate(*some)[0][1:], loss.evaluate(moved, *some[1:])[0][1:]
+    before, after = loss.evaluate(*head)[0][1:], loss.evaluate(moved, *head[1:])[0][1:]
     return not np.array_equal(before, after, equal_nan=True)
 
 
@@ -61,14 +61,14 @@ def sample_points(loss: Loss, samples: int, seed: int, classes: int = 5) -> list
         beside = 10.0 ** rng.uniform(-9, 1, samples) * rng.choice([-1.0, 0.0, 1.0], samples)
         where = rng.random(samples)
         if len(arrays) > 1 and loss.inputs[1].kind.name == "Real":
-            near = arrays[1] + np.where(where < 0.5, at + beside, at)
+            near_kink = arrays[1] + np.where(where < 0.5, at + beside, at)
             # Steps whose roundoff is small enough (4e-6 of |f|/S) are longer than 2e-10·|target|. Such a step
             # covers both sides of a mark, a distance to the target at which the formula changes, unless the
             # distance is many steps long; delta = 1e-6 at target 1e3 is not. Nor can such a step resolve r = 0 if
             # the loss curves within one step of it.
             finest = min(marks[1:], default=np.inf)
             fits = np.spacing(np.abs(arrays[1])) <= 2e-9 * np.where(at == 0, finest, np.abs(at))
-            pred = np.where(fits & (where < 0.55), near, pred)
+            pred = np.where(fits & (where < 0.55), near_kink, pred)
         else:
             pred = np.where(where < 0.5, at + beside, np.where(where < 0.52, at, pred))
         arrays[0] = pred

@@ -22,11 +22,11 @@ class StepSweep:
     steps: list[tuple[float, float, float]]
 
 
-def sweep_steps(loss: Loss, found: GradCheck) -> StepSweep:
+def sweep_steps(loss: Loss, result: GradCheck) -> StepSweep:
     """Return the central differences of the worst wrong coordinate, or of the first one if none is wrong."""
-    cases = found.bad if len(found.bad) else found.good
-    off = np.where(cases.wrong, cases.off, 0.0)
-    i, j = np.unravel_index(int(off.argmax()), off.shape)
+    cases = result.failing if len(result.failing) else result.passing
+    error = np.where(cases.wrong, cases.relative_error, 0.0)
+    i, j = np.unravel_index(int(error.argmax()), error.shape)
     pred = cases.inputs[0][i : i + 1]
     others = [a[i : i + 1] for a in cases.inputs[1:]]
     x = float(pred.ravel()[j])

@@ -65,12 +65,12 @@ class CheckedSamples:
         return np.asarray(self.verdict == Verdict.WRONG)
 
     @property
-    def telling(self) -> np.ndarray:
+    def informative(self) -> np.ndarray:
         """Mask of the wrong coordinates with a known derivative; at a kink only an interval is known."""
         return np.asarray(self.wrong & ~self.clipped)
 
     @property
-    def off(self) -> Array:
+    def relative_error(self) -> Array:
         """|given − numeric| of each coordinate relative to the scale of its sample; inf where it is NaN."""
         with np.errstate(all="ignore"):
             away = np.abs(self.given - self.numeric)
@@ -87,20 +87,20 @@ class CheckSummary:
         counts: number of coordinates for each :class:`Verdict`, in its order.
         worst: largest relative error of the coordinates that are ok or wrong.
         worst_row: row of the sample with this error; None if `worst` is 0.
-        bad: samples with a wrong coordinate: the first ones and the worst of the others.
-        good: the first samples without one.
-        how: the perturbations; empty if each coordinate was perturbed alone.
-        whole, given: all verdicts and the gradient under test, if they were requested.
+        failing: samples with a wrong coordinate: the first ones and the worst of the others.
+        passing: the first samples without one.
+        method: the perturbations; empty if each coordinate was perturbed alone.
+        verdicts, given: all verdicts and the gradient under test, if they were requested.
     """
 
     samples: int
     counts: tuple[int, ...]
     worst: float
     worst_row: int | None
-    bad: CheckedSamples  # samples with something wrong, the first of them and the worst
-    good: CheckedSamples
-    how: str = ""  # where it was not each coordinate by itself
-    whole: CoordinateVerdicts | None = None  # all verdicts, if they were asked for
+    failing: CheckedSamples  # samples with something wrong, the first of them and the worst
+    passing: CheckedSamples
+    method: str = ""  # where it was not each coordinate by itself
+    verdicts: CoordinateVerdicts | None = None  # all verdicts, if they were asked for
     given: Array | None = None
 
     def __add__(self, other: CheckSummary) -> CheckSummary:
@@ -110,10 +110,10 @@ class CheckSummary:
             tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)),
             first.worst,
             first.worst_row,
-            _most_telling(self.bad + other.bad),
-            (self.good + other.good)[:_KEPT],
-            self.how or other.how,
-            _joined(self.whole, other.whole),
+            _most_informative(self.failing + other.failing),
+            (self.passing + other.passing)[:_KEPT],
+            self.method or other.method,
+            _joined(self.verdicts, other.verdicts),
             None if self.given is None or other.given is None else np.concatenate([self.given, other.given]),
         )
 
@@ -135,48 +135,48 @@ def _joined(a: CoordinateVerdicts | None, b: CoordinateVerdicts | None) -> Coord
     return CoordinateVerdicts(*(np.concatenate(pair) for pair in zip(vars(a).values(), vars(b).values(), strict=True)))
 
 
-def _most_telling(cases: CheckedSamples) -> CheckedSamples:
+def _most_informative(cases: CheckedSamples) -> CheckedSamples:
     """Return at most 2,000 samples: the first 1,800 and those with the largest relative errors."""
     if len(cases) <= _KEPT:
         return cases
-    worst = np.argsort(-np.where(cases.wrong, cases.off, 0.0).max(axis=1), kind="stable")[: _KEPT // 10]
+    worst = np.argsort(-np.where(cases.wrong, cases.relative_error, 0.0).max(axis=1), kind="stable")[: _KEPT // 10]
     return cases[np.unique(np.concatenate([np.arange(_KEPT - _KEPT // 10), worst]))]
 
 
-def tally(
-    found: CoordinateVerdicts,
+def summarize_verdicts(
+    verdicts: CoordinateVerdicts,
     arrays: Sequence[Array],
     given: Array,
     rows: np.ndarray,
     *,
-    how: str = "",
-    whole: bool = False,
+    method: str = "",
+    keep_verdicts: bool = False,
 ) -> CheckSummary:
     """Summarize the verdicts on some samples.
 
     Args:
-        found: the verdicts.
+        verdicts: the verdicts.
         arrays: the inputs of the loss.
         given: (samples, coordinates) the gradient under test.
         rows: (samples,) row numbers.
-        how: the perturbations; empty if each coordinate was perturbed alone.
-        whole: also keep all verdicts and `given`.
+        method: the perturbations; empty if each coordinate was perturbed alone.
+        keep_verdicts: also keep all verdicts and `given`.
     """
     cases = CheckedSamples(
-        rows, tuple(arrays), given, found.numeric, found.error, found.scale, found.verdict, found.clipped
+        rows, tuple(arrays), given, verdicts.numeric, verdicts.error, verdicts.scale, verdicts.verdict, verdicts.clipped
     )
-    judged = np.isin(found.verdict, (Verdict.OK, Verdict.WRONG))
-    off = np.where(judged & (cases.off > 0), cases.off, 0.0)
+    judged = np.isin(verdicts.verdict, (Verdict.OK, Verdict.WRONG))
+    off = np.where(judged & (cases.relative_error > 0), cases.relative_error, 0.0)
     largest = float(off.max()) if off.size else 0.0
-    bad = cases.wrong.any(axis=1)
+    failing = cases.wrong.any(axis=1)
     return CheckSummary(
         len(rows),
-        tuple(int(n) for n in np.bincount(found.verdict.ravel(), minlength=len(Verdict))),
+        tuple(int(n) for n in np.bincount(verdicts.verdict.ravel(), minlength=len(Verdict))),
         largest,
         int(rows[off.max(axis=1).argmax()]) if largest else None,
-        _most_telling(cases[bad]),
-        cases[~bad][:_KEPT],
-        how,
-        found if whole else None,
-        given if whole else None,
+        _most_informative(cases[failing]),
+        cases[~failing][:_KEPT],
+        method,
+        verdicts if keep_verdicts else None,
+        given if keep_verdicts else None,
     )

@@ -47,7 +47,7 @@ def gradcheck_report(
         [_summary(r) for r in results],
     )
     failed = [r for r in results if not r.passed]
-    worst = [_worst(r, data, top) for r in failed if top and r.bad.wrong.any()]
+    worst = [_worst(r, data, top) for r in failed if top and r.failing.wrong.any()]
     several = len(failed) > 1
     hints = [f"hint: {f'{r.loss}: ' if several else ''}{r.hint}" for r in failed if r.hint]
     unresolved = [r for r in failed if not r.counts["wrong"]]
@@ -60,7 +60,7 @@ def gradcheck_report(
         schema="lossctl.gradcheck/1",
         tables=[summary, *worst, *([_swept(sweep)] if sweep else [])],
         title=f"{results[0].samples:,} samples · {', '.join(sources)}" if sources else "",
-        closing=[*(f"{r.loss}: checked by {r.how}" for r in results if r.how), *hints],
+        closing=[*(f"{r.loss}: checked by {r.method}" for r in results if r.method), *hints],
         facts={"sources": list(sources), "passed": not failed},
         values=[r.worst for r in results],
         stream=Table("coordinates", _COORDINATE, _coordinates(results)),
@@ -74,7 +74,7 @@ def _summary(r: GradCheck) -> Sequence[Cell]:
     return [
         *(r.loss, dict(r.params), r.what, r.samples, r.checked),
         *counts,
-        *(r.worst, r.worst_row, verdict, r.hint or "", r.how),
+        *(r.worst, r.worst_row, verdict, r.hint or "", r.method),
     ]
 
 
@@ -86,7 +86,7 @@ def _worst(r: GradCheck, data: Dataset | None, top: int) -> Table:
     columns = [
         Column("sample", "count"),
         *([Column("line", "text")] if places else []),
-        *([Column("class", "count")] if coordinates[0].place is not None else []),
+        *([Column("class", "count")] if coordinates[0].index is not None else []),
         *(Column(name) for name in inputs),
         Column("given"),
         Column("numeric"),
@@ -98,12 +98,12 @@ def _worst(r: GradCheck, data: Dataset | None, top: int) -> Table:
         (
             c.row,
             *([line or ""] if places else []),
-            *([c.place] if coordinates[0].place is not None else []),
+            *([c.index] if coordinates[0].index is not None else []),
             *c.inputs,
             c.given,
             c.numeric,
             c.error,
-            c.off,
+            c.relative_error,
             c.given / c.numeric if c.numeric else None,
         )
         for c, line in zip(coordinates, lines, strict=True)

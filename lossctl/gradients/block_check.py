@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.core.loss import Loss
-from lossctl.engine.block import Block
+from lossctl.core.registry import is_registered
+from lossctl.engine.block import Block, Elements
 from lossctl.engine.plan import LossPlan
 from lossctl.errors import UsageError
-from lossctl.gradients.finite_differences import DerivativeProblem
+from lossctl.gradients.finite_differences import DerivativeProblem, Indices
 from lossctl.gradients.judge import check
-from lossctl.gradients.sampling import is_batch_coupled, sample_magnitude
+from lossctl.gradients.points import Points, edges
+from lossctl.gradients.reference_check import compare
+from lossctl.gradients.remeasure import remeasure
+from lossctl.gradients.rounding import ULPS_OF_TERMS, Precision, estimated_terms, precision_of
+from lossctl.gradients.sampling import is_batch_coupled
+from lossctl.gradients.second_derivative import second_problem
 from lossctl.gradients.tally import CheckSummary, summarize_verdicts
 from lossctl.gradients.user_gradient import Gradient
-from lossctl.gradients.verdict import CoordinateVerdicts
+from lossctl.gradients.verdict import CoordinateVerdicts, Verdict, set_tiny_aside
 
 # Allowed difference relative to the scale of a sample: 1/100 of an error that matters, and 1000 times the
 # uncertainty of the differences of a smooth loss.
 RTOL = 1e-6
-# Allowed error, in ulps of its terms, of a gradient given in float32 or float16.
-_PRECISION_ULPS = 8.0
 # In a batch whose samples depend on each other, up to _JACOBIAN coordinates are perturbed one by one; a larger
 # batch is perturbed along _DIRECTIONS random directions.
 _JACOBIAN, _DIRECTIONS = 512, 24
+# Number of samples, and of coordinates of each, at which the gradient of a registered loss is itself compared with
+# differences before it judges another one.
+_CROSS_SAMPLES, _CROSS_COORDINATES = 50, 4
 BY_COORDINATE = "every coordinate of the batch, one by one"
 BY_DIRECTION = f"{_DIRECTIONS} random directions"
 
@@ -53,108 +57,130 @@ class Checker:
     keep_verdicts: bool = False
 
     def __call__(self, block: Block, job: LossPlan) -> tuple[CheckSummary, ...]:
-        """Return the tally of the gradient and, if the function returned one, that of the second derivative."""
+        """Return the summary of the gradient and, if the function returned one, that of the second derivative."""
         elements = block.elements(job)
         index = elements.rows.index
-        arrays = elements.arrays
-        rows = block.start + (np.arange(len(arrays[0])) if index is None else index) // job.per_row
-        core = job.loss.inputs[0].kind.core
-        atol: Array | float = 0.0
-        second = None
+        rows = block.start + (np.arange(len(elements.arrays[0])) if index is None else index) // job.per_row
+        points = Points(job.loss, elements.arrays, rows)
+        given, second, atol, precision = self._gradient_under_test(block, points, elements)
+        if block.start == 0 and not job.loss.batch_coupled and is_batch_coupled(job.loss, elements.arrays):
+            raise CoupledError
+        if precision is not None and is_registered(job.loss):
+            summary = self._compare_with_registered(points, given, atol, precision)
+        elif job.loss.batch_coupled:
+            summary = self._check_batch(points, given, atol)
+        else:
+            summary = self._summarize(points, self._check_samples(points, given, atol), given)
+        return (summary,) if second is None else (summary, self._check_second(points, second))
+
+    def _gradient_under_test(
+        self, block: Block, points: Points, elements: Elements
+    ) -> tuple[Array, Array | None, Array, Precision | None]:
+        """Return the gradient, its second derivative, the difference that rounding explains, and its precision.
+
+        The second derivative is None if there is none. The precision is None if the gradient is that of a
+        registered loss itself: differences judge it by its own digits.
+        """
+        loss, second = points.loss, None
+        quantum: Array | float = 0.0
+        core = loss.inputs[0].kind.core
         if "grad" in block.places:
-            raw = block.rows[block.places["grad"].source][block.places["grad"].field]
-            given = _kept(block.input("grad", core), index) * self.factor
-            atol = _rounding(raw.dtype, given)
+            place, index = block.places["grad"], elements.rows.index
+            precision = precision_of(block.rows[place.source][place.field])
+            given = _selected(block.input("grad", core), index) * self.factor
             if "grad_quantum" in block.places:  # half a unit of the last digit in a text file
-                atol = atol + np.abs(_kept(block.input("grad_quantum", core), index) * self.factor)
+                quantum = np.abs(_selected(block.input("grad_quantum", core), index) * self.factor)
             if self.weighted and elements.weights is not None:
                 given = given / elements.weights.reshape(-1, *(1,) * len(core))
         elif self.gradient is not None:
-            given, second = self.gradient(arrays)
-            atol = _rounding(given.dtype, given)
+            given, second = self.gradient(elements.arrays, elements.weights)
+            precision = precision_of(given)
             given = given * self.factor
         else:
-            thunk = job.loss.evaluate(*arrays)[1]
+            thunk = loss.evaluate(*elements.arrays)[1]
             if thunk is None:
-                raise UsageError(f"{job.loss.name} gives no gradient to check: return (loss, gradient), or give --grad")
+                raise UsageError(f"{loss.name} gives no gradient to check: return (loss, gradient), or give --grad")
             given = thunk()
-        if job.loss.batch_coupled:
-            return (self._check_batch(job.loss, arrays, given, atol, rows),)
-        if block.start == 0 and is_batch_coupled(job.loss, arrays):
-            raise CoupledError
-        tallies = [self._check_samples(job.loss, arrays, given, atol, rows)]
-        if second is not None:
-            tallies.append(self._check_second(job.loss, arrays, second, rows))
-        return tuple(tallies)
+            if is_registered(loss):
+                return given, None, np.zeros(given.shape), None
+            precision = precision_of(given)
+        terms = estimated_terms(given.reshape(len(given), -1)).reshape(-1, *(1,) * len(core))
+        rounding = ULPS_OF_TERMS * (precision.eps * terms + precision.tiny * abs(self.factor))
+        if is_registered(loss):  # their terms are known
+            rounding = np.full(given.shape, ULPS_OF_TERMS * precision.tiny * abs(self.factor))
+        return given, second, np.broadcast_to(rounding + quantum, given.shape), precision
 
-    def _check_samples(
-        self, loss: Loss, arrays: list[Array], given: Array, atol: Array | float, rows: np.ndarray
-    ) -> CheckSummary:
+    def _compare_with_registered(self, points: Points, given: Array, atol: Array, precision: Precision) -> CheckSummary:
+        """Compare a gradient with that of a registered loss."""
+
+        def differences(rows: Indices) -> CoordinateVerdicts:
+            return self._check_samples(points.subset(rows), given[rows], atol[rows])
+
+        verdicts = compare(
+            points,
+            given,
+            atol=atol,
+            precision=precision,
+            rtol=self.rtol,
+            differences=None if points.loss.batch_coupled else differences,
+        )
+        set_tiny_aside(verdicts, given.reshape(verdicts.verdict.shape))
+        method = f"the gradient of {points.loss.name}"
+        if not points.loss.batch_coupled:
+            method += self._cross_check(points)
+        if precision.eps > 2.0**-52:
+            method += f"; {precision.name} numbers, judged by {ULPS_OF_TERMS:g} ulps of their terms"
+        return self._summarize(points, verdicts, given, method)
+
+    def _cross_check(self, points: Points) -> str:
+        """Compare the reference gradient itself with differences at some coordinates; return a clause of the report."""
+        rows = np.unique(np.linspace(0, len(points) - 1, _CROSS_SAMPLES).astype(np.intp))
+        part = points.subset(rows)
+        thunk = part.loss.evaluate(*part.arrays)[1]
+        assert thunk is not None
+        columns = np.linspace(0, part.pred.shape[1] - 1, _CROSS_COORDINATES).astype(np.intp)
+        verdict = check(part.problem(thunk(), 0.0, self.rtol, np.unique(columns))).verdict
+        right, wrong = (int(np.isin(verdict, v).sum()) for v in ((Verdict.OK, Verdict.KINK), (Verdict.WRONG,)))
+        contradicted = f", contradicted at {wrong:,}" if wrong else ""
+        return f", which finite differences confirm at {right:,} coordinates{contradicted}"
+
+    def _check_samples(self, points: Points, given: Array, atol: Array | float) -> CoordinateVerdicts:
         """Check samples that do not depend on each other, one coordinate at a time."""
-        pred = arrays[0]
+        problem = points.problem(given, atol, self.rtol)
+        verdicts = check(problem)
+        if not is_registered(points.loss):
+            remeasure(problem, verdicts)
+            set_tiny_aside(verdicts, problem.given)
+        return verdicts
 
-        def f(chosen: np.ndarray | None, x: Array) -> Array:
-            others = arrays[1:] if chosen is None else [a[chosen] for a in arrays[1:]]
-            return np.asarray(loss.evaluate(x.reshape(-1, *pred.shape[1:]), *others)[0])
-
-        x = pred.reshape(len(pred), -1)
-        flat = given.reshape(x.shape)
-        problem = DerivativeProblem(
-            f,
-            x,
-            flat,
-            sample_magnitude(loss, arrays),
-            *_edges(loss),
-            self.rtol,
-            atol if isinstance(atol, float) else atol.reshape(x.shape),
+    def _summarize(self, points: Points, verdicts: CoordinateVerdicts, given: Array, method: str = "") -> CheckSummary:
+        flat = given.reshape(verdicts.verdict.shape)
+        return summarize_verdicts(
+            verdicts, points.arrays, flat, points.rows, method=method, keep_verdicts=self.keep_verdicts
         )
-        return self._summarize(check(problem), arrays, flat, rows)
 
-    def _summarize(
-        self, verdicts: CoordinateVerdicts, arrays: Sequence[Array], given: Array, rows: np.ndarray, method: str = ""
-    ) -> CheckSummary:
-        return summarize_verdicts(verdicts, arrays, given, rows, method=method, keep_verdicts=self.keep_verdicts)
-
-    def _check_second(self, loss: Loss, arrays: list[Array], second: Array, rows: np.ndarray) -> CheckSummary:
-        """Check the Hessian diagonal of an objective against differences of its gradient, one coordinate at a time."""
-        assert self.gradient is not None
-        gradient, pred = self.gradient, arrays[0]
-        x = pred.reshape(len(pred), -1)
+    def _check_second(self, points: Points, second: Array) -> CheckSummary:
+        """Check the Hessian diagonal of an objective against differences of the gradient of the loss."""
+        flat = second.reshape(len(points), -1)
+        rounding = ULPS_OF_TERMS * precision_of(second).eps * estimated_terms(flat)
         parts = []
-        for j in range(x.shape[1]):
-
-            def f(chosen: np.ndarray | None, moved: Array, j: int = j) -> Array:
-                whole = np.array(x if chosen is None else x[chosen])
-                whole[:, j] = moved[:, 0]
-                others = arrays[1:] if chosen is None else [a[chosen] for a in arrays[1:]]
-                return gradient([whole.reshape(-1, *pred.shape[1:]), *others])[0].reshape(len(whole), -1)[:, j]
-
-            column = second.reshape(x.shape)[:, j : j + 1]
-            problem = DerivativeProblem(
-                f,
-                x[:, j : j + 1],
-                column,
-                sample_magnitude(loss, arrays),
-                *_edges(loss),
-                self.rtol,
-                _rounding(second.dtype, column),
+        for j in range(flat.shape[1]):
+            problem = second_problem(
+                points, j, flat[:, j : j + 1], atol=rounding, rtol=self.rtol, gradient=self.gradient
             )
-            parts.append(check(problem))
-        verdict, numeric, error, clipped = (
-            np.concatenate([getattr(p, name) for p in parts], axis=1)
-            for name in ("verdict", "numeric", "error", "clipped")
-        )
-        verdicts = CoordinateVerdicts(verdict, numeric, error, np.max([p.scale for p in parts], axis=0), clipped)
-        return self._summarize(verdicts, arrays, second.reshape(x.shape), rows)
+            part = check(problem)
+            remeasure(problem, part)
+            parts.append(vars(part).values())
+        verdicts = CoordinateVerdicts(*(np.concatenate(a, axis=1) for a in zip(*parts, strict=True)))
+        verdicts = replace(verdicts, scale=verdicts.scale.max(axis=1, keepdims=True))
+        return self._summarize(points, verdicts, second)
 
-    def _check_batch(
-        self, loss: Loss, arrays: list[Array], given: Array, atol: Array | float, rows: np.ndarray
-    ) -> CheckSummary:
+    def _check_batch(self, points: Points, given: Array, atol: Array) -> CheckSummary:
         """Check a batch whose samples depend on each other; its gradient is that of the sum of the losses."""
+        loss, arrays = points.loss, points.arrays
         pred, x = arrays[0], arrays[0].reshape(-1)
-        low, high = _edges(loss)
-        size = sample_magnitude(loss, arrays).max()
-        atol = np.broadcast_to(atol, given.shape)
+        low, high = edges(loss)
+        magnitude = points.magnitude.max()
 
         def total(moved: Array) -> float:
             return float(loss.evaluate(moved.reshape(pred.shape), *arrays[1:])[0].sum())
@@ -167,75 +193,42 @@ class Checker:
                     [total(np.where(np.arange(x.size) == i, v, x)) for i, v in zip(places, at, strict=True)]
                 )
 
-            sizes = np.full(x.size, size)
-            verdicts = check(
-                DerivativeProblem(
-                    change_coordinate,
-                    x[:, None],
-                    given.reshape(-1, 1),
-                    sizes,
-                    low,
-                    high,
-                    self.rtol,
-                    atol.reshape(-1, 1),
-                )
+            sizes = np.full(x.size, magnitude)
+            column = given.reshape(-1, 1)
+            problem = DerivativeProblem(
+                change_coordinate, x[:, None], column, sizes, low, high, self.rtol, atol.reshape(-1, 1)
             )
-            shape = (len(pred), -1)
+            verdicts = check(problem)
+            if not is_registered(loss):
+                remeasure(problem, verdicts)
             # All coordinates of a sum over the batch share one scale, the largest slope.
             scale = np.full((len(pred), 1), verdicts.scale.max())
-            verdict, numeric, error, clipped = (
-                getattr(verdicts, name).reshape(shape) for name in ("verdict", "numeric", "error", "clipped")
-            )
-            whole = CoordinateVerdicts(verdict, numeric, error, scale, clipped)
-            return self._summarize(whole, arrays, given.reshape(shape), rows, BY_COORDINATE)
+            verdicts = replace(verdicts.map(lambda a: a.reshape(len(pred), -1)), scale=scale)
+            return self._summarize(points, verdicts, given, BY_COORDINATE)
         # If the domain has an edge nearby, each direction is scaled such that ±1 along it stays inside; a coordinate
         # on the edge is not perturbed.
         room = np.where(np.isfinite(x), np.minimum(x - low, high - x), 0.0)
-        edge = np.inf if (room > size).all() else 1.0
-        directions = np.random.default_rng(0).uniform(-1.0, 1.0, (_DIRECTIONS, x.size)) * np.minimum(room, 1.0)
+        edge = np.inf if (room > magnitude).all() else 1.0
+        directions = np.random.default_rng(0).uniform(-1.0, 1.0, (_DIRECTIONS, x.size)) * np.minimum(room, magnitude)
 
         def along(chosen: np.ndarray | None, at: Array) -> Array:
             of = directions if chosen is None else directions[chosen]
             return np.array([total(x + step * u) for step, u in zip(at[:, 0], of, strict=True)])
 
         slopes = (directions @ given.reshape(-1))[:, None]
-        sizes = np.full(_DIRECTIONS, size)
+        sizes = np.ones(_DIRECTIONS)
         atol = np.abs(directions) @ atol.reshape(-1, 1)
         verdicts = check(
             DerivativeProblem(along, np.zeros((_DIRECTIONS, 1)), slopes, sizes, -edge, edge, self.rtol, atol)
         )
-        nothing = tuple(np.empty((_DIRECTIONS, 0)) for _ in arrays)
-        return replace(
-            self._summarize(verdicts, nothing, slopes, np.arange(_DIRECTIONS), BY_DIRECTION), samples=len(pred)
-        )
+        no_inputs = [np.empty((_DIRECTIONS, 0)) for _ in arrays]
+        summary = self._summarize(Points(loss, no_inputs, np.arange(_DIRECTIONS)), verdicts, slopes, BY_DIRECTION)
+        return replace(summary, samples=len(pred))
 
 
 class CoupledError(Exception):
     """Raised if samples depend on each other although the loss was not declared coupled."""
 
 
-def _edges(loss: Loss) -> tuple[float, float]:
-    """Return the least and the greatest float64 number of the domain of predictions; open bounds are excluded."""
-    domain = loss.inputs[0].kind.domain
-    low = np.nextafter(domain.low, np.inf) if domain.open_low and np.isfinite(domain.low) else domain.low
-    high = np.nextafter(domain.high, -np.inf) if domain.open_high and np.isfinite(domain.high) else domain.high
-    return float(low), float(high)
-
-
-def _kept(array: Array, index: np.ndarray | None) -> Array:
+def _selected(array: Array, index: np.ndarray | None) -> Array:
     return array if index is None else array[index]
-
-
-def _rounding(dtype: np.dtype[Any], given: Array) -> Array | float:
-    """Return the rounding error that the precision of a gradient explains, 8 ulps of its terms; 0 for float64.
-
-    The magnitude of the terms (for example of p and t in p − t) is not known. It is estimated as the larger of
-    the largest gradient in the row and the RMS of the block.
-    """
-    if dtype.kind != "f" or dtype.itemsize >= 8:
-        return 0.0
-    flat = np.abs(given.reshape(len(given), -1).astype(np.float64))
-    common = np.sqrt(np.mean(np.square(flat[np.isfinite(flat)]))) if flat.size else 0.0
-    row = np.where(np.isfinite(flat), flat, 0.0).max(axis=1, keepdims=True)
-    size = np.broadcast_to(np.maximum(row, common), flat.shape)
-    return np.asarray(_PRECISION_ULPS * float(np.finfo(dtype).eps) * size).reshape(given.shape)

@@ -11,7 +11,7 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.refinement import StepRefinement
-from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
+from lossctl.gradients.verdict import CoordinateVerdicts, Reason, Verdict
 
 # Number of corrections of the scale of a sample, and the smallest factor of one correction. Each correction
 # at least halves the scale; the factor keeps the scale above 0, with which no step could converge.
@@ -53,7 +53,9 @@ def _check(p: DerivativeProblem, scale: Array | None) -> tuple[CoordinateVerdict
     numeric, error, clipped = (
         np.stack([getattr(c, name) for c in coordinates], axis=1) for name in ("numeric", "error", "clipped")
     )
-    result = CoordinateVerdicts(verdict, numeric, error, scale[:, None], clipped)
+    reason = np.stack([c.reason() for c in coordinates], axis=1)
+    reason[verdict != Verdict.UNRESOLVED] = Reason.NONE
+    result = CoordinateVerdicts(verdict, numeric, error, scale[:, None], clipped, reason)
     return result, _scale_of(p, value, [c.slope for c in coordinates])
 
 

@@ -30,6 +30,7 @@ class OneSidedSlopes:
     Attributes:
         slope: (2, samples) best estimates so far of the slopes s₁ and s₂ at h = 0.
         uncertainty: (2, samples) estimated absolute error of `slope`.
+        has_jump: (samples,) whether the slope gap grew at some step, as at a jump of the loss.
         last: (samples,) the derivative D at the last step whose roundoff is within the limit.
     """
 
@@ -45,7 +46,7 @@ class OneSidedSlopes:
             np.zeros(samples, np.int32) for _ in range(4)
         )
         # Whether the slope gap grew at some step (a jump, not a kink), and whether some slope was infinite.
-        self._has_jump, self._infinite = np.zeros((2, samples), bool)
+        self.has_jump, self._infinite = np.zeros((2, samples), bool)
 
     def update(self, rows: Indices, coarse: DifferenceQuotient, fine: DifferenceQuotient, limit: Array) -> None:
         """Update the estimates with the steps h (``coarse``) and h/4 (``fine``), unless roundoff exceeds the limit."""
@@ -61,7 +62,7 @@ class OneSidedSlopes:
         now, before, apart = np.abs(fine.slope_gap), np.abs(coarse.slope_gap), np.abs(fine.slope_gap) > limit
         self._gap_steps[rows] += apart
         self._constant_gap_steps[rows] += apart & (now > SAME * before) & ~fine.one_sided
-        self._has_jump[rows] |= apart & (now > _GROWS * before)
+        self.has_jump[rows] |= apart & (now > _GROWS * before)
         self._growing_steps[rows] += np.abs(fine.derivative) > _GROWS * np.abs(coarse.derivative)
 
     def _update_estimates(
@@ -121,7 +122,7 @@ class OneSidedSlopes:
         # The slope of a converged side is valid wherever the kink is; a value between the two slopes is
         # valid only if the kink is at x.
         on_stable_side = (steady & (np.abs(given - slope) <= uncertainty + allowed)).any(axis=0)
-        near_kink = on_stable_side & (self._gap_steps >= STREAK) & ~self._has_jump
+        near_kink = on_stable_side & (self._gap_steps >= STREAK) & ~self.has_jump
         # If no gradient is given (NaN), take the valid slope nearest 0.
         nearest = np.clip(np.where(np.isnan(given), 0.0, given), least, most)
         # If ``given`` is outside and one side alone converged, take the slope of that side.

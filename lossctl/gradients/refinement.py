@@ -11,6 +11,7 @@ not an error of the gradient.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import (
@@ -24,12 +25,12 @@ from lossctl.gradients.finite_differences import (
     DerivativeProblem,
     DifferenceQuotient,
     Indices,
-    extrapolated_gap,
     extrapolated,
+    extrapolated_gap,
 )
 from lossctl.gradients.line_probe import ROUNDOFF_FACTOR, TangentLine, has_finer_structure, is_linear
 from lossctl.gradients.one_sided import SAME, STREAK, OneSidedSlopes
-from lossctl.gradients.verdict import Verdict
+from lossctl.gradients.verdict import Reason, Verdict
 
 # The uncertainty of a converged derivative, as a multiple of rtol. With 4 a gradient off by 1e-5 of its scale
 # stays outside 4e-6 (the uncertainty) + 1e-6 (rtol).
@@ -47,6 +48,8 @@ _GROSS_STEPS = 4
 # Largest step, as a fraction of the distance to an edge, whose extrapolation is trusted: for −log p its error
 # is 2e-7.
 _TRUSTED_DISTANCE = 2.0**-4
+# A point this close to an edge of the domain, as a fraction of S, is unresolved because of the edge.
+_EDGE = 2.0**-20
 
 
 class StepRefinement:
@@ -221,6 +224,14 @@ class StepRefinement:
             )
         self.verdict[rows[right]] = Verdict.OK
         return right
+
+    def reason(self) -> npt.NDArray[np.int8]:
+        """Return the most likely reason, (samples,), if a sample is unresolved."""
+        reason = np.where(self.one_sided.has_jump, Reason.JUMP, Reason.DIGITS)
+        if self.problem.bounded:
+            at_edge = self.problem.bound_distance(self.j, None) < self.problem.magnitude * _EDGE
+            reason = np.where(at_edge, Reason.EDGE, reason)
+        return reason.astype(np.int8)
 
     def _line(self, rows: Indices) -> TangentLine:
         """Return the tangent found by the last converged step of some samples."""

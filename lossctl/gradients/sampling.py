@@ -12,13 +12,19 @@ from lossctl.core.loss import Loss
 
 def sample_magnitude(loss: Loss, arrays: Sequence[Array]) -> Array:
     """Return S, (samples,): the largest finite magnitude of the inputs and parameters of each sample, at least 1."""
-    size = np.ones(len(arrays[0]))
-    for array in arrays:
-        flat = np.abs(array.reshape(len(size), -1))
-        size = np.maximum(size, np.where(np.isfinite(flat), flat, 0.0).max(axis=1))
+    size = np.maximum(data_magnitude(arrays), 1.0)
     for value in loss.params.values():
         if isinstance(value, float) and np.isfinite(value):
             size = np.maximum(size, abs(value))
+    return size
+
+
+def data_magnitude(arrays: Sequence[Array]) -> Array:
+    """Return the largest finite magnitude of the inputs of each sample, (samples,)."""
+    size = np.zeros(len(arrays[0]))
+    for array in arrays:
+        flat = np.abs(array.reshape(len(size), -1))
+        size = np.maximum(size, np.where(np.isfinite(flat), flat, 0.0).max(axis=1, initial=0.0))
     return size
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
+from lossctl.gradients.verdict import CoordinateVerdicts, Reason, Verdict
 
 # Number of samples with a wrong coordinate kept for the diagnosis; the same number without one are kept.
 _KEPT = 2000
@@ -85,6 +85,7 @@ class CheckSummary:
     Attributes:
         samples: number of samples.
         counts: number of coordinates for each :class:`Verdict`, in its order.
+        reasons: number of coordinates for each :class:`Reason`, in its order.
         worst: largest relative error of the coordinates that are ok or wrong.
         worst_row: row of the sample with this error; None if `worst` is 0.
         failing: samples with a wrong coordinate: the first ones and the worst of the others.
@@ -95,6 +96,7 @@ class CheckSummary:
 
     samples: int
     counts: tuple[int, ...]
+    reasons: tuple[int, ...]
     worst: float
     worst_row: int | None
     failing: CheckedSamples  # samples with something wrong, the first of them and the worst
@@ -108,6 +110,7 @@ class CheckSummary:
         return CheckSummary(
             self.samples + other.samples,
             tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)),
+            tuple(a + b for a, b in zip(self.reasons, other.reasons, strict=True)),
             first.worst,
             first.worst_row,
             _most_informative(self.failing + other.failing),
@@ -124,8 +127,8 @@ class CheckSummary:
 
     @property
     def passed(self) -> bool:
-        """Whether no coordinate is wrong and at most 1 % are unresolved."""
-        unresolved = self.counts[Verdict.UNRESOLVED]
+        """Whether no coordinate is wrong, at most 1 % are unresolved (TINY ones aside), and something is verified."""
+        unresolved = self.counts[Verdict.UNRESOLVED] - self.reasons[Reason.TINY]
         return not self.counts[Verdict.WRONG] and unresolved <= UNRESOLVED_SHARE * self.checked
 
 
@@ -172,6 +175,7 @@ def summarize_verdicts(
     return CheckSummary(
         len(rows),
         tuple(int(n) for n in np.bincount(verdicts.verdict.ravel(), minlength=len(Verdict))),
+        tuple(int(n) for n in np.bincount(verdicts.reason.ravel(), minlength=len(Reason))),
         largest,
         int(rows[off.max(axis=1).argmax()]) if largest else None,
         _most_informative(cases[failing]),

@@ -10,7 +10,8 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.errors import DataError, UsageError, printable
 
-Gradient: TypeAlias = Callable[[Sequence[Array]], tuple[Array, Array | None]]  # inputs -> gradient, Hessian diagonal
+# (inputs, sample weights or None) -> (gradient, Hessian diagonal or None)
+Gradient: TypeAlias = Callable[[Sequence[Array], Array | None], tuple[Array, Array | None]]
 
 # Orders of the arguments of a gradient function; the user has to say which, since it cannot be detected.
 SIGNATURES = ("pred,target", "target,pred", "pred,dataset")
@@ -30,7 +31,7 @@ def wrap_gradient_function(function: Callable[..., Any], signature: str, where: 
         DataError: by the wrapped function, if the result has the wrong size or type.
     """
 
-    def gradient(arrays: Sequence[Array]) -> tuple[Array, Array | None]:
+    def gradient(arrays: Sequence[Array], weights: Array | None) -> tuple[Array, Array | None]:
         pred, *others = (a.copy() for a in arrays)
         given: tuple[Any, ...] = (pred, *others)
         if signature == "target,pred":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +32,24 @@ class Verdict(IntEnum):
     UNDEFINED = 4
 
 
+class Reason(IntEnum):
+    """Why a coordinate is unresolved.
+
+    Attributes:
+        NONE: it is resolved.
+        DIGITS: the loss, or the gradient, has too few digits here.
+        EDGE: the prediction is too close to an edge of the domain.
+        JUMP: the loss or its derivative jumps within the smallest usable step.
+        TINY: it differs by more than rounding explains, and by less than 1e-9 of the RMS gradient of the block.
+    """
+
+    NONE = 0
+    DIGITS = 1
+    EDGE = 2
+    JUMP = 3
+    TINY = 4
+
+
 @dataclass(frozen=True)
 class CoordinateVerdicts:
     """The verdicts on all coordinates; every array is (samples, coordinates) unless stated.
@@ -40,6 +60,7 @@ class CoordinateVerdicts:
         error: estimated absolute error of `numeric`.
         scale: (samples, 1) magnitude that differences of a sample are relative to.
         clipped: where `numeric` is the valid slope of a kink nearest to the gradient, not a derivative.
+        reason: :class:`Reason` numbers, of the unresolved coordinates.
     """
 
     verdict: npt.NDArray[np.int8]
@@ -47,8 +68,36 @@ class CoordinateVerdicts:
     error: Array
     scale: Array
     clipped: npt.NDArray[np.bool_]
+    reason: npt.NDArray[np.int8]
+
+    def map(self, function: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> CoordinateVerdicts:
+        """Apply a function to every array."""
+        return CoordinateVerdicts(*(function(array) for array in vars(self).values()))
 
     def put(self, rows: Indices, other: CoordinateVerdicts) -> None:
         """Replace the verdicts on the samples with indices `rows`."""
         for mine, new in zip(vars(self).values(), vars(other).values(), strict=True):
             mine[rows] = new
+
+
+# A difference below this share of the RMS gradient of a block does not fail the check by itself.
+_TINY = 1e-9
+
+
+def set_tiny_aside(verdicts: CoordinateVerdicts, given: Array) -> None:
+    """Turn wrong coordinates whose difference is tiny against the block into unresolved ones, in place.
+
+    Args:
+        verdicts: the verdicts.
+        given: (samples, coordinates) the gradient under test.
+    """
+    known = np.isfinite(verdicts.numeric)
+    size = np.where(known, np.abs(verdicts.numeric), 0.0)
+    top = size.max(initial=0.0)
+    if not top > 0.0:
+        return
+    rms = top * np.sqrt(np.mean(np.square(size / top)))
+    with np.errstate(invalid="ignore"):
+        tiny = (verdicts.verdict == Verdict.WRONG) & (np.abs(given - verdicts.numeric) <= _TINY * rms)
+    verdicts.verdict[tiny] = Verdict.UNRESOLVED
+    verdicts.reason[tiny] = Reason.TINY

@@ -1,0 +1,105 @@
+"""Second look at the verdicts on a function of unknown precision, with its noise measured.
+
+The steps of :mod:`lossctl.gradients.refinement` assume that the loss is accurate to a few ulps of its value. For a
+user's function that is not known. A sample of it is measured first. If it is accurate, only the coordinates that are
+wrong or unresolved are measured again; if it has noise, all are, because a gradient of 0 agrees with the zero
+quotients on a plateau.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossctl.core.arrays import Array
+from lossctl.gradients.finite_differences import EPS, ULPS, DerivativeProblem, Indices
+from lossctl.gradients.noisy_derivative import NoisyDerivative, measure
+from lossctl.gradients.verdict import CoordinateVerdicts, Reason, Verdict
+
+# Number of samples, and of coordinates of each, that show whether the function has noise.
+_PROBED, _COORDINATES = 64, 3
+# Noise above this many times the roundoff that the refinement assumes makes its verdicts unreliable.
+_NOISY = 4.0
+# A derivative is known if its error is at most this share of the largest derivative of its sample.
+_KNOWN = 0.05
+# It is also known if its error is at most this share of the slopes nearby: at a minimum the derivative itself is 0.
+_SMALL = 1e-4
+# The gradient is wrong if it is outside this many times the error. The bound has been exceeded by a factor of 1.4
+# (log-sum-exp − z[y] at 2,000 points).
+_FACTOR = 3.0
+
+
+@np.errstate(all="ignore")
+def remeasure(p: DerivativeProblem, verdicts: CoordinateVerdicts) -> None:
+    """Replace verdicts that noise of the function made, in place."""
+    value = p.f(None, p.x)
+    noisy = _is_noisy(p, value)
+    coordinates = p.x.shape[1]
+    measured: list[tuple[int, Indices, NoisyDerivative]] = []
+    for j in range(coordinates):
+        v = verdicts.verdict[:, j]
+        doubtful = (v == Verdict.WRONG) | (v == Verdict.UNRESOLVED)
+        if noisy:
+            doubtful |= (v == Verdict.OK) | (v == Verdict.KINK)
+        doubtful &= np.isfinite(value) & np.isfinite(p.given[:, j])
+        rows = np.flatnonzero(doubtful)
+        if rows.size:
+            measured.append((j, rows, measure(p, j, rows, value[rows])))
+    scale = np.abs(np.where(np.isfinite(p.given), p.given, 0.0)).max(axis=1, initial=0.0)
+    for _, rows, m in measured:
+        known = np.where(m.error <= _KNOWN * np.abs(m.derivative), np.abs(m.derivative), 0.0)
+        scale[rows] = np.maximum(scale[rows], known)
+    for j, rows, m in measured:
+        _judge(p, verdicts, (j, rows), m, scale=scale[rows], value=value[rows])
+
+
+def _is_noisy(p: DerivativeProblem, value: Array) -> bool:
+    """Return whether a sample of the function shows more noise than the refinement assumes."""
+    rows = np.unique(np.linspace(0, len(value) - 1, _PROBED).astype(np.intp))
+    rows = rows[np.isfinite(value[rows])]
+    if not rows.size:
+        return False
+    for j in np.unique(np.linspace(0, p.x.shape[1] - 1, _COORDINATES).astype(int)):
+        m = measure(p, int(j), rows, value[rows])
+        if (m.fine_noise > _NOISY * _assumed(p, rows, value[rows], m.derivative)).any():
+            return True
+    return False
+
+
+def _assumed(p: DerivativeProblem, rows: Indices, value: Array, slope: Array) -> Array:
+    """Return the roundoff of the loss that the refinement allows for, in units of the loss."""
+    return ULPS * EPS * np.maximum(np.abs(value), p.magnitude[rows] * np.abs(slope))
+
+
+def _judge(
+    p: DerivativeProblem,
+    verdicts: CoordinateVerdicts,
+    place: tuple[int, Indices],
+    m: NoisyDerivative,
+    *,
+    scale: Array,
+    value: Array,
+) -> None:
+    """Set the verdicts on a coordinate of some samples, ``place``, from measured derivatives."""
+    j, rows = place
+    given, before = p.given[rows, j], verdicts.verdict[rows, j]
+    allowed = p.rtol * scale + np.broadcast_to(p.atol, p.x.shape)[rows, j]
+    nearest = np.clip(given, m.derivative - m.half_jump, m.derivative + m.half_jump)
+    away = np.abs(given - nearest)
+    known = (m.error <= _KNOWN * scale) | (m.error <= _SMALL * m.nearby_slope)
+    agrees = away <= m.error + allowed
+    is_kink = m.half_jump > allowed
+    wrong = away > _FACTOR * m.error + allowed
+    # Where the function has no noise, the refinement knows more than a fit: its verdict stands.
+    noisy = m.fine_noise > _NOISY * _assumed(p, rows, value, m.derivative)
+    verdict = np.where(known & agrees, np.where(is_kink, Verdict.KINK, Verdict.OK), Verdict.UNRESOLVED)
+    verdict = np.where(wrong, Verdict.WRONG, verdict)
+    stands = ~noisy & ((before == Verdict.OK) | (before == Verdict.KINK) | ((before == Verdict.WRONG) & ~known))
+    # A noiseless function that the refinement cannot resolve has structure at every scale, which a fit can miss.
+    stands |= ~noisy & (before == Verdict.UNRESOLVED) & (verdict == Verdict.WRONG)
+    at = rows[~stands]
+    verdicts.verdict[at, j] = verdict[~stands]
+    verdicts.numeric[at, j] = nearest[~stands]
+    verdicts.error[at, j] = m.error[~stands]
+    verdicts.clipped[at, j] = is_kink[~stands]
+    verdicts.scale[at, 0] = np.maximum(scale[~stands], np.abs(value[~stands] / p.magnitude[at]))
+    verdicts.reason[at, j] = np.where(verdict[~stands] == Verdict.UNRESOLVED, Reason.DIGITS, Reason.NONE)

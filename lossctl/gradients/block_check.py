@@ -11,7 +11,7 @@ from lossctl.core.registry import is_registered
 from lossctl.engine.block import Block, Elements
 from lossctl.engine.plan import LossPlan
 from lossctl.errors import UsageError
-from lossctl.gradients.finite_differences import DerivativeProblem, Indices
+from lossctl.gradients.finite_differences import EPS, DerivativeProblem, Indices
 from lossctl.gradients.judge import check
 from lossctl.gradients.points import Points, edges
 from lossctl.gradients.reference_check import compare
@@ -70,7 +70,7 @@ class Checker:
         elif job.loss.batch_coupled:
             summary = self._check_batch(points, given, atol)
         else:
-            summary = self._summarize(points, self._check_samples(points, given, atol), given)
+            summary = self._summarize(points, self._check_samples(points, given, atol, precision), given)
         return (summary,) if second is None else (summary, self._check_second(points, second))
 
     def _gradient_under_test(
@@ -114,7 +114,7 @@ class Checker:
         """Compare a gradient with that of a registered loss."""
 
         def differences(rows: Indices) -> CoordinateVerdicts:
-            return self._check_samples(points.subset(rows), given[rows], atol[rows])
+            return self._check_samples(points.subset(rows), given[rows], atol[rows], precision)
 
         verdicts = compare(
             points,
@@ -144,9 +144,11 @@ class Checker:
         contradicted = f", contradicted at {wrong:,}" if wrong else ""
         return f", which finite differences confirm at {right:,} coordinates{contradicted}"
 
-    def _check_samples(self, points: Points, given: Array, atol: Array | float) -> CoordinateVerdicts:
+    def _check_samples(
+        self, points: Points, given: Array, atol: Array | float, precision: Precision | None
+    ) -> CoordinateVerdicts:
         """Check samples that do not depend on each other, one coordinate at a time."""
-        problem = points.problem(given, atol, self.rtol)
+        problem = points.problem(given, atol, self.rtol, eps=EPS if precision is None else precision.eps)
         verdicts = check(problem)
         if not is_registered(points.loss):
             remeasure(problem, verdicts)

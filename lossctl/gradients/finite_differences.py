@@ -57,6 +57,7 @@ class DerivativeProblem:
         rtol: allowed difference relative to the scale of the sample.
         atol: additional allowed absolute difference, a scalar or (samples, coordinates): the rounding
             of a gradient given in few digits. Default 0.
+        eps: the precision of `given`; inputs that were rounded to it move a gradient. Default that of float64.
     """
 
     f: Function
@@ -67,6 +68,7 @@ class DerivativeProblem:
     high: float
     rtol: float
     atol: Array | float = 0.0
+    eps: float = EPS
 
     def subset(self, rows: Indices) -> DerivativeProblem:
         """The same problem for some of the samples."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
-from lossctl.core.registry import as_loss, get_loss
+from lossctl.core.registry import as_loss, get_loss, is_registered
 from lossctl.core.validation import check_choice, check_class_weight
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, bind_plan, check_unweighted_gradient, roles_of
@@ -153,7 +153,9 @@ def check_points(
         whole: whether to keep every verdict. Default False.
     """
     # The cost of a batch whose samples depend on each other is quadratic, and a small batch shows as much.
-    arrays = sample_points(loss, min(samples, _BATCH) if loss.batch_coupled else samples, seed)
+    count = min(samples, _BATCH) if loss.batch_coupled else samples
+    # A kernel of the registry keeps its digits over twelve decades; nobody else's gradient has to.
+    arrays = sample_points(loss, count, seed, ordinary=gradient is not None or not is_registered(loss))
     sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
     data = Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
     policy = ComputeOptions(class_axis=-1)  # where the kinds draw it

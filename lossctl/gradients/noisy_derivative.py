@@ -25,6 +25,7 @@ import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import EPS, ULPS, DerivativeProblem, Indices
+from lossctl.gradients.rounding import precision_of
 
 # Steps from S/2 to S·2⁻⁴⁰: below these the rounding of x + h changes the step itself by more than 2⁻¹².
 _LEVELS = 40
@@ -41,6 +42,10 @@ _SURE = 4.0
 _FINE = 27
 # Number of levels that are long against the noise of a float32 function.
 _LONG = 6
+# The grid step of a function in ulps of its values: those of the numbers that it subtracts can be larger.
+_GRID_ULPS = 64.0
+# A fit explains all steps if its largest residual is at most this share of the change over its longest step.
+_EXPLAINS = 2.0**-12
 # Number of rows that are measured at once: 80 evaluations of 40 levels take 0.6 KB a row.
 _ROWS = 20_000
 
@@ -53,6 +58,7 @@ class NoisyDerivative:
         derivative: the estimate of the derivative; at a kink the mean of the one-sided derivatives.
         error: the bound of its error; inf where no step is usable.
         half_jump: half of the difference of the one-sided derivatives; 0 where the function is smooth up to noise.
+        curvature: the largest second difference at steps from S/8 to S/64.
         nearby_slope: the largest mean slope between x and x ± h for h from S/2 to S/64.
         fine_noise: the largest residual from the tangent at steps of S·2⁻²⁸ and less, in units of f: the noise of f.
     """
@@ -60,6 +66,7 @@ class NoisyDerivative:
     derivative: Array
     error: Array
     half_jump: Array
+    curvature: Array
     nearby_slope: Array
     fine_noise: Array
 
@@ -94,16 +101,37 @@ def _measure(p: DerivativeProblem, j: int, rows: Indices, value: Array) -> Noisy
         odd[:, level] = (at_above - at_below) / 2.0 / taken
         even[:, level] = (at_above - value) / 2.0 + (at_below - value) / 2.0
     usable &= np.isfinite(odd) & np.isfinite(even)
-    # On a plateau all residuals are 0. The least change that the steps show is the spacing of the values of f.
-    changes = np.where(usable & (odd != 0), np.abs(odd), np.inf).min(axis=1)
-    spacing = np.fmax(np.where(np.isfinite(changes), changes, 0.0), ULPS * EPS * np.abs(value))
+    largest = np.abs(value) + np.where(usable, np.abs(odd) + np.abs(even), 0.0)[:, 2:].max(axis=1)
+    precision = precision_of(value)
+    if precision.eps > EPS:  # the numbers that it subtracts are about as large as its inputs
+        largest = np.fmax(largest, p.magnitude[rows])
+    spacing = _spacing(np.where(usable, np.abs(odd), 0.0), largest, precision.eps)
+    spacing = np.fmax(spacing, ULPS * EPS * np.abs(value))
     derivative, error = _fit(h, odd, usable, spacing, powers=(1, 3, 5), factor=_ODD_FACTOR)
     jump, jump_error = _fit(h, even, usable, spacing, powers=(1, 2, 4), factor=_EVEN_FACTOR)
     half_jump = np.where(np.abs(jump) > _SURE * jump_error, np.abs(jump), 0.0)
     tangent = np.abs(odd - h * derivative[:, None])[:, _FINE:]
     fine_noise = np.where(usable[:, _FINE:], tangent, 0.0).max(axis=1)
+    curvature = np.where(usable, 2.0 * np.abs(even) / h / h, 0.0)[:, 2:_LONG].max(axis=1)
     slopes = np.where(usable, (np.abs(odd) + np.abs(even)) / h, 0.0)[:, :_LONG]
-    return NoisyDerivative(derivative, error, half_jump, slopes.max(axis=1), fine_noise)
+    return NoisyDerivative(derivative, error, half_jump, curvature, slopes.max(axis=1), fine_noise)
+
+
+def _spacing(odd: Array, largest: Array, eps: float) -> Array:
+    """Return the spacing of the values of a function, (samples,).
+
+    On a plateau all residuals are 0, and the least change that is not 0 is one grid step of the function. It is at most
+    some ulps of the values, in the precision of the function: a larger one can be a kink within reach of a step on flat
+    ground.
+
+    Args:
+        odd: (samples, levels) magnitudes of the odd part; 0 where it was not measured.
+        largest: (samples,) the largest value of the function at the shorter steps.
+        eps: the precision of the function, as far as its values show it.
+    """
+    least = np.where(odd > 0, odd, np.inf).min(axis=1)
+    is_grid = least <= _GRID_ULPS * max(eps, 2.0**-23) * largest
+    return np.where(is_grid & np.isfinite(least), least, 0.0)
 
 
 def _fit(
@@ -115,20 +143,21 @@ def _fit(
     n = len(h)
     y = np.where(usable, y, 0.0)
     levels = _LEVELS - _WINDOW
-    slope, error = np.zeros((levels, n)), np.full((levels, n), np.inf)
+    slope, residual = np.zeros((2, levels, n))
+    fits = np.zeros((levels, n), bool)
     for k in range(levels):
         coefficients = y[:, k : k + _WINDOW] @ fit.T
         model = sum(coefficients[:, i, None] * t[: _LEVELS - k] ** p for i, p in enumerate(powers))
-        residual = np.where(usable[:, k:], np.abs(y[:, k:] - model), 0.0).max(axis=1)
         slope[k] = coefficients[:, 0] / h[:, k]
-        bound = factor * np.fmax(residual, spacing) / h[:, k]
-        error[k] = np.where(usable[:, k : k + _WINDOW].all(axis=1), bound, np.inf)
-    # Fits at smaller steps contradict a fit that misses a structure which lies between its steps.
-    raised = error.copy()
-    for k in range(levels):
-        apart = np.abs(slope[k + 1 :] - slope[k]) - error[k + 1 :]
-        if len(apart):
-            raised[k] = np.fmax(error[k], np.where(np.isfinite(apart), apart, 0.0).max(axis=0))
-    best = raised.argmin(axis=0)
+        residual[k] = np.where(usable[:, k:], np.abs(y[:, k:] - model), 0.0).max(axis=1)
+        fits[k] = usable[:, k : k + _WINDOW].all(axis=1)
+    # If the function does not change at the shortest steps although a fit at longer ones explains them all, the
+    # residual of that fit is the noise: a grid coarser than the changes.
+    change = np.abs(slope) * h[:, :levels].T
+    plateau = (y[:, -_WINDOW:] == 0).all(axis=1) & (fits & (residual <= _EXPLAINS * change)).any(axis=0)
+    explained = np.where(fits & (residual <= _EXPLAINS * change), residual, np.inf).min(axis=0)
+    noise = np.fmax(spacing, np.where(plateau, explained, 0.0))
+    error = np.where(fits, factor * np.fmax(residual, noise) / h[:, :levels].T, np.inf)
+    best = error.argmin(axis=0)
     at = np.arange(n)
-    return slope[best, at], raised[best, at]
+    return slope[best, at], error[best, at]

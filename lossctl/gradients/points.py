@@ -10,7 +10,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import LabelKind
 from lossctl.core.loss import Loss
 from lossctl.core.registry import is_registered
-from lossctl.gradients.finite_differences import DerivativeProblem, Function, Indices
+from lossctl.gradients.finite_differences import EPS, DerivativeProblem, Function, Indices
 from lossctl.gradients.sampling import data_magnitude, sample_magnitude
 
 
@@ -60,7 +60,7 @@ class Points:
         return np.asarray(self.loss.evaluate(x.reshape(-1, *self.arrays[0].shape[1:]), *others)[0])
 
     def problem(
-        self, given: Array, atol: Array | float, rtol: float, coordinates: Indices | None = None
+        self, given: Array, atol: Array | float, rtol: float, coordinates: Indices | None = None, eps: float = EPS
     ) -> DerivativeProblem:
         """Return the problem of checking a gradient by differences.
 
@@ -69,6 +69,7 @@ class Points:
             atol: its allowed absolute difference, a scalar or in the same shape.
             rtol: its allowed difference relative to the scale of a sample.
             coordinates: the coordinates to check. Default: all.
+            eps: the precision of the gradient. Default that of float64.
         """
         x = self.pred
         flat, slack = given.reshape(x.shape), np.broadcast_to(atol, given.shape).reshape(x.shape)
@@ -77,7 +78,7 @@ class Points:
             flat, slack = flat[:, coordinates], slack[:, coordinates]
             f = self._along(x, coordinates)
             x = x[:, coordinates]
-        return DerivativeProblem(f, x, flat, self.magnitude, *edges(self.loss), rtol, slack)
+        return DerivativeProblem(f, x, flat, self.magnitude, *edges(self.loss), rtol, slack, eps)
 
     def _along(self, whole: Array, coordinates: Indices) -> Function:
         def f(chosen: Indices | None, x: Array) -> Array:

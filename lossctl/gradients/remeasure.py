@@ -23,6 +23,8 @@ _NOISY = 4.0
 _KNOWN = 0.05
 # It is also known if its error is at most this share of the slopes nearby: at a minimum the derivative itself is 0.
 _SMALL = 1e-4
+# A derivative with a larger error than this share of the slopes nearby is next to a kink, and condemns nothing.
+_SHARP = 0.01
 # The gradient is wrong if it is outside this many times the error. The bound has been exceeded by a factor of 1.4
 # (log-sum-exp − z[y] at 2,000 points).
 _FACTOR = 3.0
@@ -83,12 +85,14 @@ def _judge(
     j, rows = place
     given, before = p.given[rows, j], verdicts.verdict[rows, j]
     allowed = p.rtol * scale + np.broadcast_to(p.atol, p.x.shape)[rows, j]
+    # Inputs rounded to the precision of the gradient move it by the curvature times their rounding.
+    allowed += ULPS * p.eps * p.magnitude[rows] * np.abs(np.where(m.error < np.inf, m.curvature, 0.0))
     nearest = np.clip(given, m.derivative - m.half_jump, m.derivative + m.half_jump)
     away = np.abs(given - nearest)
     known = (m.error <= _KNOWN * scale) | (m.error <= _SMALL * m.nearby_slope)
     agrees = away <= m.error + allowed
     is_kink = m.half_jump > allowed
-    wrong = away > _FACTOR * m.error + allowed
+    wrong = (away > _FACTOR * m.error + allowed) & (m.error <= _SHARP * np.maximum(scale, m.nearby_slope))
     # Where the function has no noise, the refinement knows more than a fit: its verdict stands.
     noisy = m.fine_noise > _NOISY * _assumed(p, rows, value, m.derivative)
     verdict = np.where(known & agrees, np.where(is_kink, Verdict.KINK, Verdict.OK), Verdict.UNRESOLVED)

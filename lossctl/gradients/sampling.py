@@ -1,4 +1,4 @@
-"""Points at which a gradient is checked, and adapters of functions that return a gradient."""
+"""Points at which a gradient is checked where no data are given."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
+from lossctl.gradients.ordinary_points import draw_ordinary
 
 
 def sample_magnitude(loss: Loss, arrays: Sequence[Array]) -> Array:
@@ -44,7 +45,7 @@ def is_batch_coupled(loss: Loss, arrays: Sequence[Array], samples: int = 64) -> 
     return not np.array_equal(before, after, equal_nan=True)
 
 
-def sample_points(loss: Loss, samples: int, seed: int, classes: int = 5) -> list[Array]:
+def sample_points(loss: Loss, samples: int, seed: int, classes: int = 5, *, ordinary: bool = False) -> list[Array]:
     """Return random inputs from the domain of the loss, with many points close to its edges and kinks.
 
     Args:
@@ -52,35 +53,44 @@ def sample_points(loss: Loss, samples: int, seed: int, classes: int = 5) -> list
         samples: number of points.
         seed: seed of the generator.
         classes: length of every named axis, such as that of the classes. Default 5.
+        ordinary: draw numbers of the sizes that data have (see :mod:`lossctl.gradients.ordinary_points`) instead of
+            numbers over twelve decades. Default False.
 
     Returns:
         One array (samples, ...) for each input of the loss.
     """
     rng = np.random.default_rng(seed)
     dims = {name: classes for i in loss.inputs for name in i.kind.core} or {"classes": classes}
-    arrays = [i.kind.draw(rng, samples, dims) for i in loss.inputs]
     marks = [0.0, *(abs(v) for v in loss.params.values() if isinstance(v, float) and v)]
-    pred = arrays[0]
-    if pred.ndim == 1 and loss.inputs[0].kind.name == "Real":
-        # The formula of a loss often changes where |pred| or |pred − target| equals a parameter.
-        at = rng.choice(marks, samples) * rng.choice([-1.0, 1.0], samples)
-        beside = 10.0 ** rng.uniform(-9, 1, samples) * rng.choice([-1.0, 0.0, 1.0], samples)
-        where = rng.random(samples)
-        if len(arrays) > 1 and loss.inputs[1].kind.name == "Real":
-            near_kink = arrays[1] + np.where(where < 0.5, at + beside, at)
-            # Steps whose roundoff is small enough (4e-6 of |f|/S) are longer than 2e-10·|target|. Such a step
-            # covers both sides of a mark, a distance to the target at which the formula changes, unless the
-            # distance is many steps long; delta = 1e-6 at target 1e3 is not. Nor can such a step resolve r = 0 if
-            # the loss curves within one step of it.
-            finest = min(marks[1:], default=np.inf)
-            fits = np.spacing(np.abs(arrays[1])) <= 2e-9 * np.where(at == 0, finest, np.abs(at))
-            pred = np.where(fits & (where < 0.55), near_kink, pred)
-        else:
-            pred = np.where(where < 0.5, at + beside, np.where(where < 0.52, at, pred))
-        arrays[0] = pred
+    if ordinary:
+        arrays = draw_ordinary([i.kind for i in loss.inputs], samples, dims, marks, rng)
+    else:
+        arrays = [i.kind.draw(rng, samples, dims) for i in loss.inputs]
+        _crowd_marks(loss, arrays, marks, rng)
     refused = loss.refused(arrays)
     if refused.any() and not refused.all():  # constraints across inputs: replace invalid samples by valid ones
-        good = np.flatnonzero(~refused)
-        chosen = np.where(refused, good[np.arange(samples) % len(good)], np.arange(samples))
+        valid = np.flatnonzero(~refused)
+        chosen = np.where(refused, valid[np.arange(samples) % len(valid)], np.arange(samples))
         arrays = [a[chosen] for a in arrays]
     return arrays
+
+
+def _crowd_marks(loss: Loss, arrays: list[Array], marks: list[float], rng: np.random.Generator) -> None:
+    """Move predictions to where the formula of a loss often changes: |pred| or |pred − target| equals a parameter."""
+    pred, samples = arrays[0], len(arrays[0])
+    if pred.ndim != 1 or loss.inputs[0].kind.name != "Real":
+        return
+    at = rng.choice(marks, samples) * rng.choice([-1.0, 1.0], samples)
+    beside = 10.0 ** rng.uniform(-9, 1, samples) * rng.choice([-1.0, 0.0, 1.0], samples)
+    where = rng.random(samples)
+    if len(arrays) > 1 and loss.inputs[1].kind.name == "Real":
+        near_kink = arrays[1] + np.where(where < 0.5, at + beside, at)
+        # Steps whose roundoff is small enough (4e-6 of |f|/S) are longer than 2e-10·|target|. Such a step
+        # covers both sides of a mark, a distance to the target at which the formula changes, unless the
+        # distance is many steps long; delta = 1e-6 at target 1e3 is not. Nor can such a step resolve r = 0 if
+        # the loss curves within one step of it.
+        finest = min(marks[1:], default=np.inf)
+        fits = np.spacing(np.abs(arrays[1])) <= 2e-9 * np.where(at == 0, finest, np.abs(at))
+        arrays[0] = np.where(fits & (where < 0.55), near_kink, pred)
+    else:
+        arrays[0] = np.where(where < 0.5, at + beside, np.where(where < 0.52, at, pred))

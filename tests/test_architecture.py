@@ -1,4 +1,4 @@
-"""The shape of the package, read from its sources: who may import whom, and what is public."""
+"""The architecture, read from the sources: imports between packages, public names, docstrings."""
 
 from __future__ import annotations
 

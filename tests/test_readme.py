@@ -1,4 +1,4 @@
-"""What the READMEs say is what lossctl does: their commands are run, their tables made again."""
+"""The READMEs: the outputs that they show and the generated tables are those of lossctl now."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def needed(command: str) -> None:
 def test_the_output_shown_is_the_output(command: str, output: str) -> None:
     needed(command)
     now = readme.run(command).output
-    assert readme.same(output, now), f"stale: python tests/update_readme.py\n{now}"
+    assert readme.same(output, now), f"stale: python tests/scripts/update_readme.py\n{now}"
 
 
 def test_every_line_of_a_console_block_belongs_to_a_command() -> None:
@@ -47,7 +47,7 @@ def test_every_line_of_a_console_block_belongs_to_a_command() -> None:
 @pytest.mark.parametrize("name", readme.GENERATED)
 def test_generated_blocks_are_current(name: str) -> None:
     assert f"<!-- {name} -->\n{readme.GENERATED[name]()}<!-- /{name} -->" in TEXT, (
-        "stale: python tests/update_readme.py"
+        "stale: python tests/scripts/update_readme.py"
     )
 
 

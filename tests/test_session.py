@@ -1,4 +1,4 @@
-"""The README's picture is of what lossctl prints now, and the worked example does what it says."""
+"""The README's picture of a session shows the present output, and the worked example works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lossctl.cli.app import main
 
 
 def test_the_picture_is_current() -> None:
-    assert session.PICTURE.read_text(encoding="utf-8") == session.drawn(), "stale: python tests/draw_session.py"
+    assert session.PICTURE.read_text(encoding="utf-8") == session.drawn(), "stale: python tests/scripts/draw_session.py"
 
 
 def test_the_picture_is_all_there() -> None:

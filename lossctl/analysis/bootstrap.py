@@ -9,7 +9,7 @@ percentiles therefore use more extreme percentiles, derived from the quantiles o
 distribution (Hesterberg 2015, doi:10.1080/00031305.2015.1089789). Heavier tails make s less certain, so t has the
 degrees of freedom computed by :func:`freedom`.
 
-Coverage of a nominal 95 % interval in per cent (tests/bench/intervals.py, 2000 runs each, ± 1): minimum, mean and
+Coverage of a nominal 95 % interval in per cent (tests/benchmarks/intervals.py, 2000 runs each, ± 1): minimum, mean and
 maximum. Left: eleven cases of two models, with 20 to 1000 samples. Right: 50 differences with a log-normal, χ² (one
 degree of freedom) or exponential distribution, which are more skewed than the differences of similar models::
 

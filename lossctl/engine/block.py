@@ -265,7 +265,7 @@ def as_float64(raw: npt.NDArray[Any]) -> Array:
     """Convert an array to float64, in the memory order that kernels take.
 
     The order is set before the domain checks, because they profit as well: the row sums of a block of 10 classes
-    take 254 µs in row-major order and 29 µs in column-major order (tests/bench/inside.py sums).
+    take 254 µs in row-major order and 29 µs in column-major order (tests/benchmarks/inside.py sums).
 
     Raises:
         BadValueError: a number that float64 cannot hold exactly.

@@ -3,7 +3,7 @@
 polars is faster than the grammar but accepts more: short rows become nulls, a carriage return may be a character,
 and blank lines are rows. Therefore the text is checked before polars parses it (line ends, quotes, blanks, lengths
 of lines), and the table is checked afterwards (rows, cells, nulls, infinities). If a check fails, the grammar parses
-the chunk, and its numbers or its error are the result. tests/test_text.py compares the two parsers.
+the chunk, and its numbers or its error are the result. tests/io/test_delimited_text.py compares the two parsers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Minimum bytes of a chunk for polars, 3.5 MiB: for less, the import of polars (0.12 s) costs more than it saves. Time
 # of a process on two columns with the grammar and with polars: 0.9 MiB 0.42 s and 0.63 s, 1.9 MiB 0.53 s and 0.71 s,
-# 3.7 MiB 1.03 s and 1.15 s, 7.5 MiB 1.40 s and 1.45 s (tests/bench/text.py crossing). Chunks of a longer file have
+# 3.7 MiB 1.03 s and 1.15 s, 7.5 MiB 1.40 s and 1.45 s (tests/benchmarks/text.py crossing). Chunks of a longer file have
 # 4 MiB minus at most one record.
 WORTH = 7 << 19
 _LINE, _QUOTE = ord("\n"), ord('"')

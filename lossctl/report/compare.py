@@ -15,7 +15,7 @@ from lossctl.report import Cell, Column, Report, Table
 from lossctl.report.sample_tables import line_fields, round_error
 
 # Below this number of samples the 95 % interval covers the true difference in less than 94 % of data sets
-# (tests/bench/compare.py coverage).
+# (tests/benchmarks/compare.py coverage).
 _FEW = 20
 # A note warns if an interval of at least _MANY samples has fewer than _FREE degrees of freedom. With infinite variance
 # about half of all data sets fall below _FREE, and the coverage of the interval can be as low as 60 %. With squared

@@ -28,7 +28,7 @@ T = TypeVar("T")
 LOCAL = "local"
 _SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://", "inproc://")
 # Groups of blocks in a task: about 8 million rows or at least 20 ms of work, so that the cost of submitting a task
-# (2 to 4 ms, tests/bench/cluster.py) is small.
+# (2 to 4 ms, tests/benchmarks/cluster.py) is small.
 _GROUPS = 16
 # Seconds after which a scheduler that has not answered counts as absent.
 _TIMEOUT = 10

@@ -1,8 +1,9 @@
 """A pool of forked worker processes, for tasks whose results are small.
 
 Threads contend for the GIL between NumPy calls, and a core that waits goes to sleep; forked workers do not contend.
-Speed-up of two threads and of two processes over one thread on 32M numbers (tests/bench/inside.py threads): mse 1.04,
-1.11; huber 0.90, 1.14; bce_with_logits 1.14, 1.23; categorical_cross_entropy 1.24, 1.44; kl_divergence 1.22, 1.71.
+Speed-up of two threads and of two processes over one thread on 32M numbers (tests/benchmarks/inside.py threads): mse
+1.04, 1.11; huber 0.90, 1.14; bce_with_logits 1.14, 1.23; categorical_cross_entropy 1.24, 1.44; kl_divergence 1.22,
+1.71.
 
 Workers inherit the task list and the open files through fork, so only task numbers go to them, and pickled results
 come back. The pool is used only if results are small and lossctl owns the process, because fork is unsafe otherwise.
@@ -30,8 +31,9 @@ T = TypeVar("T")
 
 # Minimum number of tasks for processes. The forks and the page faults of the workers take about 10 ms. On 8M pairs (16
 # tasks), processes take up to 6 ms more than threads with mse and up to 9 ms less with kl_divergence
-# (tests/bench/inside.py threads), and a gradient check gains seconds. On 20M pairs, for commands without start-up time,
-# processes take 0.5 of the time of threads with mse, 0.9 with huber and 0.8 with bce_with_logits (run.py marginal).
+# (tests/benchmarks/inside.py threads), and a gradient check gains seconds. On 20M pairs, for commands without start-up
+# time, processes take 0.5 of the time of threads with mse, 0.9 with huber and 0.8 with bce_with_logits (run.py
+# marginal).
 _WORTH = 16
 # Bytes of a task number and of the length of a result. A pipe transfers 8 bytes completely or not at all.
 _NUMBER = 8

@@ -1,0 +1,576 @@
+"""``lossctl compare``: every figure against SciPy, NumPy or a direct formula, and the exit codes for CI."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Said, Told
+from scipy import stats
+
+import lossctl
+from lossctl import get_loss
+from lossctl.analysis import bootstrap, inference
+from lossctl.analysis.comparison import Comparison, compare_models
+from lossctl.cli.parsing import with_values
+from lossctl.engine import run
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.executors.threads import Threads
+from lossctl.engine.plan import ComputeOptions
+from lossctl.io import spool
+from lossctl.io.dataset import from_arrays
+
+COMMAND = "compare"  # of the lines below
+ROOT = Path(__file__).parents[2]
+ONE = "samples/diabetes.csv -p ridge -p forest -t target"
+N = 400
+
+
+def drawn(seed: int = 3, n: int = N) -> dict[str, np.ndarray]:
+    """A target, three models of it of which the third is worse, and weights."""
+    rng = np.random.default_rng(seed)
+    target = rng.normal(size=n)
+    return {
+        "target": target,
+        "pred": target + rng.normal(size=n),
+        "pred 2": target + rng.normal(size=n),
+        "pred 3": target + 1.3 * rng.normal(size=n),
+        "weight": rng.uniform(0.5, 4.0, n),
+    }
+
+
+def judge(name: str, data: dict[str, np.ndarray], models: int = 3, **how: Any) -> Comparison:
+    (found,) = compare_models(
+        from_arrays(data), [get_loss(name)], models, how.pop("policy", ComputeOptions()), ExecutionConfig(), **how
+    )
+    return found
+
+
+def without(data: dict[str, np.ndarray], *names: str) -> dict[str, np.ndarray]:
+    return {name: array for name, array in data.items() if name not in names}
+
+
+# --- Figures ---------------------------------------------------------------------------------------
+
+
+def test_scores_and_differences_of_plain_losses() -> None:
+    """Value, standard error, paired t and Wilcoxon as SciPy has them, wins and ties by counting."""
+    data = without(drawn(), "weight")
+    found = judge("mse", data, resamples=200)
+    losses = np.array([(data[f"pred{i}"] - data["target"]) ** 2 for i in ("", " 2", " 3")])
+    for i, (score, pred) in enumerate(zip(found.scores, ("pred", "pred 2", "pred 3"), strict=True)):
+        assert score.value == float(lossctl.compute("mse", data[pred], data["target"]))
+        assert score.std_error == pytest.approx(stats.sem(losses[i]), rel=1e-12)
+        assert score.wins == np.mean(losses.argmin(axis=0) == i)
+    for difference, own in zip(found.differences, losses[1:], strict=True):
+        apart = own - losses[0]
+        assert difference.value == pytest.approx(apart.mean(), rel=1e-12)
+        assert difference.std_error == pytest.approx(stats.sem(apart), rel=1e-12)
+        assert difference.p_t == pytest.approx(stats.ttest_rel(own, losses[0]).pvalue, rel=1e-9)
+        assert difference.p_wilcoxon == pytest.approx(stats.wilcoxon(own, losses[0]).pvalue, rel=1e-12)
+        assert difference.better == np.mean(own < losses[0])
+        assert difference.worse == np.mean(own > losses[0])
+    assert found.ties == pytest.approx(0.0, abs=1e-15)
+
+
+@pytest.mark.parametrize("name", ["mse", "rmse", "wape", "weighted mse", "weighted rmse"])
+def test_standard_errors_by_the_jackknife(name: str) -> None:
+    """Of ratios, weighted means and square roots: what leaving out one sample does, to first order."""
+    data = drawn(n=3000)
+    loss = name.rsplit(maxsplit=1)[-1]
+    if "weighted" not in name:
+        data = without(data, "weight")
+    found = judge(loss, data, models=2, resamples=200)
+    weights = data.get("weight", np.ones(3000))
+
+    def value(pred: np.ndarray, keep: np.ndarray) -> float:
+        off = (data["target"] - pred)[keep]
+        part = np.abs(off) if loss == "wape" else off**2
+        share = np.abs(data["target"][keep]) if loss == "wape" else 1.0
+        mean = (part * weights[keep]).sum() / (share * weights[keep]).sum()
+        return float(math.sqrt(mean) if loss == "rmse" else mean)
+
+    every = np.ones(3000, bool)
+    left = []
+    for i in range(3000):
+        keep = every.copy()
+        keep[i] = False
+        left.append((value(data["pred"], keep), value(data["pred 2"], keep)))
+    one, two = np.array(left).T
+    n = len(one)
+    spread = [math.sqrt((n - 1) / n * ((x - x.mean()) ** 2).sum()) for x in (one, two, two - one)]
+    assert found.scores[0].value == pytest.approx(value(data["pred"], every), rel=1e-13)
+    assert found.differences[0].value == pytest.approx(
+        value(data["pred 2"], every) - value(data["pred"], every), rel=1e-11
+    )
+    assert [found.scores[0].std_error, found.scores[1].std_error, found.differences[0].std_error] == pytest.approx(
+        spread, rel=5e-3
+    )
+
+
+@pytest.mark.parametrize("n", [9, 60])
+def test_the_interval_is_that_of_scipy(n: int) -> None:
+    """Percentiles of a skewed difference, at 50,000 resamples of each: what is left is chance."""
+    rng = np.random.default_rng(0)
+    data = {"target": np.zeros(n), "pred": rng.normal(size=n), "pred 2": rng.lognormal(0.0, 0.8, n)}
+    found = judge("mse", data, models=2, resamples=50_000).differences[0]
+    apart = data["pred 2"] ** 2 - data["pred"] ** 2
+    theirs = theirs_of((apart,), np.mean, apart)
+    assert [found.low, found.high] == pytest.approx(theirs, rel=0.02)
+    plain = stats.bootstrap((apart,), np.mean, n_resamples=50_000, method="percentile", rng=1).confidence_interval
+    assert found.high != pytest.approx(plain.high, rel=0.02)  # so that it is the expanded one that is compared
+
+
+def theirs_of(columns: tuple[np.ndarray, ...], statistic: Any, influence: np.ndarray) -> list[float]:
+    """SciPy's percentile interval, as far out as t is, of the freedom that the tails of the influences leave."""
+    n = len(influence)
+    freedom = min(n - 1, 2 * n / (stats.kurtosis(influence, fisher=False) - 1))
+    level = 2 * stats.norm.cdf(math.sqrt(n / (n - 1)) * stats.t.ppf(0.975, freedom)) - 1
+    found = stats.bootstrap(
+        columns,
+        statistic,
+        paired=len(columns) > 1,
+        n_resamples=50_000,
+        vectorized=True,
+        method="percentile",
+        confidence_level=level,
+        rng=1,
+    )
+    return [found.confidence_interval.low, found.confidence_interval.high]
+
+
+def test_the_freedom_of_a_variance() -> None:
+    """Of normal numbers n − 1, of one that has all of it 1 or 2; by the kurtosis that SciPy tells."""
+    rng = np.random.default_rng(0)
+    for n, draw in ((50, rng.lognormal), (400, rng.normal), (3, rng.normal)):
+        x = draw(size=n)
+        u = (x - x.mean()) / np.sqrt(((x - x.mean()) ** 2).sum())
+        wanted = min(n - 1, 2 * n / (stats.kurtosis(x, fisher=False) - 1))
+        assert bootstrap.degrees_of_freedom(float((u**4).sum()), n) == pytest.approx(wanted, rel=1e-12)
+    assert bootstrap.degrees_of_freedom(0.5, 2) == 1.0
+    assert bootstrap.degrees_of_freedom(1 / 400, 400) == 399.0
+
+
+@pytest.mark.parametrize("name", ["rmse", "wape"])
+def test_the_interval_of_ratios_and_roots(name: str) -> None:
+    """Resampled in pairs on the loss's own scale, as SciPy does it with a function of all samples."""
+    data = drawn(n=80)
+    found = judge(name, data, models=2, resamples=30_000).differences[0]
+    columns = (data["pred"], data["pred 2"], data["target"], data["weight"])
+
+    def statistic(a: np.ndarray, b: np.ndarray, t: np.ndarray, w: np.ndarray, axis: int = -1) -> np.ndarray:
+        def value(pred: np.ndarray) -> np.ndarray:
+            if name == "wape":
+                return np.asarray((w * np.abs(pred - t)).sum(axis) / (w * np.abs(t)).sum(axis))
+            return np.asarray(np.sqrt((w * (pred - t) ** 2).sum(axis) / w.sum(axis)))
+
+        return np.asarray(value(b) - value(a))
+
+    low, high = theirs_of(columns, statistic, left_out(columns, statistic))
+    assert [found.low, found.high] == pytest.approx([low, high], abs=0.03 * (high - low))
+
+
+def left_out(columns: tuple[np.ndarray, ...], statistic: Any) -> np.ndarray:
+    """The influence of each sample: what leaving it out does."""
+    every = np.arange(len(columns[0]))
+    return np.array([-statistic(*(c[every != i] for c in columns)) for i in every])
+
+
+def test_denominators_of_their_own() -> None:
+    """A ratio whose denominator depends on the predictions has one for each model."""
+    data = without(drawn(n=80), "weight", "pred 3")
+    relative = replace(get_loss("mae"), denominator=lambda pred, target: np.abs(pred))
+    (found,) = compare_models(from_arrays(data), [relative], 2, ComputeOptions(), ExecutionConfig(), resamples=30_000)
+    columns = (data["pred"], data["pred 2"], data["target"])
+
+    def statistic(a: np.ndarray, b: np.ndarray, t: np.ndarray, axis: int = -1) -> np.ndarray:
+        one, two = (np.abs(pred - t).sum(axis) / np.abs(pred).sum(axis) for pred in (a, b))
+        return np.asarray(two - one)
+
+    low, high = theirs_of(columns, statistic, left_out(columns, statistic))
+    (own,) = found.differences
+    assert own.value == pytest.approx(float(statistic(*columns)), rel=1e-12)
+    assert [own.low, own.high] == pytest.approx([low, high], abs=0.03 * (high - low))
+
+
+def test_groups_of_samples_vary_as_samples_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above the limit the interval is that of groups: the same to the accuracy that so many groups have."""
+    for name, data in (("mse", without(drawn(n=12_000), "weight")), ("rmse", drawn(n=12_000))):
+        whole = judge(name, data, resamples=3000)
+        with monkeypatch.context() as patched:
+            patched.setattr(inference, "MOST", 4000)
+            patched.setattr(bootstrap, "MOST", 4000)
+            grouped = judge(name, data, resamples=3000)
+        for a, b in zip(whole.differences, grouped.differences, strict=True):
+            assert a.low is not None
+            assert a.high is not None
+            assert [b.low, b.high] == pytest.approx([a.low, a.high], abs=0.05 * (a.high - a.low))
+            assert a != b
+
+
+def test_ranks_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above the limit Wilcoxon's test is of so many samples, chosen at random over all records."""
+    data = without(drawn(n=5000), "weight")
+    monkeypatch.setattr(spool, "ROWS", 300)
+    monkeypatch.setattr(run, "BLOCK", 256)
+    seen: list[np.ndarray] = []
+    wilcoxon = stats.wilcoxon
+    monkeypatch.setattr(inference, "RANKED", 1200)
+
+    def watched(apart: np.ndarray) -> Any:
+        seen.append(apart)
+        return wilcoxon(apart)
+
+    monkeypatch.setattr(stats, "wilcoxon", watched)
+    judge("mse", data, models=2, resamples=100)
+    whole = (data["pred 2"] - data["target"]) ** 2 - (data["pred"] - data["target"]) ** 2
+    (ranked,) = seen
+    assert len(ranked) == len(set(ranked.tolist())) == 1200
+    rows = np.flatnonzero(np.isin(whole, ranked))
+    assert len(rows) == 1200
+    assert np.histogram(rows, 5, (0, 5000))[0] == pytest.approx(np.full(5, 240), abs=60)
+
+
+def test_the_same_whatever_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads, and where records end, change no digit of an interval; another seed does."""
+    data = drawn()
+    first = judge("mse", data, resamples=1000)
+    assert judge("mse", data, resamples=1000).differences == first.differences
+    (one,) = compare_models(
+        from_arrays(data), [get_loss("mse")], 3, ComputeOptions(), ExecutionConfig(1), resamples=1000
+    )
+    assert one.differences == first.differences
+    assert judge("mse", data, resamples=1000, seed=1).differences[0].low != first.differences[0].low
+    monkeypatch.setattr(spool, "ROWS", 7)
+    for a, b in zip(judge("mse", data, resamples=1000).differences, first.differences, strict=True):
+        assert [a.low, a.high] == pytest.approx([b.low, b.high], rel=1e-12)
+
+
+def test_resamples_are_uniform_draws() -> None:
+    """Each row as often as any other, with replacement, n of n, also where a resample is drawn in pieces."""
+    n = 70_000
+    marks = np.zeros(n)
+    marks[-7000:] = 1.0
+    with Threads(2) as executor:
+        ones, tenth = bootstrap.bootstrap_sums([np.ones(n), marks], 300, 0, executor)
+    assert set(ones.tolist()) == {float(n)}
+    assert tenth.mean() == pytest.approx(7000, abs=5 * math.sqrt(6300 / 300))
+    assert tenth.std() == pytest.approx(math.sqrt(6300), rel=0.2)
+    assert len(set(tenth.tolist())) > 150
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 61, 128])
+def test_every_row_is_drawn_as_often(n: int) -> None:
+    """On both sides of where rows are cut into pieces: each row's count is binomial, and any two vary as they must."""
+    draws = 10_000
+    with Threads(2) as executor:
+        counts = np.array(bootstrap.bootstrap_sums(list(np.eye(n)), draws, 0, executor))
+    assert (counts.sum(axis=0) == n).all()
+    spread = math.sqrt((n - 1) / n / draws)
+    assert counts.mean(axis=1) == pytest.approx(np.ones(n), abs=5 * spread)
+    off = np.cov(counts) if n > 1 else np.zeros((1, 1))
+    wanted = np.eye(n) - 1 / n
+    assert off == pytest.approx(wanted, abs=0.1)
+
+
+# --- Samples that do not count -------------------------------------------------------------------------
+
+
+def test_samples_that_one_model_lacks_are_left_out_of_all(said: Said, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b,t,w\n1,2,0,1\nnan,2,0,1\n3,nan,0,1\n4,5,0,1\n9,9,0,0\n2,2,1,2\n")
+    code, out, err = said(f"mae {tmp_path}/a.csv -p a -p b -t t -w w --nan skip -f json")
+    document = json.loads(out)
+    assert (code, document["count"], document["left_out"]) == (0, 3, 2)
+    first, second = document["models"]
+    assert (first["value"], second["value"]) == (7 / 4, 9 / 4)
+    assert (first["wins"], second["wins"], first["ties"]) == (2 / 3, 0.0, pytest.approx(1 / 3))
+    assert "2 samples that do not count for every model are left out of all" in err
+
+
+def test_elements_that_one_model_lacks() -> None:
+    """A sample of which one model has fewer outputs is no pair."""
+    pred = np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 6.0]])
+    data = {"pred": pred, "pred 2": np.nan_to_num(pred, nan=4.0) + 1, "target": np.zeros((3, 2))}
+    found = judge("mae", data, models=2, resamples=100, policy=ComputeOptions("skip"))
+    assert (found.samples, found.left_out) == (2, 1)
+    assert [score.value for score in found.scores] == [3.5, 4.5]
+
+
+def test_a_gap_elsewhere_changes_no_loss() -> None:
+    """Models that agree on a sample tie on it, whatever one lacks in another sample of several outputs."""
+    rng = np.random.default_rng(0)
+    pred, target = rng.normal(size=(2, 200, 9))
+    gaps = pred.copy()
+    gaps[7, 3] = np.nan
+    found = judge("mse", {"pred": pred, "pred 2": gaps, "target": target}, models=2, policy=ComputeOptions("skip"))
+    assert (found.samples, found.left_out, found.ties) == (199, 1, 1.0)
+
+
+def test_infinite_losses(said: Said, tmp_path: Path) -> None:
+    """No interval and no test, wins all the same; and the gate fails."""
+    (tmp_path / "a.csv").write_text("a,b,t\n0.9,0,1\n0.1,0.2,0\n0.5,0.4,1\n")
+    code, out, err = said(f"bce {tmp_path}/a.csv -p a -p b -t t -f json --fail-if-worse")
+    first, second = json.loads(out)["models"]
+    assert code == 1
+    assert (second["value"], second["difference"], second["low"], second["p_t"]) == ("Infinity", "Infinity", None, None)
+    assert (first["wins"], second["wins"]) == (1.0, 0.0)
+    assert "bce is infinite: there is no interval" in err
+    assert "lossctl: bce: the difference of b to a is inf" in err
+    code, _, err = said(f"bce {tmp_path}/a.csv -p b -p b -t t --fail-if-worse")
+    assert code == 1  # inf less inf is NaN, which always fails
+    assert "is nan" in err
+
+
+def test_models_that_are_the_same(told: Told) -> None:
+    """No difference, no test, an interval of nothing, all ties."""
+    pair = "samples/cancer_probs.csv samples/cancer_probs.npy samples/cancer_targets.csv"
+    first, second = told(f"bce {pair} --fail-if-worse")["models"]
+    assert first["ties"] == 1.0
+    assert [second[key] for key in ("difference", "low", "high", "p_t", "p_wilcoxon")] == [0, 0, 0, None, None]
+    assert [second["better"], second["worse"]] == [0, 0]
+    assert second["verdict"] == "unclear"
+
+
+# --- Which files and columns --------------------------------------------------------------------------
+
+
+def test_columns_files_and_pipes_are_the_same(told: Told, tmp_path: Path) -> None:
+    """Three files; one file with --pred once for each; two files; stdin; arrays."""
+    with (ROOT / "samples/diabetes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for name in ("ridge", "forest", "target"):
+        (tmp_path / f"{name}.csv").write_text("\n".join([name, *(row[name] for row in rows)]) + "\n")
+        np.save(tmp_path / f"{name}.npy", np.array([float(row[name]) for row in rows]))
+    files = told(f"mse {tmp_path}/ridge.csv {tmp_path}/forest.csv {tmp_path}/target.csv")
+    ways = [
+        told(f"mse {ONE}"),
+        told(f"mse samples/diabetes.csv {tmp_path}/target.csv -p ridge -p forest"),
+        told(f"mse {tmp_path}/ridge.npy {tmp_path}/forest.npy {tmp_path}/target.npy"),
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "lossctl",
+        "compare",
+        "mse",
+        "-",
+        *shlex.split("-p ridge -p forest -t target -f json"),
+    ]
+    with (ROOT / "samples/diabetes.csv").open() as file:
+        ways.append(json.loads(subprocess.run(command, stdin=file, capture_output=True, text=True, check=True).stdout))
+    for way in ways:
+        for a, b in zip(way["models"], files["models"], strict=True):
+            assert {**a, "model": ""} == {**b, "model": ""}
+    assert [row["model"] for row in files["models"]] == ["ridge", "forest"]
+    assert [row["model"] for row in ways[0]["models"]] == ["ridge", "forest"]
+
+
+def test_models_of_several_columns(told: Told, tmp_path: Path) -> None:
+    """Each --pred is a model, and a glob is the classes of one."""
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(2, 50, 3)), rng.integers(0, 3, 50)
+    with (tmp_path / "a.csv").open("w") as file:
+        file.write("a0,a1,a2,b0,b1,b2,y\n")
+        for i in range(50):
+            file.write(",".join(map(repr, [*logits[0, i].tolist(), *logits[1, i].tolist(), int(labels[i])])) + "\n")
+    rows = told(f"cross_entropy {tmp_path}/a.csv -p 'a?' -p 'b?' -t y")["models"]
+    for row, own in zip(rows, logits, strict=True):
+        assert row["value"] == pytest.approx(get_loss("cross_entropy").value(own, labels).mean(), rel=1e-13)
+
+
+def test_each_model_has_its_own_further_inputs(told: Told, tmp_path: Path) -> None:
+    """The variances in a model's own file; one that is in TARGETS is for all."""
+    (tmp_path / "a.csv").write_text("p,var\n1,1\n2,4\n")
+    (tmp_path / "b.csv").write_text("p,var\n1,2\n2,8\n")
+    (tmp_path / "t.csv").write_text("t,v\n0,3\n0,3\n")
+    line = f"gaussian_nll {tmp_path}/a.csv {tmp_path}/b.csv {tmp_path}/t.csv -p p -t t"
+    nll = get_loss("gaussian_nll")
+    values = [row["value"] for row in told(f"{line} --input var=var")["models"]]
+    assert values == pytest.approx([nll.value([1, 2], [0, 0], v).mean() for v in ([1, 4], [2, 8])])
+    values = [row["value"] for row in told(f"{line} --input var=v")["models"]]
+    assert values == pytest.approx([nll.value([1, 2], [0, 0], [3, 3]).mean()] * 2)
+
+
+def test_keys_are_compared_in_every_file(said: Said, tmp_path: Path) -> None:
+    for name, ids in (("a", "xy"), ("b", "yx"), ("c", "xy")):
+        (tmp_path / f"{name}.csv").write_text(f"id,p\n{ids[0]},1\n{ids[1]},2\n")
+    line = f"mae {tmp_path}/a.csv {tmp_path}/%s.csv {tmp_path}/c.csv -p p -t p --on id"
+    assert said(line % "a")[0] == 0
+    code, out, err = said(line % "b")
+    assert (code, out) == (2, "")
+    assert "not the same sample" in err
+    assert "b.csv:2" in err
+
+
+def test_where_models_differ_most(told: Told) -> None:
+    """By the largest gap of losses; with what each predicts and costs."""
+    document = told(f"mse {ONE} --top 4 --columns id")
+    data = np.genfromtxt(ROOT / "samples/diabetes.csv", delimiter=",", names=True, dtype=None, encoding=None)
+    losses = [(data[name] - data["target"]) ** 2 for name in ("ridge", "forest")]
+    order = np.argsort(-np.abs(losses[0] - losses[1]), kind="stable")[:4]
+    for row, i in zip(document["apart"], order.tolist(), strict=True):
+        assert row == {
+            "sample": i,
+            "file": "samples/diabetes.csv",
+            "line": i + 2,
+            "id": str(data["id"][i]),
+            "pred:ridge": data["ridge"][i],
+            "pred:forest": data["forest"][i],
+            "target": data["target"][i],
+            "loss:ridge": losses[0][i],
+            "loss:forest": losses[1][i],
+        }
+    assert "apart" not in told(f"mse {ONE} --top 0")
+
+
+# --- The gate -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ("-p target -p forest --fail-if-worse", 1),
+        ("--fail-if-worse -p target -p forest", 1),
+        ("-p target -p forest --fail-if-worse 2000", 1),
+        ("-p target -p forest --fail-if-worse=2000", 1),
+        ("-p target -p forest --fail-if-worse mse=2000", 1),
+        ("-p target -p forest --fail-if-worse 4000", 0),
+        ("-p forest -p target --fail-if-worse", 0),
+        ("-p ridge -p forest --fail-if-worse", 0),
+        ("-p ridge -p forest -p ridge --fail-if-worse", 0),
+        ("-p target -p target -p forest --fail-if-worse", 1),
+    ],
+)
+def test_the_gate(said: Said, options: str, code: int) -> None:
+    """It fails where the interval lies above 0, or above X; any later model, anywhere on the line."""
+    done, out, err = said(f"mse samples/diabetes.csv -t target {options}")
+    assert done == code
+    assert out
+    assert ("is worse than target" in err) == bool(code)
+
+
+def test_the_gate_before_the_files(said: Said) -> None:
+    """A file that follows is no value."""
+    assert said("--fail-if-worse mse samples/diabetes.csv -p ridge -p forest -t target")[0] == 0
+    pair = "samples/cancer_probs.csv samples/cancer_probs.npy samples/cancer_targets.csv"
+    assert said(f"bce --fail-if-worse {pair}")[0] == 0
+    assert with_values(["--x", "--", "--x", "a"], {"--x"}) == ["--x=", "--", "--x", "a"]
+    assert with_values(["--x", "nan", "--x", "1e-3", "--x", "٣"], {"--x"}) == [
+        "--x=",
+        "nan",
+        "--x",
+        "1e-3",
+        "--x=",
+        "٣",
+    ]
+
+
+def test_the_gate_of_several_losses(said: Said) -> None:
+    line = "mse,mae samples/diabetes.csv -p target -p forest -t target"
+    code, _, err = said(f"{line} --fail-if-worse")
+    assert (code, err.count("is worse than")) == (1, 2)
+    code, _, err = said(f"{line} --fail-if-worse mae=1")
+    assert (code, err.count("is worse than")) == (1, 1)
+    assert "lossctl: mae: forest is worse than target by more than 1: " in err
+    code, out, err = said(f"{line} --fail-if-worse 1")
+    assert (code, out) == (2, "")
+    assert "of which loss? write mse=1" in err
+
+
+def test_the_gate_is_quiet_but_told(said: Said) -> None:
+    code, out, err = said("mae samples/diabetes.csv -p target -p forest -t target --fail-if-worse -q")
+    assert (code, len(out.splitlines())) == (1, 1)
+    assert err.startswith("lossctl: mae: forest is worse than target: 46.0191, 95 % interval ")
+
+
+# --- People and mistakes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("mse samples/diabetes.csv -p ridge -t target", "compare takes two sets of predictions at least"),
+        ("mse samples/diabetes_preds.csv samples/diabetes_targets.csv", "compare takes two sets of predictions"),
+        ("mse samples/diabetes.csv -p ridge -p forest", "say which columns are which with --target"),
+        (f"mse {ONE} --resamples 5", "--resamples 5: at least 100"),
+        (f"mse {ONE} --fail-if-worse -1", "--fail-if-worse -1: at least 0"),
+        (f"mse {ONE} --fail-if-worse mae=1", "mae is not computed"),
+        (f"mse {ONE} --columns nope", "there is no column 'nope'"),
+        ("mse", "compare takes two sets of predictions"),
+        ("samples/diabetes.csv -p ridge -p forest -t target", "is a file: the loss comes first"),
+        ("mse samples/diabetes_preds.csv samples/cancer_targets.csv samples/diabetes_targets.csv", "190 rows"),
+    ],
+)
+def test_mistakes(said: Said, line: str, told: str) -> None:
+    code, out, err = said(line)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def test_one_sample_tells_nothing(said: Said, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b,t\n1,2,0\n")
+    code, out, err = said(f"mae {tmp_path}/a.csv -p a -p b -t t -f csv")
+    (_, row) = csv.DictReader(io.StringIO(out))
+    assert (code, row["difference"], row["low"], row["p_t"]) == (0, "1.0", "", "")
+    assert "1 sample is little" in err
+    assert said(f"mae {tmp_path}/a.csv -p a -p b -t t --fail-if-worse")[:2] == (2, "")
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "csv", "tsv", "json", "jsonl", "value"])
+def test_every_format(said: Said, form: str) -> None:
+    code, out, _ = said(f"mse,rmse {ONE} -f {form}")
+    assert code == 0
+    assert len(out.splitlines()) >= 2
+    assert "np." not in out
+    if form == "csv":
+        rows = list(csv.DictReader(io.StringIO(out)))
+        assert [(row["loss"], row["model"]) for row in rows] == [
+            *[("mse", "ridge"), ("mse", "forest"), ("rmse", "ridge"), ("rmse", "forest")]
+        ]
+        assert rows[0]["difference"] == ""
+        assert float(rows[1]["difference"]) == pytest.approx(float(rows[1]["value"]) - float(rows[0]["value"]))
+
+
+def test_what_models_are_called(told: Told, tmp_path: Path) -> None:
+    """As short as tells them apart."""
+    files = ["a.csv", "b.csv", "b.v2.csv", "sub/a.csv"]
+    (tmp_path / "sub").mkdir()
+    for name in (*files, "t.csv"):
+        (tmp_path / name).write_text("x\n1\n2\n")
+
+    def called(*models: str) -> list[str]:
+        paths = " ".join(f"{tmp_path}/{name}" for name in (*models, "t.csv"))
+        return [row["model"] for row in told(f"mse {paths}")["models"]]
+
+    assert called("a.csv", "b.csv") == ["a", "b"]
+    assert called("b.csv", "b.v2.csv") == ["b.csv", "b.v2.csv"]
+    assert called("a.csv", "sub/a.csv") == [f"{tmp_path}/a.csv", f"{tmp_path}/sub/a.csv"]
+
+
+def test_tables_fit_into_80_columns(said: Said) -> None:
+    out = said(f"mse {ONE}")[1]
+    difference = next(line for line in out.splitlines() if line.startswith("difference to"))
+    assert max(len(line) for line in out.splitlines() if line != difference) <= 80
+    assert difference.startswith("difference to ridge: below 0 is better; 95 % interval: bootstrap")
+
+
+def test_scipy_is_for_this_command_alone() -> None:
+    """Nobody waits for it elsewhere."""
+    code = (
+        "import sys\nfrom lossctl.cli.app import main\n"
+        "main(['breakdown', 'mse', 'samples/diabetes.csv', '-p', 'ridge', '-t', 'target', '-q'])\n"
+        "main(['--help'])\nprint([m for m in ('scipy', 'polars') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,256 @@
+"""Explanations of wrong gradients: each planted mistake is named, and no hint is given if none fits."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lossctl
+from lossctl.core.registry import registered
+
+RNG = np.random.default_rng(0)
+N, K = 300, 7
+PRED, TARGET = RNG.normal(size=(2, N))
+R = PRED - TARGET
+MSE = 2 * R
+PROB = RNG.uniform(0.05, 0.95, N)
+HARD = (RNG.random(N) < 0.5) * 1.0
+LOGITS, LABELS = RNG.normal(size=(N, K)), RNG.integers(0, K, N)
+CE = "sparse_softmax_cross_entropy"
+
+
+def softmax(z: np.ndarray) -> np.ndarray:
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+PROBS, ONE_HOT = softmax(LOGITS), np.eye(K)[LABELS]
+
+
+def hint(spec: str, *arrays: Any, **options: Any) -> str | None:
+    found = lossctl.gradcheck(spec, *arrays, **options)
+    assert not found.passed
+    return found.hint
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (0.5, "0.5 at every sample: a factor of 2 is missing"),
+        (2.0, "2 at every sample: a factor of 2 too much"),
+        (-1.0, "-1 at every sample: the sign is wrong"),
+        (1 / N, "1/n: it is the gradient of the mean over n = 300; say --reduction mean"),
+        (float(N), "n = 300: it was multiplied by the number of samples"),
+        (math.log(2), "log 2"),
+        (1 / math.log(2), "1/log 2: the loss was taken in bits"),
+        (1 / math.log(10), "a logarithm to base 10"),
+        (3.3, "3.3 at every sample: a constant factor"),
+    ],
+)
+def test_a_constant_ratio_is_named(factor: float, words: str) -> None:
+    assert words in str(hint("mse", PRED, TARGET, factor * MSE))
+
+
+def test_a_parameter_that_is_missing_is_named() -> None:
+    given = lossctl.get_loss("pseudo_huber:delta=3").gradient(PRED, TARGET) / 3
+    assert "a factor delta = 3, one is missing" in str(hint("pseudo_huber:delta=3", PRED, TARGET, given))
+
+
+@pytest.mark.parametrize(("factor", "words"), [(1 / K, "1/k"), (float(K), "k: it was"), (1 / (N * K), "1/(n·k)")])
+def test_the_number_of_classes_is_named(factor: float, words: str) -> None:
+    given = (softmax(LOGITS) - ONE_HOT) * factor
+    assert words in str(hint("ce", LOGITS, LABELS, given))
+
+
+def test_zeros_and_one_repeated_element() -> None:
+    assert "given is 0 everywhere" in str(hint("mse", PRED, TARGET, 0 * MSE))
+    assert "given is the same at every sample (1.5)" in str(hint("mse", PRED, TARGET, np.full(N, 1.5)))
+
+
+def test_a_gradient_that_is_0_at_some_samples_was_not_computed_there() -> None:
+    given = np.where(np.arange(N) % 2 == 0, 0.0, 2 * R)
+    assert hint("mse", PRED, TARGET, given) == "given ÷ numeric is 0 at every wrong sample: it was not computed there"
+
+
+def test_a_transposed_gradient() -> None:
+    given = (softmax(LOGITS) - ONE_HOT).T.reshape(N, K)
+    assert hint("ce", LOGITS, LABELS, given) == "given is transposed: read as (7, 300) it is right"
+
+
+def test_the_derivative_by_the_logit_instead_of_the_probability() -> None:
+    assert "p(1 − p): it is the derivative with respect to the logit" in str(hint("bce", PROB, HARD, PROB - HARD))
+    assert "with respect to the logits, through the softmax" in str(hint("cce", PROBS, ONE_HOT, PROBS - ONE_HOT))
+
+
+def test_the_derivative_by_the_probability_instead_of_the_logit() -> None:
+    p = 1 / (1 + np.exp(-PRED))
+    found = hint("bce_with_logits", PRED, HARD, (p - HARD) / (p * (1 - p)))
+    assert "with respect to the probability, not the logit" in str(found)
+
+
+def test_the_derivative_by_probabilities_instead_of_logits() -> None:
+    by_probability = lossctl.get_loss("scce").gradient(softmax(LOGITS), LABELS)
+    assert hint(CE, LOGITS, LABELS, by_probability) == (
+        "given is the derivative with respect to the probabilities, not to the logits"
+    )
+
+
+def test_prediction_and_target_swapped() -> None:
+    soft = RNG.uniform(0.05, 0.95, N)
+    given = lossctl.get_loss("bce").gradient(soft, PROB)
+    assert hint("bce", PROB, soft, given) == "given is the gradient with prediction and target swapped"
+
+
+def test_a_constant_along_each_row() -> None:
+    """The gradient of a loss that divides rows by their sum has one amount more in each row."""
+    given = lossctl.get_loss("scce").gradient(PROBS, LABELS) + 1 + np.arange(N)[:, None] / N
+    assert "off by one constant along each row" in str(hint("scce", PROBS, LABELS, given))
+
+
+def test_a_forgotten_target() -> None:
+    assert hint("ce", LOGITS, LABELS, softmax(LOGITS)) == (
+        "given − numeric is 1 at the target's own class, and right at the others"
+    )
+
+
+# --- some samples alone ---
+
+
+def test_a_branch_is_told_with_where_it_begins_and_what_it_gives() -> None:
+    assert hint("mse", PRED, TARGET, np.where(R > 0.25, R, 2 * R)) == (
+        "wrong only where pred − target > 0.25, right below; there given ÷ numeric is 0.5"
+    )
+    assert hint("mse", PRED, TARGET, np.where(TARGET < -0.7, 3 * R, 2 * R)) == (
+        "wrong only where target < -0.7, right above; there given ÷ numeric is 1.5"
+    )
+    # Too small a mistake to tell its ratio from 1.
+    assert hint("mse", PRED, TARGET, np.where(R > 0.25, 2 * R * (1 + 2e-5), 2 * R)) == (
+        "wrong only where pred − target > 0.25, right below"
+    )
+    sign = np.sign(TARGET)
+    given = np.where(sign * PRED > 1, -sign, lossctl.get_loss("hinge").gradient(PRED, sign))
+    assert hint("hinge", PRED, sign, given) == "wrong only where target·pred > 1, right below"
+
+
+def test_a_branch_is_told_at_drawn_points_too() -> None:
+    """Over twelve decades: the samples right by chance are those in a tail, and say nothing."""
+    found = spoilt("huber", lambda g, p, t: np.where(np.abs(p - t) > 1, p - t, g))
+    # Where it begins the mistake is nothing: how far beyond it is seen is what the check can tell.
+    begins = re.fullmatch(r"wrong only where \|pred − target\| > (\S+), right below", str(found.hint))
+    assert begins is not None
+    assert 1.0 <= float(begins[1]) < 1.00001
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "words"),
+    [
+        ("mae", lambda p, t: p == t, "pred equals target"),
+        ("hinge", lambda p, t: p * t == 1, "target·pred is 1"),
+        ("hinge:margin=-2", lambda p, t: p * t == -2, "target·pred is -2"),
+    ],
+)
+def test_a_kink_is_told_wherever_the_loss_has_it(name, at, words) -> None:
+    bound = lossctl.get_loss(name)
+    kind = bound.inputs[1].kind.name
+    target = np.sign(TARGET) if kind == "Sign" else TARGET
+    kinked = target * bound.params.get("margin", 1.0) if kind == "Sign" else target
+    pred = np.where(np.arange(N) % 10 == 0, kinked, PRED)
+    given = np.where(at(pred, target), 3.0, bound.gradient(pred, target))
+    assert hint(name, pred, target, given) == (
+        f"wrong only where {words}: at a kink any value between the one-sided slopes is right"
+    )
+
+
+# --- silence ---
+
+
+def test_three_wrong_samples_of_six_are_no_branch() -> None:
+    """Some quantity always separates three from three."""
+    pred, target = PRED[:6], TARGET[:6]
+    given = 2 * (pred - target) * np.where(np.argsort(np.argsort(pred)) < 3, [0.3, 0.7, 2, 0.1, 5, 1.1], 1.0)
+    assert hint("mse", pred, target, given) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_silence_where_nothing_simple_fits(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    assert hint("mse", PRED, TARGET, MSE * rng.uniform(0.5, 1.5, N)) is None
+    assert hint("mse", PRED, TARGET, np.where(rng.random(N) < 0.5, 2 * MSE, MSE / 3)) is None
+
+
+def test_two_wrong_coordinates_are_too_few_to_explain() -> None:
+    given = MSE.copy()
+    given[[3, 8]] *= 2
+    found = lossctl.gradcheck("mse", PRED, TARGET, given)
+    assert (found.counts["wrong"], found.hint) == (2, None)
+    assert {c.row for c in found.worst_coordinates(5)} == {3, 8}
+
+
+# --- every loss, at points over twelve decades ---
+
+# Samples of 25 coordinates cost a hundred times what those of one do.
+SAMPLES = {"lovasz_softmax": 50, "ctc": 50}
+# Of a step function every gradient is 0, and so is every multiple of it.
+STEPS = {"zero_one", "label_ranking", "coverage"}
+SLOPING = [name for name, loss in registered().items() if not loss.batch_coupled and name not in STEPS]
+# Given less than it is, more, and the other way; the names of others are read above.
+FACTORS: list[tuple[Callable[[int], float], str]] = [
+    (lambda _n: 0.5, "a factor of 2 is missing"),
+    (lambda _n: -1.0, "the sign is wrong"),
+    (float, "n = {n:,}: it was multiplied by the number of samples"),
+    (lambda n: 1 / n, "1/n: it is the gradient of the mean over n = {n:,}; say --reduction mean"),
+]
+
+
+def own(name: str) -> Callable[..., np.ndarray]:
+    """The gradient function of a registered loss, of arrays that it does not prove."""
+
+    def gradient(*arrays: np.ndarray) -> np.ndarray:
+        thunk = registered()[name].evaluate(*arrays)[1]
+        assert thunk is not None
+        with np.errstate(all="ignore"):
+            return thunk()
+
+    return gradient
+
+
+def spoilt(name: str, mistake: Callable[..., np.ndarray]) -> lossctl.GradCheck:
+    """The check of a registered loss at drawn points, its own gradient gone through ``mistake``."""
+
+    def gradient(*arrays: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return mistake(own(name)(*arrays), *arrays)
+
+    return lossctl.gradcheck(name, grad=gradient, samples=SAMPLES.get(name, 1000))
+
+
+@pytest.mark.parametrize("name", SLOPING)
+@pytest.mark.slow
+def test_a_factor_is_named_for_every_loss(name) -> None:
+    n = SAMPLES.get(name, 1000)
+    for factor, words in FACTORS:
+        found = spoilt(name, lambda g, *_, factor=factor: factor(n) * g)
+        told = [f"given ÷ numeric is {factor(n):.4g} at every sample: {words.format(n=n)}"]
+        if factor(n) == -1.0:  # of a loss that is the same with the inputs swapped that is as true
+            told.append("given is the gradient with prediction and target swapped")
+        assert found.hint in told, repr(found)
+
+
+@pytest.mark.parametrize("name", SLOPING)
+@pytest.mark.slow
+def test_silence_where_no_simple_explanation_fits(name) -> None:
+    """Noise, two mistakes at once, and what is too small to tell one explanation from the other."""
+    rng = np.random.default_rng(1)
+    for mistake in (
+        lambda g, *_: g * (1 + 0.3 * rng.normal(size=g.shape)),
+        lambda g, *_: g * rng.choice([0.5, -1.0, 1.0], g.shape),
+        lambda g, *_: g * (1 + 1.5e-5 * rng.choice([-1.0, 1.0], g.shape)),
+    ):
+        found = spoilt(name, mistake)
+        assert not found
+        assert found.hint is None

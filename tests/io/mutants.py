@@ -1,0 +1,232 @@
+"""Corrupted files of every format, for io/test_formats.py (some hundred) and benchmarks/fuzz.py (any number)."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import random
+import signal
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import typer
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+from lossctl.cli import app as cli
+
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": lambda data: gzip.compress(data, 1, mtime=0),
+    ".bz2": bz2.compress,
+    # 4 KiB of dictionary: the 8 MiB that it would otherwise set aside take longer than all the rest.
+    ".xz": lambda data: lzma.compress(data, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 4096}]),
+    ".zst": zstd.compress,
+}
+ARRAYS = [
+    np.arange(3.0),
+    np.ones((3, 2), ">f4", order="F"),
+    np.ones((2, 2, 2)),
+    np.ones(3, bool),
+    np.arange(4000.0),
+    np.array(["a", "b"]),
+]
+TABLES = [
+    "id,p,t\n1,0.5,1\n2,0.25,0\n3,1,1\n",
+    "0.5\n0.25\n1\n",
+    '"a ""b""",c\r\n"1",2\r\n3,4\r\n5,6\r\n',
+    "p\tt\n1\t2\n3\t4\n5\t6\n",
+    ",p\n0,1\n1,2\n2,3\n",
+    "# a b\n1.0e+00 2\n3 4\n5 6\n",
+    "p;t\n1,5;2\n3,5;4\n1,1;1\n",
+    "p\n" + "0.5\n" * 3_000,
+]
+OPTIONS = [
+    *("--header", "--no-header", "-d;", "-dspace", "--na-values=", "--encoding=latin-1", "--encoding=utf-16"),
+    *("--encoding=utf-7", "--nan=skip", "-p@1", "-pp", "-p*", "-wp", "-w@2", "-t@1", "-tt", "--labels=1,2"),
+    *("--on=id", "--on=@1", "--on=p", "--decimal=,", "--normalize", "--class-axis=1", "--threads=2"),
+]
+LOSSES = ["mse", "mse", "bce", "hinge", "sparse_softmax_cross_entropy", "kl_divergence"]
+FORMATS = ["csv", "tsv", "txt", "npy", "npy", "npz", "npz"]
+
+
+def npy(array: np.ndarray) -> bytes:
+    """An array as np.save writes it."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def npz(arrays: dict[str, np.ndarray], *, deflated: bool = False) -> bytes:
+    """Arrays as np.savez and np.savez_compressed write them."""
+    file = io.BytesIO()
+    (np.savez_compressed if deflated else np.savez)(file, **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def headed(header: bytes, data: bytes = b"", length: int | None = None) -> bytes:
+    """An NPY file of any header."""
+    size = len(header) if length is None else length
+    return b"\x93NUMPY\x02\0" + (size % 2**32).to_bytes(4, "little") + header + data
+
+
+def spoiled(content: bytes, rng: random.Random) -> bytes:
+    """A few bytes changed, cut, doubled or put in."""
+    data = bytearray(content)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(data) + 1)
+        how = rng.randrange(6)
+        if how == 0:
+            data[at : at + 1] = bytes([rng.randrange(256)])
+        elif how == 1:
+            del data[at : at + rng.randint(1, 8)]
+        elif how == 2:
+            data[at:at] = data[at : at + rng.randint(1, 20)]
+        elif how == 3:
+            data[at:at] = rng.randbytes(rng.randint(1, 9))
+        elif how == 4 and data:
+            data[at % len(data)] ^= 1 << rng.randrange(8)
+        else:
+            data[at:at] = bytes(rng.choices(b"(){}[]',:0123456789<>|fiubOUSVMm -\\\n\0\"x_;\t.eL", k=rng.randint(1, 6)))
+    return bytes(data)
+
+
+def content_of(form: str, rng: random.Random) -> bytes:
+    """What is in a file of this format: valid, spoiled, of a huge header, or anything at all."""
+    how = rng.randrange(10)
+    if how == 0:
+        return rng.randbytes(rng.randrange(300))
+    if form == "npz":
+        arrays = {"p": rng.choice(ARRAYS), "t": rng.choice(ARRAYS), "id": np.arange(3)}
+        good = npz(
+            dict(rng.sample(sorted(arrays.items(), key=lambda item: item[0]), rng.randint(1, 3))), deflated=how > 5
+        )
+        if how == 1:  # a good archive of bad arrays
+            file = io.BytesIO()
+            with zipfile.ZipFile(file, "w", rng.choice([0, 8, 12, 14])) as archive:
+                archive.writestr("p.npy", spoiled(npy(rng.choice(ARRAYS)), rng))
+            return file.getvalue()
+    elif form == "npy":
+        good = npy(rng.choice(ARRAYS))
+        if how == 1:
+            shape = ",".join(str(rng.choice([0, 1, 3, 10**9, 2**62, -1])) for _ in range(rng.randint(1, 4)))
+            header = f"{{'descr': '<f8', 'fortran_order': {rng.random() < 0.5}, 'shape': ({shape},), }}"
+            blanks = " " * rng.choice([0, 100, 20_000])
+            length = rng.choice([None, None, 2**31, 2**32 - 1])
+            return headed((header + blanks).encode(), bytes(rng.choice([0, 24, 100_000])), length)
+    else:
+        good = rng.choice(TABLES).encode(rng.choice(["utf-8", "utf-8", "utf-8", "utf-16"]))
+        if how == 1:
+            return rng.choice([b"1,", b'"', b"\xff", b"9", b"a\t"]) * rng.choice([10, 2_000_000])
+    return good if how == 2 else spoiled(good, rng)
+
+
+def mutant(rng: random.Random, folder: Path) -> tuple[list[str], bytes]:
+    """A command on a file that it writes, and what is piped into it."""
+    form, compression = rng.choice(FORMATS), rng.choice(list(COMPRESS))
+    if form == "npz":
+        compression = ""
+    content = COMPRESS[compression](content_of(form, rng))
+    if compression and rng.random() < 0.6:
+        content = spoiled(content, rng)
+    argv = ["compute", rng.choice(LOSSES)]
+    if rng.random() < 0.1:
+        argv += ["-", str(folder / "t.csv"), "--input-format", form + compression]
+    else:
+        path = folder / f"p.{form}{compression}"
+        path.write_bytes(content)
+        key = f":{rng.choice(['p', 't', 'q'])}" if form == "npz" and rng.random() < 0.5 else ""
+        argv.append(f"{path}{key}")
+        if rng.random() < 0.8:
+            argv.append(str(folder / rng.choice(["t.csv", "t.npy", "t.npz:t"])))
+    return [*argv, *rng.choices(OPTIONS, k=rng.randint(0, 2))], content
+
+
+def targets(folder: Path) -> None:
+    """The good files beside the bad one."""
+    (folder / "t.csv").write_text("id,t\n1,1\n2,0\n3,1\n")
+    (folder / "t.npy").write_bytes(npy(np.array([1, 0, 1])))
+    (folder / "t.npz").write_bytes(npz({"t": np.array([1.0, 0, 1]), "id": np.arange(3)}))
+
+
+@contextmanager
+def patience(seconds: int) -> Iterator[None]:
+    """An error for what takes longer."""
+
+    def late(*_: Any) -> None:
+        raise TimeoutError(f"over {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def outcome(argv: list[str], stdin: bytes = b"") -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command in this process."""
+    before = sys.stdin
+    out, err = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            code = cli.main(argv)
+    finally:
+        sys.stdin = before
+    said = []
+    for file in (out, err):
+        file.flush()
+        said.append(file.buffer.getvalue().decode())
+    return code, said[0], said[1]
+
+
+def fault(argv: list[str], stdin: bytes = b"") -> str | None:
+    """What is wrong with how a command ends: neither a result nor one line that says why not."""
+    try:
+        with patience(20):
+            code, out, err = outcome(argv, stdin)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return f"{type(error).__name__}: {error}"
+    if code == 0:
+        return None if out else "exit 0 and nothing on stdout"
+    if code != 2:
+        return f"exit {code}: {err}"
+    if out:
+        return f"exit 2, and on stdout: {out}"
+    if not (err.startswith("lossctl: ") and err.endswith("\n") and err[:-1].isprintable()):
+        return f"not one printable line: {err!r}"
+    return None
+
+
+def rounds(seed: int, count: int, folder: Path) -> tuple[int, list[tuple[list[str], str, bytes]]]:
+    """How many commands were run, and those that ended wrongly: argv, how, content."""
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    targets(folder)
+    found = []
+    once = typer.main.get_command(cli.build())  # which takes longer than all that is tested here
+    for _ in range(count):
+        argv, content = mutant(rng, folder)
+        with mock.patch.object(cli, "build", return_value=once):
+            wrong = fault(argv, content)
+        if wrong:
+            found.append((argv, wrong, content))
+        for name in os.listdir(folder):
+            if name.startswith("p."):
+                os.unlink(folder / name)
+    return count, found

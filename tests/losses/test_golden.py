@@ -1,0 +1,80 @@
+"""Values and gradients of every loss against those of other libraries for the same inputs (tests/losses/golden)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from golden import figures
+
+import lossctl
+from lossctl.core.registry import registered
+
+GOLDEN = figures()
+# Losses that no library has that can be installed, and why: none so far.
+WITHOUT: dict[str, str] = {}
+
+
+def name_of(record: dict[str, Any]) -> str:
+    """The loss of a record, without its parameters."""
+    return str(record["loss"].partition(":")[0])
+
+
+def records_with(key: str) -> Any:
+    """Parametrise over the records that have a figure for ``key``."""
+    chosen = [r for r in GOLDEN if r.get(key) is not None]
+    ids = [f"{GOLDEN.index(r)}-{r['loss']}-{r['library']}" for r in chosen]
+    return pytest.mark.parametrize("record", chosen, ids=ids)
+
+
+def arrays(record: dict[str, Any]) -> list[np.ndarray]:
+    """The inputs, in the order of the loss: float64, but integers where they are labels."""
+    return [np.asarray(x) for x in record["inputs"]]
+
+
+def named(record: dict[str, Any]) -> dict[str, Any]:
+    """The inputs as ``compute`` takes them."""
+    given = dict(zip(lossctl.get_loss(record["loss"]).roles, arrays(record), strict=True))
+    further = {name: given.pop(name) for name in list(given) if name not in ("pred", "target")}
+    return given | {"inputs": further}
+
+
+@records_with("value")
+def test_value(record: dict[str, Any]) -> None:
+    """``compute`` gives the library's mean, weighted where it was."""
+    weight = np.asarray(record["weight"]) if "weight" in record else None
+    got = float(lossctl.compute(record["loss"], **named(record), weight=weight, class_axis=-1))
+    np.testing.assert_allclose(got, record["value"], rtol=record["rtol"], err_msg=record["call"])
+
+
+@records_with("per_sample")
+def test_per_sample(record: dict[str, Any]) -> None:
+    """The kernel gives the library's loss of every sample."""
+    got = lossctl.get_loss(record["loss"]).value(*arrays(record))
+    np.testing.assert_allclose(got, record["per_sample"], rtol=record["rtol"], err_msg=record["each"])
+
+
+@records_with("gradient")
+def test_gradient(record: dict[str, Any]) -> None:
+    """The kernel gives the library's derivative of every sample's loss."""
+    got = lossctl.get_loss(record["loss"]).gradient(*arrays(record))
+    np.testing.assert_allclose(got, record["gradient"], rtol=record["rtol"], err_msg=record["each"])
+
+
+@pytest.mark.parametrize("name", registered())
+def test_every_loss_has_a_figure(name: str) -> None:
+    """Every loss has one, and every one that has parameters has one away from its defaults."""
+    specs = [r["loss"] for r in GOLDEN if name_of(r) == name]
+    assert bool(specs) != (name in WITHOUT), "add a case to its family in golden/ and run make_golden.py"
+    if any(r["params"] for r in GOLDEN if name_of(r) == name):
+        assert any(":" in spec for spec in specs)
+
+
+def test_every_record_names_its_source() -> None:
+    """A figure is worth what its source is: a library, its version, the call."""
+    for record in GOLDEN:
+        assert record["library"]
+        assert record["version"]
+        assert all(name in record["call"] for name in record["names"])
+        assert np.isfinite(record["value"])

@@ -1,4 +1,4 @@
-"""What tests share: command lines run in this process, and no setting of the person who runs them."""
+"""Fixtures that run command lines in this process, and an environment without the settings of the user."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 
 import pytest
 
-Said: TypeAlias = Callable[[str], tuple[int, str, str]]
-Told: TypeAlias = Callable[[str], dict[str, Any]]
+RunCommand: TypeAlias = Callable[[str], tuple[int, str, str]]
+RunJson: TypeAlias = Callable[[str], dict[str, Any]]
 
-# Nor do they leak into the processes that tests start.
+# At import, so that the processes that tests start do not inherit them either.
 for name in (
     *("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "PYTHONIOENCODING", "PYTHONUTF8"),
     *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "LOSSCTL_FORMAT", "LOSSCTL_DEBUG"),
@@ -24,8 +24,10 @@ os.environ["TERM"] = "xterm-256color"
 
 
 @pytest.fixture
-def said(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Said:
-    """Exit code, stdout and stderr of the module's COMMAND with these words, in the folder of the project."""
+def run_command(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> RunCommand:
+    """Run the module's COMMAND with a line of arguments in the root of the project; exit code, stdout and stderr."""
     from lossctl.cli.app import main
 
     monkeypatch.chdir(Path(__file__).parent.parent)
@@ -39,11 +41,11 @@ def said(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], mon
 
 
 @pytest.fixture
-def told(said: Said) -> Told:
-    """The JSON of a line that works."""
+def run_json(run_command: RunCommand) -> RunJson:
+    """Run a line of arguments that succeeds; its JSON document."""
 
     def run(line: str) -> dict[str, Any]:
-        code, out, err = said(f"{line} -f json")
+        code, out, err = run_command(f"{line} -f json")
         assert code == 0, err
         document: dict[str, Any] = json.loads(out)
         return document

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from conftest import Said, Told
+from conftest import RunCommand, RunJson
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,9 +94,9 @@ def check_distribution(document: dict[str, Any], losses: np.ndarray, parts: np.n
         assert tail["without"] == pytest.approx(parts[order[k:]].sum() / shares[order[k:]].sum(), rel=1e-12)
 
 
-def test_plain_losses(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
+def test_plain_losses(run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]]) -> None:
     path, data = table
-    document = told(f"mae {path} -p p0 -t t0")
+    document = run_json(f"mae {path} -p p0 -t t0")
     losses = np.abs(data["pred"] - data["target"])[:, 0]
     assert document["value"] == float(lossctl.compute("mae", data["pred"][:, 0], data["target"][:, 0]))
     check_worst(document["worst"], losses, losses, 10)
@@ -111,10 +111,10 @@ def test_plain_losses(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> 
         )
 
 
-def test_weights(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
+def test_weights(run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]]) -> None:
     """The worst are those that add most, w·loss; quantiles count each sample once; weight 0 does not count."""
     path, data = table
-    document = told(f"mse {path} -p p0 -t t0 -w w --nan skip")
+    document = run_json(f"mse {path} -p p0 -t t0 -w w --nan skip")
     kept = data["weight"] > 0
     rows, weights = np.flatnonzero(kept), data["weight"][kept]
     losses = ((data["pred"] - data["target"])[:, 0] ** 2)[kept]
@@ -124,29 +124,29 @@ def test_weights(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
     check_distribution(document, losses, weights * losses, weights)
     assert document["denominator"] == weights.sum()
     each = (data["pred"] - data["target"]) ** 2
-    for row in told(f"mse {path} -p 'p?' -t 't?' -w w")["worst"]:  # of two outputs each
+    for row in run_json(f"mse {path} -p 'p?' -t 't?' -w w")["worst"]:  # of two outputs each
         assert row["loss"] == pytest.approx(each[row["sample"]].mean(), rel=1e-14)
 
 
-def test_ties_at_the_edge_of_the_worst(told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ties_at_the_edge_of_the_worst(run_json: RunJson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of samples that add the same, the first ones are among the worst, wherever a record ends."""
     monkeypatch.setattr(run, "BLOCK", 8)
     monkeypatch.setattr(spool, "ROWS", 8)
     weights = np.tile([1.0, 2.0, 4.0], 40)
     lines = [f"{4 / weight!r},0,{weight!r}\n" for weight in weights.tolist()]
     (tmp_path / "a.csv").write_text("p,t,w\n" + "".join(lines))
-    tail = told(f"mae {tmp_path}/a.csv -p p -t t -w w")["tails"][1]
+    tail = run_json(f"mae {tmp_path}/a.csv -p p -t t -w w")["tails"][1]
     assert (tail["samples"], tail["share"]) == (12, pytest.approx(0.1))
     assert tail["without"] == pytest.approx(4 * 108 / weights[12:].sum())
     (tmp_path / "b.csv").write_text("p,t\n" + "1,0\n" * 120)
-    tail = told(f"mae {tmp_path}/b.csv -p p -t t")["tails"][1]
+    tail = run_json(f"mae {tmp_path}/b.csv -p p -t t")["tails"][1]
     assert (tail["share"], tail["without"]) == (pytest.approx(0.1), 1.0)
 
 
-def test_outputs(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
+def test_outputs(run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]]) -> None:
     """A sample's loss is the mean over its outputs; what is shown is its worst; and there is a table by output."""
     path, data = table
-    document = told(f"mse {path} -p 'p?' -t 't?'")
+    document = run_json(f"mse {path} -p 'p?' -t 't?'")
     each = (data["pred"] - data["target"]) ** 2
     check_worst(document["worst"], each.mean(axis=1), each.sum(axis=1), 10)
     check_distribution(document, each.mean(axis=1), each.sum(axis=1), np.full(N, 2.0))
@@ -159,11 +159,11 @@ def test_outputs(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
     error = each.std(axis=0, ddof=1) / np.sqrt(N)
     np.testing.assert_allclose([row["std_error"] for row in document["outputs"]], error, rtol=1e-12)
     np.testing.assert_allclose([row["share"] for row in document["outputs"]], each.sum(axis=0) / each.sum(), rtol=1e-13)
-    alone = told(f"mse {path} -p 'p?' -t 't?' --by output")
+    alone = run_json(f"mse {path} -p 'p?' -t 't?' --by output")
     assert alone["outputs"] == sorted(document["outputs"], key=lambda row: -row["mean"])
 
 
-def test_missing_elements(told: Told, tmp_path: Path) -> None:
+def test_missing_elements(run_json: RunJson, tmp_path: Path) -> None:
     """Samples of different numbers of elements: means over what there is, and what they are divided by."""
     rng = np.random.default_rng(2)
     pred, target = rng.normal(size=(2, 300, 3))
@@ -171,7 +171,7 @@ def test_missing_elements(told: Told, tmp_path: Path) -> None:
     pred[7] = np.nan
     np.save(tmp_path / "p.npy", pred)
     np.save(tmp_path / "t.npy", target)
-    document = told(f"mse {tmp_path}/p.npy {tmp_path}/t.npy --nan skip")
+    document = run_json(f"mse {tmp_path}/p.npy {tmp_path}/t.npy --nan skip")
     each = (pred - target) ** 2
     count = np.count_nonzero(~np.isnan(each), axis=1)
     rows = np.flatnonzero(count)
@@ -182,15 +182,15 @@ def test_missing_elements(told: Told, tmp_path: Path) -> None:
     assert [row["samples"] for row in document["outputs"]] == np.count_nonzero(~np.isnan(each), axis=0).tolist()
 
 
-def test_rmse_is_told_on_its_own_scale(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
+def test_rmse_is_told_on_its_own_scale(run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]]) -> None:
     path, data = table
-    document = told(f"rmse {path} -p p0 -t t0")
+    document = run_json(f"rmse {path} -p p0 -t t0")
     squares = (data["pred"] - data["target"])[:, 0] ** 2
     assert document["value"] == pytest.approx(math.sqrt(squares.mean()), rel=1e-14)
     check_worst(document["worst"], squares, squares, 10)
     rest = np.sort(squares)[: N - math.ceil(0.1 * N)]
     assert document["tails"][1]["without"] == pytest.approx(math.sqrt(rest.mean()), rel=1e-13)
-    by_town = told(f"rmse {path} -p p0 -t t0 --by town")["groups"]
+    by_town = run_json(f"rmse {path} -p p0 -t t0 --by town")["groups"]
     for row in by_town:
         own = squares[data["town"] == row["town"]]
         assert row["mean"] == pytest.approx(math.sqrt(own.mean()), rel=1e-13)
@@ -199,14 +199,14 @@ def test_rmse_is_told_on_its_own_scale(told: Told, table: tuple[Path, dict[str, 
         )
 
 
-def test_a_ratio(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
+def test_a_ratio(run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]]) -> None:
     """The loss wape divides by Σ|t|, in groups and without the worst too."""
     path, data = table
-    document = told(f"wape {path} -p p0 -t t0")
+    document = run_json(f"wape {path} -p p0 -t t0")
     losses, amounts = np.abs(data["pred"] - data["target"])[:, 0], np.abs(data["target"][:, 0])
     check_worst(document["worst"], losses, losses, 10)
     check_distribution(document, losses, losses, amounts)
-    for row in told(f"wape {path} -p p0 -t t0 --by town")["groups"]:
+    for row in run_json(f"wape {path} -p p0 -t t0 --by town")["groups"]:
         own = data["town"] == row["town"]
         assert row["mean"] == pytest.approx(losses[own].sum() / amounts[own].sum(), rel=1e-13)
 
@@ -214,14 +214,14 @@ def test_a_ratio(told: Told, table: tuple[Path, dict[str, np.ndarray]]) -> None:
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("column", ["town", "age"])
 def test_groups(
-    told: Told,
+    run_json: RunJson,
     table: tuple[Path, dict[str, np.ndarray]],
     column: str,
     weighted: bool,
 ) -> None:
     """Count, mean ± standard error and share of each, the worst first."""
     path, data = table
-    rows = told(f"mse {path} -p 'p?' -t 't?' --by {column}" + " -w w" * weighted)["groups"]
+    rows = run_json(f"mse {path} -p 'p?' -t 't?' --by {column}" + " -w w" * weighted)["groups"]
     each = (data["pred"] - data["target"]) ** 2
     weights = data["weight"] if weighted else np.ones(N)
     part, share = each.sum(axis=1) * weights, 2 * weights
@@ -237,7 +237,7 @@ def test_groups(
         assert row["share"] == pytest.approx(part[own].sum() / part.sum(), rel=1e-13)
 
 
-def test_groups_by_class(told: Told) -> None:
+def test_groups_by_class(run_json: RunJson) -> None:
     """The class of a label, of a one-hot row, of a probability that is 0 or 1, of a sign, and of a name."""
     logits, labels = np.load(ROOT / "samples/digits_logits.npy"), np.load(ROOT / "samples/digits_labels.npy")
     losses = lossctl.get_loss("cross_entropy").value(logits.astype(float), labels)
@@ -245,23 +245,23 @@ def test_groups_by_class(told: Told) -> None:
         "cross_entropy samples/digits_logits.npy samples/digits_labels.csv",
         "softmax_cross_entropy samples/digits_logits.npy samples/digits_onehot.npy",
     ):
-        rows = told(f"{line} --by class --sort row")["groups"]
+        rows = run_json(f"{line} --by class --sort row")["groups"]
         assert [row["class"] for row in rows] == [str(k) for k in range(10)]
         np.testing.assert_allclose(
             [row["mean"] for row in rows], [losses[labels == k].mean() for k in range(10)], rtol=1e-10
         )
-    by_sign = told("hinge samples/cancer_margins.csv samples/cancer_signs.csv --by class --sort row")["groups"]
-    by_name = told("hinge samples/cancer_margins.csv samples/cancer_names.csv --labels benign,malignant --by class")
+    by_sign = run_json("hinge samples/cancer_margins.csv samples/cancer_signs.csv --by class --sort row")["groups"]
+    by_name = run_json("hinge samples/cancer_margins.csv samples/cancer_names.csv --labels benign,malignant --by class")
     assert [row["class"] for row in by_sign] == ["-1", "1"]
     assert {row["class"] for row in by_name["groups"]} == {"benign", "malignant"}
     assert {row["mean"] for row in by_name["groups"]} == {row["mean"] for row in by_sign}
 
 
-def test_numbers_that_are_equal_are_one_group(told: Told, tmp_path: Path) -> None:
+def test_numbers_that_are_equal_are_one_group(run_json: RunJson, tmp_path: Path) -> None:
     """1, 1.0 and 01; and in order as numbers. With one text among them all are texts."""
     path = tmp_path / "a.csv"
     path.write_text("g,p,t\n10,1,0\n1,2,0\n1.0,3,0\n01,4,0\n9,1,0\nnan,5,0\n")
-    rows = told(f"mae {path} -p p -t t --by g --sort row")["groups"]
+    rows = run_json(f"mae {path} -p p -t t --by g --sort row")["groups"]
     assert [(row["g"], row["samples"], row["mean"]) for row in rows] == [
         ("1", 3, 3.0),
         ("9", 1, 1.0),
@@ -269,17 +269,17 @@ def test_numbers_that_are_equal_are_one_group(told: Told, tmp_path: Path) -> Non
         ("nan", 1, 5.0),
     ]
     path.write_text(path.read_text() + "x,6,0\n")
-    assert len(told(f"mae {path} -p p -t t --by g")["groups"]) == 7
+    assert len(run_json(f"mae {path} -p p -t t --by g")["groups"]) == 7
 
 
-def test_large_integers_are_different_groups(told: Told, tmp_path: Path) -> None:
+def test_large_integers_are_different_groups(run_json: RunJson, tmp_path: Path) -> None:
     """Beyond 2**53, where doubles run out: ids are such numbers."""
     ids = np.array([2**53, 2**53 + 1, 2**53 + 1])
     np.save(tmp_path / "g.npy", ids)
     (tmp_path / "g.csv").write_text("g\n" + "\n".join(map(str, ids)) + "\n")
     (tmp_path / "a.csv").write_text("p,t\n1,0\n2,0\n3,0\n")
     for suffix in ("npy", "csv"):
-        rows = told(f"mae {tmp_path}/a.csv -p p -t t --by {tmp_path}/g.{suffix} --sort row")["groups"]
+        rows = run_json(f"mae {tmp_path}/a.csv -p p -t t --by {tmp_path}/g.{suffix} --sort row")["groups"]
         assert [row["samples"] for row in rows] == [1, 2]
 
 
@@ -343,19 +343,19 @@ def test_bins_are_round_and_hold_all() -> None:
 
 
 def test_blocks_spools_and_threads_change_nothing(
-    told: Told, table: tuple[Path, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
+    run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does it where a block has one row, records are on disk, and bits are counted to the last."""
     path, _ = table
     options = ("", " --by town", " --bottom", " --all --columns name")
     lines = [f"mse {path} -p 'p?' -t 't?' -w w{more}" for more in options]
-    before = [told(line) for line in lines]
+    before = [run_json(line) for line in lines]
     monkeypatch.setattr(run, "BLOCK", 16)
     monkeypatch.setattr(spool, "ROWS", 20)
     monkeypatch.setattr(quantiles, "_GATHERED", 0)
     for line, document in zip(lines, before, strict=True):
-        assert same(told(f"{line} --threads 1"), told(f"{line} --threads 3"), exact=True)
-        assert same(told(line), document, exact=False)
+        assert same(run_json(f"{line} --threads 1"), run_json(f"{line} --threads 3"), exact=True)
+        assert same(run_json(line), document, exact=False)
 
 
 def same(a: Any, b: Any, *, exact: bool) -> bool:
@@ -368,18 +368,18 @@ def same(a: Any, b: Any, *, exact: bool) -> bool:
 
 
 def test_from_stdin_arrays_and_shards(
-    said: Said, told: Told, table: tuple[Path, dict[str, np.ndarray]], tmp_path: Path
+    run_command: RunCommand, run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]], tmp_path: Path
 ) -> None:
     path, data = table
-    whole = told(f"mse {path} -p p0 -t t0 --columns name")
+    whole = run_json(f"mse {path} -p p0 -t t0 --columns name")
     lines = path.read_text().splitlines(keepends=True)
     (tmp_path / "part").mkdir()
     for i, start in enumerate(range(1, N + 1, 300)):
         (tmp_path / "part" / f"{i}.csv").write_text("".join([lines[0], *lines[start : start + 300]]))
-    shards = told(f"mse '{tmp_path}/part/*.csv' -p p0 -t t0 --columns name")
+    shards = run_json(f"mse '{tmp_path}/part/*.csv' -p p0 -t t0 --columns name")
     np.save(tmp_path / "p.npy", data["pred"][:, 0])
     np.save(tmp_path / "t.npy", data["target"][:, 0])
-    arrays = told(f"mse {tmp_path}/p.npy {tmp_path}/t.npy")
+    arrays = run_json(f"mse {tmp_path}/p.npy {tmp_path}/t.npy")
     command = [
         sys.executable,
         "-m",
@@ -406,13 +406,13 @@ def test_from_stdin_arrays_and_shards(
 # --- What is shown ----------------------------------------------------------------------------------
 
 
-def test_order_and_number(said: Said, tmp_path: Path) -> None:
+def test_order_and_number(run_command: RunCommand, tmp_path: Path) -> None:
     """Of equal losses the first row; the best; the order of the file; all where N is more than there are."""
     path = tmp_path / "a.csv"
     path.write_text("p,t\n1,0\n3,0\n0,0\n3,0\n1,0\n")
 
     def rows(options: str) -> list[int]:
-        code, out, _ = said(f"mae {path} -p p -t t -f csv {options}")
+        code, out, _ = run_command(f"mae {path} -p p -t t -f csv {options}")
         assert code == 0
         return [int(row["sample"]) for row in csv.DictReader(io.StringIO(out))]
 
@@ -423,31 +423,31 @@ def test_order_and_number(said: Said, tmp_path: Path) -> None:
     assert rows("--all") == [0, 1, 2, 3, 4]
 
 
-def test_top_leaves_the_distribution_out(told: Told) -> None:
-    assert {"worst", "distribution", "histogram", "tails"} <= told(f"mse {PAIR}").keys()
-    assert "distribution" not in told(f"mse {PAIR} --top 10")
-    assert told(f"mse {PAIR} --top 10")["worst"] == told(f"mse {PAIR}")["worst"]
-    assert "best" in told(f"mse {PAIR} --bottom")
+def test_top_leaves_the_distribution_out(run_json: RunJson) -> None:
+    assert {"worst", "distribution", "histogram", "tails"} <= run_json(f"mse {PAIR}").keys()
+    assert "distribution" not in run_json(f"mse {PAIR} --top 10")
+    assert run_json(f"mse {PAIR} --top 10")["worst"] == run_json(f"mse {PAIR}")["worst"]
+    assert "best" in run_json(f"mse {PAIR} --bottom")
 
 
-def test_columns_beside_samples(told: Told, tmp_path: Path) -> None:
+def test_columns_beside_samples(run_json: RunJson, tmp_path: Path) -> None:
     """By name or position, from either file, or a file of its own; of both files only where it is a key."""
     line = "bce samples/cancer.csv -p prob -t label --top 2"
-    rows = told(f"{line} --columns id,diagnosis")["worst"]
+    rows = run_json(f"{line} --columns id,diagnosis")["worst"]
     assert [(row["id"], row["diagnosis"]) for row in rows] == [("40", "malignant"), ("213", "malignant")]
-    assert told(f"{line} --columns id --columns @5")["worst"][0]["@5"] == "malignant"
+    assert run_json(f"{line} --columns id --columns @5")["worst"][0]["@5"] == "malignant"
     np.save(tmp_path / "n.npy", np.arange(190) * 2)
-    assert told(f"{line} --columns {tmp_path}/n.npy")["worst"][0][f"{tmp_path}/n.npy"] == 2 * rows[0]["sample"]
+    assert run_json(f"{line} --columns {tmp_path}/n.npy")["worst"][0][f"{tmp_path}/n.npy"] == 2 * rows[0]["sample"]
     (tmp_path / "p.csv").write_text("id,p\na,1\nb,2\n")
     (tmp_path / "t.csv").write_text("id,t,more\na,1\u2009,x\nb,0,y\n".replace("\u2009", ""))
     both = f"mae {tmp_path}/p.csv {tmp_path}/t.csv -p p -t t --top 1"
-    assert told(f"{both} --on id --columns id,more")["worst"][0]["more"] == "y"
+    assert run_json(f"{both} --on id --columns id,more")["worst"][0]["more"] == "y"
 
 
-def test_infinite_losses_are_told(said: Said, told: Told, tmp_path: Path) -> None:
+def test_infinite_losses_are_told(run_command: RunCommand, run_json: RunJson, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("p,t\n" + "0.5,1\n" * 15 + "0,1\n" + "0.9,1\n" * 4)
     line = f"bce {tmp_path}/a.csv -p p -t t"
-    document = told(line)
+    document = run_json(line)
     assert (document["value"], document["infinite"]) == ("Infinity", 1)
     assert document["worst"][0] == {
         "sample": 15,
@@ -460,53 +460,53 @@ def test_infinite_losses_are_told(said: Said, told: Told, tmp_path: Path) -> Non
     }
     assert document["tails"][0]["without"] == pytest.approx((15 * math.log(2) - 4 * math.log(0.9)) / 19)
     assert document["distribution"][0]["max"] == "Infinity"
-    assert "1 element cost inf in bce, first sample 15" in said(line)[2]
+    assert "1 element cost inf in bce, first sample 15" in run_command(line)[2]
 
 
-def test_groups_with_infinite_losses(told: Told, tmp_path: Path) -> None:
+def test_groups_with_infinite_losses(run_json: RunJson, tmp_path: Path) -> None:
     """They are infinite, the others are not; and a sum beyond every double is exact all the same."""
     (tmp_path / "a.csv").write_text("g,p,t\na,0,1\nb,0.5,1\na,0.9,1\n")
-    rows = told(f"bce {tmp_path}/a.csv -p p -t t --by g")["groups"]
+    rows = run_json(f"bce {tmp_path}/a.csv -p p -t t --by g")["groups"]
     assert [(row["g"], row["mean"], row["std_error"], row["share"]) for row in rows] == [
         ("a", "Infinity", None, None),
         ("b", math.log(2), None, None),
     ]
     (tmp_path / "b.csv").write_text("g,p,t\n" + "a,1.7e308,0\n" * 3 + "b,1,0\n")
-    rows = told(f"mae {tmp_path}/b.csv -p p -t t --by g")["groups"]
+    rows = run_json(f"mae {tmp_path}/b.csv -p p -t t --by g")["groups"]
     assert [row["mean"] for row in rows] == [1.7e308, 1.0]
 
 
-def test_weights_beyond_the_largest_double(said: Said, told: Told, tmp_path: Path) -> None:
+def test_weights_beyond_the_largest_double(run_command: RunCommand, run_json: RunJson, tmp_path: Path) -> None:
     """Products that no double holds, of sums whose quotient is one; and in the group that has them."""
     (tmp_path / "a.csv").write_text("p,t,w\n1e308,0,100\n5e307,0,1\n1,0,1\n")
     line = f"mae {tmp_path}/a.csv -p p -t t -w w"
     mean = (100 * 10**308 + 5 * 10**307 + 1) / 102
-    assert told(line)["value"] == pytest.approx(mean, rel=1e-15)
-    groups = told(f"{line} --by w")["groups"]
+    assert run_json(line)["value"] == pytest.approx(mean, rel=1e-15)
+    groups = run_json(f"{line} --by w")["groups"]
     assert [(group["w"], group["mean"]) for group in groups] == [("100", 1e308), ("1", pytest.approx(2.5e307))]
-    assert said(f"{line} -q --top 1")[1] == "1e+308\n"
+    assert run_command(f"{line} -q --top 1")[1] == "1e+308\n"
     weights = {"weight": [100.0, 1.0, 1.0]}
     assert float(lossctl.compute("mae", [1e308, 5e307, 1.0], [0.0] * 3, **weights)) == pytest.approx(mean, rel=1e-15)
 
 
-def test_nan_is_told(said: Said, tmp_path: Path) -> None:
+def test_nan_is_told(run_command: RunCommand, tmp_path: Path) -> None:
     """A loss that is NaN, and inputs that are: nothing is said of quantiles then."""
     (tmp_path / "a.csv").write_text("p,t\n1,0\nnan,0\n3,0\n")
     (tmp_path / "mine.py").write_text("def odd(pred, target):\n    return (pred - 2) ** 0.5\n")
-    code, out, err = said(f"mse {tmp_path}/a.csv -p p -t t --nan propagate -f json")
+    code, out, err = run_command(f"mse {tmp_path}/a.csv -p p -t t --nan propagate -f json")
     document = json.loads(out)
     assert (code, document["value"]) == (0, "NaN")
     assert "distribution" not in document
     assert "NaN in 1 element makes mse NaN" in err
-    code, out, err = said(f"{tmp_path}/mine.py:odd {tmp_path}/a.csv -p p -t t --nan skip -f json")
+    code, out, err = run_command(f"{tmp_path}/mine.py:odd {tmp_path}/a.csv -p p -t t --nan skip -f json")
     assert [row["loss"] for row in json.loads(out)["worst"]] == ["NaN", 1.0]
     assert "is NaN in 1 element whose inputs are not" in err
 
 
-def test_losses_below_0_have_no_shares(said: Said, tmp_path: Path) -> None:
+def test_losses_below_0_have_no_shares(run_command: RunCommand, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def signed(pred, target):\n    return pred - target\n")
     (tmp_path / "a.csv").write_text("p,t\n1,0\n-3,0\n5,0\n")
-    code, out, err = said(f"{tmp_path}/mine.py:signed {tmp_path}/a.csv -p p -t t -f json")
+    code, out, err = run_command(f"{tmp_path}/mine.py:signed {tmp_path}/a.csv -p p -t t -f json")
     document = json.loads(out)
     assert (code, [row["share"] for row in document["worst"]]) == (0, [None] * 3)
     assert [row["loss"] for row in document["worst"]] == [5.0, 1.0, -3.0]
@@ -518,7 +518,7 @@ def test_losses_below_0_have_no_shares(said: Said, tmp_path: Path) -> None:
 
 
 def test_every_sample_in_every_format(
-    said: Said, table: tuple[Path, dict[str, np.ndarray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_command: RunCommand, table: tuple[Path, dict[str, np.ndarray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same rows from all of them, and files as well as stdout; .npy has a row for each of the input."""
     monkeypatch.setattr(spool, "ROWS", 50)
@@ -526,7 +526,7 @@ def test_every_sample_in_every_format(
     line = f"mse {path} -p p0 -t t0 -w w --columns name"
     kept = data["weight"] > 0
     losses = ((data["pred"] - data["target"])[:, 0] ** 2)[kept]
-    code, out, _ = said(f"{line} --all -f csv")
+    code, out, _ = run_command(f"{line} --all -f csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert code == 0
     assert [int(row["sample"]) for row in rows] == np.flatnonzero(kept).tolist()
@@ -535,15 +535,15 @@ def test_every_sample_in_every_format(
     parts = losses * data["weight"][kept]
     np.testing.assert_allclose([float(row["share"]) for row in rows], parts / parts.sum(), rtol=1e-13)
     found = [float(row["loss"]) for row in rows]
-    assert [json.loads(one)["loss"] for one in said(f"{line} --all -f jsonl")[1].splitlines()] == found
-    assert [row["loss"] for row in json.loads(said(f"{line} --all -f json")[1])["samples"]] == found
-    assert [float(one) for one in said(f"{line} --all -q")[1].splitlines()] == found
-    people = said(f"{line} --all")[1].splitlines()
+    assert [json.loads(one)["loss"] for one in run_command(f"{line} --all -f jsonl")[1].splitlines()] == found
+    assert [row["loss"] for row in json.loads(run_command(f"{line} --all -f json")[1])["samples"]] == found
+    assert [float(one) for one in run_command(f"{line} --all -q")[1].splitlines()] == found
+    people = run_command(f"{line} --all")[1].splitlines()
     assert people[2].split() == ["sample", "line", "name", "pred", "target", "weight", "loss", "share"]
     assert [float(one.split()[6]) for one in people[4:]] == [float(f"{loss:.6g}") for loss in found]
     assert len({len(one.rstrip()) - len(one.rstrip().split()[-2]) for one in people[4:]}) <= 9
     for suffix in ("npy", "parquet", "csv", "jsonl"):
-        assert said(f"{line} -o {tmp_path}/l.{suffix}")[:2] == (0, "")
+        assert run_command(f"{line} -o {tmp_path}/l.{suffix}")[:2] == (0, "")
     whole = np.load(tmp_path / "l.npy")
     assert whole.shape == (N,)
     assert np.array_equal(np.isnan(whole), ~kept)
@@ -552,12 +552,12 @@ def test_every_sample_in_every_format(
     assert frame["loss"].to_list() == found
     assert frame["name"].to_list() == data["name"][kept].tolist()
     assert (tmp_path / "l.csv").read_text() == out
-    assert said(f"{line} --top 3 -o {tmp_path}/t.csv")[0] == 0
+    assert run_command(f"{line} --top 3 -o {tmp_path}/t.csv")[0] == 0
     assert len((tmp_path / "t.csv").read_text().splitlines()) == 4
 
 
 def test_every_sample_by_its_loss(
-    said: Said, table: tuple[Path, dict[str, np.ndarray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_command: RunCommand, table: tuple[Path, dict[str, np.ndarray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The order of the worst, of equals by row, through many piles and records; .npy keeps its rows."""
     monkeypatch.setattr(spool, "ROWS", 50)
@@ -568,16 +568,16 @@ def test_every_sample_by_its_loss(
     kept = np.flatnonzero(data["weight"])
     losses = (data["pred"] - data["target"])[kept, 0] ** 2
     order = ranked(losses * data["weight"][kept])
-    rows = list(csv.DictReader(io.StringIO(said(f"{line} -f csv")[1])))
+    rows = list(csv.DictReader(io.StringIO(run_command(f"{line} -f csv")[1])))
     assert [int(row["sample"]) for row in rows] == kept[order].tolist()
     assert [row["name"] for row in rows] == data["name"][kept[order]].tolist()
     np.testing.assert_allclose([float(row["loss"]) for row in rows], losses[order], rtol=1e-14)
     found = [row["loss"] for row in rows]
-    assert [repr(json.loads(one)["loss"]) for one in said(f"{line} -f jsonl")[1].splitlines()] == found
-    assert said(f"{line} -q")[1].splitlines() == found
-    assert said(f"{line} -o {tmp_path}/l.parquet")[0] == 0
+    assert [repr(json.loads(one)["loss"]) for one in run_command(f"{line} -f jsonl")[1].splitlines()] == found
+    assert run_command(f"{line} -q")[1].splitlines() == found
+    assert run_command(f"{line} -o {tmp_path}/l.parquet")[0] == 0
     assert list(map(repr, pl.read_parquet(tmp_path / "l.parquet")["loss"].to_list())) == found
-    assert said(f"{line} --sort row -q")[1].splitlines() == list(map(repr, losses.tolist()))
+    assert run_command(f"{line} --sort row -q")[1].splitlines() == list(map(repr, losses.tolist()))
 
 
 @given(
@@ -604,16 +604,16 @@ def test_piles_are_a_stable_sort(numbers: list[float], height: int, most: int) -
     assert max(at_once, default=0) <= math.ceil(len(numbers) / min(most, math.ceil(len(numbers) / height) or 1))
 
 
-def test_json_of_rows_is_what_the_renderer_of_documents_writes(said: Said) -> None:
+def test_json_of_rows_is_what_the_renderer_of_documents_writes(run_command: RunCommand) -> None:
     """Streamed or not, the same indents."""
-    out = said(f"mse {PAIR} --all -f json")[1]
+    out = run_command(f"mse {PAIR} --all -f json")[1]
     assert out == json.dumps(json.loads(out), indent=2, ensure_ascii=False) + "\n"
 
 
-def test_nothing_is_written_when_the_last_row_is_bad(said: Said, tmp_path: Path) -> None:
+def test_nothing_is_written_when_the_last_row_is_bad(run_command: RunCommand, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("p,t\n" + "1,0\n" * 70_000 + "1,oops\n")
     for options in ("--all -f csv", f"-o {tmp_path}/l.npy", "--by t"):
-        code, out, err = said(f"mse {tmp_path}/a.csv -p p -t t {options}")
+        code, out, err = run_command(f"mse {tmp_path}/a.csv -p p -t t {options}")
         assert (code, out) == (2, "")
         assert "a.csv:70002: column 't': not a number: 'oops'" in err
     assert not (tmp_path / "l.npy").exists()
@@ -622,16 +622,16 @@ def test_nothing_is_written_when_the_last_row_is_bad(said: Said, tmp_path: Path)
 # --- People and mistakes --------------------------------------------------------------------------------
 
 
-def test_many_groups(said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_groups(run_command: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """People see twenty and are told of the rest; programs get all; and there is a limit."""
     (tmp_path / "a.csv").write_text("g,p,t\n" + "".join(f"g{i},{i},0\n" for i in range(30)))
     line = f"mae {tmp_path}/a.csv -p p -t t --by g"
-    assert "10 more groups; all of them: --top 30" in said(line)[1]
-    assert len(said(f"{line} -f csv")[1].splitlines()) == 31
-    assert len(said(f"{line} -f csv --top 4")[1].splitlines()) == 5
-    assert said(f"{line} -q --bottom --top 2")[1] == "0.0\n1.0\n"
+    assert "10 more groups; all of them: --top 30" in run_command(line)[1]
+    assert len(run_command(f"{line} -f csv")[1].splitlines()) == 31
+    assert len(run_command(f"{line} -f csv --top 4")[1].splitlines()) == 5
+    assert run_command(f"{line} -q --bottom --top 2")[1] == "0.0\n1.0\n"
     monkeypatch.setattr(grouping, "MOST", 29)
-    code, out, err = said(line)
+    code, out, err = run_command(line)
     assert (code, out) == (2, "")
     assert "column g: more than 29 groups: group by a column of fewer different values" in err
 
@@ -656,8 +656,8 @@ def test_many_groups(said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (f"mse {PAIR} -o l.xlsx", ".npy, .parquet; say --format"),
     ],
 )
-def test_mistakes(said: Said, line: str, told: str) -> None:
-    code, out, err = said(line)
+def test_mistakes(run_command: RunCommand, line: str, told: str) -> None:
+    code, out, err = run_command(line)
     assert (code, out) == (2, "")
     assert told in err
     assert err.count("\n") == 1
@@ -665,18 +665,18 @@ def test_mistakes(said: Said, line: str, told: str) -> None:
 
 @pytest.mark.parametrize("form", ["table", "markdown", "csv", "tsv", "json", "jsonl", "value"])
 @pytest.mark.parametrize("options", ["", "--top 3", "--by group", "--all"])
-def test_every_format(said: Said, form: str, options: str) -> None:
+def test_every_format(run_command: RunCommand, form: str, options: str) -> None:
     """One that is empty, or has a number of NumPy's in it, is none."""
-    code, out, _ = said(f"mse samples/diabetes.csv -p ridge -t target -f {form} {options}")
+    code, out, _ = run_command(f"mse samples/diabetes.csv -p ridge -t target -f {form} {options}")
     assert code == 0
     assert len(out.splitlines()) >= 2
     assert "np." not in out
     assert out.endswith("\n")
 
 
-def test_tables_fit_into_80_columns(said: Said) -> None:
+def test_tables_fit_into_80_columns(run_command: RunCommand) -> None:
     for options in ("", "--by group", "--top 3 --columns id"):
-        out = said(f"mse samples/diabetes.csv -p ridge -t target {options}")[1]
+        out = run_command(f"mse samples/diabetes.csv -p ridge -t target {options}")[1]
         assert max(map(len, out.splitlines())) <= 80
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Said, Told
+from conftest import RunCommand, RunJson
 from scipy import stats
 
 import lossctl
@@ -286,9 +286,9 @@ def test_every_row_is_drawn_as_often(n: int) -> None:
 # --- Samples that do not count -------------------------------------------------------------------------
 
 
-def test_samples_that_one_model_lacks_are_left_out_of_all(said: Said, tmp_path: Path) -> None:
+def test_samples_that_one_model_lacks_are_left_out_of_all(run_command: RunCommand, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b,t,w\n1,2,0,1\nnan,2,0,1\n3,nan,0,1\n4,5,0,1\n9,9,0,0\n2,2,1,2\n")
-    code, out, err = said(f"mae {tmp_path}/a.csv -p a -p b -t t -w w --nan skip -f json")
+    code, out, err = run_command(f"mae {tmp_path}/a.csv -p a -p b -t t -w w --nan skip -f json")
     document = json.loads(out)
     assert (code, document["count"], document["left_out"]) == (0, 3, 2)
     first, second = document["models"]
@@ -316,25 +316,25 @@ def test_a_gap_elsewhere_changes_no_loss() -> None:
     assert (found.samples, found.left_out, found.ties) == (199, 1, 1.0)
 
 
-def test_infinite_losses(said: Said, tmp_path: Path) -> None:
+def test_infinite_losses(run_command: RunCommand, tmp_path: Path) -> None:
     """No interval and no test, wins all the same; and the gate fails."""
     (tmp_path / "a.csv").write_text("a,b,t\n0.9,0,1\n0.1,0.2,0\n0.5,0.4,1\n")
-    code, out, err = said(f"bce {tmp_path}/a.csv -p a -p b -t t -f json --fail-if-worse")
+    code, out, err = run_command(f"bce {tmp_path}/a.csv -p a -p b -t t -f json --fail-if-worse")
     first, second = json.loads(out)["models"]
     assert code == 1
     assert (second["value"], second["difference"], second["low"], second["p_t"]) == ("Infinity", "Infinity", None, None)
     assert (first["wins"], second["wins"]) == (1.0, 0.0)
     assert "bce is infinite: there is no interval" in err
     assert "lossctl: bce: the difference of b to a is inf" in err
-    code, _, err = said(f"bce {tmp_path}/a.csv -p b -p b -t t --fail-if-worse")
+    code, _, err = run_command(f"bce {tmp_path}/a.csv -p b -p b -t t --fail-if-worse")
     assert code == 1  # inf less inf is NaN, which always fails
     assert "is nan" in err
 
 
-def test_models_that_are_the_same(told: Told) -> None:
+def test_models_that_are_the_same(run_json: RunJson) -> None:
     """No difference, no test, an interval of nothing, all ties."""
     pair = "samples/cancer_probs.csv samples/cancer_probs.npy samples/cancer_targets.csv"
-    first, second = told(f"bce {pair} --fail-if-worse")["models"]
+    first, second = run_json(f"bce {pair} --fail-if-worse")["models"]
     assert first["ties"] == 1.0
     assert [second[key] for key in ("difference", "low", "high", "p_t", "p_wilcoxon")] == [0, 0, 0, None, None]
     assert [second["better"], second["worse"]] == [0, 0]
@@ -344,18 +344,18 @@ def test_models_that_are_the_same(told: Told) -> None:
 # --- Which files and columns --------------------------------------------------------------------------
 
 
-def test_columns_files_and_pipes_are_the_same(told: Told, tmp_path: Path) -> None:
+def test_columns_files_and_pipes_are_the_same(run_json: RunJson, tmp_path: Path) -> None:
     """Three files; one file with --pred once for each; two files; stdin; arrays."""
     with (ROOT / "samples/diabetes.csv").open() as file:
         rows = list(csv.DictReader(file))
     for name in ("ridge", "forest", "target"):
         (tmp_path / f"{name}.csv").write_text("\n".join([name, *(row[name] for row in rows)]) + "\n")
         np.save(tmp_path / f"{name}.npy", np.array([float(row[name]) for row in rows]))
-    files = told(f"mse {tmp_path}/ridge.csv {tmp_path}/forest.csv {tmp_path}/target.csv")
+    files = run_json(f"mse {tmp_path}/ridge.csv {tmp_path}/forest.csv {tmp_path}/target.csv")
     ways = [
-        told(f"mse {ONE}"),
-        told(f"mse samples/diabetes.csv {tmp_path}/target.csv -p ridge -p forest"),
-        told(f"mse {tmp_path}/ridge.npy {tmp_path}/forest.npy {tmp_path}/target.npy"),
+        run_json(f"mse {ONE}"),
+        run_json(f"mse samples/diabetes.csv {tmp_path}/target.csv -p ridge -p forest"),
+        run_json(f"mse {tmp_path}/ridge.npy {tmp_path}/forest.npy {tmp_path}/target.npy"),
     ]
     command = [
         sys.executable,
@@ -375,7 +375,7 @@ def test_columns_files_and_pipes_are_the_same(told: Told, tmp_path: Path) -> Non
     assert [row["model"] for row in ways[0]["models"]] == ["ridge", "forest"]
 
 
-def test_models_of_several_columns(told: Told, tmp_path: Path) -> None:
+def test_models_of_several_columns(run_json: RunJson, tmp_path: Path) -> None:
     """Each --pred is a model, and a glob is the classes of one."""
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(2, 50, 3)), rng.integers(0, 3, 50)
@@ -383,38 +383,38 @@ def test_models_of_several_columns(told: Told, tmp_path: Path) -> None:
         file.write("a0,a1,a2,b0,b1,b2,y\n")
         for i in range(50):
             file.write(",".join(map(repr, [*logits[0, i].tolist(), *logits[1, i].tolist(), int(labels[i])])) + "\n")
-    rows = told(f"cross_entropy {tmp_path}/a.csv -p 'a?' -p 'b?' -t y")["models"]
+    rows = run_json(f"cross_entropy {tmp_path}/a.csv -p 'a?' -p 'b?' -t y")["models"]
     for row, own in zip(rows, logits, strict=True):
         assert row["value"] == pytest.approx(get_loss("cross_entropy").value(own, labels).mean(), rel=1e-13)
 
 
-def test_each_model_has_its_own_further_inputs(told: Told, tmp_path: Path) -> None:
+def test_each_model_has_its_own_further_inputs(run_json: RunJson, tmp_path: Path) -> None:
     """The variances in a model's own file; one that is in TARGETS is for all."""
     (tmp_path / "a.csv").write_text("p,var\n1,1\n2,4\n")
     (tmp_path / "b.csv").write_text("p,var\n1,2\n2,8\n")
     (tmp_path / "t.csv").write_text("t,v\n0,3\n0,3\n")
     line = f"gaussian_nll {tmp_path}/a.csv {tmp_path}/b.csv {tmp_path}/t.csv -p p -t t"
     nll = get_loss("gaussian_nll")
-    values = [row["value"] for row in told(f"{line} --input var=var")["models"]]
+    values = [row["value"] for row in run_json(f"{line} --input var=var")["models"]]
     assert values == pytest.approx([nll.value([1, 2], [0, 0], v).mean() for v in ([1, 4], [2, 8])])
-    values = [row["value"] for row in told(f"{line} --input var=v")["models"]]
+    values = [row["value"] for row in run_json(f"{line} --input var=v")["models"]]
     assert values == pytest.approx([nll.value([1, 2], [0, 0], [3, 3]).mean()] * 2)
 
 
-def test_keys_are_compared_in_every_file(said: Said, tmp_path: Path) -> None:
+def test_keys_are_compared_in_every_file(run_command: RunCommand, tmp_path: Path) -> None:
     for name, ids in (("a", "xy"), ("b", "yx"), ("c", "xy")):
         (tmp_path / f"{name}.csv").write_text(f"id,p\n{ids[0]},1\n{ids[1]},2\n")
     line = f"mae {tmp_path}/a.csv {tmp_path}/%s.csv {tmp_path}/c.csv -p p -t p --on id"
-    assert said(line % "a")[0] == 0
-    code, out, err = said(line % "b")
+    assert run_command(line % "a")[0] == 0
+    code, out, err = run_command(line % "b")
     assert (code, out) == (2, "")
     assert "not the same sample" in err
     assert "b.csv:2" in err
 
 
-def test_where_models_differ_most(told: Told) -> None:
+def test_where_models_differ_most(run_json: RunJson) -> None:
     """By the largest gap of losses; with what each predicts and costs."""
-    document = told(f"mse {ONE} --top 4 --columns id")
+    document = run_json(f"mse {ONE} --top 4 --columns id")
     data = np.genfromtxt(ROOT / "samples/diabetes.csv", delimiter=",", names=True, dtype=None, encoding=None)
     losses = [(data[name] - data["target"]) ** 2 for name in ("ridge", "forest")]
     order = np.argsort(-np.abs(losses[0] - losses[1]), kind="stable")[:4]
@@ -430,7 +430,7 @@ def test_where_models_differ_most(told: Told) -> None:
             "loss:ridge": losses[0][i],
             "loss:forest": losses[1][i],
         }
-    assert "apart" not in told(f"mse {ONE} --top 0")
+    assert "apart" not in run_json(f"mse {ONE} --top 0")
 
 
 # --- The gate -------------------------------------------------------------------------------------------
@@ -451,19 +451,19 @@ def test_where_models_differ_most(told: Told) -> None:
         ("-p target -p target -p forest --fail-if-worse", 1),
     ],
 )
-def test_the_gate(said: Said, options: str, code: int) -> None:
+def test_the_gate(run_command: RunCommand, options: str, code: int) -> None:
     """It fails where the interval lies above 0, or above X; any later model, anywhere on the line."""
-    done, out, err = said(f"mse samples/diabetes.csv -t target {options}")
+    done, out, err = run_command(f"mse samples/diabetes.csv -t target {options}")
     assert done == code
     assert out
     assert ("is worse than target" in err) == bool(code)
 
 
-def test_the_gate_before_the_files(said: Said) -> None:
+def test_the_gate_before_the_files(run_command: RunCommand) -> None:
     """A file that follows is no value."""
-    assert said("--fail-if-worse mse samples/diabetes.csv -p ridge -p forest -t target")[0] == 0
+    assert run_command("--fail-if-worse mse samples/diabetes.csv -p ridge -p forest -t target")[0] == 0
     pair = "samples/cancer_probs.csv samples/cancer_probs.npy samples/cancer_targets.csv"
-    assert said(f"bce --fail-if-worse {pair}")[0] == 0
+    assert run_command(f"bce --fail-if-worse {pair}")[0] == 0
     assert with_values(["--x", "--", "--x", "a"], {"--x"}) == ["--x=", "--", "--x", "a"]
     assert with_values(["--x", "nan", "--x", "1e-3", "--x", "٣"], {"--x"}) == [
         "--x=",
@@ -475,20 +475,20 @@ def test_the_gate_before_the_files(said: Said) -> None:
     ]
 
 
-def test_the_gate_of_several_losses(said: Said) -> None:
+def test_the_gate_of_several_losses(run_command: RunCommand) -> None:
     line = "mse,mae samples/diabetes.csv -p target -p forest -t target"
-    code, _, err = said(f"{line} --fail-if-worse")
+    code, _, err = run_command(f"{line} --fail-if-worse")
     assert (code, err.count("is worse than")) == (1, 2)
-    code, _, err = said(f"{line} --fail-if-worse mae=1")
+    code, _, err = run_command(f"{line} --fail-if-worse mae=1")
     assert (code, err.count("is worse than")) == (1, 1)
     assert "lossctl: mae: forest is worse than target by more than 1: " in err
-    code, out, err = said(f"{line} --fail-if-worse 1")
+    code, out, err = run_command(f"{line} --fail-if-worse 1")
     assert (code, out) == (2, "")
     assert "of which loss? write mse=1" in err
 
 
-def test_the_gate_is_quiet_but_told(said: Said) -> None:
-    code, out, err = said("mae samples/diabetes.csv -p target -p forest -t target --fail-if-worse -q")
+def test_the_gate_is_quiet_but_told(run_command: RunCommand) -> None:
+    code, out, err = run_command("mae samples/diabetes.csv -p target -p forest -t target --fail-if-worse -q")
     assert (code, len(out.splitlines())) == (1, 1)
     assert err.startswith("lossctl: mae: forest is worse than target: 46.0191, 95 % interval ")
 
@@ -511,25 +511,25 @@ def test_the_gate_is_quiet_but_told(said: Said) -> None:
         ("mse samples/diabetes_preds.csv samples/cancer_targets.csv samples/diabetes_targets.csv", "190 rows"),
     ],
 )
-def test_mistakes(said: Said, line: str, told: str) -> None:
-    code, out, err = said(line)
+def test_mistakes(run_command: RunCommand, line: str, told: str) -> None:
+    code, out, err = run_command(line)
     assert (code, out) == (2, "")
     assert told in err
     assert err.count("\n") == 1
 
 
-def test_one_sample_tells_nothing(said: Said, tmp_path: Path) -> None:
+def test_one_sample_tells_nothing(run_command: RunCommand, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b,t\n1,2,0\n")
-    code, out, err = said(f"mae {tmp_path}/a.csv -p a -p b -t t -f csv")
+    code, out, err = run_command(f"mae {tmp_path}/a.csv -p a -p b -t t -f csv")
     (_, row) = csv.DictReader(io.StringIO(out))
     assert (code, row["difference"], row["low"], row["p_t"]) == (0, "1.0", "", "")
     assert "1 sample is little" in err
-    assert said(f"mae {tmp_path}/a.csv -p a -p b -t t --fail-if-worse")[:2] == (2, "")
+    assert run_command(f"mae {tmp_path}/a.csv -p a -p b -t t --fail-if-worse")[:2] == (2, "")
 
 
 @pytest.mark.parametrize("form", ["table", "markdown", "csv", "tsv", "json", "jsonl", "value"])
-def test_every_format(said: Said, form: str) -> None:
-    code, out, _ = said(f"mse,rmse {ONE} -f {form}")
+def test_every_format(run_command: RunCommand, form: str) -> None:
+    code, out, _ = run_command(f"mse,rmse {ONE} -f {form}")
     assert code == 0
     assert len(out.splitlines()) >= 2
     assert "np." not in out
@@ -542,7 +542,7 @@ def test_every_format(said: Said, form: str) -> None:
         assert float(rows[1]["difference"]) == pytest.approx(float(rows[1]["value"]) - float(rows[0]["value"]))
 
 
-def test_what_models_are_called(told: Told, tmp_path: Path) -> None:
+def test_what_models_are_called(run_json: RunJson, tmp_path: Path) -> None:
     """As short as tells them apart."""
     files = ["a.csv", "b.csv", "b.v2.csv", "sub/a.csv"]
     (tmp_path / "sub").mkdir()
@@ -551,15 +551,15 @@ def test_what_models_are_called(told: Told, tmp_path: Path) -> None:
 
     def called(*models: str) -> list[str]:
         paths = " ".join(f"{tmp_path}/{name}" for name in (*models, "t.csv"))
-        return [row["model"] for row in told(f"mse {paths}")["models"]]
+        return [row["model"] for row in run_json(f"mse {paths}")["models"]]
 
     assert called("a.csv", "b.csv") == ["a", "b"]
     assert called("b.csv", "b.v2.csv") == ["b.csv", "b.v2.csv"]
     assert called("a.csv", "sub/a.csv") == [f"{tmp_path}/a.csv", f"{tmp_path}/sub/a.csv"]
 
 
-def test_tables_fit_into_80_columns(said: Said) -> None:
-    out = said(f"mse {ONE}")[1]
+def test_tables_fit_into_80_columns(run_command: RunCommand) -> None:
+    out = run_command(f"mse {ONE}")[1]
     difference = next(line for line in out.splitlines() if line.startswith("difference to"))
     assert max(len(line) for line in out.splitlines() if line != difference) <= 80
     assert difference.startswith("difference to ridge: below 0 is better; 95 % interval: bootstrap")

@@ -406,7 +406,9 @@ def test_the_script_is_bash(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[int, str, str]]:
+def run_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], tuple[int, str, str]]:
     """Exit code, stdout and stderr of a command line."""
     monkeypatch.chdir(ROOT)
 
@@ -419,9 +421,9 @@ def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_h_is_help(said: Callable[[str], tuple[int, str, str]], command: str) -> None:
-    code, out, err = said(f"{command} -h")
-    assert (code, out, err) == said(f"{command} --help")
+def test_h_is_help(run_command: Callable[[str], tuple[int, str, str]], command: str) -> None:
+    code, out, err = run_command(f"{command} -h")
+    assert (code, out, err) == run_command(f"{command} --help")
     assert code == 0
     first, _, rest = out.partition("\n  Examples:\n\n")
     assert first.startswith("Usage: lossctl")
@@ -429,9 +431,9 @@ def test_h_is_help(said: Callable[[str], tuple[int, str, str]], command: str) ->
     assert len(rest.partition("\n\n")[0].splitlines()) == 3
 
 
-def test_the_environment_is_told(said: Callable[[str], tuple[int, str, str]]) -> None:
+def test_the_environment_is_told(run_command: Callable[[str], tuple[int, str, str]]) -> None:
     """Every variable that the command line reads, each on its line."""
-    _, out, _ = said("--help")
+    _, out, _ = run_command("--help")
     environment = out.partition("Environment:")[2]
     read = {"LOSSCTL_FORMAT", "LOSSCTL_DEBUG", "NO_COLOR", "FORCE_COLOR"}
     assert {line.split()[0] for line in environment.splitlines() if line.strip()} == read
@@ -439,9 +441,9 @@ def test_the_environment_is_told(said: Callable[[str], tuple[int, str, str]]) ->
     assert all(f'"{name}"' in sources for name in read)
 
 
-def test_options_are_in_groups(said: Callable[[str], tuple[int, str, str]]) -> None:
+def test_options_are_in_groups(run_command: Callable[[str], tuple[int, str, str]]) -> None:
     """A command's own first; what commands share by what it is about; none lost, none twice."""
-    _, out, _ = said("gradcheck --help")
+    _, out, _ = run_command("gradcheck --help")
     headings = [line for line in out.splitlines() if line.endswith(":") and not line.startswith(" ")]
     assert headings == [
         "Arguments:",
@@ -486,16 +488,16 @@ def test_options_are_in_groups(said: Callable[[str], tuple[int, str, str]]) -> N
         ("compute mse p.csv t.csv more.csv", "too many arguments (more.csv); see: lossctl compute --help"),
     ],
 )
-def test_what_was_meant(said: Callable[[str], tuple[int, str, str]], line: str, told: str) -> None:
+def test_what_was_meant(run_command: Callable[[str], tuple[int, str, str]], line: str, told: str) -> None:
     """One line, exit 2, and the word that was meant."""
-    code, out, err = said(line)
+    code, out, err = run_command(line)
     assert (code, out) == (2, "")
     assert told in err
     assert err.count("\n") == 1
 
 
 def test_right_words_are_not_corrected(
-    said: Callable[[str], tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_command: Callable[[str], tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Files called like losses, and losses in files, are what they are."""
     for name in ("mse", "mae"):
@@ -523,9 +525,9 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_info_of_a_function_without_a_docstring(said: Callable[[str], tuple[int, str, str]], mine: Path) -> None:
+def test_info_of_a_function_without_a_docstring(run_command: Callable[[str], tuple[int, str, str]], mine: Path) -> None:
     """Its name alone is the title, and the file is told."""
-    code, out, _ = said(f"info {mine}:bare")
+    code, out, _ = run_command(f"info {mine}:bare")
     assert code == 0
     assert out.splitlines()[0] == "bare"
     assert re.search(rf"^from +{re.escape(str(mine))}$", out, re.MULTILINE)
@@ -542,9 +544,9 @@ def test_info_of_a_function_without_a_docstring(said: Callable[[str], tuple[int,
     ],
 )
 def test_what_a_function_returns_is_told_with_its_file(
-    said: Callable[[str], tuple[int, str, str]], mine: Path, name: str, cause: str
+    run_command: Callable[[str], tuple[int, str, str]], mine: Path, name: str, cause: str
 ) -> None:
-    code, _, err = said(f"{'grad' if name == 'slope' else 'compute'} {mine}:{name} {PAIR}")
+    code, _, err = run_command(f"{'grad' if name == 'slope' else 'compute'} {mine}:{name} {PAIR}")
     assert code == 2
     assert err.startswith(f"lossctl: {mine}: {name}: {cause}")
 

@@ -28,7 +28,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[int, str, str]]:
+def run_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], tuple[int, str, str]]:
     monkeypatch.chdir(ROOT)
 
     def run(line: str) -> tuple[int, str, str]:
@@ -49,8 +51,8 @@ def rows(listed: tuple[int, str, str]) -> list[dict[str, Any]]:
     return found
 
 
-def test_every_loss_has_one_line_under_its_task(said: Callable[[str], tuple[int, str, str]]) -> None:
-    _, out, _ = listed = said("list")
+def test_every_loss_has_one_line_under_its_task(run_command: Callable[[str], tuple[int, str, str]]) -> None:
+    _, out, _ = listed = run_command("list")
     assert names(listed) == set(registered())
     headings = [line for line in out.splitlines() if line and not line.startswith(" ")]
     assert len(headings) == len(set(headings))
@@ -58,15 +60,15 @@ def test_every_loss_has_one_line_under_its_task(said: Callable[[str], tuple[int,
     assert len(out.splitlines()) == len(registered()) + 2 * len(headings) - 1
 
 
-def test_most_lines_fit_on_a_narrow_terminal(said: Callable[[str], tuple[int, str, str]]) -> None:
+def test_most_lines_fit_on_a_narrow_terminal(run_command: Callable[[str], tuple[int, str, str]]) -> None:
     """A summary is cut where a clause ends; one that has no clauses is folded there, and whole on a pipe."""
-    _, out, _ = said("list")
+    _, out, _ = run_command("list")
     lines = out.splitlines()
     assert sum(len(line) > 80 for line in lines) < 0.25 * len(lines)
 
 
-def test_what_is_cut_off_is_not_what_tells_losses_apart(said: Callable[[str], tuple[int, str, str]]) -> None:
-    listed = rows(said("list -f json"))
+def test_what_is_cut_off_is_not_what_tells_losses_apart(run_command: Callable[[str], tuple[int, str, str]]) -> None:
+    listed = rows(run_command("list -f json"))
     for task in {row["task"] for row in listed}:
         gists = [row["gist"] for row in listed if row["task"] == task]
         assert len(gists) == len(set(gists)), task
@@ -91,8 +93,8 @@ def test_words_are_looked_for_in_names_aliases_and_summaries(
     assert len(listed) < 6
 
 
-def test_nothing_found_is_an_error_with_the_nearest_name(said: Callable[[str], tuple[int, str, str]]) -> None:
-    code, out, err = said("list pinbal1")
+def test_nothing_found_is_an_error_with_the_nearest_name(run_command: Callable[[str], tuple[int, str, str]]) -> None:
+    code, out, err = run_command("list pinbal1")
     assert (code, out) == (2, "")
     assert "no loss has 'pinbal1' in its name, aliases or summary; did you mean 'pinball'" in err
 
@@ -108,25 +110,29 @@ def test_nothing_found_is_an_error_with_the_nearest_name(said: Callable[[str], t
     ],
 )
 def test_for_helps_to_choose(
-    said: Callable[[str], tuple[int, str, str]], task: str, has: set[str], has_not: set[str]
+    run_command: Callable[[str], tuple[int, str, str]], task: str, has: set[str], has_not: set[str]
 ) -> None:
-    found = names(said(f"list --for {task}"))
+    found = names(run_command(f"list --for {task}"))
     assert has <= found
     assert not has_not & found
-    assert {row["task"] for row in rows(said(f"list --for {task} -f json"))} == {task}
+    assert {row["task"] for row in rows(run_command(f"list --for {task} -f json"))} == {task}
 
 
-def test_a_wrong_task_is_told(said: Callable[[str], tuple[int, str, str]]) -> None:
-    code, out, err = said("list --for regresion")
+def test_a_wrong_task_is_told(run_command: Callable[[str], tuple[int, str, str]]) -> None:
+    code, out, err = run_command("list --for regresion")
     assert (code, out) == (2, "")
     assert "did you mean 'regression'?" in err
 
 
-def test_options_narrow_each_other(said: Callable[[str], tuple[int, str, str]]) -> None:
-    assert names(said("list huber --for regression --family robust")) >= {"huber", "pseudo_huber"}
-    assert said("list hinge --for regression --family robust")[0] == 2
+def test_options_narrow_each_other(run_command: Callable[[str], tuple[int, str, str]]) -> None:
+    assert names(run_command("list huber --for regression --family robust")) >= {"huber", "pseudo_huber"}
+    assert run_command("list hinge --for regression --family robust")[0] == 2
     robust = {loss.name for loss in registered().values() if loss.family == "robust"}
-    assert names(said("list --family robust")) == names(said("list --for regression --family robust")) == robust
+    assert (
+        names(run_command("list --family robust"))
+        == names(run_command("list --for regression --family robust"))
+        == robust
+    )
 
 
 def test_a_loss_of_ones_own_has_a_task() -> None:
@@ -148,15 +154,15 @@ def test_a_loss_of_ones_own_has_a_task() -> None:
         ("dice", "example      echo 0.1,0.8,0.1,1,0,0 | lossctl compute dice - -p @1-3 -t @4-6"),
     ],
 )
-def test_gradient_and_digits(said: Callable[[str], tuple[int, str, str]], loss: str, told: str) -> None:
-    code, out, _ = said(f"info {loss}")
+def test_gradient_and_digits(run_command: Callable[[str], tuple[int, str, str]], loss: str, told: str) -> None:
+    code, out, _ = run_command(f"info {loss}")
     assert code == 0
     assert told in out
 
 
 @pytest.mark.parametrize("name", registered())
-def test_a_small_curve_or_none(said: Callable[[str], tuple[int, str, str]], name: str) -> None:
-    code, out, err = said(f"info {name}")
+def test_a_small_curve_or_none(run_command: Callable[[str], tuple[int, str, str]], name: str) -> None:
+    code, out, err = run_command(f"info {name}")
     assert (code, err) == (0, "")
     text, _, curve = out.partition("\n\n")
     assert "cryptic" not in text

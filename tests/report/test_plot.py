@@ -41,7 +41,9 @@ WITHOUT = {
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+def run_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
     monkeypatch.chdir(ROOT)
 
     def run(*args: str) -> tuple[int, str, str]:
@@ -196,8 +198,8 @@ def test_darker_cells_have_more_samples() -> None:
 # --- the command -------------------------------------------------------------------------------------
 
 
-def test_points_are_the_curve(said: Callable[..., tuple[int, str, str]]) -> None:
-    code, out, err = said("plot", "huber:delta=0.5,mae", "--range", "-2,1.5", "-f", "csv")
+def test_points_are_the_curve(run_command: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = run_command("plot", "huber:delta=0.5,mae", "--range", "-2,1.5", "-f", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert (code, err) == (0, "")
     for spec in ("huber:delta=0.5", "mae"):
@@ -206,14 +208,14 @@ def test_points_are_the_curve(said: Callable[..., tuple[int, str, str]]) -> None
         assert (x[0], x[-1]) == (-2.0, 1.5)
         assert np.array_equal(value, get_loss(spec).value(x, 0 * x))
         assert np.array_equal(slope, get_loss(spec).gradient(x, 0 * x))
-    document = json.loads(said("plot", "huber:delta=0.5,mae", "--range", "-2,1.5", "-f", "json")[1])
+    document = json.loads(run_command("plot", "huber:delta=0.5,mae", "--range", "-2,1.5", "-f", "json")[1])
     assert document["schema"] == "lossctl.plot/1"
     assert [p["x"] for p in document["points"]] == [float(row["x"]) for row in rows]
-    assert len(said("plot", "mae", "-f", "jsonl")[1].splitlines()) == len(document["points"]) / 2
+    assert len(run_command("plot", "mae", "-f", "jsonl")[1].splitlines()) == len(document["points"]) / 2
 
 
-def test_side_by_side(said: Callable[..., tuple[int, str, str]]) -> None:
-    code, out, err = said("plot", "huber:delta=0.5,huber:delta=2")
+def test_side_by_side(run_command: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = run_command("plot", "huber:delta=0.5,huber:delta=2")
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0].split() == ["huber:delta=0.5", "huber:delta=2"]
@@ -238,8 +240,8 @@ def test_side_by_side(said: Callable[..., tuple[int, str, str]]) -> None:
         (["mse", "-o", "c.pdf"], ".svg, .png; say --format"),
     ],
 )
-def test_refused_in_one_line(said: Callable[..., tuple[int, str, str]], args: list[str], told: str) -> None:
-    code, out, err = said("plot", *args)
+def test_refused_in_one_line(run_command: Callable[..., tuple[int, str, str]], args: list[str], told: str) -> None:
+    code, out, err = run_command("plot", *args)
     assert (code, out) == (2, "")
     assert told in err
     assert err.count("\n") == 1
@@ -273,13 +275,13 @@ def test_colour_is_not_on_a_pipe() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])
-def test_pictures_are_files(said: Callable[..., tuple[int, str, str]], tmp_path: Path, suffix: str) -> None:
+def test_pictures_are_files(run_command: Callable[..., tuple[int, str, str]], tmp_path: Path, suffix: str) -> None:
     """The same bytes twice; what they show is text in an SVG."""
     pytest.importorskip("matplotlib")
     for args in (["bce,mse"], ["bce", "samples/cancer.csv", "-p", "prob", "-t", "label"]):
         files = [tmp_path / f"{i}.{suffix}" for i in range(2)]
         for file in files:
-            assert said("plot", *args, "-o", str(file)) == (0, "", "")
+            assert run_command("plot", *args, "-o", str(file)) == (0, "", "")
         first, second = (file.read_bytes() for file in files)
         assert first == second
         assert first.startswith(b"\x89PNG" if suffix == "png" else b"<?xml")
@@ -287,10 +289,10 @@ def test_pictures_are_files(said: Callable[..., tuple[int, str, str]], tmp_path:
 
 
 def test_without_matplotlib_it_says_what_to_install(
-    said: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("lossctl.render.figure.find_spec", lambda name: None)
-    code, out, err = said("plot", "mse", "-o", str(tmp_path / "c.svg"))
+    code, out, err = run_command("plot", "mse", "-o", str(tmp_path / "c.svg"))
     assert (code, out) == (2, "")
     assert "pip install 'lossctl[plot]'" in err
     assert not list(tmp_path.iterdir())
@@ -384,8 +386,10 @@ def test_odd_data_have_a_picture(pred: list[float], target: list[float]) -> None
     assert (np.diff(shown.losses.edges) > 0).all()
 
 
-def test_what_is_infinite_is_told(said: Callable[..., tuple[int, str, str]]) -> None:
-    code, out, err = said("plot", "kl_divergence", "samples/digits_soft.npy", "samples/digits_probs.npy", "-f", "json")
+def test_what_is_infinite_is_told(run_command: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = run_command(
+        "plot", "kl_divergence", "samples/digits_soft.npy", "samples/digits_probs.npy", "-f", "json"
+    )
     assert code == 0
     document = json.loads(out)
     assert document["infinite"] == 176
@@ -393,8 +397,8 @@ def test_what_is_infinite_is_told(said: Callable[..., tuple[int, str, str]]) -> 
     assert sum(b["count"] for b in document["bins"] if b["of"] == "loss") == 300 - 176
 
 
-def test_data_as_rows(said: Callable[..., tuple[int, str, str]]) -> None:
-    code, out, _ = said("plot", "bce", "samples/cancer.csv", "-p", "prob", "-t", "label", "-f", "csv")
+def test_data_as_rows(run_command: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = run_command("plot", "bce", "samples/cancer.csv", "-p", "prob", "-t", "label", "-f", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert code == 0
     assert {(row["of"], row["target"]) for row in rows} == {("loss", ""), ("pred", "0.0"), ("pred", "1.0")}
@@ -402,18 +406,18 @@ def test_data_as_rows(said: Callable[..., tuple[int, str, str]]) -> None:
     assert sum(int(row["count"]) for row in rows if row["target"] == "1.0") == 71
 
 
-def test_data_on_a_pipe(said: Callable[..., tuple[int, str, str]]) -> None:
+def test_data_on_a_pipe(run_command: Callable[..., tuple[int, str, str]]) -> None:
     args = ["plot", "mae", "-", "-p", "ridge", "-t", "target"]
     with (ROOT / "samples" / "diabetes.csv").open("rb") as file:
         done = subprocess.run(
             [sys.executable, "-m", "lossctl", *args], cwd=ROOT, stdin=file, capture_output=True, text=True, check=True
         )
-    _, out, _ = said("plot", "mae", "samples/diabetes.csv", "-p", "ridge", "-t", "target")
+    _, out, _ = run_command("plot", "mae", "samples/diabetes.csv", "-p", "ridge", "-t", "target")
     assert done.stdout.splitlines()[1:] == out.splitlines()[1:]
 
 
 def test_a_file_of_several_blocks_is_counted_as_it_is(
-    said: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_command: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader reads the next block over the one before."""
     monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
@@ -423,7 +427,7 @@ def test_a_file_of_several_blocks_is_counted_as_it_is(
         paths = [str(tmp_path / f"{name}.{suffix}") for name in "pt"]
         for path, column in zip(paths, numbers.T, strict=True):
             save(path, column)
-        code, out, _ = said("plot", "mse", *paths, "-f", "json", "--threads", "1")
+        code, out, _ = run_command("plot", "mse", *paths, "-f", "json", "--threads", "1")
         found = json.loads(out)
         told.append((code, {key: value for key, value in found.items() if key != "sources"}))
     assert told[0] == told[1]

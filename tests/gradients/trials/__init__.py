@@ -7,7 +7,16 @@ in ``test_trials.py``.
 
 from __future__ import annotations
 
-from gradients.trials import amounts, binary, multiclass, objectives, regression, rows  # noqa: F401 - they register
+from gradients.trials import (  # noqa: F401 - each adds its functions to TRIALS
+    amounts,
+    binary,
+    jax_functions,
+    multiclass,
+    objectives,
+    regression,
+    rows,
+    torch_functions,
+)
 from gradients.trials.data import FAMILIES
 from gradients.trials.record import DATA, DRAWN, TRAINED, TRIALS, Trial
 

@@ -45,7 +45,7 @@ def poisson_log_as_rate(pred: Real, y: Count):
     return np.exp(pred) - y * pred, 1 - y * np.exp(-pred)
 
 
-@wrong(truths.poisson_log, "log_count", "base", "", drawn=True)
+@wrong(truths.poisson_log, "log_count", "base", "")
 def poisson_log_base_10(pred: Real, y: Count):
     return np.exp(pred) - y * pred, 10**pred - y
 
@@ -94,7 +94,7 @@ def gamma_log(pred: Real, target: Real):
     return pred + target * np.exp(-pred), 1 - target * np.exp(-pred)
 
 
-@wrong(truths.gamma_log, "log_count", "sign", r"sign|\+", drawn=False)
+@wrong(truths.gamma_log, "log_count", "sign", r"sign|\+|where target", drawn=False)
 def gamma_log_plus(pred: Real, target: Real):
     return pred + target * np.exp(-pred), 1 + target * np.exp(-pred)
 
@@ -106,7 +106,7 @@ def tweedie(pred: Positive, target: Count):
     return loss, -target * pred**-rho + pred ** (1 - rho)
 
 
-@wrong(truths.tweedie, "count", "exponent", r"pred", drawn=True)
+@wrong(truths.tweedie, "count", "exponent", r"pred")
 def tweedie_exponent(pred: Positive, target: Count):
     rho = 1.5
     loss = -target * pred ** (1 - rho) / (1 - rho) + pred ** (2 - rho) / (2 - rho)
@@ -127,7 +127,7 @@ def tweedie_log_chain(pred: Real, y: Count):
     return -y * np.exp(a) / (1 - rho) + np.exp(b) / (2 - rho), -y * np.exp(a) * (1 - rho) + np.exp(b) * (2 - rho)
 
 
-@right(truths.square_log, "positive", drawn=True)
+@right(truths.square_log, "positive")
 def msle(pred: Positive, target: Positive):
     d = np.log1p(pred) - np.log1p(target)
     return d**2, 2 * d / (1 + pred)

@@ -35,6 +35,19 @@ def real(rng: np.random.Generator, trained: bool) -> Arrays:
     return {"pred": target + (0.02 if trained else 1.5) * rng.normal(size=N), "target": target}
 
 
+def real_ties(rng: np.random.Generator, trained: bool) -> Arrays:
+    """Numbers, the first ones predicted exactly."""
+    found = real(rng, trained)
+    found["pred"][:3] = found["target"][:3]
+    return found
+
+
+def real_grad(rng: np.random.Generator, trained: bool) -> Arrays:
+    """Numbers, each with what somebody calls grad."""
+    found = real_weighted(rng, trained)
+    return {"pred": found["pred"], "target": found["target"], "grad": found["w"]}
+
+
 def real_weighted(rng: np.random.Generator, trained: bool) -> Arrays:
     """Numbers, each with a weight."""
     return {**real(rng, trained), "w": rng.uniform(0.2, 3.0, N)}
@@ -142,9 +155,9 @@ def vectors(rng: np.random.Generator, trained: bool) -> Arrays:
 
 
 def triplets(rng: np.random.Generator, trained: bool) -> Arrays:
-    """Embeddings: anchor, positive, negative; every second negative is close."""
+    """Embeddings: anchor, positive, negative; two of three negatives are close."""
     found = vectors(rng, trained)
-    away = (0.3 if trained else 1.0) * np.where(np.arange(N) % 2, 1.0, 5.0)
+    away = (0.3 if trained else 0.5) * np.where(np.arange(N) % 3, 1.0, 5.0)
     return {**found, "negative": found["target"] + away[:, None] * rng.normal(size=(N, 6))}
 
 
@@ -160,6 +173,14 @@ def ranked(rng: np.random.Generator, trained: bool) -> Arrays:
     return {"pred": (3.0 if trained else 0.5) * target + rng.normal(size=(N, 6)), "target": target}
 
 
+def logits_ties(rng: np.random.Generator, trained: bool) -> Arrays:
+    """Logits whose first rows have two largest ones that are equal."""
+    found = logits(rng, trained)
+    top = found["pred"][:6].max(axis=1)
+    found["pred"][:6, 0] = found["pred"][:6, 3] = top
+    return found
+
+
 def square(rng: np.random.Generator, trained: bool) -> Arrays:
     """As many samples as classes."""
     z = (8.0 if trained else 1.5) * rng.normal(size=(K, K))
@@ -167,9 +188,9 @@ def square(rng: np.random.Generator, trained: bool) -> Arrays:
 
 
 def pairs(rng: np.random.Generator, trained: bool) -> Arrays:
-    """A batch of 10 embeddings of 4 features in two views."""
-    target = rng.normal(size=(10, 4))
-    return {"pred": target + (0.01 if trained else 1.0) * rng.normal(size=(10, 4)), "target": target}
+    """A batch of 12 embeddings of 4 features in two views."""
+    target = rng.normal(size=(12, 4))
+    return {"pred": target + (0.01 if trained else 1.0) * rng.normal(size=(12, 4)), "target": target}
 
 
 def batch(rng: np.random.Generator, trained: bool) -> Arrays:
@@ -178,14 +199,15 @@ def batch(rng: np.random.Generator, trained: bool) -> Arrays:
 
 
 _MAKERS: tuple[Callable[[np.random.Generator, bool], Arrays], ...] = (
-    *(real, real_weighted, real_var, tiny, positive, count, log_count),
+    *(real, real_ties, real_grad, real_weighted, real_var, tiny, positive, count, log_count),
     *(logit, logit_soft, probability, probability_ends, margin),
-    *(logits, logits_onehot, logits_soft, probabilities, distributions, square),
+    *(logits, logits_onehot, logits_soft, logits_ties, probabilities, distributions, square),
     *(vectors, triplets, masks, ranked, pairs, batch),
 )
 FAMILIES: dict[str, dict[str, Arrays]] = {
     maker.__name__: {
-        points: maker(np.random.default_rng([5, i, points == TRAINED]), points == TRAINED) for points in (DATA, TRAINED)
+        points: maker(np.random.default_rng([5, *maker.__name__.encode(), points == TRAINED]), points == TRAINED)
+        for points in (DATA, TRAINED)
     }
-    for i, maker in enumerate(_MAKERS)
+    for maker in _MAKERS
 }

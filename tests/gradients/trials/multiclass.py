@@ -179,7 +179,7 @@ def cross_entropy_fancy_index(z: Logits, y: Label):
     return -np.log(picked(p, y)), grad
 
 
-@wrong(truths.cross_entropy, "logits", "last class", r"last|class|column|\b4\b")
+@wrong(truths.cross_entropy, "logits", "last class", r"last|class|column|\b4\b|not computed")
 def cross_entropy_last_class(z: Logits, y: Label):
     p = softmax(z)
     grad = minus_onehot(p, y)
@@ -200,7 +200,7 @@ def cross_entropy_transposed(z: Logits, y: Label):
     return -np.log(picked(p, y)), minus_onehot(p, y).T
 
 
-@wrong(truths.cross_entropy, "logits", "memory order", "", drawn=True)
+@wrong(truths.cross_entropy, "logits", "memory order", "transpos")
 def cross_entropy_reshaped(z: Logits, y: Label):
     p = softmax(z)
     return -np.log(picked(p, y)), minus_onehot(p, y).ravel(order="F").reshape(z.shape)
@@ -348,6 +348,17 @@ def multiclass_hinge_minus_one(scores: Logits, y: Label):
     grad = (margins > 0).astype(float)
     grad[n, y] = -1
     return margins.sum(axis=1), grad
+
+
+@right(truths.largest, "logits_ties", mistake="ties")
+def margin_to_the_largest(z: Logits, y: Label):
+    return z.max(axis=1) - picked(z, y), one_hot(z.argmax(axis=1), z.shape[1]) - one_hot(y, z.shape[1])
+
+
+@wrong(truths.largest, "logits_ties", "ties", r"tie|equal")
+def margin_to_all_largest(z: Logits, y: Label):
+    top = z.max(axis=1, keepdims=True)
+    return top[:, 0] - picked(z, y), (z == top).astype(float) - one_hot(y, z.shape[1])
 
 
 # --- logits and distributions ---

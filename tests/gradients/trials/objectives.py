@@ -131,7 +131,7 @@ def objective_under_costs_ten_reversed(y_pred, y_true):
 # --- log loss ---
 
 
-@right(truths.bce_logits, "logit", loss=log_loss, mistake="cancels")
+@right(truths.bce_logits, "logit", loss=log_loss, mistake="cancels", loses_digits=True)
 def objective_log_loss(pred, target):
     p = sigmoid(pred)
     return p - target, p * (1 - p)
@@ -153,7 +153,7 @@ def gradient_log_loss_float32(pred, target):
     return 1 / (1 + np.exp(-pred.astype(np.float32))) - target.astype(np.float32)
 
 
-@right(truths.bce_logits, "logit", loss=log_loss, signature="pred,dataset", mistake="floor")
+@right(truths.bce_logits, "logit", loss=log_loss, signature="pred,dataset", mistake="floor", loses_digits=True)
 def objective_log_loss_xgboost(predt, dtrain):
     p = 1.0 / (1.0 + np.exp(-predt))
     return p - dtrain.get_label(), np.maximum(p * (1.0 - p), 1e-16)
@@ -165,7 +165,7 @@ def objective_log_loss_float32(pred, target):
     return p - target.astype(np.float32), p * (1 - p)
 
 
-@right(truths.bce_logits, "logit", loss=log_loss, mistake="surrogate", surrogate=True)
+@right(truths.bce_logits, "logit", loss=log_loss, mistake="surrogate", surrogate=True, loses_digits=True)
 def objective_log_loss_ones(pred, target):
     return sigmoid(pred) - target, np.ones_like(pred)
 

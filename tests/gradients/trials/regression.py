@@ -95,7 +95,7 @@ def mse_shifted(pred: Real, target: Real):
     return (pred - target) ** 2, np.roll(grad, 1)
 
 
-@wrong(truths.square, "real", "whole", r"whole|integer")
+@wrong(truths.square, "real", "whole", r"whole|integer|0 everywhere")
 def mse_whole(pred: Real, target: Real):
     grad = np.zeros(len(pred), dtype=int)
     for i in range(len(pred)):
@@ -109,7 +109,7 @@ def mse_scaled(pred: Real, target: Real):
     return (pred - target) ** 2, scale * 2 * (pred - target)
 
 
-@wrong(truths.square, "real", "offset", r"offset|constant|more|adds?|differ")
+@wrong(truths.square, "real", "offset", r"offset|constant|given − numeric")
 def mse_offset(pred: Real, target: Real):
     return (pred - target) ** 2, 2 * (pred - target) + 0.01
 
@@ -218,7 +218,7 @@ def square_distance_row_mean(pred: Vector, target: Vector):
     return np.sum(d**2, axis=1), np.broadcast_to(2 * d.mean(axis=1, keepdims=True), d.shape)
 
 
-@wrong(truths.square_distance, "vectors", "last", r"last|column|place|\b5\b")
+@wrong(truths.square_distance, "vectors", "last", r"last|column|place|\b5\b|not computed")
 def square_distance_last_column(pred: Vector, target: Vector):
     d = pred - target
     grad = np.zeros_like(d)
@@ -256,6 +256,38 @@ def mae_step(pred: Real, target: Real):
     return np.abs(pred - target), (pred > target).astype(float)
 
 
+@right(truths.absolute, "real_ties", mistake="ties")
+def mae_at_ties(pred: Real, target: Real):
+    return np.abs(pred - target), np.sign(pred - target)
+
+
+@wrong(truths.absolute, "real_ties", "NaN", r"nan|0 ?/ ?0|not a number|equals target|undefined")
+def mae_nan_at_ties(pred: Real, target: Real):
+    r = pred - target
+    return np.abs(r), r / np.abs(r)
+
+
+@wrong(truths.absolute, "real_ties", "corner", r"kink|equal")
+def mae_two_at_ties(pred: Real, target: Real):
+    r = pred - target
+    return np.abs(r), np.sign(r) + 2.0 * (r == 0)
+
+
+@right(truths.square, "real_ties", mistake="ties")
+def mse_at_ties(pred: Real, target: Real):
+    return (pred - target) ** 2, 2 * (pred - target)
+
+
+@right(truths.weighted_square, "real_grad", mistake="name")
+def mse_with_an_input_grad(pred: Real, target: Real, grad: Real):
+    return grad * (pred - target) ** 2, 2 * grad * (pred - target)
+
+
+@wrong(truths.weighted_square, "real_grad", "sign", "sign")
+def mse_with_an_input_grad_sign(pred: Real, target: Real, grad: Real):
+    return grad * (pred - target) ** 2, 2 * grad * (target - pred)
+
+
 @right(truths.percentage, "real", drawn=False)
 def mape(pred: Real, target: Real):
     return np.abs((target - pred) / target), np.sign(pred - target) / np.abs(target)
@@ -278,7 +310,7 @@ def pinball(pred: Real, target: Real):
     return np.maximum(tau * e, (tau - 1) * e), np.where(e > 0, -tau, 1 - tau)
 
 
-@wrong(truths.quantile, "real", "swapped", r"tau|0\.1|0\.9|swap|branch|side|sign of")
+@wrong(truths.quantile, "real", "swapped", r"tau|0\.1|0\.9|swap|branch|side|sign of|given − numeric")
 def pinball_swapped(pred: Real, target: Real):
     tau = 0.9
     e = target - pred
@@ -474,7 +506,7 @@ def cauchy(pred: Real, target: Real):
     return np.log(1 + r**2), 2 * r / (1 + r**2)
 
 
-@wrong(truths.cauchy, "real", "chain", r"resid|pred|r\b|ratio")
+@wrong(truths.cauchy, "real", "chain", r"resid|pred − target,|ratio")
 def cauchy_chain(pred: Real, target: Real):
     r = pred - target
     return np.log(1 + r**2), 1 / (1 + r**2)
@@ -624,7 +656,7 @@ def mse_weighted_float16_inside(pred: Real, target: Real, w: Real):
     return w * r**2, 2 * w * r.astype(np.float16).astype(np.float64)
 
 
-@wrong(truths.square, "real", "NaN", r"nan|not a number", drawn=True)
+@wrong(truths.square, "real", "NaN", r"nan|not a number")
 def mse_nan_first(pred: Real, target: Real):
     r = pred - target
     grad = 2 * r
@@ -635,7 +667,7 @@ def mse_nan_first(pred: Real, target: Real):
 # --- of a whole batch ---
 
 
-@wrong(truths.centred, "batch", "chain", r"constant|offset|mean|batch", coupled=True)
+@wrong(truths.centred, "batch", "chain", r"constant|offset|given − numeric", coupled=True, drawn=False)
 def centred_constant(pred: Real, target: Real):
     r = pred - target
     r = r - r.mean()

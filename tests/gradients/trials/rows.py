@@ -127,7 +127,7 @@ def dice_smooth_in_one(p: Mask, t: HardMask):
     return loss[:, 0], -(2 * t * total - 2 * both) / (total**2 + 1e-7)
 
 
-@wrong(truths.dice, "masks", "chain", r"")
+@wrong(truths.dice, "masks", "chain", r"constant along")
 def dice_numerator_only(p: Mask, t: HardMask):
     smooth = 1.0
     both = (p * t).sum(axis=1, keepdims=True)
@@ -183,7 +183,7 @@ def tversky(p: Mask, t: HardMask):
     return 1 - ((tp + 1) / den)[:, 0], -(t * den - (tp + 1) * dden) / den**2
 
 
-@wrong(truths.tversky, "masks", "swapped", r"alpha|beta|swap|target")
+@wrong(truths.tversky, "masks", "swapped", r"alpha|beta|swap|constant along")
 def tversky_weights_swapped(p: Mask, t: HardMask):
     a, b = 0.3, 0.7
     tp = (p * t).sum(1, keepdims=True)
@@ -206,11 +206,11 @@ def pixel_bce_no_mean(p: Mask, t: HardMask):
     return loss.mean(axis=1), (p - t) / (p * (1 - p))
 
 
-@wrong(truths.mean_bce, "masks", "transposed", r"", drawn=True)
-def pixel_bce_flattened(p: Mask, t: HardMask):
+@wrong(truths.mean_bce, "masks", "memory order", "transpos")
+def pixel_bce_memory_order(p: Mask, t: HardMask):
     loss = -(t * np.log(p) + (1 - t) * np.log(1 - p))
-    grad = ((p - t) / (p * (1 - p)) / p.shape[1]).reshape(len(p), 3, 4)
-    return loss.mean(axis=1), grad.transpose(0, 2, 1).reshape(p.shape) if p.shape[1] == 12 else -p
+    grad = (p - t) / (p * (1 - p)) / p.shape[1]
+    return loss.mean(axis=1), grad.T.ravel().reshape(p.shape)
 
 
 # --- ranks ---
@@ -230,7 +230,7 @@ def ranknet(s: Scores, g: Relevances):
     return loss, grad
 
 
-@wrong(truths.ranknet, "ranked", "term", r"", drawn=True)
+@wrong(truths.ranknet, "ranked", "term", r"")
 def ranknet_winner_only(s: Scores, g: Relevances):
     loss, grad = np.zeros(len(s)), np.zeros_like(s)
     for i in range(s.shape[1]):
@@ -261,7 +261,7 @@ def listnet(s: Scores, g: Relevances):
     return -(t * (m - np.log(np.exp(m).sum(axis=1, keepdims=True)))).sum(axis=1), p - t
 
 
-@wrong(truths.listnet, "ranked", "term", r"target|softmax|offset|constant|input", drawn=True)
+@wrong(truths.listnet, "ranked", "term", r"target|softmax|offset|constant|input")
 def listnet_grades_not_normalised(s: Scores, g: Relevances):
     def softmax(z):
         e = np.exp(z - z.max(axis=1, keepdims=True))

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from gradients.trials.data import FAMILIES, Arrays
+from gradients.trials.data import FAMILIES
 from gradients.trials.record import Trial
 from mpmath import mp
 
@@ -19,7 +19,8 @@ _EVERY = 8  # of samples with many coordinates so many are skipped, but the firs
 class Truth:
     """The truth at some rows: the loss (m,), and of each coordinate (m, k) its slopes and its curvature.
 
-    Left and right are the slopes from both sides; NaN where a side is outside the domain.
+    Left and right are the slopes from both sides; NaN where a side is outside the domain. Along (m, 2) are those of
+    all coordinates of a sample moved together.
     """
 
     rows: np.ndarray
@@ -27,6 +28,7 @@ class Truth:
     left: np.ndarray
     right: np.ndarray
     second: np.ndarray
+    along: np.ndarray
 
 
 def truth_at(trial: Trial, points: str) -> Truth:
@@ -43,13 +45,13 @@ def _truth(function: Any, family: str, points: str, coupled: bool) -> Truth:
         rows = rows[(rows < _EVERY) | (rows % _EVERY == 0) | (rows == n - 1)]
     with mp.workdps(_DIGITS):
         if coupled:
-            loss, left, right, second = _derivatives(function, [_exact(a) for a in arrays])
+            loss, left, right, second, _ = _derivatives(function, [_exact(a) for a in arrays])
             shape = arrays[0].shape
-            found = [loss], left.reshape(n, -1), right.reshape(n, -1), second.reshape(n, -1)
+            found = [loss], left.reshape(n, -1), right.reshape(n, -1), second.reshape(n, -1), np.full((n, 2), np.nan)
             assert found[1].size == np.prod(shape)
         else:
             each = [_derivatives(function, [_exact(a[i]) for a in arrays]) for i in rows]
-            found = tuple(np.array([e[j] for e in each], dtype=float) for j in range(4))
+            found = tuple(np.array([e[j] for e in each], dtype=float) for j in range(5))
     return Truth(rows, *(np.asarray(a, dtype=float) for a in found))
 
 
@@ -60,7 +62,7 @@ def _exact(a: Any) -> Any:
     return int(a) if a.dtype.kind in "iu" else mp.mpf(float(a))
 
 
-def _derivatives(function: Any, inputs: list[Any]) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+def _derivatives(function: Any, inputs: list[Any]) -> tuple[float, *tuple[np.ndarray, ...]]:
     """The loss, slopes and curvatures with respect to each number of the first input."""
     x, *others = inputs
     places = _places(x)
@@ -79,7 +81,14 @@ def _derivatives(function: Any, inputs: list[Any]) -> tuple[float, np.ndarray, n
         found.append(
             [_real((middle - down) / step), _real((up - middle) / step), _real((up - 2 * middle + down) / step**2)]
         )
-    return (_real(middle), *np.array(found).T)
+    step = mp.mpf(10) ** _STEP
+    up, down = function(_moved(x, step), *others), function(_moved(x, -step), *others)
+    along = np.array([_real((middle - down) / step), _real((up - middle) / step)])
+    return (_real(middle), *np.array(found).T, along)
+
+
+def _moved(x: Any, step: Any) -> Any:
+    return [_moved(v, step) for v in x] if isinstance(x, list) else x + step
 
 
 def _places(x: Any) -> list[tuple[int, ...]]:
@@ -94,8 +103,3 @@ def _replaced(x: Any, place: tuple[int, ...], value: Any) -> Any:
 
 def _real(value: Any) -> float:
     return float("nan") if isinstance(value, mp.mpc) else float(value)
-
-
-def arrays_of(trial: Trial, points: str) -> Arrays:
-    """Return copies of the inputs of a trial, by role."""
-    return {name: a.copy() for name, a in FAMILIES[trial.family][points].items()}

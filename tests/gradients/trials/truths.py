@@ -303,6 +303,10 @@ def softmax_square(z: Row, t: Row) -> mpf:
     return mp.fsum((mp.exp(a) - b) ** 2 for a, b in zip(log_softmax(z), t, strict=True))
 
 
+def largest(z: Row, y: int) -> mpf:
+    return max(z) - z[y]
+
+
 def nll(p: Row, y: int) -> mpf:
     return -mp.log(p[y])
 

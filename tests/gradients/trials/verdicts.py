@@ -7,8 +7,8 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from gradients.trials.evaluate import arrays_of
 from gradients.trials.record import DRAWN, Trial
-from gradients.trials.truth_at import arrays_of
 
 import lossctl
 

@@ -1,10 +1,10 @@
 """How the gradient check does on gradients that others wrote.
 
-``PYTHONPATH=.:tests python tests/benchmarks/gradcheck_trials.py [alone]``
+``PYTHONPATH=.:tests python tests/benchmarks/gradcheck_trials.py [lossctl] [torch] [scipy] [jax]``
 
 The trials are those of tests/gradients/trials. Beside lossctl stand torch.autograd.gradcheck, scipy.optimize.check_grad
-and jax.test_util.check_grads where they are installed, each with its defaults, of the same functions at the same data:
-``alone`` leaves them out. They do not check a second derivative, so they are not asked for one. SciPy gives an error
+and jax.test_util.check_grads where they are installed, each with its defaults, of the same functions at the same data.
+They do not check a second derivative, so they are not asked for one. SciPy gives an error
 and no verdict; here it passes below 1e-4 of the norm of the gradient.
 """
 
@@ -104,10 +104,10 @@ def _jax(trial: Trial, points: str) -> bool:
     return True
 
 
-OTHERS: dict[str, tuple[str, Callable[[Trial, str], bool]]] = {
-    "torch gradcheck": ("torch", _torch),
-    "scipy check_grad": ("scipy", _scipy),
-    "jax check_grads": ("jax", _jax),
+OTHERS: dict[str, Callable[[Trial, str], bool]] = {
+    "torch": _torch,
+    "scipy": _scipy,
+    "jax": _jax,
 }
 
 
@@ -122,7 +122,7 @@ def says(name: str, points: str, who: str) -> tuple[str, str]:
         return found.word, found.hint
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return PASSED if OTHERS[who][1](trial, points) else WRONG, ""
+        return PASSED if OTHERS[who](trial, points) else WRONG, ""
 
 
 def asked(points: str, who: str) -> list[str]:
@@ -179,12 +179,12 @@ def score(points: str, who: str, pool: ProcessPoolExecutor) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Print the score of every check at every set of points."""
-    installed = [] if argv == ["alone"] else [who for who, (package, _) in OTHERS.items() if find_spec(package)]
-    left = sorted(trial.name for trial in TRIALS.values() if not trial.installed)
-    print(f"{len(TRIALS)} trials, {sum(t.right for t in TRIALS.values())} of them right; not installed: {len(left)}")
+    """Print the score of the checks that are named, or of all, at every set of points."""
+    left = sum(not trial.installed for trial in TRIALS.values())
+    print(f"{len(TRIALS)} trials, {sum(t.right for t in TRIALS.values())} of them right; not installed: {left}")
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     with ProcessPoolExecutor(2) as pool:
-        for who in ("lossctl", *installed):
+        for who in argv or ["lossctl", *filter(find_spec, OTHERS)]:
             for points in (DATA, TRAINED, *[DRAWN] * (who == "lossctl")):
                 score(points, who, pool)
 

@@ -19,7 +19,7 @@ from lossctl.engine.accumulate import Summary
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import evaluate_block, summarize_elements
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan, roles_of
+from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
 from lossctl.engine.result import Result, make_result
 from lossctl.engine.run import stream
 from lossctl.io.dataset import Dataset
@@ -188,7 +188,7 @@ def break_down(
         UsageError: the loss does not have the requested groups.
         DataError: a row is invalid (the first one is reported), no sample counts, or there are too many groups.
     """
-    job = bind_plan(loss, roles_of(loss, data), data, policy)
+    job = plan_loss(loss, data, policy)
     if wanted.by is not None:
         check_groups(wanted.by, job)
     groupings = [wanted.by] if wanted.by is not None else []

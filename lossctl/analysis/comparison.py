@@ -26,7 +26,7 @@ from lossctl.engine.evaluate import evaluate_block
 from lossctl.engine.executors.base import Executor
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.threads import Threads
-from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan, roles_of
+from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
 from lossctl.engine.run import stream
 from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset
@@ -233,7 +233,7 @@ def compare_models(
         DataError: a row is invalid (the first one is reported), or no sample counts for every model.
     """
     jobs = [
-        bind_plan(loss, roles_for_model(loss, data, model), data, policy) for loss in losses for model in range(models)
+        plan_loss(loss, data, policy, roles_for_model(loss, data, model)) for loss in losses for model in range(models)
     ]
     kept = [_PairedAccumulator() for _ in losses]
     with workers.executor_for(data) as executor:
@@ -268,8 +268,8 @@ def compare_models(
 
 def roles_for_model(loss: Loss, data: Dataset, model: int) -> list[str]:
     """Return the roles of a loss for one model, numbered from 0."""
-    numbered = [(role, f"{role} {model + 1}") for role in roles_of(loss, data)]
-    return [own if own in data.places else role for role, own in numbered]
+    numbered = [(role, f"{role} {model + 1}") for role in loss.roles]
+    return [of_model if of_model in data.places else role for role, of_model in numbered]
 
 
 def _score(

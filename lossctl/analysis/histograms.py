@@ -17,7 +17,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.block import Block
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan, roles_of
+from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
 from lossctl.engine.run import stream
 from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset
@@ -88,7 +88,7 @@ def plot_data(data: Dataset, loss: Loss, policy: ComputeOptions, workers: Execut
     Raises:
         DataError: a row is invalid (the first one is reported), or no loss is finite.
     """
-    job = bind_plan(loss, roles_of(loss, data), data, policy)
+    job = plan_loss(loss, data, policy)
     lost, pred, target = reaches = _Range(), _Range(), _Range()
     values: set[float] = set()
     infinite = 0

@@ -14,7 +14,7 @@ from lossctl.analysis.input_profile import InputProfile, mixed, summarize_and_pr
 from lossctl.core.loss import Loss
 from lossctl.core.registry import registered
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan, roles_of
+from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
 from lossctl.engine.result import Result, make_result
 from lossctl.io.dataset import Dataset
 
@@ -36,7 +36,7 @@ def compute_with_checks(
     data: Dataset, losses: Sequence[Loss], policy: ComputeOptions, reduction: str, workers: ExecutionConfig
 ) -> tuple[list[Result], list[str]]:
     """Compute several losses in one pass over the data; return the results and the warnings, one line each."""
-    jobs = [bind_plan(loss, roles_of(loss, data), data, policy) for loss in losses]
+    jobs = [plan_loss(loss, data, policy) for loss in losses]
     with workers.executor_for(data, losses) as executor:
         summaries, traits = summarize_and_profile(data, jobs, policy, executor)
     results = [make_result(loss, summary, reduction) for loss, summary in zip(losses, summaries, strict=True)]

@@ -1,6 +1,6 @@
 """The engine: compute losses over all rows of a data set, block by block, on an executor.
 
-Takes: a ``Dataset``, one ``LossPlan`` for each loss (built by ``make_job``), a ``ComputeOptions`` and an ``Executor``.
+Takes: a ``Dataset``, one ``LossPlan`` for each loss (built by ``plan_loss``), a ``ComputeOptions`` and an ``Executor``.
 Gives: a ``Summary`` for each job, from which ``make_result`` makes a ``Result``.
 
 Main classes: ``ComputeOptions`` (options for all losses), ``LossPlan`` (a loss bound to columns), ``Block`` (the

@@ -71,19 +71,21 @@ class LossPlan:
         return math.prod(self.loop)
 
 
-def bind_plan(loss: Loss, roles: Sequence[str], data: Dataset, policy: ComputeOptions) -> LossPlan:
+def plan_loss(loss: Loss, data: Dataset, policy: ComputeOptions, roles: Sequence[str] | None = None) -> LossPlan:
     """Bind a loss to columns: check their shapes and determine how each row splits into elements.
 
     Args:
         loss: the loss.
-        roles: the column role of each input of the loss, in order.
-        data: the data set that has these roles.
+        data: the data set with the columns.
         policy: options; the class axis, the class weights and the ignored label matter here.
+        roles: the column role of each input of the loss, in order; default: the roles of the loss.
 
     Raises:
         DataError: the shapes do not fit each other or the loss.
-        UsageError: the options about classes do not fit the loss.
+        UsageError: the data set lacks an input of the loss, or the options about classes do not fit the loss.
     """
+    roles = loss.roles if roles is None else roles
+    _check_present(loss, data, roles)
     loops: list[tuple[tuple[int, ...], str]] = []
     dims: dict[str, tuple[tuple[int, ...], str]] = {}
     for role, spec in zip(roles, loss.inputs, strict=True):
@@ -108,6 +110,14 @@ def bind_plan(loss: Loss, roles: Sequence[str], data: Dataset, policy: ComputeOp
     )
     _check_classes(job, policy)
     return job
+
+
+def _check_present(loss: Loss, data: Dataset, roles: Sequence[str]) -> None:
+    """Raise UsageError if the data set lacks an input of the loss."""
+    for role, spec in zip(roles, loss.inputs, strict=True):
+        if role not in data.places:
+            cure = "give TARGETS, or --target COLUMN" if role == "target" else f"--input {role}=FILE or COLUMN"
+            raise UsageError(f"{loss.name} needs {role} ({spec.kind.words}): {cure}")
 
 
 def _split(
@@ -189,20 +199,6 @@ def _misfit(loss: Loss, data: Dataset, roles: Sequence[str], role: str) -> str:
     else:
         cure = "nothing is broadcast: choose columns with --pred and --target"
     return f"{_shapes(data, roles)}: {cure}"
-
-
-def roles_of(loss: Loss, data: Dataset) -> list[str]:
-    """Return the role of each input of the loss, in order.
-
-    Raises:
-        UsageError: the data set lacks an input of the loss.
-    """
-    roles = list(loss.roles)
-    for role, spec in zip(roles, loss.inputs, strict=True):
-        if role not in data.places:
-            cure = "give TARGETS, or --target COLUMN" if role == "target" else f"--input {role}=FILE or COLUMN"
-            raise UsageError(f"{loss.name} needs {role} ({spec.kind.words}): {cure}")
-    return roles
 
 
 def check_fits_in_memory(data: Dataset, jobs: Sequence[LossPlan]) -> None:

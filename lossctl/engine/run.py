@@ -19,7 +19,7 @@ from lossctl.engine.block import Block, RowError
 from lossctl.engine.evaluate import summarize_block
 from lossctl.engine.executors.base import Executor
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan, check_fits_in_memory, roles_of
+from lossctl.engine.plan import ComputeOptions, LossPlan, check_fits_in_memory, plan_loss
 from lossctl.engine.result import Result, make_result
 from lossctl.engine.task import BlockReducer, KeysDifferError, Task
 from lossctl.errors import DataError, UsageError
@@ -116,7 +116,7 @@ def compute_on(
     data: Dataset, bound: Sequence[Loss], policy: ComputeOptions, reduction: str, workers: ExecutionConfig
 ) -> list[Result]:
     """Compute several losses in one pass over the data."""
-    jobs: list[LossPlan] = [bind_plan(loss, roles_of(loss, data), data, policy) for loss in bound]
+    jobs: list[LossPlan] = [plan_loss(loss, data, policy) for loss in bound]
     with workers.executor_for(data, bound) as executor:
         summaries = run(data, jobs, policy, executor)
     return [make_result(loss, summary, reduction) for loss, summary in zip(bound, summaries, strict=True)]

@@ -16,7 +16,7 @@ from lossctl.core.loss import Loss
 from lossctl.core.registry import as_loss, get_loss, is_registered
 from lossctl.core.validation import check_choice, check_class_weight
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, bind_plan, check_unweighted_gradient, roles_of
+from lossctl.engine.plan import ComputeOptions, check_unweighted_gradient, plan_loss
 from lossctl.engine.run import run, stream
 from lossctl.errors import DataError, UsageError
 from lossctl.gradients.block_check import RTOL, Checker, CoupledError
@@ -199,7 +199,6 @@ def check_on(
     """
     policy, workers = policy or ComputeOptions(), workers or ExecutionConfig()
     opened = data()
-    roles = roles_of(loss, opened)
     check_unweighted_gradient(loss, opened, reduction)
     if "grad" in opened.places and opened.tail("grad") != opened.tail("pred"):
         shapes = [f"(n, {', '.join(map(str, tail))})" if (tail := opened.tail(r)) else "(n,)" for r in ("grad", "pred")]
@@ -207,7 +206,7 @@ def check_on(
     small = [loss] if gradient is None and not whole else []  # a user's function must not run in a forked worker
     factor = 1.0
     if reduction == "mean":
-        job = bind_plan(loss, roles, opened, policy)
+        job = plan_loss(loss, opened, policy)
         with workers.executor_for(opened, small) as executor:
             summary = run(opened, [job], replace(policy, detail=False), executor)[0]
         slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
@@ -216,7 +215,7 @@ def check_on(
     checker = Checker(gradient, factor, reduction != "none", rtol, whole)
 
     def tallies(opened: Dataset, loss: Loss) -> list[CheckSummary]:
-        job = bind_plan(loss, roles, opened, policy)
+        job = plan_loss(loss, opened, policy)
         with workers.executor_for(opened, small) as executor:
             blocks = [block[0] for block in stream(opened, [job], policy, checker, executor)]
         return [reduce(add, parts) for parts in zip(*blocks, strict=True)]

@@ -15,7 +15,7 @@ from lossctl.engine.block import Block
 from lossctl.engine.evaluate import summarize_block
 from lossctl.engine.exact_sum import rounded
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, LossPlan, bind_plan, check_unweighted_gradient, roles_of
+from lossctl.engine.plan import ComputeOptions, LossPlan, check_unweighted_gradient, plan_loss
 from lossctl.engine.run import stream
 from lossctl.errors import UsageError
 from lossctl.gradients.finite_differences import DerivativeProblem
@@ -134,7 +134,7 @@ def spool_gradient(
     if loss.batch_coupled and numeric:
         raise UsageError(f"{loss.name}: samples depend on each other: --numeric moves one at a time")
     check_unweighted_gradient(loss, data, reduction)
-    job = bind_plan(loss, roles_of(loss, data), data, policy)
+    job = plan_loss(loss, data, policy)
     spool, shape, total = Spool(), (), Summary()
     with workers.executor_for(data) as executor:
         measure = _Measure(numeric, reduction != "none")

@@ -18,7 +18,7 @@ from lossctl import api, get_loss
 from lossctl.analysis.input_checks import compute_with_checks
 from lossctl.cli.app import main
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, bind_plan
+from lossctl.engine.plan import ComputeOptions, plan_loss
 from lossctl.engine.run import block_rows
 from lossctl.errors import DataError
 from lossctl.io import dataset
@@ -107,7 +107,7 @@ def test_the_same_whatever_the_threads(monkeypatch: pytest.MonkeyPatch, threads:
 def test_blocks_are_small_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the test above is of many."""
     data = dataset.from_arrays({"pred": SCORES, "target": NOISE})
-    job = bind_plan(get_loss("mse"), ["pred", "target"], data, ComputeOptions())
+    job = plan_loss(get_loss("mse"), data, ComputeOptions())
     assert block_rows(data, [job]) >= N
     monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
     assert block_rows(data, [job]) == 64

@@ -31,7 +31,7 @@ from lossctl.engine import run
 from lossctl.engine.block import as_float64
 from lossctl.engine.executors.processes import Processes
 from lossctl.engine.executors.threads import Threads
-from lossctl.engine.plan import ComputeOptions, bind_plan
+from lossctl.engine.plan import ComputeOptions, plan_loss
 from lossctl.io import byte_stream, columnar, text_polars
 from lossctl.io.dataset import from_arrays
 from lossctl.losses.numerics.elementary import select
@@ -100,7 +100,7 @@ def _summed(name: str, pairs: Sequence[np.ndarray], start: Callable[[], Threads 
     loss = lossctl.get_loss(name)
     data = from_arrays(dict(zip(("pred", "target"), pairs, strict=True)))
     with start() as executor:
-        run.run(data, [bind_plan(loss, loss.roles, data, ComputeOptions())], ComputeOptions(detail=False), executor)
+        run.run(data, [plan_loss(loss, data, ComputeOptions())], ComputeOptions(detail=False), executor)
 
 
 def _exponentials(count: int, length: int) -> None:
@@ -169,7 +169,7 @@ def proofs() -> None:
 
     def summed(loss: Loss) -> None:
         with Threads(1) as executor:
-            run.run(data, [bind_plan(loss, loss.roles, data, ComputeOptions())], ComputeOptions(detail=False), executor)
+            run.run(data, [plan_loss(loss, data, ComputeOptions())], ComputeOptions(detail=False), executor)
 
     mse = lossctl.get_loss("mse")
     ways = {

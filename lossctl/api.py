@@ -14,7 +14,7 @@ from lossctl.core.validation import NAN, REDUCTIONS, check_choice, check_class_w
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions
 from lossctl.engine.result import Result
-from lossctl.engine.run import compute_on
+from lossctl.engine.run import compute_losses
 from lossctl.io.dataset import from_arrays
 
 
@@ -78,4 +78,4 @@ def compute(
     policy = ComputeOptions(
         nan, sum_tolerance, normalize, class_axis, check_class_weight(class_weight or ()), ignore_index
     )
-    return compute_on(data, [bound], policy, reduction, ExecutionConfig(threads))[0]
+    return compute_losses(data, [bound], policy, reduction, ExecutionConfig(threads)).results[0]

@@ -142,7 +142,7 @@ def test_no_imports_go_in_a_circle() -> None:
         ("lossctl.errors", "from lossctl.core.loss import Loss"),
         ("lossctl.core.loss", "from lossctl.losses import robust"),
         ("lossctl.core.loss", "from lossctl.io.dataset import Dataset"),
-        ("lossctl.losses.robust", "from lossctl.engine.run import run"),
+        ("lossctl.losses.robust", "from lossctl.engine.run import compute_losses"),
         ("lossctl.losses.robust", "import lossctl.io.delimited_text"),
         ("lossctl.losses.robust", "import polars as pl"),
         ("lossctl.losses.robust", "from scipy import special"),

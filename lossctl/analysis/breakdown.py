@@ -21,7 +21,7 @@ from lossctl.engine.evaluate import evaluate_block, summarize_elements
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
 from lossctl.engine.result import Result, make_result
-from lossctl.engine.run import stream
+from lossctl.engine.run import map_blocks
 from lossctl.io.dataset import Dataset
 from lossctl.io.spool import Record, Spool
 
@@ -199,7 +199,7 @@ def break_down(
     losses, every, bare = Spool(), Spool(), Spool()
     with losses:
         with workers.executor_for(data) as executor:
-            for (part,) in stream(data, [job], policy, _BreakdownMapper(wanted, tuple(groupings)), executor):
+            for (part,) in map_blocks(data, [job], policy, _BreakdownMapper(wanted, tuple(groupings)), executor):
                 _accumulate(so_far, part, wanted, groupings)
                 if part.losses:
                     losses.write(*part.losses)

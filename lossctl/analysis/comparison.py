@@ -27,7 +27,7 @@ from lossctl.engine.executors.base import Executor
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.threads import Threads
 from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
-from lossctl.engine.run import stream
+from lossctl.engine.run import map_blocks
 from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset
 from lossctl.io.spool import Spool
@@ -237,7 +237,7 @@ def compare_models(
     ]
     kept = [_PairedAccumulator() for _ in losses]
     with workers.executor_for(data) as executor:
-        for priced in stream(data, jobs, policy, _PairedMapper(shown), executor):
+        for priced in map_blocks(data, jobs, policy, _PairedMapper(shown), executor):
             for i, paired in enumerate(kept):
                 paired.add(priced[i * models : (i + 1) * models], top)
     found = []

@@ -18,7 +18,7 @@ from lossctl.core.loss import Loss
 from lossctl.engine.block import Block
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
-from lossctl.engine.run import stream
+from lossctl.engine.run import map_blocks
 from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset
 from lossctl.io.spool import Spool
@@ -93,7 +93,7 @@ def plot_data(data: Dataset, loss: Loss, policy: ComputeOptions, workers: Execut
     values: set[float] = set()
     infinite = 0
     with Spool() as losses, Spool() as pairs, workers.executor_for(data) as executor:
-        for ((values_of_losses, preds, targets),) in stream(data, [job], policy, _numbers, executor):
+        for ((values_of_losses, preds, targets),) in map_blocks(data, [job], policy, _numbers, executor):
             losses.write(values_of_losses)
             pairs.write(preds, targets)
             for reach, x in zip(reaches, (values_of_losses, preds, targets), strict=True):

@@ -10,12 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.analysis.curves import axis_of
-from lossctl.analysis.input_profile import InputProfile, mixed, summarize_and_profile
+from lossctl.analysis.input_profile import InputProfile, mixed
 from lossctl.core.loss import Loss
 from lossctl.core.registry import registered
-from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
-from lossctl.engine.result import Result, make_result
+from lossctl.engine.plan import ComputeOptions, LossPlan
 from lossctl.io.dataset import Dataset
 
 # Minimum number of samples for a warning: three predictions may be equal, or lie in [0, 1], by chance.
@@ -30,17 +28,6 @@ _RUN, _DIFFERENT = 8, 0.1
 _BOTH = frozenset((0.0, 1.0))
 _PREDICTED = r"(?<![a-z])(y_?)?(preds?|predict\w*|hat|scores?|logits?|probs?|proba|probabilit\w+)(?![a-z])"
 _TRUE = r"(?<![a-z])(targets?|labels?|truth|actuals?|y_?true|ground_?truth|gt|observed)(?![a-z])"
-
-
-def compute_with_checks(
-    data: Dataset, losses: Sequence[Loss], policy: ComputeOptions, reduction: str, workers: ExecutionConfig
-) -> tuple[list[Result], list[str]]:
-    """Compute several losses in one pass over the data; return the results and the warnings, one line each."""
-    jobs = [plan_loss(loss, data, policy) for loss in losses]
-    with workers.executor_for(data, losses) as executor:
-        summaries, traits = summarize_and_profile(data, jobs, policy, executor)
-    results = [make_result(loss, summary, reduction) for loss, summary in zip(losses, summaries, strict=True)]
-    return results, list(check_inputs(data, jobs, policy, traits))
 
 
 def check_inputs(

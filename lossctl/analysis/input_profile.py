@@ -6,7 +6,6 @@ refute it. On data that give no reason for a warning, the profile costs microsec
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,13 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
-from lossctl.engine.accumulate import Summary
 from lossctl.engine.block import Block
-from lossctl.engine.evaluate import summarize_block
-from lossctl.engine.executors.base import Executor
-from lossctl.engine.plan import ComputeOptions, LossPlan
-from lossctl.engine.run import stream
-from lossctl.io.dataset import Dataset
+from lossctl.engine.plan import LossPlan
 
 # Numbers that are tested before a test of the whole block: in ordinary predictions the first sixteen are not all in
 # [0, 1], and not all 0 or 1.
@@ -82,58 +76,6 @@ class InputProfile:
 
 def _union(a: frozenset[float] | None, b: frozenset[float] | None) -> frozenset[float] | None:
     return None if a is None or b is None else a | b
-
-
-def summarize_and_profile(
-    data: Dataset, jobs: Sequence[LossPlan], policy: ComputeOptions, executor: Executor
-) -> tuple[list[Summary], list[InputProfile]]:
-    """Compute the summary and the input profile of each job in one pass.
-
-    Jobs with the same inputs share one profile. If there are no rows, the list of profiles is empty.
-
-    Raises:
-        DataError: a row is invalid; the first one in input order is reported.
-    """
-    first: dict[tuple[tuple[str, str], ...], int] = {}
-    for i, job in enumerate(jobs):
-        first.setdefault(_inputs(job), i)
-    totals = [_Seen(Summary(), None) for _ in jobs]
-    watch = _Watch(tuple(jobs[i] for i in first.values()))
-    for part in stream(data, jobs, policy, watch, executor, fold=operator.add):
-        totals = [total + more for total, more in zip(totals, part, strict=True)]
-    traits = [totals[first[_inputs(job)]].traits for job in jobs]
-    return [total.summary for total in totals], [one for one in traits if one is not None]
-
-
-def _inputs(job: LossPlan) -> tuple[tuple[str, str], ...]:
-    """Return the roles and input kinds of a job, which determine its profile."""
-    return tuple((role, spec.kind.name) for role, spec in zip(job.roles, job.loss.inputs, strict=True))
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """Summary of some rows for one loss; only the first of the losses with the same inputs has the profile."""
-
-    summary: Summary
-    traits: InputProfile | None
-
-    def __add__(self, other: _Seen) -> _Seen:
-        if self.traits is None or other.traits is None:
-            traits = self.traits or other.traits
-        else:
-            traits = self.traits + other.traits
-        return _Seen(self.summary + other.summary, traits)
-
-
-@dataclass(frozen=True)
-class _Watch:
-    """Compute the summary of one block and, for the jobs in ``some``, the profile of the inputs."""
-
-    some: tuple[LossPlan, ...]
-
-    def __call__(self, block: Block, job: LossPlan) -> _Seen:
-        look = any(job.loss is one.loss for one in self.some)
-        return _Seen(summarize_block(block, job), profile_block(block, job) if look else None)
 
 
 def profile_block(block: Block, job: LossPlan) -> InputProfile:

@@ -34,60 +34,60 @@ class BlockReducer(Generic[T]):
     """How to merge the results of consecutive blocks.
 
     Attributes:
-        add: merges two results, given in the order of rows.
+        combine: merges two results, in the order of rows.
         blocks: the number of blocks merged into one result. It is the same on every executor, because
             floating-point sums depend on the order of addition.
     """
 
-    add: Callable[[T, T], T]
+    combine: Callable[[T, T], T]
     blocks: int
 
 
 @dataclass(frozen=True)
 class Task(Generic[T]):
-    """A range of rows and the function that is applied to each of its blocks, for each job.
+    """A range of rows and the function that is applied to each of its blocks, for each loss.
 
     Attributes:
-        slab: the range of rows and its sources.
+        row_range: the range of rows and its sources.
         places: the source and the field of each role.
         keys: pairs of roles that must have equal values in each row.
-        jobs: the losses.
-        policy: options for all losses.
+        plans: the losses.
+        options: options for all losses.
         block_rows: rows in a block.
-        measure: computes the result of one block for one job.
-        fold: how to merge the results of consecutive blocks; None to keep one result for each block.
+        map_block: computes the result of one block for one loss.
+        reducer: how to merge the results of consecutive blocks; None to keep one result for each block.
     """
 
-    slab: RowRange
+    row_range: RowRange
     places: Mapping[str, FieldRef]
     keys: tuple[tuple[str, str], ...]
-    jobs: tuple[LossPlan, ...]
-    policy: ComputeOptions
+    plans: tuple[LossPlan, ...]
+    options: ComputeOptions
     block_rows: int
-    measure: Callable[[Block, LossPlan], T]
-    fold: BlockReducer[T] | None = None
+    map_block: Callable[[Block, LossPlan], T]
+    reducer: BlockReducer[T] | None = None
 
     def __call__(self) -> list[tuple[T, ...]]:
-        """Return a tuple with the result of each job, for each block or, with ``fold``, for each group of blocks."""
+        """Return a tuple with a result for each loss, for each block or, with ``reducer``, for each group of blocks."""
         retain_freed_memory()
         with np.errstate(all="ignore"):  # overflow shows in the result
             blocks = self._blocks()
-        if self.fold is None:
+        if self.reducer is None:
             return blocks
-        add, size = self.fold.add, self.fold.blocks
+        combine, size = self.reducer.combine, self.reducer.blocks
         groups = (blocks[i : i + size] for i in range(0, len(blocks), size))
-        return [tuple(reduce(add, measures) for measures in zip(*group, strict=True)) for group in groups]
+        return [tuple(reduce(combine, results) for results in zip(*group, strict=True)) for group in groups]
 
     def _blocks(self) -> list[tuple[T, ...]]:
-        readers = [source.reader() for source in self.slab.sources]
+        readers = [source.reader() for source in self.row_range.sources]
         results = []
-        for start in range(self.slab.start, self.slab.stop, self.block_rows):
-            stop = min(start + self.block_rows, self.slab.stop)
+        for start in range(self.row_range.start, self.row_range.stop, self.block_rows):
+            stop = min(start + self.block_rows, self.row_range.stop)
             rows = [self._read(i, r, start, stop) for i, r in enumerate(readers)]
-            block = Block(self.policy, self.places, start, rows)
+            block = Block(self.options, self.places, start, rows)
             for roles in self.keys:
                 _agree(block, roles)
-            results.append(tuple(self.measure(block, job) for job in self.jobs))
+            results.append(tuple(self.map_block(block, plan) for plan in self.plans))
         return results
 
     def _read(self, index: int, read: Read, start: int, stop: int) -> Rows:

@@ -17,7 +17,7 @@ from lossctl.core.registry import as_loss, get_loss, is_registered
 from lossctl.core.validation import check_choice, check_class_weight
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, check_unweighted_gradient, plan_loss
-from lossctl.engine.run import run, stream
+from lossctl.engine.run import map_blocks, summarize
 from lossctl.errors import DataError, UsageError
 from lossctl.gradients.block_check import RTOL, Checker, CoupledError
 from lossctl.gradients.diagnosis import diagnose
@@ -208,7 +208,7 @@ def check_on(
     if reduction == "mean":
         job = plan_loss(loss, opened, policy)
         with workers.executor_for(opened, small) as executor:
-            summary = run(opened, [job], replace(policy, detail=False), executor)[0]
+            (summary,), _ = summarize(opened, [job], replace(policy, detail=False), executor)
         slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
         factor = summary.weight / 2**1074 / slope if slope else 1.0
         opened = data()
@@ -217,7 +217,7 @@ def check_on(
     def tallies(opened: Dataset, loss: Loss) -> list[CheckSummary]:
         job = plan_loss(loss, opened, policy)
         with workers.executor_for(opened, small) as executor:
-            blocks = [block[0] for block in stream(opened, [job], policy, checker, executor)]
+            blocks = [block[0] for block in map_blocks(opened, [job], policy, checker, executor)]
         return [reduce(add, parts) for parts in zip(*blocks, strict=True)]
 
     try:

@@ -16,7 +16,7 @@ from lossctl.engine.evaluate import summarize_block
 from lossctl.engine.exact_sum import rounded
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, LossPlan, check_unweighted_gradient, plan_loss
-from lossctl.engine.run import stream
+from lossctl.engine.run import map_blocks
 from lossctl.errors import UsageError
 from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
@@ -137,8 +137,8 @@ def spool_gradient(
     job = plan_loss(loss, data, policy)
     spool, shape, total = Spool(), (), Summary()
     with workers.executor_for(data) as executor:
-        measure = _Measure(numeric, reduction != "none")
-        for ((part, summary),) in stream(data, [job], replace(policy, detail=False), measure, executor):
+        mapper = _Measure(numeric, reduction != "none")
+        for ((part, summary),) in map_blocks(data, [job], replace(policy, detail=False), mapper, executor):
             spool.write(part)
             shape, total = part.shape[1:], total + summary
     factor = 1.0

@@ -15,11 +15,13 @@ import pytest
 import update_readme as readme
 
 from lossctl import api, get_loss
-from lossctl.analysis.input_checks import compute_with_checks
+from lossctl.analysis.input_checks import check_inputs
+from lossctl.analysis.input_profile import profile_block
 from lossctl.cli.app import main
+from lossctl.core.loss import Loss
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, plan_loss
-from lossctl.engine.run import block_rows
+from lossctl.engine.run import block_rows, compute_losses
 from lossctl.errors import DataError
 from lossctl.io import dataset
 
@@ -38,7 +40,13 @@ def told(loss: str, pred: Any, target: Any, threads: int = 2, **more: Any) -> li
     """The advice on arrays."""
     data = dataset.from_arrays({"pred": pred, "target": target, **more})
     losses = [get_loss(spec) for spec in loss.split(",")]
-    return compute_with_checks(data, losses, ComputeOptions(), "mean", ExecutionConfig(threads))[1]
+    return advice(data, losses, ComputeOptions(), threads)
+
+
+def advice(data: dataset.Dataset, losses: list[Loss], options: ComputeOptions, threads: int = 2) -> list[str]:
+    """The warnings of one pass over the data."""
+    computed = compute_losses(data, losses, options, "mean", ExecutionConfig(threads), profile=profile_block)
+    return list(check_inputs(data, computed.plans, options, computed.profiles))
 
 
 # --- planted, and told -------------------------------------------------------------------------------
@@ -172,7 +180,7 @@ def test_silent_with_labels_and_weights() -> None:
     """--labels says where labels start; of samples that weigh, copies may be meant."""
     data = dataset.from_arrays({"pred": LOGITS, "target": 1 + LABELS % 3})
     policy = ComputeOptions(labelled=frozenset({"target"}))
-    assert compute_with_checks(data, [get_loss("cross_entropy")], policy, "mean", ExecutionConfig())[1] == []
+    assert advice(data, [get_loss("cross_entropy")], policy) == []
     assert told("mse", np.tile(SCORES, 2), np.tile(SCORES + NOISE, 2), weight=np.ones(2 * N)) == []
 
 

@@ -16,7 +16,7 @@ from lossctl.cli.options import Data
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.dask import Cluster
 from lossctl.engine.plan import ComputeOptions
-from lossctl.engine.run import compute_on
+from lossctl.engine.run import compute_losses
 
 ROWS = 100_000_000
 LOSS = "bce_with_logits"
@@ -56,7 +56,7 @@ def main() -> None:
             for n, cluster in clusters.items():
                 data = open_data([loss], paths[0], paths[1], Data())
                 start = time.perf_counter()
-                compute_on(
+                compute_losses(
                     data,
                     [loss],
                     ComputeOptions(detail=False),

@@ -100,7 +100,7 @@ def _summed(name: str, pairs: Sequence[np.ndarray], start: Callable[[], Threads 
     loss = lossctl.get_loss(name)
     data = from_arrays(dict(zip(("pred", "target"), pairs, strict=True)))
     with start() as executor:
-        run.run(data, [plan_loss(loss, data, ComputeOptions())], ComputeOptions(detail=False), executor)
+        run.summarize(data, [plan_loss(loss, data, ComputeOptions())], ComputeOptions(detail=False), executor)
 
 
 def _exponentials(count: int, length: int) -> None:
@@ -169,7 +169,7 @@ def proofs() -> None:
 
     def summed(loss: Loss) -> None:
         with Threads(1) as executor:
-            run.run(data, [plan_loss(loss, data, ComputeOptions())], ComputeOptions(detail=False), executor)
+            run.summarize(data, [plan_loss(loss, data, ComputeOptions())], ComputeOptions(detail=False), executor)
 
     mse = lossctl.get_loss("mse")
     ways = {

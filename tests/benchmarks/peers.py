@@ -27,7 +27,7 @@ import lossctl
 from lossctl.engine.executors.base import cores
 from lossctl.engine.executors.threads import Threads
 from lossctl.engine.plan import ComputeOptions, plan_loss
-from lossctl.engine.run import run
+from lossctl.engine.run import summarize
 from lossctl.io.dataset import from_arrays
 
 ROWS = 20_000_000
@@ -169,7 +169,7 @@ def ours(name: str, p: np.ndarray, t: np.ndarray, *, detail: bool, threads: int)
     data, policy = from_arrays({"pred": p, "target": t}), ComputeOptions(detail=detail)
     loss = lossctl.get_loss(name)
     with Threads(threads) as executor:
-        return run(data, [plan_loss(loss, data, policy)], policy, executor)[0].mean
+        return summarize(data, [plan_loss(loss, data, policy)], policy, executor)[0][0].mean
 
 
 def rivals(entry: dict[str, str], p: np.ndarray, t: np.ndarray) -> dict[str, Callable[[], object]]:

@@ -15,7 +15,7 @@ from lossctl.core.registry import get_loss
 from lossctl.engine import plan, run
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions
-from lossctl.engine.run import compute_on
+from lossctl.engine.run import compute_losses
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import from_arrays
 from lossctl.losses.numerics import cosine
@@ -164,7 +164,7 @@ def test_a_batch_is_asked_for_alone() -> None:
     data = from_arrays(dict(zip(("pred", "target"), vectors(0), strict=True)))
     both = [get_loss("infonce"), get_loss("cosine_distance")]
     with pytest.raises(UsageError, match="infonce: samples depend on each other"):
-        compute_on(data, both, ComputeOptions(), "mean", ExecutionConfig(1))
+        compute_losses(data, both, ComputeOptions(), "mean", ExecutionConfig(1))
 
 
 def test_every_gradient_of_a_batch_is_checked_coordinate_by_coordinate() -> None:

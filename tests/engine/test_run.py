@@ -25,7 +25,7 @@ from lossctl.engine.evaluate import evaluate_block
 from lossctl.engine.exact_sum import exact, exact_sum, ratio, rounded
 from lossctl.engine.executors.threads import Threads
 from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
-from lossctl.engine.run import stream
+from lossctl.engine.run import map_blocks
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import from_arrays
 
@@ -403,7 +403,7 @@ def test_a_normalised_row_has_the_same_digits_whatever_is_beside_it(
     def values(policy: ComputeOptions, **arrays: np.ndarray) -> np.ndarray:
         data = from_arrays(arrays)
         job = plan_loss(loss, data, policy)
-        return np.concatenate([found for (found,) in stream(data, [job], policy, _values, Threads(1))])
+        return np.concatenate([found for (found,) in map_blocks(data, [job], policy, _values, Threads(1))])
 
     policy = ComputeOptions(normalize=True)
     truth = values(policy, pred=pred, target=target)

@@ -55,7 +55,7 @@ def compute(
     from lossctl.cli.thresholds import failures, parse_thresholds
     from lossctl.cli.words import breakdown_of
     from lossctl.core.validation import REDUCTIONS, check_choice
-    from lossctl.engine.run import compute_on
+    from lossctl.engine.run import compute_losses
     from lossctl.report.compute import compute_report
 
     style_of(output)  # reports an invalid option before a long run, not after
@@ -71,11 +71,14 @@ def compute(
     workers = execution_config(how, output)
     opened = open_data(bound, preds, targets, data)
     if strict or not output.quiet:
-        from lossctl.analysis.input_checks import compute_with_checks
+        from lossctl.analysis.input_checks import check_inputs
+        from lossctl.analysis.input_profile import profile_block
 
-        results, advice = compute_with_checks(opened, bound, policy, reduction, workers)
+        computed = compute_losses(opened, bound, policy, reduction, workers, profile=profile_block)
+        results = computed.results
+        advice = list(check_inputs(opened, computed.plans, policy, computed.profiles))
     else:
-        results, advice = compute_on(opened, bound, policy, reduction, workers), []
+        results, advice = compute_losses(opened, bound, policy, reduction, workers).results, []
     see = partial(breakdown_of, losses, [preds, targets], data, how)
     report = compute_report(results, opened.names, opened.line, advice, see=see)
     if strict:

@@ -78,7 +78,7 @@ class _Watched:
 
         def counted() -> Iterator[Any]:
             for task in tasks:
-                rows.append(task.slab.stop - task.slab.start)
+                rows.append(task.row_range.stop - task.row_range.start)
                 yield task
 
         for value in self._executor.ordered(counted()):

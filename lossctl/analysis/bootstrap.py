@@ -7,7 +7,7 @@ percentiles are equivariant: the interval of an rmse is the square root of the i
 Plain percentile intervals are too narrow: the resamples vary by s·√((n−1)/n), and s is itself an estimate. Expanded
 percentiles therefore use more extreme percentiles, derived from the quantiles of Student's t instead of the normal
 distribution (Hesterberg 2015, doi:10.1080/00031305.2015.1089789). Heavier tails make s less certain, so t has the
-degrees of freedom computed by :func:`freedom`.
+degrees of freedom computed by :func:`degrees_of_freedom`.
 
 Coverage of a nominal 95 % interval in per cent (tests/benchmarks/intervals.py, 2000 runs each, ± 1): minimum, mean and
 maximum. Left: eleven cases of two models, with 20 to 1000 samples. Right: 50 differences with a log-normal, χ² (one
@@ -45,7 +45,7 @@ _TASK = 250
 # Maximum number of resampled rows. More samples than this are assigned at random to this many groups, and the group
 # sums are resampled. Groups of independent samples are themselves independent, so their sums have the variance of the
 # total; 100,000 groups determine the standard deviation to 0.3 %.
-MOST = 100_000
+MAX_RESAMPLED_ROWS = 100_000
 # Random bits per drawn row index: one 64-bit random number gives four indices below 2^16.
 _BITS = 16
 
@@ -71,8 +71,8 @@ def bootstrap_sums(columns: Sequence[Array], resamples: int, seed: int, executor
         partial(_drawn, columns, min(_TASK, resamples - task * _TASK), (seed, task))
         for task in range(math.ceil(resamples / _TASK))
     )
-    found = list(executor.ordered(tasks))
-    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    sums_of_tasks = list(executor.ordered(tasks))
+    return [np.concatenate(parts) for parts in zip(*sums_of_tasks, strict=True)]
 
 
 def _drawn(columns: Sequence[Array], resamples: int, seed: tuple[int, int]) -> list[Array]:
@@ -86,15 +86,15 @@ def _drawn(columns: Sequence[Array], resamples: int, seed: tuple[int, int]) -> l
         # are drawn below.
         times = rng.multinomial(n, np.array(sizes) / n, min(at_once, resamples - start))
         begin = 0
-        for size, own in zip(sizes, times.T, strict=True):
-            rows = _rows(rng, size, int(own.sum()))
+        for size, counts in zip(sizes, times.T, strict=True):
+            rows = _rows(rng, size, int(counts.sum()))
             taken = np.zeros(len(rows) + 1)  # trailing 0: reduceat may start there if the last resamples have no draw
-            ends = np.cumsum(own)
+            ends = np.cumsum(counts)
             for whole, column in zip(sums, columns, strict=True):
                 # mode="clip": all rows are in range, and the bounds check of the default mode is slower.
                 column[begin : begin + size].take(rows, mode="clip", out=taken[:-1])
-                part = np.add.reduceat(taken, ends - own)
-                whole[start : start + len(own)] += np.where(own > 0, part, 0.0)
+                part = np.add.reduceat(taken, ends - counts)
+                whole[start : start + len(counts)] += np.where(counts > 0, part, 0.0)
             begin += size
     return sums
 

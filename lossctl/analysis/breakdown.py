@@ -43,7 +43,7 @@ class BreakdownRequest:
         losses: return the loss of every sample without its inputs.
         ranked: sort the samples of ``every`` and ``losses`` by decreasing part of the sum instead of by row.
         shown: roles of further columns to show with each sample.
-        traits: profile the inputs (see :class:`InputProfile`).
+        profile: whether to profile the inputs (see :class:`InputProfile`).
     """
 
     top: int = 0
@@ -55,7 +55,7 @@ class BreakdownRequest:
     losses: bool = False
     ranked: bool = False
     shown: tuple[str, ...] = ()
-    traits: bool = False
+    profile: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Breakdown:
 
     Attributes:
         result: the loss over all samples.
-        job: the loss bound to its columns, with the number of elements per row.
+        plan: the loss bound to its columns, with the number of elements per row.
         rows: number of rows of the input, including rows that do not count.
         weighed: whether samples have weights.
         total: the sums from which ``result`` is computed.
@@ -87,11 +87,11 @@ class Breakdown:
         outputs: the sums of each output column by index.
         every: all samples that count.
         losses: row, loss and part of the sum of each sample, on disk.
-        traits: the profile of the inputs.
+        profile: the profile of the inputs.
     """
 
     result: Result
-    job: LossPlan
+    plan: LossPlan
     rows: int
     weighed: bool
     total: Summary
@@ -102,7 +102,7 @@ class Breakdown:
     outputs: dict[Label, Summary] | None
     every: AllSamples | None
     losses: Spool | None
-    traits: InputProfile | None
+    profile: InputProfile | None
 
 
 @dataclass(frozen=True)
@@ -118,43 +118,43 @@ class _Part:
     groups: tuple[dict[Label, Summary], ...]
     every: SelectedSamples | None
     bare: tuple[np.ndarray, ...]
-    traits: InputProfile | None
+    profile: InputProfile | None
 
 
 @dataclass(frozen=True)
 class _BreakdownMapper:
     """Compute the requested breakdowns of one block."""
 
-    wanted: BreakdownRequest
+    request: BreakdownRequest
     groupings: tuple[GroupBy, ...]
 
-    def __call__(self, block: Block, job: LossPlan) -> _Part:
-        wanted, found = self.wanted, evaluate_block(block, job)
-        samples = per_sample_losses(job, found)
+    def __call__(self, block: Block, plan: LossPlan) -> _Part:
+        request, evaluated = self.request, evaluate_block(block, plan)
+        samples = per_sample_losses(plan, evaluated)
         top = None
-        if wanted.top:
-            order = top_k(samples.part, wanted.top, least=wanted.least)
-            top = select_samples(block, job, samples, order, wanted.shown)
+        if request.top:
+            order = top_k(samples.part, request.top, least=request.least)
+            top = select_samples(block, plan, samples, order, request.shown)
         every = None
-        if wanted.every:
-            every = select_samples(block, job, samples, np.arange(len(samples)), wanted.shown)
+        if request.every:
+            every = select_samples(block, plan, samples, np.arange(len(samples)), request.shown)
         losses: tuple[np.ndarray, ...] = ()
-        if wanted.distribution:
+        if request.distribution:
             # Copies, because the weights are in a buffer that the next block overwrites.
             losses = (
                 (samples.loss,) if samples.plain else (samples.loss, np.array(samples.part), np.array(samples.share))
             )
         return _Part(
-            summarize_elements(found, block, samples.sums),
+            summarize_elements(evaluated, block, samples.sums),
             block.count,
-            found.elements.weights is not None,
+            evaluated.elements.weights is not None,
             bool(len(samples)) and bool(np.fmin.reduce(samples.part) < 0),
             top,
             losses,
-            tuple(grouped(block, job, found, by) for by in self.groupings),
+            tuple(grouped(block, plan, evaluated, by) for by in self.groupings),
             every,
-            (block.start + samples.index, samples.loss, samples.part) if wanted.losses else (),
-            profile_block(block, job) if wanted.traits else None,
+            (block.start + samples.index, samples.loss, samples.part) if request.losses else (),
+            profile_block(block, plan) if request.profile else None,
         )
 
 
@@ -169,38 +169,38 @@ class _Accumulator:
     top: SelectedSamples | None = None
     groups: tuple[dict[Label, Summary], ...] = ()
     like: SelectedSamples | None = None
-    traits: InputProfile | None = None
+    profile: InputProfile | None = None
 
 
 def break_down(
-    data: Dataset, loss: Loss, policy: ComputeOptions, wanted: BreakdownRequest, workers: ExecutionConfig
+    data: Dataset, loss: Loss, options: ComputeOptions, request: BreakdownRequest, workers: ExecutionConfig
 ) -> Breakdown:
     """Compute the breakdown of a loss.
 
     Args:
-        data: the inputs, read once. Besides the roles of the loss, it has the roles that ``wanted`` names.
+        data: the inputs, read once. Besides the roles of the loss, it has the roles that ``request`` names.
         loss: the loss to break down.
-        policy: options of the computation.
-        wanted: the requested parts.
+        options: options of the computation.
+        request: the requested parts.
         workers: configuration of the workers.
 
     Raises:
         UsageError: the loss does not have the requested groups.
         DataError: a row is invalid (the first one is reported), no sample counts, or there are too many groups.
     """
-    job = plan_loss(loss, data, policy)
-    if wanted.by is not None:
-        check_groups(wanted.by, job)
-    groupings = [wanted.by] if wanted.by is not None else []
-    outputs = wanted.distribution and 1 < job.per_row <= _OUTPUTS
+    plan = plan_loss(loss, data, options)
+    if request.by is not None:
+        check_groups(request.by, plan)
+    groupings = [request.by] if request.by is not None else []
+    outputs = request.distribution and 1 < plan.per_row <= _OUTPUTS
     if outputs:
         groupings.append(GroupBy("output"))
     so_far = _Accumulator(groups=tuple({} for _ in groupings))
     losses, every, bare = Spool(), Spool(), Spool()
     with losses:
         with workers.executor_for(data) as executor:
-            for (part,) in map_blocks(data, [job], policy, _BreakdownMapper(wanted, tuple(groupings)), executor):
-                _accumulate(so_far, part, wanted, groupings)
+            for (part,) in map_blocks(data, [plan], options, _BreakdownMapper(request, tuple(groupings)), executor):
+                _accumulate(so_far, part, request, groupings)
                 if part.losses:
                     losses.write(*part.losses)
                 if part.bare:
@@ -210,25 +210,25 @@ def break_down(
                     every.write(*part.every.arrays)
         result = make_result(loss, so_far.summary, "mean")
         shares = not so_far.negative
-        told = losses.rows and not math.isnan(so_far.summary.special)
-        spread = distribution(losses, loss, shares=shares) if told else None
-    groups = [sort_groups(found) for found in so_far.groups]
-    if wanted.ranked:
+        has_distribution = losses.rows and not math.isnan(so_far.summary.nonfinite_sum)
+        spread = distribution(losses, loss, shares=shares) if has_distribution else None
+    groups = [sort_groups(unsorted) for unsorted in so_far.groups]
+    if request.ranked:
         every, bare = (sort_rows(spool, _rank) for spool in (every, bare))
     return Breakdown(
         result,
-        job,
+        plan,
         so_far.rows,
         so_far.weighed,
         so_far.summary,
         shares,
         so_far.top,
         spread,
-        groups[0] if wanted.by is not None else None,
+        groups[0] if request.by is not None else None,
         groups[-1] if outputs else None,
         AllSamples(every, so_far.like) if so_far.like is not None else None,
-        bare if wanted.losses else None,
-        so_far.traits,
+        bare if request.losses else None,
+        so_far.profile,
     )
 
 
@@ -237,14 +237,14 @@ def _rank(record: Record) -> Array:
     return rank_key(record[2], least=False)
 
 
-def _accumulate(so_far: _Accumulator, part: _Part, wanted: BreakdownRequest, groupings: Sequence[GroupBy]) -> None:
+def _accumulate(so_far: _Accumulator, part: _Part, request: BreakdownRequest, groupings: Sequence[GroupBy]) -> None:
     so_far.summary += part.summary
     so_far.rows += part.rows
     so_far.weighed |= part.weighed
     so_far.negative |= part.negative
-    so_far.traits = so_far.traits + part.traits if so_far.traits and part.traits else part.traits
+    so_far.profile = so_far.profile + part.profile if so_far.profile and part.profile else part.profile
     if part.top is not None:
         both = part.top if so_far.top is None else so_far.top + part.top
-        so_far.top = both.take(top_k(both.part, wanted.top, least=wanted.least))
+        so_far.top = both.take(top_k(both.part, request.top, least=request.least))
     for by, total, groups in zip(groupings, so_far.groups, part.groups, strict=True):
         merge_groups(total, groups, by.where)

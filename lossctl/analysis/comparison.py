@@ -80,7 +80,7 @@ class Comparison:
 
     Attributes:
         loss: the loss.
-        jobs: for each model, the loss bound to its columns.
+        plans: for each model, the loss bound to its columns.
         samples: number of samples that count for every model.
         left_out: number of samples that count for some models only, or with different numbers of elements.
         rows: number of rows of the input.
@@ -88,12 +88,12 @@ class Comparison:
         ties: fraction of samples on which several models have the smallest loss.
         scores: the score of each model.
         differences: the difference of each model to the first, without the first.
-        apart: for each model, the samples on which the models differ most: the same samples in the same order.
-        traits: for each model, the profile of its inputs.
+        most_different: for each model, the samples on which the models differ most, the same in the same order.
+        profiles: for each model, the profile of its inputs.
     """
 
     loss: Loss
-    jobs: tuple[LossPlan, ...]
+    plans: tuple[LossPlan, ...]
     samples: int
     left_out: int
     rows: int
@@ -101,8 +101,8 @@ class Comparison:
     ties: float
     scores: tuple[Score, ...]
     differences: tuple[Difference, ...]
-    apart: tuple[SelectedSamples, ...]
-    traits: tuple[InputProfile, ...]
+    most_different: tuple[SelectedSamples, ...]
+    profiles: tuple[InputProfile, ...]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class _ModelLosses:
         plain: whether each sample has one element and a share of 1, so that its loss is its part of the sum.
         weighed: whether samples have weights.
         rows: number of rows of the block.
-        traits: the profile of the inputs.
+        profile: the profile of the inputs.
     """
 
     samples: SelectedSamples
@@ -123,7 +123,7 @@ class _ModelLosses:
     plain: bool
     weighed: bool
     rows: int
-    traits: InputProfile
+    profile: InputProfile
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,13 @@ class _PairedMapper:
 
     shown: tuple[str, ...]
 
-    def __call__(self, block: Block, job: LossPlan) -> _ModelLosses:
-        found = evaluate_block(block, job)
-        samples = per_sample_losses(job, found)
+    def __call__(self, block: Block, plan: LossPlan) -> _ModelLosses:
+        evaluated = evaluate_block(block, plan)
+        samples = per_sample_losses(plan, evaluated)
         every = np.arange(len(samples))
-        weighed = found.elements.weights is not None
-        chosen = select_samples(block, job, samples, every, self.shown)
-        return _ModelLosses(chosen, samples.elements, samples.plain, weighed, block.count, profile_block(block, job))
+        weighed = evaluated.elements.weights is not None
+        chosen = select_samples(block, plan, samples, every, self.shown)
+        return _ModelLosses(chosen, samples.elements, samples.plain, weighed, block.count, profile_block(block, plan))
 
 
 @dataclass
@@ -154,46 +154,49 @@ class _PairedAccumulator:
     rows: int = 0
     counted: int = 0
     weighed: bool = False
-    apart: tuple[SelectedSamples, ...] = ()
-    traits: tuple[InputProfile, ...] = ()
+    most_different: tuple[SelectedSamples, ...] = ()
+    profiles: tuple[InputProfile, ...] = ()
 
-    def add(self, priced: Sequence[_ModelLosses], top: int) -> None:
+    def add(self, model_losses: Sequence[_ModelLosses], top: int) -> None:
         """Add one block; ``top`` is the number of most different samples to keep."""
-        self.rows += priced[0].rows
-        new = tuple(p.traits for p in priced)
-        self.traits = tuple(a + b for a, b in zip(self.traits, new, strict=True)) if self.traits else new
-        self.counted += _together([p.samples.rows for p in priced])
-        self.weighed |= priced[0].weighed
-        chosen = _in_common(priced)
-        self.plain &= all(p.plain for p in priced)
+        self.rows += model_losses[0].rows
+        new = tuple(p.profile for p in model_losses)
+        self.profiles = tuple(a + b for a, b in zip(self.profiles, new, strict=True)) if self.profiles else new
+        self.counted += _together([p.samples.rows for p in model_losses])
+        self.weighed |= model_losses[0].weighed
+        chosen = _in_common(model_losses)
+        self.plain &= all(p.plain for p in model_losses)
         parts = [c.part for c in chosen]
         if self.plain:
             self.spool.write(*parts)
         else:
             self.spool.write(*parts, *(np.array(c.share) for c in chosen), *(c.loss for c in chosen))
-        together = [a + b for a, b in zip(self.apart, chosen, strict=True)] if self.apart else chosen
+        together = [a + b for a, b in zip(self.most_different, chosen, strict=True)] if self.most_different else chosen
         order = top_k(_range_of_models([c.part for c in together]), top, least=False)
-        self.apart = tuple(c.take(order) for c in together)
+        self.most_different = tuple(c.take(order) for c in together)
 
 
 def _together(rows: Sequence[Index]) -> int:
     """Count the rows that count for at least one model; nearly always the same for all models, which needs no sort."""
     first = rows[0]
-    if all(np.array_equal(own, first) for own in rows[1:]):
+    if all(np.array_equal(other, first) for other in rows[1:]):
         return len(first)
     return len(np.unique(np.concatenate(rows)))
 
 
-def _in_common(priced: Sequence[_ModelLosses]) -> list[SelectedSamples]:
+def _in_common(model_losses: Sequence[_ModelLosses]) -> list[SelectedSamples]:
     """Return, for each model, the samples that count with the same number of elements for every model."""
-    first = priced[0]
-    if all(np.array_equal(p.samples.rows, first.samples.rows) for p in priced) and all(
-        np.array_equal(p.elements, first.elements) for p in priced
+    first = model_losses[0]
+    if all(np.array_equal(p.samples.rows, first.samples.rows) for p in model_losses) and all(
+        np.array_equal(p.elements, first.elements) for p in model_losses
     ):
-        return [p.samples for p in priced]
-    keys = [[*zip(p.samples.rows.tolist(), p.elements.tolist(), strict=True)] for p in priced]
+        return [p.samples for p in model_losses]
+    keys = [[*zip(p.samples.rows.tolist(), p.elements.tolist(), strict=True)] for p in model_losses]
     common = set.intersection(*map(set, keys))
-    return [p.samples.take(np.flatnonzero([key in common for key in own])) for p, own in zip(priced, keys, strict=True)]
+    return [
+        p.samples.take(np.flatnonzero([key in common for key in of_model]))
+        for p, of_model in zip(model_losses, keys, strict=True)
+    ]
 
 
 def _range_of_models(parts: Sequence[Array]) -> Array:
@@ -207,7 +210,7 @@ def compare_models(
     data: Dataset,
     losses: Sequence[Loss],
     models: int,
-    policy: ComputeOptions,
+    options: ComputeOptions,
     workers: ExecutionConfig,
     *,
     resamples: int = 10_000,
@@ -222,7 +225,7 @@ def compare_models(
             (``pred 2``) to a further model. Roles without a numbered counterpart are shared by all models.
         losses: the losses; each gives one comparison.
         models: number of models.
-        policy: options of the computation.
+        options: options of the computation.
         workers: configuration of the workers.
         resamples: number of bootstrap resamples, 10,000 by default.
         seed: seed of the bootstrap and of the random choice of samples, 0 by default.
@@ -232,26 +235,26 @@ def compare_models(
     Raises:
         DataError: a row is invalid (the first one is reported), or no sample counts for every model.
     """
-    jobs = [
-        plan_loss(loss, data, policy, roles_for_model(loss, data, model)) for loss in losses for model in range(models)
+    plans = [
+        plan_loss(loss, data, options, roles_for_model(loss, data, model)) for loss in losses for model in range(models)
     ]
-    kept = [_PairedAccumulator() for _ in losses]
+    accumulators = [_PairedAccumulator() for _ in losses]
     with workers.executor_for(data) as executor:
-        for priced in map_blocks(data, jobs, policy, _PairedMapper(shown), executor):
-            for i, paired in enumerate(kept):
-                paired.add(priced[i * models : (i + 1) * models], top)
-    found = []
-    for i, (loss, paired) in enumerate(zip(losses, kept, strict=True)):
+        for model_losses in map_blocks(data, plans, options, _PairedMapper(shown), executor):
+            for i, paired in enumerate(accumulators):
+                paired.add(model_losses[i * models : (i + 1) * models], top)
+    comparisons = []
+    for i, (loss, paired) in enumerate(zip(losses, accumulators, strict=True)):
         with paired.spool, Threads(workers.threads) as executor:
             records = Records(paired.spool, loss, models, paired.plain)
             if not records.rows:
                 raise DataError(f"{loss.name}: no sample counts for every model")
             with np.errstate(all="ignore"):  # infinite losses are reported in the result
                 scores, differences = _score(records, resamples, seed, executor)
-            found.append(
+            comparisons.append(
                 Comparison(
                     loss,
-                    tuple(jobs[i * models : (i + 1) * models]),
+                    tuple(plans[i * models : (i + 1) * models]),
                     records.rows,
                     paired.counted - records.rows,
                     paired.rows,
@@ -259,11 +262,11 @@ def compare_models(
                     1.0 - math.fsum(score.wins for score in scores),
                     scores,
                     differences,
-                    paired.apart,
-                    paired.traits,
+                    paired.most_different,
+                    paired.profiles,
                 )
             )
-    return found
+    return comparisons
 
 
 def roles_for_model(loss: Loss, data: Dataset, model: int) -> list[str]:
@@ -277,17 +280,17 @@ def _score(
 ) -> tuple[tuple[Score, ...], tuple[Difference, ...]]:
     """Return the score of each model, and the difference of each further model to the first."""
     n, models = records.rows, records.models
-    fits = [estimate_mean(records, model) for model in range(models)]
+    estimates = [estimate_mean(records, model) for model in range(models)]
     wins, better, worse = _counted(records)
-    spread = moments(records, fits)
-    ends = bootstrap_intervals(records, fits, spread, resamples=resamples, seed=seed, executor=executor)
+    spread = moments(records, estimates)
+    ends = bootstrap_intervals(records, estimates, spread, resamples=resamples, seed=seed, executor=executor)
     scores = tuple(
-        Score(fit.value, standard_error(squares, n), won / n)
-        for fit, squares, won in zip(fits, spread.own, wins, strict=True)
+        Score(estimate.value, standard_error(squares, n), won / n)
+        for estimate, squares, won in zip(estimates, spread.of_values, wins, strict=True)
     )
     differences = []
     for i in range(1, models):
-        value, error = fits[i].value - fits[0].value, standard_error(spread.squares[i], n)
+        value, error = estimates[i].value - estimates[0].value, standard_error(spread.of_differences[i], n)
         tested = math.isfinite(value) and error is not None
         differences.append(
             Difference(

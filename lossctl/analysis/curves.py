@@ -158,8 +158,8 @@ def _of_classes(loss: Loss) -> Axis:
     scores = np.isinf(kind.domain.low) and np.isinf(kind.domain.high)
 
     def inputs(x: Array, target: float = 1.0) -> list[Array]:
-        rest = np.zeros_like(x) if scores else (1.0 - x) / others
-        pred = _as(kind, np.stack([x, *[rest] * others], axis=1))
+        other = np.zeros_like(x) if scores else (1.0 - x) / others
+        pred = _as(kind, np.stack([x, *[other] * others], axis=1))
         row = _as(loss.inputs[1].kind, np.array([target, *[(1.0 - target) / others] * others]))
         truth = np.tile(row, (len(x), 1)) if loss.inputs[1].kind.core else np.zeros(len(x))
         return [pred, truth, *_others(loss, len(x))]
@@ -218,12 +218,12 @@ def kinks(loss: Loss) -> list[float]:
         steps = np.abs(np.diff(curve.gradient))
     # A steep slope of the gradient gives several large steps, a jump one: larger than the steps two places away.
     around = np.maximum(np.roll(steps, 2), np.roll(steps, -2))
-    found = []
+    positions: list[float] = []
     for i in np.flatnonzero((steps > _JUMP * around) & np.isfinite(steps)):
-        place = _jump(loss, axis, float(curve.x[i]), float(curve.x[i + 1]), float(steps[i]))
-        if place is not None and place not in found:
-            found.append(place)
-    return found
+        position = _jump(loss, axis, float(curve.x[i]), float(curve.x[i + 1]), float(steps[i]))
+        if position is not None and position not in positions:
+            positions.append(position)
+    return positions
 
 
 def _jump(loss: Loss, axis: Axis, low: float, high: float, step: float) -> float | None:

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lossctl.analysis.quantiles import order_statistics, spot
+from lossctl.analysis.quantiles import order_statistics, quantile_position
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Summary, sum_losses
@@ -74,14 +74,14 @@ def distribution(spool: Spool, loss: Loss, *, shares: bool) -> Distribution:
     """
     n = spool.rows
     weighed = len(next(spool.records())) > 1
-    spots = [spot(q, n) for q in QUANTILES]
+    positions = [quantile_position(q, n) for q in QUANTILES]
     sizes = [math.ceil(fraction * n) for fraction in TAILS]
-    ranks = sorted({0, *(s.below for s in spots), *(s.above for s in spots)})
+    ranks = sorted({0, *(s.below for s in positions), *(s.above for s in positions)})
     limits = [n - size for size in sizes]
     value = _at(spool, 0, ranks if weighed else [*ranks, *limits])
     limit = _at(spool, 1, limits) if weighed else value
     low, high = value[0], value[n - 1]
-    quantiles = tuple(s.value(value) for s in spots)
+    quantiles = tuple(s.value(value) for s in positions)
     edges = _decades(low, *quantiles[:3:2]) or _edges(low, quantiles[2], high)
     tails = _tails(spool, loss, sizes, [limit[n - size] for size in sizes], shares=shares)
     return Distribution(quantiles, edges, _counted(spool, edges), low, high, tails)
@@ -145,21 +145,21 @@ def _tails(
     for part in spool.column(place):
         for i, limit in enumerate(limits):
             above[i] += int(np.count_nonzero(part > limit))
-    left = [size - more for size, more in zip(sizes, above, strict=True)]
-    worst, rest = [Summary() for _ in limits], [Summary() for _ in limits]
+    remaining = [size - more for size, more in zip(sizes, above, strict=True)]
+    worst, others = [Summary() for _ in limits], [Summary() for _ in limits]
     for record in spool.records():
         part, share = record[place], record[2] if place else None
         for i, limit in enumerate(limits):
             taken = part > limit
-            if left[i]:
-                equal = np.flatnonzero(part == limit)[: left[i]]
+            if remaining[i]:
+                equal = np.flatnonzero(part == limit)[: remaining[i]]
                 taken[equal] = True
-                left[i] -= len(equal)
+                remaining[i] -= len(equal)
             worst[i] += _sums(part, share, taken)
-            rest[i] += _sums(part, share, ~taken)
+            others[i] += _sums(part, share, ~taken)
     return tuple(
         Tail(fraction, size, _carried(a, a + b) if shares else None, _value(loss, b))
-        for fraction, size, a, b in zip(TAILS, sizes, worst, rest, strict=True)
+        for fraction, size, a, b in zip(TAILS, sizes, worst, others, strict=True)
     )
 
 
@@ -172,10 +172,10 @@ def _sums(part: Array, share: Array | None, taken: np.ndarray) -> Summary:
 
 
 def _carried(part: Summary, whole: Summary) -> float | None:
-    return ratio(part.total, whole.total) if whole.special == 0.0 and whole.total > 0 else None
+    return ratio(part.total, whole.total) if whole.nonfinite_sum == 0.0 and whole.total > 0 else None
 
 
-def _value(loss: Loss, rest: Summary) -> float | None:
-    if not rest.weight:
+def _value(loss: Loss, summary: Summary) -> float | None:
+    if not summary.weight:
         return None
-    return loss.finish.value(rest.mean) if loss.finish else rest.mean
+    return loss.finish.value(summary.mean) if loss.finish else summary.mean

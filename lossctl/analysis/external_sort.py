@@ -17,12 +17,12 @@ from lossctl.core.arrays import Array
 from lossctl.io.spool import ROWS, Record, Spool
 
 # Rows per partition. A row of a breakdown has about 80 bytes, and is in memory twice while its partition is sorted.
-_SORTED = 1 << 19
-# Maximum number of partitions. Each one has an open file, as has each pivot. Above _PILES · _SORTED = 33 million rows
-# the partitions, and with them memory, grow with the input by one or two bytes per row.
-_PILES = 64
+_PARTITION_ROWS = 1 << 19
+# Maximum number of partitions. Each one has an open file, as has each pivot. Above _MAX_PARTITIONS · _PARTITION_ROWS =
+# 33 million rows the partitions, and with them memory, grow with the input by one or two bytes per row.
+_MAX_PARTITIONS = 64
 # Rows of a partition that are buffered before they are written: 40 MiB for all partitions.
-_HELD = 1 << 12
+_BUFFERED_ROWS = 1 << 12
 
 
 def sort_rows(spool: Spool, key: Callable[[Record], Array]) -> Spool:
@@ -32,31 +32,31 @@ def sort_rows(spool: Spool, key: Callable[[Record], Array]) -> Spool:
         spool: the rows; read several times and not modified.
         key: returns the key of each row of a record, an array of shape (rows,) without NaN.
     """
-    count = min(math.ceil(spool.rows / _SORTED), _PILES)
+    count = min(math.ceil(spool.rows / _PARTITION_ROWS), _MAX_PARTITIONS)
     ranks = [spool.rows * i // count for i in range(1, count)]
     borders = np.unique(order_statistics(lambda: (key(record) for record in spool.records()), ranks) if ranks else [])
-    piles = [Spool(_HELD) for _ in range(2 * len(borders) + 1)]
+    partitions = [Spool(_BUFFERED_ROWS) for _ in range(2 * len(borders) + 1)]
     for record in spool.records():
         keys = key(record)
         # The partition number is even between two pivots, and odd at a pivot.
         place = np.searchsorted(borders, keys, side="left") + np.searchsorted(borders, keys, side="right")
         for i in np.unique(place).tolist():
             taken = np.flatnonzero(place == i)
-            piles[i].write(*(array[taken] for array in record))
+            partitions[i].write(*(array[taken] for array in record))
     done = Spool()
-    for i, pile in enumerate(piles):
-        with pile:
+    for i, partition in enumerate(partitions):
+        with partition:
             if i % 2:
-                for record in pile.records():
+                for record in partition.records():
                     done.write(*(array.copy() for array in record))
-            elif pile.rows:
-                _sort(pile, key, done)
+            elif partition.rows:
+                _sort(partition, key, done)
     return done
 
 
-def _sort(pile: Spool, key: Callable[[Record], Array], done: Spool) -> None:
+def _sort(partition: Spool, key: Callable[[Record], Array], done: Spool) -> None:
     """Sort one partition in memory and append its rows to ``done``."""
-    records = [tuple(array.copy() for array in record) for record in pile.records()]
+    records = [tuple(array.copy() for array in record) for record in partition.records()]
     whole = tuple(np.concatenate(arrays) for arrays in zip(*records, strict=True))
     order = np.argsort(key(whole), kind="stable")
     for begin in range(0, len(order), ROWS):

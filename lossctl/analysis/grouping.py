@@ -24,7 +24,7 @@ Label: TypeAlias = str | float  # text as a file has it, or a number; NaN is the
 Codes: TypeAlias = npt.NDArray[np.intp]
 
 # Maximum number of groups: more than can be read; each takes about 700 bytes.
-MOST = 100_000
+MAX_GROUPS = 100_000
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")  # below the digit limit of int()
 _SHORT = 1 << 16  # NumPy sorts two-byte codes by radix sort, which is many times as fast
 
@@ -47,35 +47,35 @@ class GroupBy:
         return self.role or f"--by {self.what}"
 
 
-def check_groups(by: GroupBy, job: LossPlan) -> None:
+def check_groups(by: GroupBy, plan: LossPlan) -> None:
     """Check that the loss has the requested groups.
 
     Raises:
         UsageError: grouping by class if the target is not a class, or by output if there is a single output.
     """
     if by.what == "class":
-        target = job.loss.inputs[job.roles.index("target")].kind if "target" in job.roles else None
+        target = plan.loss.inputs[plan.roles.index("target")].kind if "target" in plan.roles else None
         if target is None or not (target.labels or target.core == CLASSES):
             words = f"is {target.words}" if target else "is not there"
-            raise UsageError(f"--by class: the target of {job.loss.name} {words}, no class; --by COLUMN groups by any")
-    if by.what == "output" and job.per_row == 1:
+            raise UsageError(f"--by class: the target of {plan.loss.name} {words}, no class; --by COLUMN groups by any")
+    if by.what == "output" and plan.per_row == 1:
         raise UsageError("--by output: a sample has a single output here; several columns of PREDS are several")
 
 
-def grouped(block: Block, job: LossPlan, found: Evaluated, by: GroupBy) -> dict[Label, Summary]:
+def grouped(block: Block, plan: LossPlan, evaluated: Evaluated, by: GroupBy) -> dict[Label, Summary]:
     """Summarize each group of one block."""
-    if not len(found.values):
+    if not len(evaluated.values):
         return {}
-    labels, codes = _coded(block, job, found, by)
+    labels, codes = _coded(block, plan, evaluated, by)
     order = np.argsort(codes.astype(np.uint16) if len(labels) <= _SHORT else codes, kind="stable")
     codes = codes[order]
-    values, part, share = found.values[order], found.parts[order], found.shares[order]
-    weights = None if found.elements.weights is None else found.elements.weights[order]
+    values, part, share = evaluated.values[order], evaluated.parts[order], evaluated.shares[order]
+    weights = None if evaluated.elements.weights is None else evaluated.elements.weights[order]
     begins = np.flatnonzero(np.diff(codes, prepend=-1))
     elements = np.diff(begins, append=len(codes))
     firsts, odd = begins, ~np.isfinite(np.add.reduceat(part, begins))
-    if job.per_row > 1:  # sum over the elements of each sample
-        rows = found.index[order] // job.per_row
+    if plan.per_row > 1:  # sum over the elements of each sample
+        rows = evaluated.index[order] // plan.per_row
         starts = np.flatnonzero((np.diff(codes, prepend=-1) != 0) | (np.diff(rows, prepend=-1) != 0))
         part, share = np.add.reduceat(part, starts), np.add.reduceat(share, starts)
         firsts = np.searchsorted(starts, begins)
@@ -91,27 +91,29 @@ def grouped(block: Block, job: LossPlan, found: Evaluated, by: GroupBy) -> dict[
             strict=True,
         )
     ):
-        own = WeightedMoments(n, lost, amount, *spread)
+        moments_of_group = WeightedMoments(n, lost, amount, *spread)
         if odd[i]:
-            one = slice(int(begins[i]), int(begins[i]) + count)
-            own_weights = None if weights is None else weights[one]
-            sums = sum_losses(values[one], found.parts[order[one]], exact(amount), own_weights)
-            groups[label] = replace(sums, samples=n, spread=own)
+            group = slice(int(begins[i]), int(begins[i]) + count)
+            group_weights = None if weights is None else weights[group]
+            sums = sum_losses(values[group], evaluated.parts[order[group]], exact(amount), group_weights)
+            groups[label] = replace(sums, samples=n, spread=moments_of_group)
         else:
-            groups[label] = Summary(samples=n, elements=count, total=exact(lost), weight=exact(amount), spread=own)
+            groups[label] = Summary(
+                samples=n, elements=count, total=exact(lost), weight=exact(amount), spread=moments_of_group
+            )
     return groups
 
 
-def _coded(block: Block, job: LossPlan, found: Evaluated, by: GroupBy) -> tuple[list[Label], Codes]:
+def _coded(block: Block, plan: LossPlan, evaluated: Evaluated, by: GroupBy) -> tuple[list[Label], Codes]:
     """Return the labels in this block and, for each element, the index of its label (shape (elements,))."""
     if by.what == "output":
-        return list(range(job.per_row)), found.index % job.per_row
+        return list(range(plan.per_row)), evaluated.index % plan.per_row
     if by.what == "class":
-        target = found.elements.arrays[job.roles.index("target")]
+        target = evaluated.elements.arrays[plan.roles.index("target")]
         return _numbers(target.argmax(axis=-1) if target.ndim > 1 else target)
     column = cells(block, by.role)
     labels, codes = _texts(column) if column.dtype.hasobject else _numbers(column)
-    return labels, codes[found.index // job.per_row]
+    return labels, codes[evaluated.index // plan.per_row]
 
 
 def _numbers(column: npt.NDArray[Any]) -> tuple[list[Label], Codes]:
@@ -130,12 +132,12 @@ def merge_groups(total: dict[Label, Summary], part: Mapping[Label, Summary], whe
     """Add the groups of another block to ``total``, in place.
 
     Raises:
-        DataError: more than ``MOST`` groups.
+        DataError: more than ``MAX_GROUPS`` groups.
     """
     for label, summary in part.items():
         total[label] = total[label] + summary if label in total else summary
-    if len(total) > MOST:
-        raise DataError(f"{where}: more than {MOST:,} groups: group by a column of fewer different values")
+    if len(total) > MAX_GROUPS:
+        raise DataError(f"{where}: more than {MAX_GROUPS:,} groups: group by a column of fewer different values")
 
 
 def sort_groups(groups: Mapping[Label, Summary]) -> dict[Label, Summary]:

@@ -82,32 +82,32 @@ class _Range:
         self.low, self.high = float(finite.min(initial=self.low)), float(finite.max(initial=self.high))
 
 
-def plot_data(data: Dataset, loss: Loss, policy: ComputeOptions, workers: ExecutionConfig) -> DataPlot:
+def plot_data(data: Dataset, loss: Loss, options: ComputeOptions, workers: ExecutionConfig) -> DataPlot:
     """Compute the histograms of losses, predictions and targets.
 
     Raises:
         DataError: a row is invalid (the first one is reported), or no loss is finite.
     """
-    job = plan_loss(loss, data, policy)
-    lost, pred, target = reaches = _Range(), _Range(), _Range()
+    plan = plan_loss(loss, data, options)
+    losses_range, pred, target = ranges = _Range(), _Range(), _Range()
     values: set[float] = set()
     infinite = 0
     with Spool() as losses, Spool() as pairs, workers.executor_for(data) as executor:
-        for ((values_of_losses, preds, targets),) in map_blocks(data, [job], policy, _numbers, executor):
+        for ((values_of_losses, preds, targets),) in map_blocks(data, [plan], options, _numbers, executor):
             losses.write(values_of_losses)
             pairs.write(preds, targets)
-            for reach, x in zip(reaches, (values_of_losses, preds, targets), strict=True):
-                reach.take(x)
+            for range_, x in zip(ranges, (values_of_losses, preds, targets), strict=True):
+                range_.take(x)
             infinite += int(np.count_nonzero(~np.isfinite(values_of_losses)))
             if len(values) <= _VALUES:
                 values.update(np.unique(targets).tolist())
-        if lost.low > lost.high:
+        if losses_range.low > losses_range.high:
             raise DataError(f"{loss.name} is finite for no sample: there is nothing to draw")
-        edges = _loss_edges(losses, lost, infinite)
+        edges = _loss_edges(losses, losses_range, infinite)
         counts = np.zeros(len(edges) - 1, np.int64)
         for x in losses.column(0):
             counts += _count(x, edges)
-        classes = job.dims.get("classes", 0) if loss.inputs[0].kind.core else 0
+        classes = plan.dims.get("classes", 0) if loss.inputs[0].kind.core else 0
         few = len(values) <= _VALUES and not classes
         drawable = pairs.rows and pred.low <= pred.high and target.low <= target.high
         return DataPlot(
@@ -119,16 +119,16 @@ def plot_data(data: Dataset, loss: Loss, policy: ComputeOptions, workers: Execut
         )
 
 
-def _numbers(block: Block, job: LossPlan) -> tuple[Array, Array, Array]:
+def _numbers(block: Block, plan: LossPlan) -> tuple[Array, Array, Array]:
     """Return the loss of each sample, and the prediction and target of each element.
 
     A row of class scores or probabilities is replaced by the index of its maximum. Predictions and targets are empty
     if they are not pairs of numbers.
     """
-    elements = block.elements(job)
+    elements = block.elements(plan)
     if not len(elements):
         return np.empty(0), np.empty(0), np.empty(0)
-    lost = elements.rows.sums(np.ascontiguousarray(job.loss.evaluate(*elements.arrays)[0]))
+    lost = elements.rows.sums(np.ascontiguousarray(plan.loss.evaluate(*elements.arrays)[0]))
     # A copy, because the reader overwrites this block with the next one.
     arrays = [a.copy() if a.ndim == 1 else a.argmax(axis=-1).astype(np.float64) for a in elements.arrays[:2]]
     if len(arrays) < 2 or arrays[0].shape != arrays[1].shape or arrays[0].ndim > 1:  # not pairs of numbers
@@ -136,12 +136,12 @@ def _numbers(block: Block, job: LossPlan) -> tuple[Array, Array, Array]:
     return lost / elements.rows.sums(np.ones(len(elements))), arrays[0], arrays[1]
 
 
-def _loss_edges(losses: Spool, reach: _Range, infinite: int) -> Array:
+def _loss_edges(losses: Spool, range_: _Range, infinite: int) -> Array:
     rank = int(_MOST * (losses.rows - infinite))
     (most,) = order_statistics(lambda: (x[np.isfinite(x)] for x in losses.column(0)), [rank])
-    if reach.high - reach.low <= _LONG_TAIL * (most - reach.low) or most <= reach.low:
-        return _edges(reach.low, reach.high)
-    return np.concatenate([_edges(reach.low, most), [reach.high]])
+    if range_.high - range_.low <= _LONG_TAIL * (most - range_.low) or most <= range_.low:
+        return _edges(range_.low, range_.high)
+    return np.concatenate([_edges(range_.low, most), [range_.high]])
 
 
 def _edges(low: float, high: float) -> Array:
@@ -180,8 +180,8 @@ def _grid(pred: _Range, target: _Range, classes: int) -> tuple[Array, Array]:
     if 0 < classes <= _ROWS:
         return np.arange(classes + 1.0), np.arange(classes + 1.0)
     x, y = (
-        np.linspace(reach.low, reach.high if reach.high > reach.low else reach.low + 1.0, n + 1)
-        for reach, n in ((target, _COLUMNS), (pred, _ROWS))
+        np.linspace(range_.low, range_.high if range_.high > range_.low else range_.low + 1.0, n + 1)
+        for range_, n in ((target, _COLUMNS), (pred, _ROWS))
     )
     return x, y
 

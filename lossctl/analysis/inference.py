@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossctl.analysis.bootstrap import MOST, bootstrap_sums, degrees_of_freedom, expanded_percentile_interval
+from lossctl.analysis.bootstrap import (
+    MAX_RESAMPLED_ROWS,
+    bootstrap_sums,
+    degrees_of_freedom,
+    expanded_percentile_interval,
+)
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Summary, sum_losses
@@ -20,7 +25,7 @@ from lossctl.io.spool import Spool
 LEVEL = 0.95
 # Maximum number of samples in Wilcoxon's test; a larger data set is reduced to a random subset of this size. The ranks
 # are computed in memory, and 500,000 of them take 60 MiB.
-RANKED = 500_000
+MAX_RANKED_ROWS = 500_000
 
 
 @dataclass(frozen=True)
@@ -101,41 +106,42 @@ class Moments:
     """Second moments of the influences z of the samples, one entry per model.
 
     Attributes:
-        own: Σz² of the value of each model.
-        squares: Σz² of the difference of each model to the first.
-        freedom: the effective degrees of freedom of ``squares``.
+        of_values: Σz² of the value of each model.
+        of_differences: Σz² of the difference of each model to the first.
+        freedom: the effective degrees of freedom of ``of_differences``.
     """
 
-    own: list[float]
-    squares: list[float]
+    of_values: list[float]
+    of_differences: list[float]
     freedom: list[float]
 
 
-def moments(records: Records, fits: Sequence[MeanEstimate]) -> Moments:
+def moments(records: Records, estimates: Sequence[MeanEstimate]) -> Moments:
     """Compute the moments of the influences.
 
     The influence of a sample on the value of a model is (L − mean·W)/ΣW, times the derivative of the transform to the
     scale of the loss.
     """
-    own, squares, fourths = ([0.0] * len(fits) for _ in range(3))
-    for influences in _influences(records, fits):
+    of_values, of_differences, fourths = ([0.0] * len(estimates) for _ in range(3))
+    for influences in _influences(records, estimates):
         for i, z in enumerate(influences):
-            apart = z - influences[0]
-            own[i] += float(np.add.reduce(z * z))
-            squares[i] += float(np.add.reduce(apart * apart))
-    for influences in _influences(records, fits):
+            differences = z - influences[0]
+            of_values[i] += float(np.add.reduce(z * z))
+            of_differences[i] += float(np.add.reduce(differences * differences))
+    for influences in _influences(records, estimates):
         for i, z in enumerate(influences):
-            u = (z - influences[0]) / math.sqrt(squares[i] or 1.0)  # Σu² = 1, so that u⁴ does not underflow
+            u = (z - influences[0]) / math.sqrt(of_differences[i] or 1.0)  # Σu² = 1, so that u⁴ does not underflow
             fourths[i] += float(np.add.reduce(u**4))
-    return Moments(own, squares, [degrees_of_freedom(fourth, records.rows) for fourth in fourths])
+    return Moments(of_values, of_differences, [degrees_of_freedom(fourth, records.rows) for fourth in fourths])
 
 
-def _influences(records: Records, fits: Sequence[MeanEstimate]) -> Iterator[list[Array]]:
+def _influences(records: Records, estimates: Sequence[MeanEstimate]) -> Iterator[list[Array]]:
     """Yield, for each record, the influences of its samples on the value of each model."""
     for record in records:
-        shares: Sequence[Array | float] = record.shares or [1.0] * len(fits)
+        shares: Sequence[Array | float] = record.shares or [1.0] * len(estimates)
         yield [
-            (part - fit.mean * share) * fit.slope for fit, part, share in zip(fits, record.parts, shares, strict=True)
+            (part - estimate.mean * share) * estimate.slope
+            for estimate, part, share in zip(estimates, record.parts, shares, strict=True)
         ]
 
 
@@ -145,58 +151,64 @@ def standard_error(squares: float, n: int) -> float | None:
 
 
 def bootstrap_intervals(
-    records: Records, fits: Sequence[MeanEstimate], spread: Moments, *, resamples: int, seed: int, executor: Executor
+    records: Records,
+    estimates: Sequence[MeanEstimate],
+    spread: Moments,
+    *,
+    resamples: int,
+    seed: int,
+    executor: Executor,
 ) -> list[tuple[float | None, float | None]]:
     """Compute the bootstrap interval of the difference of each further model to the first.
 
     An interval is (None, None) if a loss is not finite or there is a single sample.
     """
-    models, n = len(fits), records.rows
-    if n < 2 or not all(math.isfinite(fit.value) for fit in fits):
+    models, n = len(estimates), records.rows
+    if n < 2 or not all(math.isfinite(estimate.value) for estimate in estimates):
         return [(None, None)] * (models - 1)
     parts, shares = _columns(records, seed)
     if all(np.array_equal(share, shares[0]) for share in shares):
         shares = shares[:1]
     # With equal denominators and no transform, the difference of the means is the mean of the differences.
-    linear = len(shares) < 2 and fits[0].loss.finish is None
+    linear = len(shares) < 2 and estimates[0].loss.finish is None
     drawn = [part - parts[0] for part in parts[1:]] if linear else parts
     sums = bootstrap_sums([*drawn, *shares], resamples, seed, executor)
     weights = sums[len(drawn) :] or [np.full(resamples, float(n))]
     # The denominator of a resample can be 0: the non-finite result is dropped below.
     means = [sums[i] / weights[i if len(weights) > 1 else 0] for i in range(len(drawn))]
-    found: list[tuple[float | None, float | None]] = []
+    intervals: list[tuple[float | None, float | None]] = []
     for i in range(1, models):
-        apart = means[i - 1] if linear else _on_scale(fits[i], means[i]) - _on_scale(fits[0], means[0])
-        apart = apart[np.isfinite(apart)]
-        if not spread.squares[i]:  # the difference is the same on every sample
-            found.append((fits[i].value - fits[0].value,) * 2)
-        elif len(apart):
-            found.append(expanded_percentile_interval(apart, n, spread.freedom[i], LEVEL))
+        differences = means[i - 1] if linear else _on_scale(estimates[i], means[i]) - _on_scale(estimates[0], means[0])
+        differences = differences[np.isfinite(differences)]
+        if not spread.of_differences[i]:  # the difference is the same on every sample
+            intervals.append((estimates[i].value - estimates[0].value,) * 2)
+        elif len(differences):
+            intervals.append(expanded_percentile_interval(differences, n, spread.freedom[i], LEVEL))
         else:
-            found.append((None, None))
-    return found
+            intervals.append((None, None))
+    return intervals
 
 
-def _on_scale(fit: MeanEstimate, means: Array) -> Array:
-    return means if fit.loss.finish is None else np.array([fit.on_scale(mean) for mean in means.tolist()])
+def _on_scale(estimate: MeanEstimate, means: Array) -> Array:
+    return means if estimate.loss.finish is None else np.array([estimate.on_scale(mean) for mean in means.tolist()])
 
 
 def _columns(records: Records, seed: int) -> tuple[list[Array], list[Array]]:
     """Return the columns to resample: the parts of each model, and the shares of each model unless all are 1.
 
-    Above ``MOST`` samples the rows are the sums of random groups, and shares are always returned.
+    Above ``MAX_RESAMPLED_ROWS`` samples the rows are the sums of random groups, and shares are always returned.
     """
     n, models = records.rows, records.models
-    if n <= MOST:
-        held = [[a.copy() for a in (*record.parts, *record.shares)] for record in records]
-        columns = [np.concatenate(pieces) for pieces in zip(*held, strict=True)]
+    if n <= MAX_RESAMPLED_ROWS:
+        copies = [[a.copy() for a in (*record.parts, *record.shares)] for record in records]
+        columns = [np.concatenate(pieces) for pieces in zip(*copies, strict=True)]
         return columns[:models], columns[models:]
-    groups = np.zeros((models + (1 if records.plain else models), MOST))
+    groups = np.zeros((models + (1 if records.plain else models), MAX_RESAMPLED_ROWS))
     rng = np.random.default_rng((seed, n))
     for record in records:
-        place = rng.integers(0, MOST, len(record))
+        place = rng.integers(0, MAX_RESAMPLED_ROWS, len(record))
         for i, column in enumerate((*record.parts, *(record.shares or [np.ones(len(record))]))):
-            groups[i] += np.bincount(place, column, MOST)
+            groups[i] += np.bincount(place, column, MAX_RESAMPLED_ROWS)
     return list(groups[:models]), list(groups[models:])
 
 
@@ -216,12 +228,13 @@ def wilcoxon_pvalue(records: Records, model: int, seed: int) -> float | None:
     from scipy.stats import wilcoxon
 
     rng = np.random.default_rng((seed, records.rows, model))
-    parts, left, wanted = [], records.rows, min(RANKED, records.rows)
+    parts, left, to_draw = [], records.rows, min(MAX_RANKED_ROWS, records.rows)
     for record in records:
-        apart = record.losses[model] - record.losses[0]
+        differences = record.losses[model] - record.losses[0]
         # The hypergeometric distribution gives the number of samples of this record in a uniform random subset.
-        count = len(apart) if wanted == left else int(rng.hypergeometric(len(apart), left - len(apart), wanted))
-        left, wanted = left - len(apart), wanted - count
-        parts.append(apart if count == len(apart) else rng.choice(apart, count, replace=False))
-    apart = np.concatenate(parts)
-    return float(wilcoxon(apart).pvalue) if apart.any() else None
+        n = len(differences)
+        count = n if to_draw == left else int(rng.hypergeometric(n, left - n, to_draw))
+        left, to_draw = left - n, to_draw - count
+        parts.append(differences if count == n else rng.choice(differences, count, replace=False))
+    differences = np.concatenate(parts)
+    return float(wilcoxon(differences).pvalue) if differences.any() else None

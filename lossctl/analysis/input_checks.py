@@ -31,59 +31,64 @@ _TRUE = r"(?<![a-z])(targets?|labels?|truth|actuals?|y_?true|ground_?truth|gt|ob
 
 
 def check_inputs(
-    data: Dataset, jobs: Sequence[LossPlan], policy: ComputeOptions, traits: Sequence[InputProfile]
+    data: Dataset, plans: Sequence[LossPlan], options: ComputeOptions, profiles: Sequence[InputProfile]
 ) -> Iterator[str]:
     """Yield the warnings about the inputs, one line each, with the remedy at its end.
 
     Args:
         data: the inputs.
-        jobs: all losses computed from the inputs, because input unsuited to one loss may be meant for another.
-        policy: options of the computation.
-        traits: the profile of the inputs of each job.
+        plans: all losses computed from the inputs, because input unsuited to one loss may be meant for another.
+        options: options of the computation.
+        profiles: the profile of the inputs of each plan.
     """
-    if traits and traits[0].rows >= _FEW:
-        yield from _swapped(data, jobs, traits)
-        yield from _of_predictions(jobs, traits)
-        yield from _of_targets(jobs, policy, traits)
-        yield from _narrowed(jobs, traits)
-        yield from _repeated(data, traits[0])
+    if profiles and profiles[0].rows >= _FEW:
+        yield from _swapped(data, plans, profiles)
+        yield from _of_predictions(plans, profiles)
+        yield from _of_targets(plans, options, profiles)
+        yield from _narrowed(plans, profiles)
+        yield from _repeated(data, profiles[0])
 
 
 def check_inputs_of_models(
     data: Dataset,
-    jobs: Sequence[Sequence[LossPlan]],
-    policy: ComputeOptions,
-    traits: Sequence[Sequence[InputProfile]],
+    plans: Sequence[Sequence[LossPlan]],
+    options: ComputeOptions,
+    profiles: Sequence[Sequence[InputProfile]],
     names: Sequence[str],
 ) -> list[str]:
     """Return the warnings about several models; a warning that does not apply to all of them names its model.
 
     Args:
         data: the inputs.
-        jobs: for each model, all losses.
-        policy: options of the computation.
-        traits: for each model, the profile of the inputs of each job.
+        plans: for each model, all losses.
+        options: options of the computation.
+        profiles: for each model, the profile of the inputs of each plan.
         names: the names of the models.
     """
-    own = [list(check_inputs(data, some, policy, seen)) for some, seen in zip(jobs, traits, strict=True)]
+    warnings = [
+        list(check_inputs(data, plans_of_model, options, profiles_of_model))
+        for plans_of_model, profiles_of_model in zip(plans, profiles, strict=True)
+    ]
     lines = [
-        line if all(line in others for others in own) else f"{name}: {line}"
-        for name, told in zip(names, own, strict=True)
-        for line in told
+        line if all(line in others for others in warnings) else f"{name}: {line}"
+        for name, lines_of_model in zip(names, warnings, strict=True)
+        for line in lines_of_model
     ]
     return list(dict.fromkeys(lines))
 
 
-def _of_predictions(jobs: Sequence[LossPlan], traits: Sequence[InputProfile]) -> Iterator[str]:
-    if any(seen.constant is not None for seen in traits):
+def _of_predictions(plans: Sequence[LossPlan], profiles: Sequence[InputProfile]) -> Iterator[str]:
+    if any(profile.constant is not None for profile in profiles):
         yield "every prediction is the same: is it the right column?"
         return
-    scored = [job.loss for job, seen in zip(jobs, traits, strict=True) if seen.unit and _takes_scores(job.loss)]
+    scored = [
+        plan.loss for plan, profile in zip(plans, profiles, strict=True) if profile.unit and _takes_scores(plan.loss)
+    ]
     if scored:
         loss = scored[0]
         takers = [other.name for other in registered().values() if other.from_logits == loss.name]
-        cure = f"? {takers[0]} takes those" if takers else "?"
-        yield f"{loss.name} takes scores, and every prediction lies in [0, 1]: are they probabilities{cure}"
+        remedy = f"? {takers[0]} takes those" if takers else "?"
+        yield f"{loss.name} takes scores, and every prediction lies in [0, 1]: are they probabilities{remedy}"
 
 
 def _takes_scores(loss: Loss) -> bool:
@@ -95,20 +100,20 @@ def _takes_scores(loss: Loss) -> bool:
     return pred == "Real" and (named or (others == ["Sign"] and axis_of(loss).name == "margin"))
 
 
-def _of_targets(jobs: Sequence[LossPlan], policy: ComputeOptions, traits: Sequence[InputProfile]) -> Iterator[str]:
-    kinds = [[i.kind.name for i in job.loss.inputs] for job in jobs]
-    plain = [job.loss.name for job, kind in zip(jobs, kinds, strict=True) if kind == ["Real", "Real"]]
-    if traits[0].target_codes == _BOTH and len(plain) == len(jobs):
+def _of_targets(plans: Sequence[LossPlan], options: ComputeOptions, profiles: Sequence[InputProfile]) -> Iterator[str]:
+    kinds = [[i.kind.name for i in plan.loss.inputs] for plan in plans]
+    plain = [plan.loss.name for plan, kind in zip(plans, kinds, strict=True) if kind == ["Real", "Real"]]
+    if profiles[0].target_codes == _BOTH and len(plain) == len(plans):
         brier = "; of probabilities, mse is the Brier score" if "mse" in plain else ""
         yield (
             f"{plain[0]} is a loss for quantities, and every target is 0 or 1: for two classes there is bce, "
             f"or bce_with_logits for scores{brier}"
         )
-    for job, kind, seen in zip(jobs, kinds, traits, strict=True):
-        classes = job.dims.get("classes", 0)
-        labelled = "target" in policy.labelled
-        enough = seen.rows * job.per_row >= _PER_CLASS * classes
-        if kind[1:2] == ["Label"] and seen.without_zero and not labelled and classes > 1 and enough:
+    for plan, kind, profile in zip(plans, kinds, profiles, strict=True):
+        classes = plan.dims.get("classes", 0)
+        labelled = "target" in options.labelled
+        enough = profile.rows * plan.per_row >= _PER_CLASS * classes
+        if kind[1:2] == ["Label"] and profile.without_zero and not labelled and classes > 1 and enough:
             yield (
                 f"no target is class 0, though {classes} columns are classes 0 to {classes - 1}: "
                 f"labels that start at 1 want --labels {_from_one(classes)}"
@@ -120,18 +125,20 @@ def _from_one(classes: int) -> str:
     return ",".join(map(str, range(1, classes + 1))) if classes < 5 else f"1,2,…,{classes}"
 
 
-def _swapped(data: Dataset, jobs: Sequence[LossPlan], traits: Sequence[InputProfile]) -> Iterator[str]:
+def _swapped(data: Dataset, plans: Sequence[LossPlan], profiles: Sequence[InputProfile]) -> Iterator[str]:
     """Detect swapped PREDS and TARGETS.
 
     The evidence is in their names, or in their values: observed targets of two classes are 0 or 1, so that PREDS of
     0 and 1 with TARGETS between them are suspicious.
     """
-    if "target" not in data.places or all(len(job.loss.inputs) < 2 for job in jobs):
+    if "target" not in data.places or all(len(plan.loss.inputs) < 2 for plan in plans):
         return
-    pred, target = (_names(data, role) for role in (jobs[0].roles[0], "target"))
+    pred, target = (_names(data, role) for role in (plans[0].roles[0], "target"))
     by_name = _called(pred, _TRUE, _PREDICTED) and _called(target, _PREDICTED, _TRUE)
-    by_value = any(seen.codes == _BOTH and seen.target_unit and seen.target_codes is None for seen in traits)
-    one_number = all(not i.kind.core for job in jobs for i in job.loss.inputs)
+    by_value = any(
+        profile.codes == _BOTH and profile.target_unit and profile.target_codes is None for profile in profiles
+    )
+    one_number = all(not i.kind.core for plan in plans for i in plan.loss.inputs)
     if by_name:
         yield f"predictions come first, and PREDS is {pred}, TARGETS {target}: are they swapped?"
     elif by_value and one_number:
@@ -151,21 +158,21 @@ def _names(data: Dataset, role: str) -> str:
     return ": ".join(filter(None, (os.path.basename(where), column[0] if column else ""))).lower()
 
 
-def _narrowed(jobs: Sequence[LossPlan], traits: Sequence[InputProfile]) -> Iterator[str]:
-    for job, seen in zip(jobs, traits, strict=True):
-        if seen.narrow:
-            digits = np.finfo(seen.narrow).precision
+def _narrowed(plans: Sequence[LossPlan], profiles: Sequence[InputProfile]) -> Iterator[str]:
+    for plan, profile in zip(plans, profiles, strict=True):
+        if profile.narrow:
+            digits = np.finfo(profile.narrow).precision
             yield (
-                f"the data are {seen.narrow}, of {digits} digits, and predictions and targets agree in nearly all of "
-                f"them: {job.loss.name} is mostly rounding; subtract a common offset, or write float64"
+                f"the data are {profile.narrow}, of {digits} digits, and predictions and targets agree in nearly all "
+                f"of them: {plan.loss.name} is mostly rounding; subtract a common offset, or write float64"
             )
             return
 
 
-def _repeated(data: Dataset, traits: InputProfile) -> Iterator[str]:
-    if traits.digests is None or "weight" in data.places or traits.constant is not None:
+def _repeated(data: Dataset, profile: InputProfile) -> Iterator[str]:
+    if profile.digests is None or "weight" in data.places or profile.constant is not None:
         return
-    ordered = np.sort(traits.digests)
+    ordered = np.sort(profile.digests)
     if (ordered[1:] != ordered[:-1]).all():  # the usual case: no duplicates; a fifth of the time of the count below
         return
     counts = np.unique(ordered, return_counts=True)[1]
@@ -173,7 +180,7 @@ def _repeated(data: Dataset, traits: InputProfile) -> Iterator[str]:
         return
     if counts.min() == counts.max():
         yield f"every sample is there {counts[0]} times, inputs and all: is the file joined to itself?"
-    elif copied := _copied(traits.digests):
+    elif copied := _copied(profile.digests):
         first, again, length = copied
         yield f"samples {again} to {again + length - 1} are samples {first} to {first + length - 1} once more"
 

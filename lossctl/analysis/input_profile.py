@@ -78,16 +78,16 @@ def _union(a: frozenset[float] | None, b: frozenset[float] | None) -> frozenset[
     return None if a is None or b is None else a | b
 
 
-def profile_block(block: Block, job: LossPlan) -> InputProfile:
+def profile_block(block: Block, plan: LossPlan) -> InputProfile:
     """Compute the profile of the inputs of one block; weights are ignored."""
-    arrays = [block.input(role) for role in job.roles]
+    arrays = [block.input(role) for role in plan.roles]
     pred, target = arrays[0], arrays[1] if len(arrays) > 1 else _NONE
     first, firsts = pred[:_HEAD].tolist(), target[:_HEAD].tolist()
-    scores = job.loss.inputs[0].kind.name in _SCORES
+    scores = plan.loss.inputs[0].kind.name in _SCORES
     codes = _codes(pred, first)
     # Targets of 0 and 1 are normal for a loss of two classes. They matter only if the predictions are 0 and 1 as well,
     # or if the loss is for quantities.
-    look = codes is not None or _quantities(job)
+    look = codes is not None or _quantities(plan)
     return InputProfile(
         block.count,
         scores and _in_unit(pred, first),
@@ -95,15 +95,15 @@ def profile_block(block: Block, job: LossPlan) -> InputProfile:
         codes,
         _codes(target, firsts) if look else None,
         _constant(pred.reshape(block.count, -1), first),
-        0.0 not in firsts and [i.kind.name for i in job.loss.inputs[1:2]] == ["Label"] and bool(target.all()),
-        _narrow(block, job, pred, target) if _quantities(job) else "",
+        0.0 not in firsts and [i.kind.name for i in plan.loss.inputs[1:2]] == ["Label"] and bool(target.all()),
+        _narrow(block, plan, pred, target) if _quantities(plan) else "",
         _digests(block, arrays),
     )
 
 
-def _quantities(job: LossPlan) -> bool:
+def _quantities(plan: LossPlan) -> bool:
     """Return whether the loss is for quantities: predictions and targets may be any real number."""
-    return [i.kind.name for i in job.loss.inputs[:2]] == ["Real", "Real"]
+    return [i.kind.name for i in plan.loss.inputs[:2]] == ["Real", "Real"]
 
 
 def _in_unit(x: Array, first: Sequence[float]) -> bool:
@@ -124,9 +124,9 @@ def _constant(rows: Array, first: Sequence[float]) -> bytes | None:
     return bytes(rows[0].tobytes())
 
 
-def _narrow(block: Block, job: LossPlan, pred: Array, target: Array) -> str:
+def _narrow(block: Block, plan: LossPlan, pred: Array, target: Array) -> str:
     """Return the narrow type of predictions or targets if its roundoff dominates their differences, else ""."""
-    raws = [block.rows[block.places[role].source][block.places[role].field] for role in job.roles[:2]]
+    raws = [block.rows[block.places[role].source][block.places[role].field] for role in plan.roles[:2]]
     types = [raw.dtype for raw in raws if raw.dtype.kind == "f" and raw.dtype.itemsize < 8]
     if not types:
         return ""

@@ -18,7 +18,7 @@ from lossctl.engine.plan import LossPlan
 
 Index: TypeAlias = npt.NDArray[np.intp]
 
-# Samples per run: `_near` compares the extremes of runs before single samples.
+# Samples per run: `_candidates` compares the extremes of runs before single samples.
 _RUN = 128
 
 
@@ -29,7 +29,7 @@ class PerSampleLosses:
     For one unweighted element per sample, ``part`` equals ``loss`` and ``share`` is 1. Arrays have shape (samples,).
 
     Attributes:
-        found: the losses of the elements of the block.
+        evaluated: the losses of the elements of the block.
         sums: the sums over the elements of each sample.
         index: row of each sample, relative to the start of the block.
         loss: mean loss over the elements of each sample.
@@ -39,7 +39,7 @@ class PerSampleLosses:
         elements: number of elements of each sample that count.
     """
 
-    found: Evaluated
+    evaluated: Evaluated
     sums: PerSampleSums
     index: Index
     loss: Array
@@ -54,22 +54,22 @@ class PerSampleLosses:
     @property
     def plain(self) -> bool:
         """Whether each sample has one element and a share of 1."""
-        return self.found.scale is None and self.found.elements.rows.per_row == 1
+        return self.evaluated.scale is None and self.evaluated.elements.rows.per_row == 1
 
 
-def per_sample_losses(job: LossPlan, found: Evaluated) -> PerSampleLosses:
+def per_sample_losses(plan: LossPlan, evaluated: Evaluated) -> PerSampleLosses:
     """Compute the per-sample losses of a block."""
-    sums, rows = aggregate_rows(found), found.elements.rows
-    ones = np.ones(len(found.values))
-    weights = ones if found.elements.weights is None else found.elements.weights
+    sums, rows = aggregate_rows(evaluated), evaluated.elements.rows
+    ones = np.ones(len(evaluated.values))
+    weights = ones if evaluated.elements.weights is None else evaluated.elements.weights
     loss = sums.loss + 0.0  # -0.0 becomes 0.0
     part = loss if sums.part is sums.loss else sums.part + 0.0
-    if job.per_row == 1 or not len(ones):
-        return PerSampleLosses(found, sums, found.index, loss, part, found.shares, weights, ones)
+    if plan.per_row == 1 or not len(ones):
+        return PerSampleLosses(evaluated, sums, evaluated.index, loss, part, evaluated.shares, weights, ones)
     count = rows.sums(ones)
     share = count if sums.share is None else sums.share
-    places = np.arange(rows.count) if rows.index is None else np.unique(rows.index // job.per_row)
-    return PerSampleLosses(found, sums, places, loss, part, share, rows.sums(weights) / count, count)
+    places = np.arange(rows.count) if rows.index is None else np.unique(rows.index // plan.per_row)
+    return PerSampleLosses(evaluated, sums, places, loss, part, share, rows.sums(weights) / count, count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ class SelectedSamples:
     Attributes:
         rows: row of each sample in the input.
         loss, part, share, weight: as in :class:`PerSampleLosses`.
-        spot: index of the worst element of each sample; 0 if it has one element.
+        worst_element: index of the worst element of each sample; 0 if it has one element.
         inputs: the inputs of that element, named by :func:`input_names`.
         shown: the cells of further columns.
     """
@@ -89,7 +89,7 @@ class SelectedSamples:
     part: Array
     share: Array
     weight: Array
-    spot: Index
+    worst_element: Index
     inputs: tuple[Array, ...]
     shown: tuple[npt.NDArray[Any], ...]
 
@@ -99,13 +99,13 @@ class SelectedSamples:
     @property
     def arrays(self) -> tuple[npt.NDArray[Any], ...]:
         """All arrays in the order of the attributes."""
-        return (self.rows, self.loss, self.part, self.share, self.weight, self.spot, *self.inputs, *self.shown)
+        return (self.rows, self.loss, self.part, self.share, self.weight, self.worst_element, *self.inputs, *self.shown)
 
     def like(self, arrays: Sequence[npt.NDArray[Any]]) -> SelectedSamples:
         """Build a selection with the same layout from ``arrays``, ordered as in :attr:`arrays`."""
-        rows, loss, part, share, weight, spot, *more = arrays
+        rows, loss, part, share, weight, worst_element, *more = arrays
         n = len(self.inputs)
-        return SelectedSamples(rows, loss, part, share, weight, spot, tuple(more[:n]), tuple(more[n:]))
+        return SelectedSamples(rows, loss, part, share, weight, worst_element, tuple(more[:n]), tuple(more[n:]))
 
     def take(self, order: Index) -> SelectedSamples:
         """Return the samples at the indices ``order``, in this order."""
@@ -115,56 +115,58 @@ class SelectedSamples:
         return self.like([np.concatenate(pair) for pair in zip(self.arrays, other.arrays, strict=True)])
 
 
-def input_names(job: LossPlan) -> list[str]:
+def input_names(plan: LossPlan) -> list[str]:
     """Return the names of the input values that are shown for a sample.
 
     A number is shown itself, a row of classes by the index and the value of its maximum. Inputs with other axes (an
     image, a list) are not shown.
     """
     names = []
-    for role, spec in zip(job.roles, job.loss.inputs, strict=True):
+    for role, spec in zip(plan.roles, plan.loss.inputs, strict=True):
         names += [role] if not spec.kind.core else [f"{role}_class", f"{role}_max"] if spec.kind.core == CLASSES else []
     return names
 
 
 def select_samples(
-    block: Block, job: LossPlan, samples: PerSampleLosses, order: Index, shown: Sequence[str]
+    block: Block, plan: LossPlan, samples: PerSampleLosses, order: Index, shown: Sequence[str]
 ) -> SelectedSamples:
     """Select samples of a block and collect the values to show.
 
     Args:
         block: the block.
-        job: the loss bound to its columns.
+        plan: the loss bound to its columns.
         samples: the samples of the block that count.
         order: indices into ``samples``, in the order of the result.
         shown: roles of further columns to show.
     """
     index = samples.index[order]
-    spot = _worst_spot(block, job, samples.found)[index] if job.per_row > 1 else np.zeros(len(index), np.intp)
+    worst_element = (
+        _worst_elements(block, plan, samples.evaluated)[index] if plan.per_row > 1 else np.zeros(len(index), np.intp)
+    )
     inputs: list[Array] = []
-    for role, spec in zip(job.roles, job.loss.inputs, strict=True):
+    for role, spec in zip(plan.roles, plan.loss.inputs, strict=True):
         if spec.kind.core not in ((), CLASSES):
             continue
         whole = block.input(role, spec.kind.core)
-        one = whole.reshape(block.count, job.per_row, *whole.shape[1:])[index, spot]
-        inputs += [one] if not spec.kind.core else [one.argmax(axis=-1), one.max(axis=-1)]
+        worst = whole.reshape(block.count, plan.per_row, *whole.shape[1:])[index, worst_element]
+        inputs += [worst] if not spec.kind.core else [worst.argmax(axis=-1), worst.max(axis=-1)]
     return SelectedSamples(
         block.start + index,
         samples.loss[order],
         samples.part[order],
         samples.share[order],
         samples.weight[order],
-        spot,
+        worst_element,
         tuple(inputs),
         tuple(cells(block, role)[index] for role in shown),
     )
 
 
-def _worst_spot(block: Block, job: LossPlan, found: Evaluated) -> Index:
+def _worst_elements(block: Block, plan: LossPlan, evaluated: Evaluated) -> Index:
     """Return for each row of the block the index of the element with the largest part; the first one of ties."""
-    dense = np.full(block.count * job.per_row, -np.inf)
-    dense[found.index] = found.parts
-    return np.asarray(dense.reshape(block.count, job.per_row).argmax(axis=1))
+    dense = np.full(block.count * plan.per_row, -np.inf)
+    dense[evaluated.index] = evaluated.parts
+    return np.asarray(dense.reshape(block.count, plan.per_row).argmax(axis=1))
 
 
 def cells(block: Block, role: str) -> npt.NDArray[Any]:
@@ -183,16 +185,16 @@ def top_k(part: Array, top: int, *, least: bool) -> Index:
     """
     if not top:
         return np.empty(0, np.intp)
-    near = _near(part, top, least=least)
-    key = rank_key(part[near], least=least)
+    candidates = _candidates(part, top, least=least)
+    key = rank_key(part[candidates], least=least)
     if top < len(key):
         limit = np.partition(key, top - 1)[top - 1]
         first = np.concatenate([np.flatnonzero(key < limit), np.flatnonzero(key == limit)[:top]])
-        near, key = near[first], key[first]
-    return near[np.argsort(key, kind="stable")][:top]
+        candidates, key = candidates[first], key[first]
+    return candidates[np.argsort(key, kind="stable")][:top]
 
 
-def _near(part: Array, top: int, *, least: bool) -> Index:
+def _candidates(part: Array, top: int, *, least: bool) -> Index:
     """Return the indices of a superset of the ``top`` most extreme parts.
 
     The threshold is the ``top``-th most extreme of the extremes of runs of ``_RUN`` samples, so that at least ``top``
@@ -205,8 +207,8 @@ def _near(part: Array, top: int, *, least: bool) -> Index:
         return np.arange(len(part))
     place = top - 1 if least else len(ends) - top
     limit = np.partition(ends, place)[place]
-    found = np.flatnonzero(part[:n] <= limit if least else part[:n] >= limit)
-    return np.concatenate([found, np.arange(n, len(part))])
+    extreme = np.flatnonzero(part[:n] <= limit if least else part[:n] >= limit)
+    return np.concatenate([extreme, np.arange(n, len(part))])
 
 
 def rank_key(part: Array, *, least: bool) -> Array:

@@ -45,17 +45,19 @@ def order_statistics(chunks: Callable[[], Iterable[Array]], ranks: Sequence[int]
             for low in counted:
                 counted[low] += _histogram(keys, low, width)
         places = [_narrowed(counted[low], low, width, rank) for low, _, rank in places]
-        held = {low: int(counted[before][(low - before) >> width]) for low, before in _parents(places, counted, width)}
-        if not width or sum(held.values()) <= _GATHERED:
+        counts = {
+            low: int(counted[before][(low - before) >> width]) for low, before in _parents(places, counted, width)
+        }
+        if not width or sum(counts.values()) <= _GATHERED:
             break
     if not width:
         return [_double(low) for low, _, _ in places]
-    found = {low: [np.empty(0, np.int64)] for low in held}
+    gathered = {low: [np.empty(0, np.int64)] for low in counts}
     for keys in _keys(chunks()):
         high = keys >> width
-        for low, parts in found.items():
+        for low, parts in gathered.items():
             parts.append(keys[high == low >> width])
-    ordered = {low: np.sort(np.concatenate(parts)) for low, parts in found.items()}
+    ordered = {low: np.sort(np.concatenate(parts)) for low, parts in gathered.items()}
     return [_double(int(ordered[low][rank])) for low, _, rank in places]
 
 
@@ -81,10 +83,10 @@ class QuantilePosition:
         return a + step * t if t < 0.5 else b - step * (1.0 - t)
 
 
-def spot(q: float, n: int) -> QuantilePosition:
+def quantile_position(q: float, n: int) -> QuantilePosition:
     """Return the position of the quantile ``q`` of ``n`` numbers, by the default (linear) method of ``numpy.quantile``.
 
-    >>> spot(0.9, 4)
+    >>> quantile_position(0.9, 4)
     QuantilePosition(below=2, above=3, part=0.7...)
     """
     place = q * (n - 1)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lossctl.engine.executors.config import Seen
+    from lossctl.engine.executors.config import ProgressCallback
     from lossctl.io.dataset import Dataset
     from lossctl.render.progress_line import Line
 
@@ -31,7 +31,7 @@ def wanted(*, no_progress: bool, quiet: bool) -> bool:
 
 
 @contextmanager
-def progress(data: Dataset) -> Iterator[Seen]:
+def progress(data: Dataset) -> Iterator[ProgressCallback]:
     """Yield a function that adds a number of finished rows and updates the progress line."""
     begun = time.monotonic()
     done, drawn = 0, begun + _PATIENCE - _EVERY

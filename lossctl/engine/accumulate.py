@@ -118,7 +118,7 @@ class Summary:
         nans: elements whose loss is NaN though no input is.
         total: exact Σ wℓ over the finite losses.
         weight: exact Σ w, or the sum of another denominator of the loss.
-        special: the sum of the losses that are not finite; 0 if all are finite. NaN if a NaN is let through.
+        nonfinite_sum: the sum of the losses that are not finite; 0 if all are finite. NaN if a NaN is let through.
         spread: moments for the standard error; None without ``ComputeOptions.detail``.
         low, high: the least and the greatest loss of a sample, and the row; None without ``ComputeOptions.detail``.
         top: the sample whose part of the sum is largest in magnitude, and that part.
@@ -132,7 +132,7 @@ class Summary:
     nans: int = 0
     total: int = 0
     weight: int = 0
-    special: float = 0.0
+    nonfinite_sum: float = 0.0
     spread: WeightedMoments | None = None
     low: Extreme | None = None
     high: Extreme | None = None
@@ -150,7 +150,7 @@ class Summary:
             self.nans + other.nans,
             self.total + other.total,
             self.weight + other.weight,
-            self.special + other.special,
+            self.nonfinite_sum + other.nonfinite_sum,
             self.spread + other.spread if self.spread and other.spread else self.spread or other.spread,
             _first(self.low, other.low, -1.0),
             _first(self.high, other.high, 1.0),
@@ -161,12 +161,12 @@ class Summary:
     @property
     def sum(self) -> float:
         """Σ wℓ as a double; infinite or NaN if a loss is."""
-        return rounded(self.total) if self.special == 0.0 else self.special
+        return rounded(self.total) if self.nonfinite_sum == 0.0 else self.nonfinite_sum
 
     @property
     def mean(self) -> float:
         """Σ wℓ / Σ w as a double; infinite or NaN if a loss is."""
-        return ratio(self.total, self.weight) if self.special == 0.0 else self.special
+        return ratio(self.total, self.weight) if self.nonfinite_sum == 0.0 else self.nonfinite_sum
 
 
 def sum_losses(
@@ -181,7 +181,7 @@ def sum_losses(
         weights: (m,) the weights; None if there are none. Used if a product loss times weight overflows.
         total: the sum of ``parts`` in double precision; computed if None.
 
-    >>> sum_losses(np.array([1.0, np.inf]), np.array([2.0, np.inf]), exact(3.0)).special
+    >>> sum_losses(np.array([1.0, np.inf]), np.array([2.0, np.inf]), exact(3.0)).nonfinite_sum
     inf
     """
     total = float(np.add.reduce(parts)) if total is None else total
@@ -200,7 +200,7 @@ def sum_losses(
         nans=int(np.count_nonzero(np.isnan(values))),
         total=whole,
         weight=weight,
-        special=0.0 if finite.all() else float(np.add.reduce(values[~finite])),
+        nonfinite_sum=0.0 if finite.all() else float(np.add.reduce(values[~finite])),
     )
 
 

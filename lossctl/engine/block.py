@@ -81,7 +81,7 @@ class Elements:
         rows: how the elements group into rows.
         missing: the number of elements with a NaN in an input; ``arrays`` does not contain them.
         ignored: the number of elements with the ignored label; ``arrays`` does not contain them.
-        suspended: whether the finiteness check of some inputs is left to the loss: see ``Block.elements``.
+        domain_check_deferred: whether the finiteness check of some inputs is left to the loss: see ``Block.elements``.
     """
 
     arrays: list[Array]
@@ -89,7 +89,7 @@ class Elements:
     rows: RowIndex
     missing: int
     ignored: int
-    suspended: bool = False
+    domain_check_deferred: bool = False
 
     def __len__(self) -> int:
         return len(self.arrays[0])
@@ -99,9 +99,9 @@ class Block:
     """The inputs of one block in the shapes that losses take; each shape of an input is made once."""
 
     def __init__(
-        self, policy: ComputeOptions, places: Mapping[str, FieldRef], start: int, rows: Sequence[Rows]
+        self, options: ComputeOptions, places: Mapping[str, FieldRef], start: int, rows: Sequence[Rows]
     ) -> None:
-        self.policy, self.places, self.start, self.rows = policy, places, start, rows
+        self.options, self.places, self.start, self.rows = options, places, start, rows
         self.count = len(rows[0][0])
         self._made: dict[tuple[str, Core], Array] = {}
         self._checked: set[tuple[str, int]] = set()
@@ -114,7 +114,7 @@ class Block:
         """
         if (role, core) not in self._made:
             place = self.places[role]
-            raw = as_elements(self.rows[place.source][place.field], core, self.policy.class_axis)
+            raw = as_elements(self.rows[place.source][place.field], core, self.options.class_axis)
             try:
                 self._made[role, core] = as_float64(raw)
             except BadValueError as bad:
@@ -123,25 +123,25 @@ class Block:
                 raise RowError(role, self.start + bad.row // per_row, spot, bad.cause) from None
         return self._made[role, core]
 
-    def elements(self, job: LossPlan, *, suspend: bool = False) -> Elements:
+    def elements(self, plan: LossPlan, *, defer_domain_check: bool = False) -> Elements:
         """Select the elements that count, and check their inputs.
 
         Elements of weight 0 do not count. Elements with a NaN do not count either, except that with
         ``nan="error"`` they are kept and fail the check.
 
         Args:
-            job: the loss and its inputs.
-            suspend: skip the checks that finite losses make unnecessary (if the loss has ``exposes``); the caller
-                then has to call ``prove`` if a loss is not finite.
+            plan: the loss and its inputs.
+            defer_domain_check: if the loss has ``propagates_nonfinite``, skip the checks that finite losses make
+                unnecessary; the caller then has to call ``check_domain`` if a loss is not finite. Default False.
 
         Raises:
             RowError: an invalid value.
         """
-        arrays = [self.input(r, i.kind.core) for r, i in zip(job.roles, job.loss.inputs, strict=True)]
-        weights, ignored = self._weights(job, arrays)
+        arrays = [self.input(r, i.kind.core) for r, i in zip(plan.roles, plan.loss.inputs, strict=True)]
+        weights, ignored = self._weights(plan, arrays)
         keep = None if weights is None else weights != 0
         skipped = 0
-        if self.policy.nan != "error":
+        if self.options.nan != "error":
             missing = _any_nan(arrays) if keep is None else _any_nan(arrays) & keep
             skipped = int(np.count_nonzero(missing))
             keep = ~missing if keep is None else keep & ~missing
@@ -150,37 +150,38 @@ class Block:
             index = np.flatnonzero(keep)
             arrays = [_taken(a, index) for a in arrays]
             weights = None if weights is None else weights[index]
-        grouping = RowIndex(self.start, self.count, job.per_row, index)
-        suspend = suspend and job.loss.propagates_nonfinite
-        return Elements(self._proved(job, arrays, index, suspend), weights, grouping, skipped, ignored, suspend)
+        row_index = RowIndex(self.start, self.count, plan.per_row, index)
+        deferred = defer_domain_check and plan.loss.propagates_nonfinite
+        encoded = self._encode_and_check(plan, arrays, index, deferred)
+        return Elements(encoded, weights, row_index, skipped, ignored, deferred)
 
-    def check_domain(self, job: LossPlan, elements: Elements) -> None:
+    def check_domain(self, plan: LossPlan, elements: Elements) -> None:
         """Make the checks that ``elements`` skipped; raise RowError at an invalid value."""
         for i, array in enumerate(elements.arrays):
-            self._prove(job, i, array, elements.rows.index)
+            self._check_domain(plan, i, array, elements.rows.index)
 
-    def _weights(self, job: LossPlan, arrays: Sequence[Array]) -> tuple[Array | None, int]:
+    def _weights(self, plan: LossPlan, arrays: Sequence[Array]) -> tuple[Array | None, int]:
         """Return (elements,) weights, sample weight times class weight, and the number of ignored elements.
 
         The weights are None if there are none; elements with the ignored label get weight 0.
         """
-        policy, weights, ignored = self.policy, self._given_weights(job), 0
-        if not policy.class_weight and policy.ignore_index is None:
+        options, weights, ignored = self.options, self._given_weights(plan), 0
+        if not options.class_weight and options.ignore_index is None:
             return weights, 0
-        target = classes_of(job.loss)
+        target = classes_of(plan.loss)
         assert target is not None
-        target_values = arrays[job.roles.index(target[0])]
+        target_values = arrays[plan.roles.index(target[0])]
         more = np.ones(len(target_values))
-        if policy.class_weight:
-            rows = target[1].normalize(target_values) if policy.normalize else target_values
+        if options.class_weight:
+            rows = target[1].normalize(target_values) if options.normalize else target_values
             # Log-probabilities (domain up to 0) are weighted by their probabilities.
-            more = weights_of(np.exp(rows) if target[1].domain.high == 0 else rows, policy.class_weight)
-        if policy.ignore_index is not None:
-            ignored = int(np.count_nonzero(target_values == policy.ignore_index))
-            more = np.where(target_values == policy.ignore_index, 0.0, more)
+            more = weights_of(np.exp(rows) if target[1].domain.high == 0 else rows, options.class_weight)
+        if options.ignore_index is not None:
+            ignored = int(np.count_nonzero(target_values == options.ignore_index))
+            more = np.where(target_values == options.ignore_index, 0.0, more)
         return more if weights is None else weights * more, ignored
 
-    def _given_weights(self, job: LossPlan) -> Array | None:
+    def _given_weights(self, plan: LossPlan) -> Array | None:
         """Return the weights of the data, one for each element: a weight of a sample is repeated for its elements."""
         if "weight" not in self.places:
             return None
@@ -191,42 +192,42 @@ class Block:
             row, spot = divmod(int(np.argmax(bad)), per_row)
             cause = f"weight {number(weights[bad][0])} is not a finite number of at least 0"
             raise RowError("weight", self.start + row, spot if per_row > 1 else None, cause)
-        return np.repeat(weights, job.per_row) if len(weights) < self.count * job.per_row else weights
+        return np.repeat(weights, plan.per_row) if len(weights) < self.count * plan.per_row else weights
 
-    def _proved(
-        self, job: LossPlan, arrays: list[Array], index: npt.NDArray[np.intp] | None, suspend: bool
+    def _encode_and_check(
+        self, plan: LossPlan, arrays: list[Array], index: npt.NDArray[np.intp] | None, deferred: bool
     ) -> list[Array]:
         """Return the inputs in the encoding of the loss, after checking that each element is in its domain."""
-        policy, proved = self.policy, []
-        for i, (role, spec, given) in enumerate(zip(job.roles, job.loss.inputs, arrays, strict=True)):
-            array = spec.kind.encode(given) if role in policy.labelled else given
-            array = spec.kind.normalize(array) if policy.normalize else array
-            proved.append(array)
-            if suspend and spec.kind.implied_by_finite_loss:
+        options, encoded = self.options, []
+        for i, (role, spec, raw) in enumerate(zip(plan.roles, plan.loss.inputs, arrays, strict=True)):
+            array = spec.kind.encode(raw) if role in options.labelled else raw
+            array = spec.kind.normalize(array) if options.normalize else array
+            encoded.append(array)
+            if deferred and spec.kind.implied_by_finite_loss:
                 continue
             try:
-                self._prove(job, i, array, index)
+                self._check_domain(plan, i, array, index)
             except RowError:
-                for j in range(i):  # report a skipped input first, in the order of an unsuspended check
-                    self._prove(job, j, proved[j], index)
+                for j in range(i):  # report a skipped input first, in the order of a check without deferral
+                    self._check_domain(plan, j, encoded[j], index)
                 raise
-        if refused := job.loss.first_violation(proved, policy.tolerance):
-            name, element, cause = refused
-            role = next(r for r, i in zip(job.roles, job.loss.inputs, strict=True) if i.name == name)
-            row = (element if index is None else int(index[element])) // job.per_row
+        if violation := plan.loss.first_violation(encoded, options.tolerance):
+            name, element, cause = violation
+            role = next(r for r, i in zip(plan.roles, plan.loss.inputs, strict=True) if i.name == name)
+            row = (element if index is None else int(index[element])) // plan.per_row
             raise RowError(role, self.start + row, None, cause)
-        return proved
+        return encoded
 
-    def _prove(self, job: LossPlan, i: int, array: Array, index: npt.NDArray[np.intp] | None) -> None:
-        policy, role, kind = self.policy, job.roles[i], job.loss.inputs[i].kind
+    def _check_domain(self, plan: LossPlan, i: int, array: Array, index: npt.NDArray[np.intp] | None) -> None:
+        options, role, kind = self.options, plan.roles[i], plan.loss.inputs[i].kind
         key = (role, id(kind))  # id: kinds are constants, and hashing one takes as long as a check
         if index is None and key in self._checked:
             return  # already checked for another loss of this run
-        if fault := kind.find_fault(array, job.dims, policy.tolerance):
-            row, spot = divmod(fault.element if index is None else int(index[fault.element]), job.per_row)
-            moved = policy.class_axis is not None and has_class_axis(kind.core)
-            place = (None if job.loop or moved else fault.place) if kind.core else spot if job.loop else None
-            raise RowError(role, self.start + row, place, fault.cause + likely_cause(job.loss, i, array, fault))
+        if fault := kind.find_fault(array, plan.dims, options.tolerance):
+            row, spot = divmod(fault.element if index is None else int(index[fault.element]), plan.per_row)
+            moved = options.class_axis is not None and has_class_axis(kind.core)
+            place = (None if plan.loop or moved else fault.place) if kind.core else spot if plan.loop else None
+            raise RowError(role, self.start + row, place, fault.cause + likely_cause(plan.loss, i, array, fault))
         if index is None:
             self._checked.add(key)
 

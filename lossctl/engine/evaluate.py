@@ -15,7 +15,7 @@ from lossctl.engine.exact_sum import exact, exact_sum
 from lossctl.engine.plan import LossPlan
 
 
-@dataclass(slots=True)  # not frozen, like Rowwise: one is made for every block
+@dataclass(slots=True)  # not frozen, like PerSampleSums: one is made for every block
 class Evaluated:
     """The losses of the m elements of a block that count.
 
@@ -45,21 +45,21 @@ class Evaluated:
         return np.ones(len(self.values)) if self.scale is None else self.scale
 
 
-def evaluate_block(block: Block, job: LossPlan) -> Evaluated:
+def evaluate_block(block: Block, plan: LossPlan) -> Evaluated:
     """Evaluate the loss of each element of a block.
 
-    If the loss has ``exposes``, the finiteness check of its inputs is made only when the sum is not finite.
+    If the loss has ``propagates_nonfinite``, the finiteness of its inputs is checked only if the sum is not finite.
     """
-    elements = block.elements(job, suspend=True)
+    elements = block.elements(plan, defer_domain_check=True)
     if not len(elements):
         return Evaluated(elements, np.empty(0), np.empty(0), None)
     arrays, weights = elements.arrays, elements.weights
-    values = job.loss.evaluate(*arrays)[0]
-    total = float(np.add.reduce(values)) if elements.suspended else None
+    values = plan.loss.evaluate(*arrays)[0]
+    total = float(np.add.reduce(values)) if elements.domain_check_deferred else None
     if total is not None and not math.isfinite(total):
-        block.check_domain(job, elements)
-    denominator = job.loss.denominator
-    amounts = None if denominator is None else denominator(*arrays, **job.loss.params)
+        block.check_domain(plan, elements)
+    denominator = plan.loss.denominator
+    amounts = None if denominator is None else denominator(*arrays, **plan.loss.params)
     scale = weights if amounts is None else amounts if weights is None else amounts * weights
     return Evaluated(elements, values, values if weights is None else values * weights, scale, total)
 
@@ -79,55 +79,55 @@ class PerSampleSums:
     loss: Array
 
 
-def aggregate_rows(found: Evaluated) -> PerSampleSums:
+def aggregate_rows(evaluated: Evaluated) -> PerSampleSums:
     """Sum the losses of the elements of each sample of a block."""
-    rows, weights = found.elements.rows, found.elements.weights
-    if rows.per_row == 1 or not len(found.values):
-        return PerSampleSums(found.parts, found.scale, found.values)
-    ones = np.ones(len(found.values))
-    part, share = rows.sums(found.parts), rows.sums(ones if found.scale is None else found.scale)
+    rows, weights = evaluated.elements.rows, evaluated.elements.weights
+    if rows.per_row == 1 or not len(evaluated.values):
+        return PerSampleSums(evaluated.parts, evaluated.scale, evaluated.values)
+    ones = np.ones(len(evaluated.values))
+    part, share = rows.sums(evaluated.parts), rows.sums(ones if evaluated.scale is None else evaluated.scale)
     return PerSampleSums(part, share, part / rows.sums(ones if weights is None else weights))
 
 
-def summarize_block(block: Block, job: LossPlan) -> Summary:
+def summarize_block(block: Block, plan: LossPlan) -> Summary:
     """Evaluate a loss on a block; return its sums and, with ``ComputeOptions.detail``, its moments and extremes."""
-    elements = evaluate_block(block, job)
-    return summarize_elements(elements, block, aggregate_rows(elements) if block.policy.detail else None)
+    evaluated = evaluate_block(block, plan)
+    return summarize_elements(evaluated, block, aggregate_rows(evaluated) if block.options.detail else None)
 
 
-def summarize_elements(found: Evaluated, block: Block, samples: PerSampleSums | None) -> Summary:
+def summarize_elements(evaluated: Evaluated, block: Block, samples: PerSampleSums | None) -> Summary:
     """Summarise a block: its sums and, if its samples are given, moments for the standard error, and extremes."""
-    elements = found.elements
-    special = math.nan if elements.missing and block.policy.nan == "propagate" else 0.0
+    elements = evaluated.elements
+    nonfinite_sum = math.nan if elements.missing and block.options.nan == "propagate" else 0.0
     if not len(elements):
-        return Summary(missing=elements.missing, special=special, ignored=elements.ignored)
-    weight = exact(float(len(elements))) if found.scale is None else exact_sum(found.scale)
-    total = found.total if found.parts is found.values else None
-    sums = sum_losses(found.values, found.parts, weight, elements.weights, total=total)
+        return Summary(missing=elements.missing, nonfinite_sum=nonfinite_sum, ignored=elements.ignored)
+    weight = exact(float(len(elements))) if evaluated.scale is None else exact_sum(evaluated.scale)
+    total = evaluated.total if evaluated.parts is evaluated.values else None
+    sums = sum_losses(evaluated.values, evaluated.parts, weight, elements.weights, total=total)
     summary = replace(
         sums,
         samples=elements.rows.kept,
         missing=elements.missing,
-        special=sums.special + special,
+        nonfinite_sum=sums.nonfinite_sum + nonfinite_sum,
         ignored=elements.ignored,
     )
     if samples is None:
         return summary
     total = sums.sum if elements.rows.per_row == 1 else float(np.add.reduce(samples.part))
-    low, high, top = _extremes(found, samples, sums.special)
+    low, high, top = _extremes(evaluated, samples, sums.nonfinite_sum)
     return replace(summary, spread=WeightedMoments.of(samples.part, samples.share, total), low=low, high=high, top=top)
 
 
 def _extremes(
-    found: Evaluated, samples: PerSampleSums, special: float
+    evaluated: Evaluated, samples: PerSampleSums, nonfinite_sum: float
 ) -> tuple[Extreme, Extreme, Extreme] | tuple[None, None, None]:
     """Return the least loss, the greatest loss and the part of largest magnitude.
 
     NaN losses are left out (their number is reported instead); if all are NaN, each result is None.
     """
-    loss, part, rows = samples.loss, samples.part, found.elements.rows
+    loss, part, rows = samples.loss, samples.part, evaluated.elements.rows
     known = None
-    if special != 0.0:
+    if nonfinite_sum != 0.0:
         known = np.flatnonzero(~np.isnan(loss))
         if not len(known):
             return None, None, None

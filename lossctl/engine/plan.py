@@ -71,13 +71,13 @@ class LossPlan:
         return math.prod(self.loop)
 
 
-def plan_loss(loss: Loss, data: Dataset, policy: ComputeOptions, roles: Sequence[str] | None = None) -> LossPlan:
+def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequence[str] | None = None) -> LossPlan:
     """Bind a loss to columns: check their shapes and determine how each row splits into elements.
 
     Args:
         loss: the loss.
         data: the data set with the columns.
-        policy: options; the class axis, the class weights and the ignored label matter here.
+        options: options of the computation; the class axis, the class weights and the ignored label matter here.
         roles: the column role of each input of the loss, in order; default: the roles of the loss.
 
     Raises:
@@ -89,7 +89,7 @@ def plan_loss(loss: Loss, data: Dataset, policy: ComputeOptions, roles: Sequence
     loops: list[tuple[tuple[int, ...], str]] = []
     dims: dict[str, tuple[tuple[int, ...], str]] = {}
     for role, spec in zip(roles, loss.inputs, strict=True):
-        loop, axes = _split(loss, role, spec.kind, data, policy.class_axis)
+        loop, axes = _split(loss, role, spec.kind, data, options.class_axis)
         for name, shape in axes.items():
             known = dims.setdefault(name, (shape, role))
             if known[0] != shape:
@@ -105,19 +105,19 @@ def plan_loss(loss: Loss, data: Dataset, policy: ComputeOptions, roles: Sequence
             f"weight has {_shape(data.tail('weight'))}: one a sample or one an element; {_shapes(data, roles)}"
         )
     first = [shape for name in loss.inputs[0].kind.core for shape in dims[name][0]]
-    job = LossPlan(
+    plan = LossPlan(
         loss, tuple(roles), loop, tuple(first), {name: math.prod(shape) for name, (shape, _) in dims.items()}
     )
-    _check_classes(job, policy)
-    return job
+    _check_classes(plan, options)
+    return plan
 
 
 def _check_present(loss: Loss, data: Dataset, roles: Sequence[str]) -> None:
     """Raise UsageError if the data set lacks an input of the loss."""
     for role, spec in zip(roles, loss.inputs, strict=True):
         if role not in data.places:
-            cure = "give TARGETS, or --target COLUMN" if role == "target" else f"--input {role}=FILE or COLUMN"
-            raise UsageError(f"{loss.name} needs {role} ({spec.kind.words}): {cure}")
+            hint = "give TARGETS, or --target COLUMN" if role == "target" else f"--input {role}=FILE or COLUMN"
+            raise UsageError(f"{loss.name} needs {role} ({spec.kind.words}): {hint}")
 
 
 def _split(
@@ -134,8 +134,8 @@ def _split(
             raise DataError(
                 f"{role}: one number a row, where {loss.name} takes one for each class: select several columns"
             )
-        cure = "; a single image is an array of shape (1, …)" if flattens_axes(core) else ""
-        raise DataError(f"{role} has {_shape(tail)}, where {loss.name} takes shape (n, {', '.join(core)}){cure}")
+        hint = "; a single image is an array of shape (1, …)" if flattens_axes(core) else ""
+        raise DataError(f"{role} has {_shape(tail)}, where {loss.name} takes shape (n, {', '.join(core)}){hint}")
     if has_class_axis(core):
         tail = _classes_last(role, tail, axis)
     cut = len(tail) - len(core) + flattens_axes(core)
@@ -154,17 +154,17 @@ def classes_of(loss: Loss) -> tuple[str, Kind] | None:
     return None
 
 
-def _check_classes(job: LossPlan, policy: ComputeOptions) -> None:
+def _check_classes(plan: LossPlan, options: ComputeOptions) -> None:
     """Raise if --class-weight or --ignore-index does not fit the loss."""
-    name, target = job.loss.name, classes_of(job.loss)
-    if policy.ignore_index is not None and (target is None or not isinstance(target[1], LabelKind)):
-        raise UsageError(f"--ignore-index {policy.ignore_index}: the targets of {name} are not one label a sample")
-    if not policy.class_weight:
+    name, target = plan.loss.name, classes_of(plan.loss)
+    if options.ignore_index is not None and (target is None or not isinstance(target[1], LabelKind)):
+        raise UsageError(f"--ignore-index {options.ignore_index}: the targets of {name} are not one label a sample")
+    if not options.class_weight:
         return
     if target is None:
         raise UsageError(f"--class-weight: the targets of {name} are neither one label a sample nor a row of classes")
-    if len(policy.class_weight) != job.dims["classes"]:
-        raise UsageError(f"--class-weight: {len(policy.class_weight)} weights for {job.dims['classes']} classes")
+    if len(options.class_weight) != plan.dims["classes"]:
+        raise UsageError(f"--class-weight: {len(options.class_weight)} weights for {plan.dims['classes']} classes")
 
 
 def _classes_last(role: str, tail: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
@@ -195,13 +195,13 @@ def _shapes(data: Dataset, roles: Sequence[str]) -> str:
 def _misfit(loss: Loss, data: Dataset, roles: Sequence[str], role: str) -> str:
     kind = loss.inputs[list(roles).index(role)].kind
     if loss.row_wise and not kind.core:
-        cure = f"{loss.name} takes one {kind.name.lower()} a row"
+        hint = f"{loss.name} takes one {kind.name.lower()} a row"
     else:
-        cure = "nothing is broadcast: choose columns with --pred and --target"
-    return f"{_shapes(data, roles)}: {cure}"
+        hint = "nothing is broadcast: choose columns with --pred and --target"
+    return f"{_shapes(data, roles)}: {hint}"
 
 
-def check_fits_in_memory(data: Dataset, jobs: Sequence[LossPlan]) -> None:
+def check_fits_in_memory(data: Dataset, plans: Sequence[LossPlan]) -> None:
     """Check that the whole batch fits in memory.
 
     If the number of rows is not known before they are read, or the system does not report its free memory, the
@@ -211,11 +211,11 @@ def check_fits_in_memory(data: Dataset, jobs: Sequence[LossPlan]) -> None:
         DataError: the inputs take more than a sixth of the free memory.
     """
     rows = min((source.rows for source in data.sources if source.rows is not None), default=0)
-    roles = {role for job in jobs for role in job.roles}
+    roles = {role for plan in plans for role in plan.roles}
     needed = _COPIES * rows * sum(8 * math.prod(data.shape(role)) for role in roles)
     free = _free()
     if free is not None and needed > free:
-        names = ", ".join(job.loss.name for job in jobs)
+        names = ", ".join(plan.loss.name for plan in plans)
         raise DataError(
             f"{names}: {rows:,} samples are one batch, and need {_bytes(needed)} of memory ({_COPIES} times their "
             f"numbers); {_bytes(free)} are free: give it smaller batches"

@@ -82,7 +82,7 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
         raise UsageError(
             f"{loss.name} is {'not a plain mean' if finish else 'a ratio'}: it has no sum; use --reduction mean"
         )
-    if not summary.elements and summary.special == 0.0:
+    if not summary.elements and summary.nonfinite_sum == 0.0:
         why = "every sample has a NaN in it" if summary.missing else "the weight of every sample is 0"
         if summary.ignored:
             why = "every label is the one to ignore" if not summary.missing else "every label is to ignore, or with NaN"
@@ -91,7 +91,7 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
     if reduction == "sum":
         value, error = summary.sum, spread.error_of_sum() if spread else None
     else:
-        if not summary.weight and summary.special == 0.0:
+        if not summary.weight and summary.nonfinite_sum == 0.0:
             raise DataError(f"{loss.name}: the denominator is 0: there is nothing to divide by")
         value, error = summary.mean, spread.error_of_mean() if spread else None
         if finish and value == value:
@@ -107,7 +107,7 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
         count=summary.samples,
         elements=summary.elements,
         denominator=None if reduction == "sum" else rounded(summary.weight),
-        std_error=error if summary.special == 0.0 else None,
+        std_error=error if summary.nonfinite_sum == 0.0 else None,
         min=_value(summary.low),
         max=_value(summary.high),
         argmin=_row(summary.low),
@@ -117,7 +117,7 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
         missing=summary.missing,
         ignored=summary.ignored,
         top=_row(top),
-        top_share=top.value / total if top and total and summary.special == 0.0 else None,
+        top_share=top.value / total if top and total and summary.nonfinite_sum == 0.0 else None,
         per_sample=finish.per_sample if finish else None,
     )
 

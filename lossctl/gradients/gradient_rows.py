@@ -72,11 +72,11 @@ class _Measure:
             if self.weighted and elements.weights is not None:
                 gradient = gradient * elements.weights.reshape(-1, *(1,) * len(core))
             whole[slice(None) if index is None else index] = gradient
-        if elements.missing and block.policy.nan == "propagate":
+        if elements.missing and block.options.nan == "propagate":
             whole[:] = np.where(np.isnan(block.input("pred", core)), np.nan, whole)
         shaped = whole.reshape(block.count, *job.loop, *job.core)
-        if block.policy.class_axis is not None and has_class_axis(core) and shaped.ndim > 2:
-            shaped = np.moveaxis(shaped, -1, block.policy.class_axis)  # the class axis of the predictions
+        if block.options.class_axis is not None and has_class_axis(core) and shaped.ndim > 2:
+            shaped = np.moveaxis(shaped, -1, block.options.class_axis)  # the class axis of the predictions
         return shaped, summary
 
 

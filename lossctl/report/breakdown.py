@@ -52,7 +52,7 @@ def breakdown_report(
         asked: display options.
         advice: notes about input that is probably a mistake.
     """
-    asked = replace(asked, outputs=output_names(data, found.job))
+    asked = replace(asked, outputs=output_names(data, found.plan))
     result = found.result
     tables, values, closing = [], [], []
     if found.groups is not None:
@@ -125,11 +125,11 @@ def _more_notes(found: Breakdown) -> Iterator[str]:
 
 def _distribution(found: Breakdown, told: Distribution, asked: BreakdownView) -> list[Table]:
     total, spread = found.total, found.total.spread
-    error = spread.error_of_mean() if spread and total.special == 0.0 else None
+    error = spread.error_of_mean() if spread and total.nonfinite_sum == 0.0 else None
     quantiles = Table(
         "distribution",
         [
-            Column("mean", label="value" if found.job.loss.denominator else None),
+            Column("mean", label="value" if found.plan.loss.denominator else None),
             Column("std_error", label="std err"),
             *(Column(name) for name in ("min", "median", "p90", "p99", "max")),
         ],
@@ -168,7 +168,7 @@ def _groups(
     found: Breakdown, groups: dict[Label, Summary], name: str, wanted: BreakdownRequest, asked: BreakdownView
 ) -> tuple[Table, list[str]]:
     """Return a table with a row per group, and lines about groups that the table omits."""
-    total, loss = total_of(found), found.job.loss
+    total, loss = total_of(found), found.plan.loss
     entries = [(label, *_value(loss, summary), summary) for label, summary in groups.items()]
     if not asked.in_order and wanted.by is not None:  # without --by output, outputs keep their order
         entries.sort(key=lambda e: _rank(e[1], least=wanted.least))
@@ -213,7 +213,7 @@ def _value(loss: Loss, summary: Summary) -> tuple[float | None, float | None]:
     if not summary.weight:
         return None, None
     value = summary.mean
-    error = summary.spread.error_of_mean() if summary.spread and summary.special == 0.0 else None
+    error = summary.spread.error_of_mean() if summary.spread and summary.nonfinite_sum == 0.0 else None
     if loss.finish and value == value:
         error = None if error is None else error * loss.finish.derivative(value)
         value = loss.finish.value(value)
@@ -222,7 +222,7 @@ def _value(loss: Loss, summary: Summary) -> tuple[float | None, float | None]:
 
 def _label(label: Label, name: str, found: Breakdown, asked: BreakdownView, *, numbers: bool) -> Cell:
     if name == "output" and isinstance(label, int):
-        return str(output_name(label, found.job, asked))
+        return str(output_name(label, found.plan, asked))
     if name == "class" and asked.labels and isinstance(label, (int, float)):
         return asked.labels[_code(label)]
     return repr(label).removesuffix(".0") if numbers else str(label)

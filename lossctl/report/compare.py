@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lossctl.analysis.bootstrap import MOST
+from lossctl.analysis.bootstrap import MAX_RESAMPLED_ROWS
 from lossctl.analysis.comparison import Comparison, Difference
-from lossctl.analysis.inference import LEVEL, RANKED
+from lossctl.analysis.inference import LEVEL, MAX_RANKED_ROWS
 from lossctl.analysis.per_sample import input_names
 from lossctl.io.dataset import Dataset
 from lossctl.report import Cell, Column, Report, Table
@@ -67,7 +67,7 @@ def compare_report(
             f"apart:{c.loss.spec}" if several else "apart", *_apart(c, data, shown, c.loss.name if several else "loss")
         )
         for c in found
-        if len(c.apart[0])
+        if len(c.most_different[0])
     ]
     failures = [line for c in found if c.loss.spec in limits for line in _worse(c, shown, limits[c.loss.spec])]
     level = f"{100 * LEVEL:.0f} %"
@@ -175,15 +175,15 @@ def _for_programs(found: Sequence[Comparison], shown: ComparisonView) -> Table:
 
 def _apart(c: Comparison, data: Dataset, shown: ComparisonView, loss: str) -> tuple[list[Column], list[Sequence[Cell]]]:
     """Return columns and rows of the samples on which models differ most: predictions and losses of each model."""
-    first = c.apart[0]
+    first = c.most_different[0]
     places = line_fields(data, c.rows)
     columns = [Column("sample", "count"), *(column for column, _ in places)]
     cells: list[Sequence[Cell]] = [first.rows.tolist(), *(tell(first) for _, tell in places)]
     for i, name in enumerate(shown.columns):
         columns.append(Column(name, "text"))
         cells.append([str(cell) for cell in first.shown[i].tolist()])
-    if c.jobs[0].per_row == 1:  # with several outputs per sample, no single one stands for all models
-        for i, name in enumerate(input_names(c.jobs[0])):
+    if c.plans[0].per_row == 1:  # with several outputs per sample, no single one stands for all models
+        for i, name in enumerate(input_names(c.plans[0])):
             kind = "count" if name.endswith("_class") else "number"
             if not name.startswith("pred"):
                 labels = shown.labels if name == "target" else ()
@@ -191,10 +191,10 @@ def _apart(c: Comparison, data: Dataset, shown: ComparisonView, loss: str) -> tu
                 columns.append(Column(name, "text" if labels else kind, label=name.replace("_", " ")))
                 cells.append([labels[int(v)] for v in values] if labels else values)
                 continue
-            for model, own in zip(shown.models, c.apart, strict=True):
+            for model, own in zip(shown.models, c.most_different, strict=True):
                 columns.append(Column(f"{name}:{model}", kind, label=f"{name.replace('_', ' ')} {model}"))
                 cells.append(own.inputs[i].tolist())
-    for model, own in zip(shown.models, c.apart, strict=True):
+    for model, own in zip(shown.models, c.most_different, strict=True):
         columns.append(Column(f"loss:{model}", label=f"{loss} {model}"))
         cells.append(own.loss.tolist())
     return columns, list(zip(*cells, strict=True))
@@ -227,10 +227,10 @@ def _notes(c: Comparison) -> Iterator[str]:
         yield f"{c.loss.spec}: the loss of a sample, which Wilcoxon's test ranks, is {c.loss.finish.per_sample}"
     if c.weighed:
         yield "wins and Wilcoxon's test count each sample once, whatever its weight; all else is weighted"
-    if c.samples > MOST:
-        yield f"the bootstrap draws {MOST:,} groups, into which the samples were put at random"
-    if c.samples > RANKED:
-        yield f"Wilcoxon's test ranks {RANKED:,} samples, chosen at random"
+    if c.samples > MAX_RESAMPLED_ROWS:
+        yield f"the bootstrap draws {MAX_RESAMPLED_ROWS:,} groups, into which the samples were put at random"
+    if c.samples > MAX_RANKED_ROWS:
+        yield f"Wilcoxon's test ranks {MAX_RANKED_ROWS:,} samples, chosen at random"
     if c.samples < _FEW:
         few = f"{c.samples} samples are few" if c.samples > 1 else "1 sample is little"
         yield f"{few}: intervals and tests have nothing much to go by"

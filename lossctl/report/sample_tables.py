@@ -47,7 +47,7 @@ class BreakdownView:
 
 def fields_of(like: SelectedSamples, found: Breakdown, data: Dataset, asked: BreakdownView) -> list[Field]:
     """Return the columns of a table of samples; ``like`` gives the types of the further columns."""
-    job, total = found.job, total_of(found)
+    job, total = found.plan, total_of(found)
     fields: list[Field] = [(Column("sample", "count"), lambda top: top.rows.tolist()), *line_fields(data, found.rows)]
     for i, name in enumerate(asked.columns):
         kind = {"O": "text", "i": "count", "u": "count"}.get(like.shown[i].dtype.kind, "number")
@@ -55,7 +55,10 @@ def fields_of(like: SelectedSamples, found: Breakdown, data: Dataset, asked: Bre
     if job.per_row > 1:
         whole = len(job.loop) == 1 and not asked.outputs
         fields.append(
-            (Column("output", "count" if whole else "text"), lambda top: [output_name(s, job, asked) for s in top.spot])
+            (
+                Column("output", "count" if whole else "text"),
+                lambda top: [output_name(s, job, asked) for s in top.worst_element],
+            )
         )
     for i, name in enumerate(input_names(job)):
         labels = asked.labels if name == "target" else ()

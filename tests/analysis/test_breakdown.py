@@ -305,16 +305,16 @@ def test_order_statistics_are_exact(numbers: list[float], pieces: int, gathered:
 
 @given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=40), st.floats(0, 1))
 def test_quantiles_are_those_of_numpy(numbers: list[float], q: float) -> None:
-    spot = quantiles.spot(q, len(numbers))
+    spot = quantiles.quantile_position(q, len(numbers))
     found = spot.value(dict(enumerate(sorted(numbers))))
     assert found == pytest.approx(float(np.quantile(numbers, q)), rel=1e-14, abs=1e-300)
 
 
 def test_quantiles_between_infinities() -> None:
     """NumPy answers NaN where it subtracts them."""
-    assert quantiles.spot(0.5, 4).value({1: 2.0, 2: math.inf}) == math.inf
-    assert quantiles.spot(0.5, 4).value({1: math.inf, 2: math.inf}) == math.inf
-    assert quantiles.spot(0.5, 4).value({1: -1e308, 2: 1.7e308}) == pytest.approx(0.35e308)
+    assert quantiles.quantile_position(0.5, 4).value({1: 2.0, 2: math.inf}) == math.inf
+    assert quantiles.quantile_position(0.5, 4).value({1: math.inf, 2: math.inf}) == math.inf
+    assert quantiles.quantile_position(0.5, 4).value({1: -1e308, 2: 1.7e308}) == pytest.approx(0.35e308)
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 2.0, math.inf, math.nan, -1.0]), max_size=600), st.integers(1, 5))
@@ -561,8 +561,8 @@ def test_every_sample_by_its_loss(
 ) -> None:
     """The order of the worst, of equals by row, through many piles and records; .npy keeps its rows."""
     monkeypatch.setattr(spool, "ROWS", 50)
-    monkeypatch.setattr(external_sort, "_SORTED", 90)
-    monkeypatch.setattr(external_sort, "_HELD", 30)
+    monkeypatch.setattr(external_sort, "_PARTITION_ROWS", 90)
+    monkeypatch.setattr(external_sort, "_BUFFERED_ROWS", 30)
     path, data = table
     line = f"mse {path} -p p0 -t t0 -w w --columns name --all --sort loss"
     kept = np.flatnonzero(data["weight"])
@@ -594,8 +594,8 @@ def test_piles_are_a_stable_sort(numbers: list[float], height: int, most: int) -
     assert all(len(record[0]) <= 7 for record in rows.records())
     sort = external_sort._sort
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(external_sort, "_SORTED", height)
-        patched.setattr(external_sort, "_PILES", most)
+        patched.setattr(external_sort, "_PARTITION_ROWS", height)
+        patched.setattr(external_sort, "_MAX_PARTITIONS", most)
         patched.setattr(external_sort, "_sort", lambda pile, *more: [at_once.append(pile.rows), sort(pile, *more)])
         found = [
             row for part in external_sort.sort_rows(rows, lambda record: record[0]).column(1) for row in part.tolist()
@@ -630,7 +630,7 @@ def test_many_groups(run_command: RunCommand, tmp_path: Path, monkeypatch: pytes
     assert len(run_command(f"{line} -f csv")[1].splitlines()) == 31
     assert len(run_command(f"{line} -f csv --top 4")[1].splitlines()) == 5
     assert run_command(f"{line} -q --bottom --top 2")[1] == "0.0\n1.0\n"
-    monkeypatch.setattr(grouping, "MOST", 29)
+    monkeypatch.setattr(grouping, "MAX_GROUPS", 29)
     code, out, err = run_command(line)
     assert (code, out) == (2, "")
     assert "column g: more than 29 groups: group by a column of fewer different values" in err

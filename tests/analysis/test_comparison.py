@@ -208,8 +208,8 @@ def test_groups_of_samples_vary_as_samples_do(monkeypatch: pytest.MonkeyPatch) -
     for name, data in (("mse", without(drawn(n=12_000), "weight")), ("rmse", drawn(n=12_000))):
         whole = judge(name, data, resamples=3000)
         with monkeypatch.context() as patched:
-            patched.setattr(inference, "MOST", 4000)
-            patched.setattr(bootstrap, "MOST", 4000)
+            patched.setattr(inference, "MAX_RESAMPLED_ROWS", 4000)
+            patched.setattr(bootstrap, "MAX_RESAMPLED_ROWS", 4000)
             grouped = judge(name, data, resamples=3000)
         for a, b in zip(whole.differences, grouped.differences, strict=True):
             assert a.low is not None
@@ -225,7 +225,7 @@ def test_ranks_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "BLOCK", 256)
     seen: list[np.ndarray] = []
     wilcoxon = stats.wilcoxon
-    monkeypatch.setattr(inference, "RANKED", 1200)
+    monkeypatch.setattr(inference, "MAX_RANKED_ROWS", 1200)
 
     def watched(apart: np.ndarray) -> Any:
         seen.append(apart)

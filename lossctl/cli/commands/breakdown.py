@@ -95,7 +95,7 @@ def breakdown(
     check_stdin([preds, targets])
     workers = execution_config(how, output)
     opened = open_data(bound, preds, targets, data, shown=names, by=cut.by)
-    options = replace(options, by=_by(cut.by, opened), traits=strict or not output.quiet)
+    options = replace(options, by=_by(cut.by, opened), profile=strict or not output.quiet)
     asked = BreakdownView(
         people=chosen in FORMATS and FORMATS[chosen].for_people,
         columns=names,
@@ -104,7 +104,7 @@ def breakdown(
         by=cut.by or "",
     )
     result = break_down(opened, bound[0], policy, options, workers)
-    lines = list(check_inputs(opened, [result.job], policy, [result.traits])) if result.traits else []
+    lines = list(check_inputs(opened, [result.plan], policy, [result.profile])) if result.profile else []
     report = breakdown_report(result, opened, options, asked, lines)
     if strict:
         raise_on_advice(report.advice)

@@ -109,9 +109,10 @@ def compare(
         columns=columns,
         labels=[label.strip() for label in data.labels.split(",")] if data.labels is not None else [],
     )
-    jobs, traits = zip(*(c.jobs for c in comparisons), strict=True), zip(*(c.traits for c in comparisons), strict=True)
+    plans = zip(*(c.plans for c in comparisons), strict=True)
+    profiles = zip(*(c.profiles for c in comparisons), strict=True)
     report = compare_report(
-        comparisons, opened, shown, limits, check_inputs_of_models(opened, [*jobs], policy, [*traits], shown.models)
+        comparisons, opened, shown, limits, check_inputs_of_models(opened, [*plans], policy, [*profiles], shown.models)
     )
     if strict:
         raise_on_advice(report.advice)

@@ -1,4 +1,4 @@
-"""The executor interface of the engine, and its default implementation with threads."""
+"""The executor interface of the engine, and the order of results that every executor keeps."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Protocol, TypeVar
 from lossctl.errors import LossctlError
 
 T = TypeVar("T")
-Held_co = TypeVar("Held_co", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Future(Protocol[Held_co]):
+class Future(Protocol[T_co]):
     """A pending result, as in ``concurrent.futures``."""
 
-    def result(self) -> Held_co:
+    def result(self) -> T_co:
         """Wait for the task; return its result or raise its error."""
 
 

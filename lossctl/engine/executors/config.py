@@ -13,8 +13,8 @@ from lossctl.engine.executors.base import Executor, cores
 from lossctl.engine.executors.threads import Threads
 from lossctl.io.dataset import Dataset
 
-# Progress callback, called with the number of rows of each finished task.
-Seen: TypeAlias = Callable[[int], None]
+# Called with the number of rows of each finished task.
+ProgressCallback: TypeAlias = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class ExecutionConfig:
         cluster: the address of a scheduler, or ``local``; None (default): threads or forked processes of this machine.
         allow_mixed: whether workers may have other versions or processor features, which can change the last digits
             of a result; default False.
-        watch: opens a progress display for a pass over a data set; None (default): no display.
-        own: whether lossctl owns this process, so that it may be forked; default False.
+        progress: opens a progress display for a pass over a data set; None (default): no display.
+        may_fork: whether lossctl owns this process, so that it may be forked; default False.
     """
 
     threads: int | None = None
     cluster: str | None = None
     allow_mixed: bool = False
-    progress: Callable[[Dataset], AbstractContextManager[Seen]] | None = None
+    progress: Callable[[Dataset], AbstractContextManager[ProgressCallback]] | None = None
     may_fork: bool = False
 
     @contextmanager
@@ -49,8 +49,8 @@ class ExecutionConfig:
             if self.progress is None:
                 yield executor
                 return
-            with self.progress(data) as seen:
-                yield _Watched(executor, seen)
+            with self.progress(data) as report:
+                yield _ReportingExecutor(executor, report)
 
     def _executor(self, data: Dataset, sums: Sequence[Loss]) -> Any:
         if self.cluster is None:
@@ -66,11 +66,11 @@ class ExecutionConfig:
         return Cluster(self.cluster, self.threads or cores(), allow_mixed=self.allow_mixed)
 
 
-class _Watched:
+class _ReportingExecutor:
     """An executor that reports the number of finished rows to a progress callback."""
 
-    def __init__(self, executor: Executor, seen: Seen) -> None:
-        self._executor, self._seen = executor, seen
+    def __init__(self, executor: Executor, report: ProgressCallback) -> None:
+        self._executor, self._report = executor, report
         self.remote, self.groups = executor.remote, executor.groups
 
     def ordered(self, tasks: Iterable[Any]) -> Iterator[Any]:
@@ -82,5 +82,5 @@ class _Watched:
                 yield task
 
         for value in self._executor.ordered(counted()):
-            self._seen(rows.popleft())
+            self._report(rows.popleft())
             yield value

@@ -225,9 +225,9 @@ def _silent_children() -> Iterator[None]:
             os.dup2(nowhere, fd)
         yield
     finally:
-        for fd, own in kept:
-            os.dup2(own, fd)
-            os.close(own)
+        for fd, copy in kept:
+            os.dup2(copy, fd)
+            os.close(copy)
         os.close(nowhere)
 
 

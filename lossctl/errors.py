@@ -43,7 +43,7 @@ def nearest(word: str, choices: Iterable[str], gist: Callable[[str], str] = str)
     # A cutoff of 0.6 is difflib's default; more than three names do not fit a line.
     matches = difflib.get_close_matches(gist(word), names, n=3, cutoff=0.6)
     matches = matches[:1] if gist(word) in names else matches
-    return f"; did you mean {' or '.join(repr(names[one]) for one in matches)}?" if matches else ""
+    return f"; did you mean {' or '.join(repr(names[match]) for match in matches)}?" if matches else ""
 
 
 def number(value: float) -> str:

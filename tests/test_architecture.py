@@ -46,6 +46,9 @@ CONTRACTS = {
 }
 # Functions whose answer is worth nothing until somebody looks at it.
 COMPARISONS = {"allclose", "array_equal", "array_equiv", "isclose"}
+# Names that do not say what a variable holds.
+VAGUE = {"found", "told", "own", "some", "rest", "near", "one", "held", "made", "wanted", "given"}
+RENAMED_LATER = ("lossctl.gradients",)
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -238,3 +241,38 @@ def test_a_dropped_comparison_is_seen() -> None:
     source = "np.allclose(a, b)\nassert np.allclose(a, b)\nif x:\n    numpy.array_equal(a, b)\nmath.isclose(a, b)\n"
     assert dropped(source) == [1, 4, 5]
     assert dropped("np.testing.assert_allclose(a, b)") == []
+
+
+def vague_names(source: str) -> list[str]:
+    """The names of ``VAGUE`` that a source assigns: as a variable, a loop variable, a class field or an attribute."""
+    return [
+        f"line {node.lineno}: {name}"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store)
+        if (name := node.id if isinstance(node, ast.Name) else node.attr) in VAGUE
+    ]
+
+
+@pytest.mark.parametrize("module", [module for module in SOURCES if not module.startswith(RENAMED_LATER)])
+def test_names_say_what_they_hold(module: str) -> None:
+    assert vague_names(SOURCES[module].read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "found = 1",
+        "rows, *rest = 1, 2",
+        "near: int = 1",
+        "held += 1",
+        "for some in rows: pass",
+        "[own for own in rows]",
+        "with open(path) as told: pass",
+        "(one := 1)",
+        "class A:\n    wanted: int",
+        "self.given = 1",
+    ],
+)
+def test_a_vague_name_is_seen(source: str) -> None:
+    assert len(vague_names(source)) == 1
+    assert vague_names("rows = found.rows(given=1)\ndef f(made): return made") == []

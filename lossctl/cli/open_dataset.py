@@ -71,10 +71,10 @@ def open_data(
         further["weight"] = data.weight
     if grad is not None:
         further["grad"] = grad
-    columns_of = {role: wanted for role, wanted in further.items() if not _is_file(wanted)}
+    columns_of = {role: name for role, name in further.items() if not _is_file(name)}
     models = [Model(preds, tuple(data.pred)), *rivals]
     main = dict.fromkeys([*(model.path for model in models), *([targets] if targets else [])])
-    paths = [*main, *(wanted for wanted in (*further.values(), *cells) if _is_file(wanted))]
+    paths = [*main, *(name for name in (*further.values(), *cells) if _is_file(name))]
     files: dict[str, _File] = {}
 
     def within(model: Model) -> dict[str, _File]:
@@ -97,25 +97,25 @@ def open_data(
         file(targets or preds).fields.append(Field("target", tuple(data.target), labels, cure=cure))
     for i, model in enumerate(rivals, 2):
         file(model.path).fields.append(Field(f"pred {i}", model.columns))
-    for role, wanted in further.items():
+    for role, name in further.items():
         if role not in columns_of:
-            holder, chosen = file(wanted), Field(role)
+            holder, chosen = file(name), Field(role)
         else:
-            holder, chosen = _holder(role, wanted, within(models[0])), Field(role, (wanted,))
+            holder, chosen = _holder(role, name, within(models[0])), Field(role, (name,))
         holder.fields.append(chosen)
         for i, model in enumerate(rivals if role in columns_of and role != "weight" else (), 2):
-            if (other := _holder(role, wanted, within(model))) is not holder:
-                other.fields.append(Field(f"{role} {i}", (wanted,)))
+            if (other := _holder(role, name, within(model))) is not holder:
+                other.fields.append(Field(f"{role} {i}", (name,)))
         if role == "grad" and holder.opened.is_text:  # the number of digits written gives the rounding error
             holder.fields.append(Field("grad_quantum", chosen.columns, digits=True))
-    for wanted in dict.fromkeys(cells):
-        named = any(wanted in (f.opened.names or ()) for f in files.values())
-        if wanted in shown or wanted not in WORDS or named:
-            holder = file(wanted) if _is_file(wanted) else _holder("", wanted, files, data.on)
-            holder.fields.append(_cells(wanted, holder))
+    for name in dict.fromkeys(cells):
+        named = any(name in (f.opened.names or ()) for f in files.values())
+        if name in shown or name not in WORDS or named:
+            holder = file(name) if _is_file(name) else _holder("", name, files, data.on)
+            holder.fields.append(_cells(name, holder))
     keys = _keys(data.on, [file(path) for path in main if path != targets], file(targets or preds))
     sources = tuple(f.opened.bind(tuple(f.fields)) for f in files.values())
-    places = {wanted.role: FieldRef(i, j) for i, f in enumerate(files.values()) for j, wanted in enumerate(f.fields)}
+    places = {field.role: FieldRef(i, j) for i, f in enumerate(files.values()) for j, field in enumerate(f.fields)}
     dataset = Dataset(sources, places, keys)
     _check_single(dataset, cells)
     return dataset
@@ -148,9 +148,9 @@ def _check_single(dataset: Dataset, shown: Sequence[str]) -> None:
     for roles in dataset.keys:
         if any(dataset.tail(role) for role in roles):
             raise UsageError(f"{printable(roles[0])}: a key is one column of each file; --on can be repeated")
-    for wanted in shown:
-        if column_role(wanted) in dataset.places and dataset.tail(column_role(wanted)):
-            raise UsageError(f"{quoted(wanted)} is several columns: name one, or with --columns several, with commas")
+    for name in shown:
+        if column_role(name) in dataset.places and dataset.tail(column_role(name)):
+            raise UsageError(f"{quoted(name)} is several columns: name one, or with --columns several, with commas")
 
 
 def column_role(wanted: str) -> str:
@@ -244,7 +244,7 @@ def _labels(losses: Sequence[Loss], text: str | None) -> tuple[str, ...]:
 
 
 def _refuse_one_file(opened: OpenedFile, data: Data) -> None:
-    missing = [option for option, given in (("--pred", data.pred), ("--target", data.target)) if not given]
+    missing = [option for option, columns in (("--pred", data.pred), ("--target", data.target)) if not columns]
     if opened.width == 1:
         hint = column_selection.other_delimiter(opened.names or ()) or ": give TARGETS too, a second file"
         raise UsageError(f"{opened.where}: one file of one column{hint}")

@@ -38,8 +38,8 @@ def _words(group: Data | Compute, but: Sequence[str] = ()) -> Iterator[str]:
         if isinstance(value, bool):
             yield name.split("/")[0 if value else -1]
         else:
-            for one in value if isinstance(value, list) else [value]:
-                yield from (name, str(one))
+            for item in value if isinstance(value, list) else [value]:
+                yield from (name, str(item))
 
 
 def _default(option: Field[Any]) -> Any:

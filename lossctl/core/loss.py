@@ -62,7 +62,7 @@ class Loss:
     kernel: Callable[..., Any]
     signature: Signature
     family: str
-    given: Mapping[str, Value] = field(default_factory=dict)
+    bound_values: Mapping[str, Value] = field(default_factory=dict)
     formula: str = ""
     reference: str = ""
     aliases: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ class Loss:
     @cached_property
     def params(self) -> dict[str, Value]:
         """The value of every parameter."""
-        return {**self.signature.defaults, **self.given}
+        return {**self.signature.defaults, **self.bound_values}
 
     @property
     def doc(self) -> str:
@@ -142,7 +142,7 @@ class Loss:
             UsageError: an unknown parameter, or a value outside its domain.
         """
         known = {p.name: p for p in self.parameters}
-        bound = dict(self.given)
+        bound = dict(self.bound_values)
         for name, value in params.items():
             if name not in known:
                 takes = f"it takes {', '.join(known)}" if known else "it takes none"
@@ -151,7 +151,7 @@ class Loss:
                 bound[name] = known[name].parse(value) if isinstance(value, str) else known[name].check(value)
             except UsageError as error:
                 raise UsageError(f"{self.name}: {error}") from None
-        return replace(self, given=bound)
+        return replace(self, bound_values=bound)
 
     def evaluate(self, *arrays: Array) -> tuple[Array, Thunk | None]:
         """Evaluate the losses (n,) of n elements, without a check of the inputs.

@@ -218,11 +218,11 @@ def reduce_loss(loss: Loss) -> tuple[Any, ...]:
     name = _name_in(module, loss)
     if name and loss.kernel.__module__.startswith(USERS):
         path = str(Path(str(getattr(module, "__file__", ""))).resolve())
-        return _from_file, (path, name, loss.given, loss.source)
+        return _from_file, (path, name, loss.bound_values, loss.source)
     if loss.source:
         return get_loss, (loss.spec,)
     if name and loss.kernel.__module__ != "__main__" and isinstance(getattr(module, name), Loss):
-        return _from_module, (loss.kernel.__module__, name, loss.given)
+        return _from_module, (loss.kernel.__module__, name, loss.bound_values)
     return _from_fields, ({f.name: getattr(loss, f.name) for f in fields(Loss)},)
 
 
@@ -235,12 +235,12 @@ def _name_in(module: object, loss: Loss) -> str:
 
 
 def _from_file(path: str, name: str, given: Mapping[str, Value], source: str) -> Loss:
-    return replace(from_file(Path(path), name), given=given, source=source, family=source)
+    return replace(from_file(Path(path), name), bound_values=given, source=source, family=source)
 
 
 def _from_module(module: str, name: str, given: Mapping[str, Value]) -> Loss:
     loss: Loss = getattr(importlib.import_module(module), name)
-    return replace(loss, given=given)
+    return replace(loss, bound_values=given)
 
 
 def _from_fields(made: Mapping[str, Any]) -> Loss:

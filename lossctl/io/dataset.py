@@ -164,31 +164,31 @@ class _Queue:
     """A buffer that turns chunks of any size into ranges of a requested number of rows."""
 
     chunks: Iterator[Rows]
-    held: list[Rows] = field(default_factory=list)
+    buffer: list[Rows] = field(default_factory=list)
 
     def available(self, rows: int) -> int:
         """Buffer up to ``rows`` rows and return how many can be taken; fewer than ``rows`` only at the end."""
-        while (count := self._held()) < rows:
+        while (count := self._buffered()) < rows:
             chunk = next(self.chunks, None)
             if chunk is None:
                 return count
-            self.held.append(chunk)
+            self.buffer.append(chunk)
         return rows
 
-    def _held(self) -> int:
-        return sum(len(chunk[0]) for chunk in self.held)
+    def _buffered(self) -> int:
+        return sum(len(chunk[0]) for chunk in self.buffer)
 
     def take(self, rows: int) -> Rows:
         """Remove and return the next rows, at most as many as available() returned."""
-        joined = self.held[0] if len(self.held) == 1 else _join(self.held)
+        joined = self.buffer[0] if len(self.buffer) == 1 else _join(self.buffer)
         remainder = tuple(a[rows:] for a in joined)
-        self.held = [remainder] if len(remainder[0]) else []
+        self.buffer = [remainder] if len(remainder[0]) else []
         return tuple(a[:rows] for a in joined)
 
     def drain(self) -> int:
         """Discard the remaining rows and return their number."""
-        count = self._held()
-        self.held = []
+        count = self._buffered()
+        self.buffer = []
         return count + sum(len(chunk[0]) for chunk in self.chunks)
 
 

@@ -174,7 +174,7 @@ class JsonSource:
 
     def _values(self, objects: Sequence[dict[str, Any]], row: int, index: int) -> npt.NDArray[Any]:
         field, chosen = self._fields[index], self._chosen[index]
-        cells = [_cell(found.get(name)) for found in objects for name in chosen]
+        cells = [_cell(values.get(name)) for values in objects for name in chosen]
         texts = ["nan" if c is None and not field.text else str(c or "") for c in cells]
         try:
             if field.text:

@@ -226,10 +226,10 @@ class NpySource:
         chosen = self._chosen
         if self._file.fortran and len(self._file.shape) > 1:
             every = range(math.prod(self._file.shape[1:]))
-            columns = sorted({c for some in chosen for c in (every if some is None else some)})
+            columns = sorted({c for selected in chosen for c in (every if selected is None else selected)})
             whole = columnwise(self._file, columns)
             place = {column: i for i, column in enumerate(columns)}
-            chosen = [None if some is None else [place[c] for c in some] for some in chosen]
+            chosen = [None if selected is None else [place[c] for c in selected] for selected in chosen]
         else:
             whole = rowwise(self._file)
         if all(c is None and not f.labels for c, f in zip(chosen, self._fields, strict=True)):

@@ -51,8 +51,8 @@ def capture_stderr() -> Iterator[None]:
         backtrace = os.environ.get(_BACKTRACE)
         os.environ[_BACKTRACE] = "0"  # a backtrace would be dropped, and a thread may still be writing it
         kept = os.dup(_STDERR)
-        with tempfile.TemporaryFile() as told:
-            os.dup2(told.fileno(), _STDERR)
+        with tempfile.TemporaryFile() as captured:
+            os.dup2(captured.fileno(), _STDERR)
             try:
                 yield
                 sys.stderr.flush()
@@ -66,5 +66,5 @@ def capture_stderr() -> Iterator[None]:
                     del os.environ[_BACKTRACE]
                 else:
                     os.environ[_BACKTRACE] = backtrace
-            told.seek(0)
-            os.write(_STDERR, told.read())
+            captured.seek(0)
+            os.write(_STDERR, captured.read())

@@ -165,8 +165,8 @@ def check_shards_aligned(sources: Sequence[Source]) -> None:
                 f"{a.where} has {len(a.paths)} shards, {b.where} has {len(b.paths)}: they are paired in the order "
                 "of their names, one with one"
             )
-        for i, (one, two) in enumerate(zip(pairwise(a.starts), pairwise(b.starts), strict=False)):
-            if (here := one[1] - one[0]) != (there := two[1] - two[0]):
+        for i, (a_rows, b_rows) in enumerate(zip(pairwise(a.starts), pairwise(b.starts), strict=False)):
+            if (here := a_rows[1] - a_rows[0]) != (there := b_rows[1] - b_rows[0]):
                 first, second = byte_stream.display_name(a.paths[i]), byte_stream.display_name(b.paths[i])
                 raise DataError(
                     f"{first} has {here:,} row{'s' * (here != 1)}, {second} has {there:,}: "

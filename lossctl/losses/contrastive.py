@@ -35,10 +35,10 @@ def _of_cosines(pred: Array, group: Array, each: Each) -> tuple[Array, Thunk]:
     u, shrink = unit(pred)
 
     def some() -> Iterator[tuple[slice, Array, Thunk]]:
-        for own, part in pieces(len(u)):
+        for rows, part in pieces(len(u)):
             alike = group[part, None] == group
             other = ~alike
-            alike[np.arange(len(own)), own] = False
+            alike[np.arange(len(rows)), rows] = False
             yield part, *each(similar(u[part], u), (alike, other))
 
     value = np.empty(len(u))

@@ -27,7 +27,7 @@ class _Algebra(NamedTuple):
     add: Callable[[Array, Array], Array]
     times: Callable[[Array, Array], Array]
     zero: float
-    one: float
+    unit: float
     scaled: Callable[[Array], Array]
 
 
@@ -92,7 +92,7 @@ def _backward(x: Array, states: _States, ways: _Algebra) -> list[Array]:
     _, time, width = x.shape
     place = np.arange(width)
     ends = (place == states.last[:, None]) | (place == states.last[:, None] - 1)
-    end = np.where(ends, ways.one, ways.zero)
+    end = np.where(ends, ways.unit, ways.zero)
     chances = [end]
     for t in range(time - 2, -1, -1):
         after = ways.times(chances[-1], x[:, t + 1])

@@ -50,10 +50,10 @@ def _bars(bars: Bars, width: int, style: Style) -> Iterator[str]:
     wide, most = max(map(len, edges)), max(1, *bars.counts)
     room = width - 2 * wide - max(map(len, counts)) - 7
     yield f"{bars.title} {bars.x_label}"[:width]
-    for low, high, count, told in zip(edges, edges[1:], bars.counts, counts, strict=False):
+    for low, high, count, label in zip(edges, edges[1:], bars.counts, counts, strict=False):
         # Any bin that is not empty has a bar of at least one character; a bar rounded to 0 would read as an empty bin.
         length = max(round(count / most * room), 1) if count else 0
-        yield f"{low:>{wide}} to {high:>{wide}}  {('#' if style.ascii else '█') * length} {told}"
+        yield f"{low:>{wide}} to {high:>{wide}}  {('#' if style.ascii else '█') * length} {label}"
 
 
 def _grid(grid: Grid, width: int, style: Style) -> Iterator[str]:

@@ -46,15 +46,15 @@ def table(report: Report, style: Style) -> Iterator[str]:
             _paragraph(console, heading, lines)
         if report.panels:
             _drawing(console, report, style)
-        for i, one in enumerate(table for table in report.tables if not table.detail):
+        for i, shown in enumerate(table for table in report.tables if not table.detail):
             if report.title or i:
                 console.print()
-            if one.long:
+            if shown.long:
                 continue
-            if one.groups:
-                _grouped(console, one, style)
+            if shown.groups:
+                _grouped(console, shown, style)
                 continue
-            drawn = _rich(one, style)
+            drawn = _rich(shown, style)
             console.width = max(console.width, _least(drawn))
             console.print(drawn)
         for line in report.closing:
@@ -62,9 +62,9 @@ def table(report: Report, style: Style) -> Iterator[str]:
             console.print(Text(printable(line)))
     for line in capture.get().splitlines():
         yield line.rstrip() + "\n"
-    for one in report.tables:
-        if one.long:
-            yield from _streamed(one, style)
+    for listed in report.tables:
+        if listed.long:
+            yield from _streamed(listed, style)
 
 
 def _drawing(console: Console, report: Report, style: Style) -> None:

@@ -191,12 +191,12 @@ def _apart(c: Comparison, data: Dataset, shown: ComparisonView, loss: str) -> tu
                 columns.append(Column(name, "text" if labels else kind, label=name.replace("_", " ")))
                 cells.append([labels[int(v)] for v in values] if labels else values)
                 continue
-            for model, own in zip(shown.models, c.most_different, strict=True):
+            for model, samples in zip(shown.models, c.most_different, strict=True):
                 columns.append(Column(f"{name}:{model}", kind, label=f"{name.replace('_', ' ')} {model}"))
-                cells.append(own.inputs[i].tolist())
-    for model, own in zip(shown.models, c.most_different, strict=True):
+                cells.append(samples.inputs[i].tolist())
+    for model, samples in zip(shown.models, c.most_different, strict=True):
         columns.append(Column(f"loss:{model}", label=f"{loss} {model}"))
-        cells.append(own.loss.tolist())
+        cells.append(samples.loss.tolist())
     return columns, list(zip(*cells, strict=True))
 
 

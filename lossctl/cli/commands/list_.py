@@ -41,9 +41,9 @@ def list_(
 
     losses, notes = all_losses()
     tasks, families = ([*dict.fromkeys(f(loss) for loss in losses)] for f in (task_of, lambda loss: loss.family))
-    for option, wanted, known in (("--for", task, tasks), ("--family", family, families)):
-        if wanted is not None and wanted not in known:
-            raise UsageError(f"{option} {quoted(wanted)}: one of {', '.join(known)}{nearest(wanted, known)}")
+    for option, value, known in (("--for", task, tasks), ("--family", family, families)):
+        if value is not None and value not in known:
+            raise UsageError(f"{option} {quoted(value)}: one of {', '.join(known)}{nearest(value, known)}")
     losses = [loss for loss in losses if task in (None, task_of(loss)) and family in (None, loss.family)]
     if words is not None:
         names = [name for loss in losses for name in (loss.name, *loss.aliases)]

@@ -110,7 +110,7 @@ def complete_targets(words: Words, incomplete: str) -> Found:
 def complete_weight(words: Words, incomplete: str) -> Found:
     """Complete a column of PREDS or TARGETS."""
     files = dict.fromkeys(path for path in (words.preds, words.targets) if path)
-    return (found for path in files for found in _columns(words, path))
+    return (candidate for path in files for candidate in _columns(words, path))
 
 
 def complete_by(words: Words, incomplete: str) -> Found:

@@ -50,23 +50,23 @@ def _items(complete: ShellComplete, args: list[str], incomplete: str) -> list[Co
     """Return the completions of a word as whole words; [] after any error, unless LOSSCTL_DEBUG is set."""
     try:
         context = resolve_context(complete.cli, complete.ctx_args, complete.prog_name, args)
-        wanted, start = resolve_incomplete(context, args, incomplete)
-        answer = wanted.shell_complete if not isinstance(wanted, Parameter) else partial(_of, wanted=wanted)
-        found = answer(context, incomplete=start)
+        item, start = resolve_incomplete(context, args, incomplete)
+        answer = item.shell_complete if not isinstance(item, Parameter) else partial(_of, parameter=item)
+        candidates = answer(context, incomplete=start)
         # For --pred=ri, each completion starts with --pred=.
         before = incomplete[: len(incomplete) - len(start)]
-        return [CompletionItem(before + i.value, help=i.help) for i in found if _showable(i.value)]
+        return [CompletionItem(before + i.value, help=i.help) for i in candidates if _showable(i.value)]
     except Exception:  # an unreadable file must not print an error into the user's command line
         if os.environ.get("LOSSCTL_DEBUG"):
             raise
         return []
 
 
-def _of(context: Context, incomplete: str, wanted: Parameter) -> list[CompletionItem]:
+def _of(context: Context, incomplete: str, parameter: Parameter) -> list[CompletionItem]:
     """Return the candidates of an argument or option that start with ``incomplete``."""
-    found = ((choice, "") for choice in choices(getattr(wanted, "metavar", None)))
-    completer = COMPLETERS.get(str(wanted.name))
-    pairs = completer(_words(context), incomplete) if completer else found
+    from_metavar = ((choice, "") for choice in choices(getattr(parameter, "metavar", None)))
+    completer = COMPLETERS.get(str(parameter.name))
+    pairs = completer(_words(context), incomplete) if completer else from_metavar
     return [CompletionItem(value, help=what or None) for value, what in pairs if value.startswith(incomplete)]
 
 
@@ -102,8 +102,8 @@ class Bash(BashComplete):
             quote = _open_quote(typed)
             breaks = set(os.environ.get("COMP_WORDBREAKS", "")) & set(":=")
             cut = 0 if quote else max((incomplete.rfind(b) + 1 for b in breaks), default=0)
-            found = [item.value[cut:] for item in _items(self, args, incomplete)]
-            return "\n".join(_escaped(text, quote) for text in found if quote != "'" or "'" not in text)
+            endings = [item.value[cut:] for item in _items(self, args, incomplete)]
+            return "\n".join(_escaped(text, quote) for text in endings if quote != "'" or "'" not in text)
         return "\n".join(_escaped(item.value) for item in _items(self, args, incomplete))
 
 

@@ -39,7 +39,7 @@ def check_inputs(
         data: the inputs.
         plans: all losses computed from the inputs, because input unsuited to one loss may be meant for another.
         options: options of the computation.
-        profiles: the profile of the inputs of each plan.
+        profiles: the profile of the inputs of each loss.
     """
     if profiles and profiles[0].rows >= _FEW:
         yield from _swapped(data, plans, profiles)
@@ -62,7 +62,7 @@ def check_inputs_of_models(
         data: the inputs.
         plans: for each model, all losses.
         options: options of the computation.
-        profiles: for each model, the profile of the inputs of each plan.
+        profiles: for each model, the profile of the inputs of each loss.
         names: the names of the models.
     """
     warnings = [

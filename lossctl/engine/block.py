@@ -96,14 +96,14 @@ class Elements:
 
 
 class Block:
-    """The inputs of one block in the shapes that losses take; each shape of an input is made once."""
+    """The inputs of one block in the shapes that losses take; each shape of an input is converted once."""
 
     def __init__(
         self, options: ComputeOptions, places: Mapping[str, FieldRef], start: int, rows: Sequence[Rows]
     ) -> None:
         self.options, self.places, self.start, self.rows = options, places, start, rows
         self.count = len(rows[0][0])
-        self._made: dict[tuple[str, Core], Array] = {}
+        self._inputs: dict[tuple[str, Core], Array] = {}
         self._checked: set[tuple[str, int]] = set()
 
     def input(self, role: str, core: Core = ()) -> Array:
@@ -112,16 +112,16 @@ class Block:
         Raises:
             RowError: a number that float64 cannot hold exactly.
         """
-        if (role, core) not in self._made:
+        if (role, core) not in self._inputs:
             place = self.places[role]
             raw = as_elements(self.rows[place.source][place.field], core, self.options.class_axis)
             try:
-                self._made[role, core] = as_float64(raw)
+                self._inputs[role, core] = as_float64(raw)
             except BadValueError as bad:
                 per_row = len(raw) // self.count or 1
                 spot = bad.place if core else bad.row % per_row
                 raise RowError(role, self.start + bad.row // per_row, spot, bad.cause) from None
-        return self._made[role, core]
+        return self._inputs[role, core]
 
     def elements(self, plan: LossPlan, *, defer_domain_check: bool = False) -> Elements:
         """Select the elements that count, and check their inputs.
@@ -148,7 +148,7 @@ class Block:
         index = None
         if keep is not None and not keep.all():
             index = np.flatnonzero(keep)
-            arrays = [_taken(a, index) for a in arrays]
+            arrays = [_take(a, index) for a in arrays]
             weights = None if weights is None else weights[index]
         row_index = RowIndex(self.start, self.count, plan.per_row, index)
         deferred = defer_domain_check and plan.loss.propagates_nonfinite
@@ -232,7 +232,7 @@ class Block:
             self._checked.add(key)
 
 
-def _taken(array: Array, index: npt.NDArray[np.intp]) -> Array:
+def _take(array: Array, index: npt.NDArray[np.intp]) -> Array:
     """Take elements and keep the memory order, which checks and kernels need: a later copy would take longer."""
     return np.take(array.T, index, axis=1).T if column_major(array) else array[index]
 
@@ -279,13 +279,13 @@ def as_float64(raw: npt.NDArray[Any]) -> Array:
     if raw.dtype.kind in "iu" and raw.dtype.itemsize == 8:
         if raw.size and (int(raw.max()) > EXACT_INTEGERS or int(raw.min()) < -EXACT_INTEGERS):
             changed = np.array([int(a) != int(b) for a, b in zip(raw.flat, array.flat, strict=True)]).reshape(raw.shape)
-            _refuse(raw, changed, "is beyond 2**53 and no double")
+            _raise_first(raw, changed, "is beyond 2**53 and no double")
     elif raw.dtype.kind == "f" and raw.dtype.itemsize > 8:
-        _refuse(raw, (array != raw) & ~np.isnan(raw), "has more digits than a double holds")
+        _raise_first(raw, (array != raw) & ~np.isnan(raw), "has more digits than a double holds")
     return array
 
 
-def _refuse(raw: npt.NDArray[Any], changed: npt.NDArray[np.bool_], cause: str) -> None:
+def _raise_first(raw: npt.NDArray[Any], changed: npt.NDArray[np.bool_], cause: str) -> None:
     if changed.any():
         place = np.unravel_index(int(np.argmax(changed)), raw.shape)
         spot = int(place[1]) if len(place) > 1 else None

@@ -1,4 +1,4 @@
-"""Evaluate a loss on one block, and summarise the block."""
+"""Evaluate a loss on one block, and summarize the block."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def summarize_block(block: Block, plan: LossPlan) -> Summary:
 
 
 def summarize_elements(evaluated: Evaluated, block: Block, samples: PerSampleSums | None) -> Summary:
-    """Summarise a block: its sums and, if its samples are given, moments for the standard error, and extremes."""
+    """Summarize a block: its sums and, if its samples are given, moments for the standard error, and extremes."""
     elements = evaluated.elements
     nonfinite_sum = math.nan if elements.missing and block.options.nan == "propagate" else 0.0
     if not len(elements):

@@ -198,7 +198,7 @@ def compute_losses(
     losses: Sequence[Loss],
     options: ComputeOptions,
     reduction: str,
-    config: ExecutionConfig,
+    workers: ExecutionConfig,
     *,
     profile: Callable[[Block, LossPlan], ProfileT] | None = None,
 ) -> Computation[ProfileT]:
@@ -209,7 +209,7 @@ def compute_losses(
         losses: the losses.
         options: options for all losses.
         reduction: "mean" or "sum".
-        config: configuration of the executor.
+        workers: configuration of the workers.
         profile: computes the profile of the inputs of one block, see :func:`summarize`. Default: no profiles.
 
     Raises:
@@ -217,7 +217,7 @@ def compute_losses(
         DataError: a row is invalid (the first one is reported), shapes differ, or no element counts.
     """
     plans = [plan_loss(loss, data, options) for loss in losses]
-    with config.executor_for(data, losses) as executor:
+    with workers.executor_for(data, losses) as executor:
         summaries, profiles = summarize(data, plans, options, executor, profile)
     results = [make_result(loss, summary, reduction) for loss, summary in zip(losses, summaries, strict=True)]
     return Computation(results, plans, profiles)

@@ -66,7 +66,7 @@ class Processes:
     def __init__(self, count: int) -> None:
         self._threads = Threads(count)
         self._children: dict[int, int] = {}  # process id of the worker behind each result pipe
-        self._tickets = -1  # write end of the pipe with the task numbers
+        self._task_pipe = -1  # write end of the pipe with the task numbers
         self._done: dict[int, Any] = {}  # (value, error) of tasks that finished early
         self._sigchld: Any = None  # the previous SIGCHLD handler
 
@@ -86,19 +86,19 @@ class Processes:
             raise fault
 
     def _collected(self, tasks: int) -> Iterator[Any]:
-        tickets_written, ahead = 0, 2 * len(self._children)  # two per worker: one runs, one waits
+        submitted, window = 0, 2 * len(self._children)  # two per worker: one runs, one waits
         for number in range(tasks):
-            while tickets_written < min(number + ahead, tasks):
+            while submitted < min(number + window, tasks):
                 with suppress(BrokenPipeError):  # no worker is left: _result raises
-                    os.write(self._tickets, tickets_written.to_bytes(_NUMBER))
-                tickets_written += 1
-            if tickets_written == tasks:
-                self._close_tickets()
+                    os.write(self._task_pipe, submitted.to_bytes(_NUMBER))
+                submitted += 1
+            if submitted == tasks:
+                self._close_task_pipe()
             yield self._result(number)
 
     def _fork(self, tasks: Sequence[Callable[[], object]]) -> None:
         try:
-            taken, self._tickets = os.pipe()
+            task_pipe, self._task_pipe = os.pipe()
         except OSError:  # no more files for this user: threads run the tasks
             return
         # The parent process may have set SIGCHLD to be ignored. The exit status of a worker would then be lost.
@@ -107,19 +107,19 @@ class Processes:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             for _ in range(min(self._threads.count, len(tasks))):
-                self._spawn_worker(tasks, taken)
+                self._spawn_worker(tasks, task_pipe)
         except OSError:  # no more processes or files for this user: the workers forked so far run the tasks, or threads
             pass
         finally:
-            os.close(taken)
+            os.close(task_pipe)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    def _spawn_worker(self, tasks: Sequence[Callable[[], object]], taken: int) -> None:
+    def _spawn_worker(self, tasks: Sequence[Callable[[], object]], task_pipe: int) -> None:
         results, write_end = os.pipe()
         try:
             child = os.fork()
             if not child:
-                _worker_loop(tasks, taken, write_end, [self._tickets, results, *self._children])
+                _worker_loop(tasks, task_pipe, write_end, [self._task_pipe, results, *self._children])
             self._children[results] = child
         except OSError:
             os.close(results)
@@ -158,17 +158,17 @@ class Processes:
             exit_text = f"by signal {-code}" if code < 0 else f"with status {code}"
             raise LossctlError(f"a process of this run has ended {exit_text}; --threads 1 does without")
 
-    def _close_tickets(self) -> None:
-        if self._tickets >= 0:
-            os.close(self._tickets)
-            self._tickets = -1
+    def _close_task_pipe(self) -> None:
+        if self._task_pipe >= 0:
+            os.close(self._task_pipe)
+            self._task_pipe = -1
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._threads.__exit__(kind, error, at)
-        self._close_tickets()
+        self._close_task_pipe()
         for results, child in self._children.items():
             os.close(results)
             os.kill(child, signal.SIGKILL)  # nothing to clean up, and its pending results are not needed
@@ -178,21 +178,23 @@ class Processes:
             signal.signal(signal.SIGCHLD, self._sigchld)
 
 
-def _worker_loop(tasks: Sequence[Callable[[], object]], taken: int, told: int, others: Iterable[int]) -> NoReturn:
+def _worker_loop(
+    tasks: Sequence[Callable[[], object]], task_pipe: int, result_pipe: int, others: Iterable[int]
+) -> NoReturn:
     """Read task numbers from a pipe, run each task and write its pickled result to another pipe; exit at end of file.
 
     Args:
         tasks: all tasks, inherited through fork.
-        taken: read end of the pipe with the task numbers.
-        told: write end of the pipe for the results.
+        task_pipe: read end of the pipe with the task numbers.
+        result_pipe: write end of the pipe for the results.
         others: inherited descriptors that the worker must close.
     """
     status = 1
     try:
         for descriptor in others:  # an open copy would keep the pipe from reaching its end
             os.close(descriptor)
-        while ticket := os.read(taken, _NUMBER):
-            number = int.from_bytes(ticket)
+        while sent := os.read(task_pipe, _NUMBER):
+            number = int.from_bytes(sent)
             value, error = None, None
             try:
                 value = tasks[number]()
@@ -201,7 +203,7 @@ def _worker_loop(tasks: Sequence[Callable[[], object]], taken: int, told: int, o
             data = pickle.dumps((number, value, error), pickle.HIGHEST_PROTOCOL)
             left = memoryview(len(data).to_bytes(_NUMBER) + data)
             while left:
-                left = left[os.write(told, left) :]
+                left = left[os.write(result_pipe, left) :]
         status = 0
     finally:
         os._exit(status)  # skips the exit handlers and buffers inherited from the parent

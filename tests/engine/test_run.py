@@ -23,6 +23,7 @@ from lossctl.engine.accumulate import Summary, WeightedMoments
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import evaluate_block
 from lossctl.engine.exact_sum import exact, exact_sum, ratio, rounded
+from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.threads import Threads
 from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
 from lossctl.engine.run import map_blocks
@@ -425,3 +426,25 @@ def test_a_normalised_row_has_the_same_digits_whatever_is_beside_it(
 
 def _values(block: Block, job: LossPlan) -> np.ndarray:
     return evaluate_block(block, job).values.copy()
+
+
+# --- profiles ---
+
+
+def test_losses_with_the_same_inputs_share_a_profile(small_blocks: None) -> None:
+    """A profile is added up over all blocks, computed once for equal inputs, and changes no result."""
+    rng = np.random.default_rng(0)
+    data = from_arrays({"pred": rng.normal(size=100), "target": rng.choice([-1.0, 1.0], 100)})
+    losses = [get_loss(name) for name in ("mse", "hinge", "mae")]
+    profiled = set()
+
+    def count_rows(block: Block, plan: LossPlan) -> int:
+        profiled.add(plan.loss.name)
+        return block.count
+
+    options, workers = ComputeOptions(), ExecutionConfig(2)
+    computed = run.compute_losses(data, losses, options, "mean", workers, profile=count_rows)
+    assert computed.profiles == [100, 100, 100]
+    assert profiled == {"mse", "hinge"}
+    plain = run.compute_losses(data, losses, options, "mean", workers)
+    assert (plain.results, plain.profiles) == (computed.results, [])

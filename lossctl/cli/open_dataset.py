@@ -133,10 +133,10 @@ def _check_needed(loss: Loss, data: Data, targets: str | None, *, wants_target: 
         raise UsageError("--on compares the rows of two files, PREDS and TARGETS, and here is one")
 
 
-def _cells(wanted: str, holder: _File) -> Field:
+def _cells(name: str, holder: _File) -> Field:
     """Return the field of a column to read unparsed."""
-    chosen = () if _is_file(wanted) else (wanted,)
-    return Field(column_role(wanted), chosen, text=holder.opened.holds_text(chosen))
+    chosen = () if _is_file(name) else (name,)
+    return Field(column_role(name), chosen, text=holder.opened.holds_text(chosen))
 
 
 def _check_single(dataset: Dataset, shown: Sequence[str]) -> None:
@@ -153,13 +153,13 @@ def _check_single(dataset: Dataset, shown: Sequence[str]) -> None:
             raise UsageError(f"{quoted(name)} is several columns: name one, or with --columns several, with commas")
 
 
-def column_role(wanted: str) -> str:
+def column_role(name: str) -> str:
     """Return the role of a column that is shown or grouped by."""
-    return f"column {wanted}"
+    return f"column {name}"
 
 
-def _is_file(wanted: str) -> bool:
-    return suffix_of(wanted) is not None or "/" in wanted
+def _is_file(name: str) -> bool:
+    return suffix_of(name) is not None or "/" in name
 
 
 def _options(data: Data, path: str, paths: Sequence[str], named: set[str]) -> Options:

@@ -152,11 +152,13 @@ def expand_option_groups(function: Callable[..., Any]) -> Callable[..., Any]:
             )
 
     @wraps(function)
-    def command(**given: Any) -> Any:
-        gathered = {name: group(**{f.name: given.pop(f.name) for f in fields(group)}) for name, group in groups.items()}
+    def command(**values: Any) -> Any:
+        gathered = {
+            name: group(**{f.name: values.pop(f.name) for f in fields(group)}) for name, group in groups.items()
+        }
         try:
             with redirect_stdout(sys.stderr):  # text printed by a user's loss must not mix with the result
-                return function(**given, **gathered)
+                return function(**values, **gathered)
         except SystemExit as leave:  # a user's loss must not end the process
             raise UsageError(f"a loss of your own called sys.exit({leave.code!r}): raise an error instead") from None
 

@@ -80,13 +80,13 @@ def _is_number(text: str) -> bool:
     return text.isascii() and any(c.isdigit() for c in text)
 
 
-def refuse_order(command: str, given: list[str | None]) -> None:
+def refuse_order(command: str, arguments: list[str | None]) -> None:
     """Check the order of arguments: the loss comes first, and several losses are one word with commas.
 
     Raises:
         UsageError: a file stands in the place of the loss, or a loss in the place of a file.
     """
-    words = [word for word in given if word is not None]
+    words = [word for word in arguments if word is not None]
     if not words:
         return
     if _is_data(words[0]):

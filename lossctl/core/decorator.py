@@ -115,14 +115,14 @@ def from_function(kernel: Callable[..., Any]) -> Loss:
     return validate_signature(Loss(kernel.__name__, kernel, Signature(kernel), _family(kernel)))
 
 
-def validate_signature(made: Loss) -> Loss:
+def validate_signature(loss: Loss) -> Loss:
     """Read the signature of a loss, to raise its errors now, and return the loss.
 
     Raises:
         UsageError: the signature is not that of a loss.
     """
-    assert made.inputs
-    return made
+    assert loss.inputs
+    return loss
 
 
 def _family(kernel: Callable[..., Any]) -> str:

@@ -234,17 +234,17 @@ def _name_in(module: object, loss: Loss) -> str:
     return ""
 
 
-def _from_file(path: str, name: str, given: Mapping[str, Value], source: str) -> Loss:
-    return replace(from_file(Path(path), name), bound_values=given, source=source, family=source)
+def _from_file(path: str, name: str, values: Mapping[str, Value], source: str) -> Loss:
+    return replace(from_file(Path(path), name), bound_values=values, source=source, family=source)
 
 
-def _from_module(module: str, name: str, given: Mapping[str, Value]) -> Loss:
+def _from_module(module: str, name: str, values: Mapping[str, Value]) -> Loss:
     loss: Loss = getattr(importlib.import_module(module), name)
-    return replace(loss, bound_values=given)
+    return replace(loss, bound_values=values)
 
 
-def _from_fields(made: Mapping[str, Any]) -> Loss:
-    return Loss(**made)
+def _from_fields(fields_of_loss: Mapping[str, Any]) -> Loss:
+    return Loss(**fields_of_loss)
 
 
 copyreg.pickle(Loss, reduce_loss)

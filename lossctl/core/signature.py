@@ -81,6 +81,6 @@ def _parameter(p: inspect.Parameter) -> Parameter:
     return replace(parameter, default=parameter.check(p.default))
 
 
-def _metadata(annotation: Any, wanted: type) -> Any:
-    metadata = [m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, wanted)]
+def _metadata(annotation: Any, kind: type) -> Any:
+    metadata = [m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, kind)]
     return metadata[0] if metadata else None

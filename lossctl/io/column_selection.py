@@ -107,7 +107,7 @@ def _only(name: str, names: tuple[str, ...], where: str) -> int:
     return places[0]
 
 
-def _ascending(found: list[str], wanted: str, where: str) -> None:
+def _ascending(names: list[str], selector: str, where: str) -> None:
     """Check that the numbers in matched names ascend.
 
     If a glob matches logit_10 before logit_2, the order of the classes differs from the order of their numbers.
@@ -116,11 +116,11 @@ def _ascending(found: list[str], wanted: str, where: str) -> None:
         UsageError: the numbers of two adjacent names descend.
     """
     # At most 4000 digits, because int() rejects more than 4300.
-    numbers = [[int(n) for n in re.findall(r"\d{1,4000}", name)] for name in found]
-    for before, after, left, right in zip(found, found[1:], numbers, numbers[1:], strict=False):
+    numbers = [[int(n) for n in re.findall(r"\d{1,4000}", name)] for name in names]
+    for before, after, left, right in zip(names, names[1:], numbers, numbers[1:], strict=False):
         if left and right and left > right:
             raise UsageError(
-                f"{where}: {wanted} matches {quote_cell(before)} before {quote_cell(after)}, "
+                f"{where}: {selector} matches {quote_cell(before)} before {quote_cell(after)}, "
                 "out of the order of their numbers: choose them by position, in the order of the classes"
             )
 

@@ -25,12 +25,12 @@ class Spool:
     Arrays of dtype object must contain strings.
 
     Args:
-        held: number of rows that are collected in memory before they are written as a record, default ``ROWS``.
+        record_rows: number of rows that are collected in memory before they are written as a record, default ``ROWS``.
     """
 
-    def __init__(self, held: int | None = None) -> None:
+    def __init__(self, record_rows: int | None = None) -> None:
         self.rows = 0
-        self._limit = held or ROWS
+        self._limit = record_rows or ROWS
         self._file: BinaryIO | None = None
         self._held: list[Record] = []
         self._held_rows = 0

@@ -41,37 +41,37 @@ _GROUPS = 20
 
 
 def breakdown_report(
-    found: Breakdown, data: Dataset, wanted: BreakdownRequest, asked: BreakdownView, advice: Sequence[str] = ()
+    breakdown: Breakdown, data: Dataset, request: BreakdownRequest, asked: BreakdownView, advice: Sequence[str] = ()
 ) -> Report:
     """Build the report of ``breakdown``.
 
     Args:
-        found: the result of the analysis.
+        breakdown: the result of the analysis.
         data: the data set, for file names, line numbers and column names.
-        wanted: the request that ``found`` answers.
+        request: the request that ``breakdown`` answers.
         asked: display options.
         advice: notes about input that is probably a mistake.
     """
-    asked = replace(asked, outputs=output_names(data, found.plan))
-    result = found.result
+    asked = replace(asked, outputs=output_names(data, breakdown.plan))
+    result = breakdown.result
     tables, values, closing = [], [], []
-    if found.groups is not None:
-        table, more = _groups(found, found.groups, asked.by, wanted, asked)
+    if breakdown.groups is not None:
+        table, more = _groups(breakdown, breakdown.groups, asked.by, request, asked)
         tables.append(table)
         values += [float(row[3]) if isinstance(row[3], float) else math.nan for row in table.rows]
         closing += more
-    if found.top is not None:
-        order = np.argsort(found.top.rows, kind="stable") if asked.in_order else np.arange(len(found.top))
-        top = found.top.take(order)
-        fields = [*fields_of(top, found, data, asked), *rank_columns(top, found, asked)]
-        tables.append(Table("best" if wanted.least else "worst", *build_rows(fields, top)))
+    if breakdown.top is not None:
+        order = np.argsort(breakdown.top.rows, kind="stable") if asked.in_order else np.arange(len(breakdown.top))
+        top = breakdown.top.take(order)
+        fields = [*fields_of(top, breakdown, data, asked), *rank_columns(top, breakdown, asked)]
+        tables.append(Table("best" if request.least else "worst", *build_rows(fields, top)))
         values += top.loss.tolist()
-    if found.distribution is not None:
-        tables += _distribution(found, found.distribution, asked)
-    if found.outputs is not None:
-        tables.append(_groups(found, found.outputs, "output", BreakdownRequest(), asked)[0])
-    if found.every is not None:
-        tables = [every_sample(found, found.every, data, asked)]
+    if breakdown.distribution is not None:
+        tables += _distribution(breakdown, breakdown.distribution, asked)
+    if breakdown.outputs is not None:
+        tables.append(_groups(breakdown, breakdown.outputs, "output", BreakdownRequest(), asked)[0])
+    if breakdown.every is not None:
+        tables = [every_sample(breakdown, breakdown.every, data, asked)]
     facts: dict[str, Cell] = {
         "sources": list(data.names),
         "loss": result.loss,
@@ -89,26 +89,26 @@ def breakdown_report(
         "per_sample": result.per_sample,
     }
     files: dict[str, Callable[[BinaryIO], None]] = {}
-    if found.losses is not None:
-        files["npy"] = partial(write_npy, found.losses, found.rows)
-    if found.every is not None:
+    if breakdown.losses is not None:
+        files["npy"] = partial(write_npy, breakdown.losses, breakdown.rows)
+    if breakdown.every is not None:
         files["parquet"] = partial(write_parquet, tables[0])
     return Report(
         schema="lossctl.breakdown/1",
         tables=tables,
-        title=_title(found, data),
+        title=_title(breakdown, data),
         closing=closing,
         facts=facts,
         values=values,
-        notes=[*notes(result, data.line), *_more_notes(found)],
+        notes=[*notes(result, data.line), *_more_notes(breakdown)],
         advice=[*advice, *outliers(result, data.line)],
-        stream=bare_losses(found.losses) if found.losses is not None else None,
+        stream=bare_losses(breakdown.losses) if breakdown.losses is not None else None,
         files=files,
     )
 
 
-def _title(found: Breakdown, data: Dataset) -> str:
-    r = found.result
+def _title(breakdown: Breakdown, data: Dataset) -> str:
+    r = breakdown.result
     error = "" if r.std_error is None else f" ± {round_error(r.std_error):.6g}"
     samples = f"{r.count:,} sample{'s' * (r.count != 1)}"
     if r.elements != r.count:
@@ -116,29 +116,31 @@ def _title(found: Breakdown, data: Dataset) -> str:
     return f"{samples} · {', '.join(data.names)} · {r.loss} {r.value:.6g}{error}"
 
 
-def _more_notes(found: Breakdown) -> Iterator[str]:
-    if not found.shares:
-        yield f"{found.result.loss} is below 0 for some samples: shares of the sum would mean nothing"
-    if found.weighed and found.distribution is not None:
+def _more_notes(breakdown: Breakdown) -> Iterator[str]:
+    if not breakdown.shares:
+        yield f"{breakdown.result.loss} is below 0 for some samples: shares of the sum would mean nothing"
+    if breakdown.weighed and breakdown.distribution is not None:
         yield "quantiles and the histogram count each sample once, whatever its weight; all else is weighted"
 
 
-def _distribution(found: Breakdown, told: Distribution, asked: BreakdownView) -> list[Table]:
-    total, spread = found.total, found.total.spread
+def _distribution(breakdown: Breakdown, distribution: Distribution, asked: BreakdownView) -> list[Table]:
+    total, spread = breakdown.total, breakdown.total.spread
     error = spread.error_of_mean() if spread and total.nonfinite_sum == 0.0 else None
     quantiles = Table(
         "distribution",
         [
-            Column("mean", label="value" if found.plan.loss.denominator else None),
+            Column("mean", label="value" if breakdown.plan.loss.denominator else None),
             Column("std_error", label="std err"),
             *(Column(name) for name in ("min", "median", "p90", "p99", "max")),
         ],
-        [(total.mean + 0.0, error, told.low, *told.quantiles)],
+        [(total.mean + 0.0, error, distribution.low, *distribution.quantiles)],
     )
-    most = max(told.counts)
+    most = max(distribution.counts)
     bins: list[Sequence[Cell]] = [
-        (low, high, count, count / sum(told.counts), *([bar(count, most)] if asked.people else []))
-        for low, high, count in zip(told.edges, [*told.edges[1:], told.high], told.counts, strict=True)
+        (low, high, count, count / sum(distribution.counts), *([bar(count, most)] if asked.people else []))
+        for low, high, count in zip(
+            distribution.edges, [*distribution.edges[1:], distribution.high], distribution.counts, strict=True
+        )
     ]
     histogram = Table(
         "histogram",
@@ -157,22 +159,22 @@ def _distribution(found: Breakdown, told: Distribution, asked: BreakdownView) ->
             Column("worst", "share"),
             Column("samples", "count"),
             Column("share", "share", label="of the total"),
-            Column("without", label=f"{found.result.name} without them"),
+            Column("without", label=f"{breakdown.result.name} without them"),
         ],
-        [(tail.fraction, tail.samples, tail.share, tail.without) for tail in told.tails],
+        [(tail.fraction, tail.samples, tail.share, tail.without) for tail in distribution.tails],
     )
     return [quantiles, histogram, tails]
 
 
 def _groups(
-    found: Breakdown, groups: dict[Label, Summary], name: str, wanted: BreakdownRequest, asked: BreakdownView
+    breakdown: Breakdown, groups: dict[Label, Summary], name: str, request: BreakdownRequest, asked: BreakdownView
 ) -> tuple[Table, list[str]]:
     """Return a table with a row per group, and lines about groups that the table omits."""
-    total, loss = total_of(found), found.plan.loss
+    total, loss = total_of(breakdown), breakdown.plan.loss
     entries = [(label, *_value(loss, summary), summary) for label, summary in groups.items()]
-    if not asked.in_order and wanted.by is not None:  # without --by output, outputs keep their order
-        entries.sort(key=lambda e: _rank(e[1], least=wanted.least))
-    most = wanted.groups or (_GROUPS if asked.people else len(entries))
+    if not asked.in_order and request.by is not None:  # without --by output, outputs keep their order
+        entries.sort(key=lambda e: _rank(e[1], least=request.least))
+    most = request.groups or (_GROUPS if asked.people else len(entries))
     elements = any(summary.elements != summary.samples for summary in groups.values())
     numbers = all(isinstance(label, (int, float)) for label in groups)
     columns = [
@@ -184,12 +186,12 @@ def _groups(
         Column("share", "share", label="of the total"),
         *([Column("bar", "text", label="")] if asked.people and total is not None else []),
     ]
-    exact = found.total.total
+    exact = breakdown.total.total
     shares = [None if total is None else ratio(summary.total, exact) for *_, summary in entries]
     highest = max((share for share in shares if share is not None), default=0.0)
     rows: list[Sequence[Cell]] = [
         (
-            _label(label, name, found, asked, numbers=numbers),
+            _label(label, name, breakdown, asked, numbers=numbers),
             *(summary.samples, summary.elements, value, error, share),
             *([bar(share or 0.0, highest, SHORT_BAR)] if asked.people and total is not None else []),
         )
@@ -220,9 +222,9 @@ def _value(loss: Loss, summary: Summary) -> tuple[float | None, float | None]:
     return value + 0.0, error
 
 
-def _label(label: Label, name: str, found: Breakdown, asked: BreakdownView, *, numbers: bool) -> Cell:
+def _label(label: Label, name: str, breakdown: Breakdown, asked: BreakdownView, *, numbers: bool) -> Cell:
     if name == "output" and isinstance(label, int):
-        return str(output_name(label, found.plan, asked))
+        return str(output_name(label, breakdown.plan, asked))
     if name == "class" and asked.labels and isinstance(label, (int, float)):
         return asked.labels[_code(label)]
     return repr(label).removesuffix(".0") if numbers else str(label)

@@ -45,7 +45,7 @@ class ComparisonView:
 
 
 def compare_report(
-    found: Sequence[Comparison],
+    comparisons: Sequence[Comparison],
     data: Dataset,
     shown: ComparisonView,
     limits: dict[str, float],
@@ -54,22 +54,22 @@ def compare_report(
     """Build the report of ``compare``.
 
     Args:
-        found: the comparison under each loss.
+        comparisons: the comparison under each loss.
         data: the data set, for file names and line numbers.
         shown: display options.
         limits: by loss, the bound of ``--fail-if-worse``: a model fails if the interval of its difference is above.
         advice: notes about input that is probably a mistake.
     """
-    first, several = found[0], len(found) > 1
-    tables = [*_for_people(found, shown)] if shown.people else [_for_programs(found, shown)]
+    first, several = comparisons[0], len(comparisons) > 1
+    tables = [*_for_people(comparisons, shown)] if shown.people else [_for_programs(comparisons, shown)]
     tables += [
         Table(
             f"apart:{c.loss.spec}" if several else "apart", *_apart(c, data, shown, c.loss.name if several else "loss")
         )
-        for c in found
+        for c in comparisons
         if len(c.most_different[0])
     ]
-    failures = [line for c in found if c.loss.spec in limits for line in _worse(c, shown, limits[c.loss.spec])]
+    failures = [line for c in comparisons if c.loss.spec in limits for line in _worse(c, shown, limits[c.loss.spec])]
     level = f"{100 * LEVEL:.0f} %"
     how = f"{level} interval: bootstrap, {shown.resamples:,} resamples, seed {shown.seed}"
     return Report(
@@ -89,9 +89,9 @@ def compare_report(
             "level": LEVEL,
             "failed": bool(failures),
         },
-        values=[d.value for c in found for d in c.differences],
-        notes=list(dict.fromkeys(note for c in found for note in _notes(c))),
-        advice=[*advice, *(line for c in found for line in _doubts(c, shown))],
+        values=[d.value for c in comparisons for d in c.differences],
+        notes=list(dict.fromkeys(note for c in comparisons for note in _notes(c))),
+        advice=[*advice, *(line for c in comparisons for line in _doubts(c, shown))],
         failures=failures,
         failed=bool(failures),
     )
@@ -104,13 +104,13 @@ def _verdict(difference: Difference) -> str:
     return "worse" if difference.low > 0 else "better" if difference.high < 0 else "unclear"
 
 
-def _for_people(found: Sequence[Comparison], shown: ComparisonView) -> Iterator[Table]:
+def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Iterator[Table]:
     scores = [
         (c.loss.spec, name, score.value, score.std_error, score.wins)
-        for c in found
+        for c in comparisons
         for name, score in zip(shown.models, c.scores, strict=True)
     ]
-    ties = any(c.ties for c in found)
+    ties = any(c.ties for c in comparisons)
     yield Table(
         "models",
         [
@@ -121,12 +121,12 @@ def _for_people(found: Sequence[Comparison], shown: ComparisonView) -> Iterator[
             Column("wins", "share"),
             *([Column("ties", "share")] if ties else []),
         ],
-        [(*row, *([c.ties] if ties else [])) for c, row in _with_comparison(found, scores)],
+        [(*row, *([c.ties] if ties else [])) for c, row in _with_comparison(comparisons, scores)],
     )
     yield Table(
         "differences",
         [
-            Column("loss", "text", detail=len(found) == 1),  # a single loss is in the table above: saves width
+            Column("loss", "text", detail=len(comparisons) == 1),  # a single loss is in the table above: saves width
             Column("model", "text"),
             Column("difference"),
             Column("std_error", label="std err"),
@@ -138,20 +138,20 @@ def _for_people(found: Sequence[Comparison], shown: ComparisonView) -> Iterator[
         ],
         [
             (c.loss.spec, name, d.value, round_error(d.std_error), d.low, d.high, d.p_t, d.p_wilcoxon, _verdict(d))
-            for c in found
+            for c in comparisons
             for name, d in zip(shown.models[1:], c.differences, strict=True)
         ],
     )
 
 
 def _with_comparison(
-    found: Sequence[Comparison], rows: Sequence[Sequence[Cell]]
+    comparisons: Sequence[Comparison], rows: Sequence[Sequence[Cell]]
 ) -> Iterator[tuple[Comparison, Sequence[Cell]]]:
-    each = len(rows) // len(found)
-    return ((found[i // each], row) for i, row in enumerate(rows))
+    each = len(rows) // len(comparisons)
+    return ((comparisons[i // each], row) for i, row in enumerate(rows))
 
 
-def _for_programs(found: Sequence[Comparison], shown: ComparisonView) -> Table:
+def _for_programs(comparisons: Sequence[Comparison], shown: ComparisonView) -> Table:
     """Return a table with a row per loss and model; the differences of the first model are None."""
     columns = [
         Column("loss", "text"),
@@ -162,7 +162,7 @@ def _for_programs(found: Sequence[Comparison], shown: ComparisonView) -> Table:
         Column("verdict", "text"),
     ]
     rows: list[Sequence[Cell]] = []
-    for c in found:
+    for c in comparisons:
         for name, score, d in zip(shown.models, c.scores, [None, *c.differences], strict=True):
             cells: list[Cell] = [None] * 9
             if d is not None:

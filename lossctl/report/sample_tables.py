@@ -45,10 +45,13 @@ class BreakdownView:
     outputs: Sequence[str] = ()
 
 
-def fields_of(like: SelectedSamples, found: Breakdown, data: Dataset, asked: BreakdownView) -> list[Field]:
+def fields_of(like: SelectedSamples, breakdown: Breakdown, data: Dataset, asked: BreakdownView) -> list[Field]:
     """Return the columns of a table of samples; ``like`` gives the types of the further columns."""
-    job, total = found.plan, total_of(found)
-    fields: list[Field] = [(Column("sample", "count"), lambda top: top.rows.tolist()), *line_fields(data, found.rows)]
+    job, total = breakdown.plan, total_of(breakdown)
+    fields: list[Field] = [
+        (Column("sample", "count"), lambda top: top.rows.tolist()),
+        *line_fields(data, breakdown.rows),
+    ]
     for i, name in enumerate(asked.columns):
         kind = {"O": "text", "i": "count", "u": "count"}.get(like.shown[i].dtype.kind, "number")
         fields.append((Column(name, kind), partial(_shown, i)))
@@ -64,7 +67,7 @@ def fields_of(like: SelectedSamples, found: Breakdown, data: Dataset, asked: Bre
         labels = asked.labels if name == "target" else ()
         kind = "text" if labels else "count" if name.endswith("_class") else "number"
         fields.append((Column(name, kind, label=name.replace("_", " ")), partial(_input, i, labels)))
-    if found.weighed:
+    if breakdown.weighed:
         fields.append((Column("weight"), lambda top: top.weight.tolist()))
     fields.append((Column("loss"), lambda top: top.loss.tolist()))
     fields.append(
@@ -100,9 +103,9 @@ def line_fields(data: Dataset, rows: int) -> list[Field]:
     ]
 
 
-def rank_columns(top: SelectedSamples, found: Breakdown, asked: BreakdownView) -> list[Field]:
+def rank_columns(top: SelectedSamples, breakdown: Breakdown, asked: BreakdownView) -> list[Field]:
     """Return further columns for selected samples: the cumulative share (if sorted by loss), and a bar for people."""
-    total, most = total_of(found), float(np.max(top.part, initial=0.0))
+    total, most = total_of(breakdown), float(np.max(top.part, initial=0.0))
     if total is None:
         return []
     fields: list[Field] = []
@@ -128,10 +131,10 @@ def output_name(spot: int, job: LossPlan, asked: BreakdownView) -> Cell:
     return int(spot) if len(job.loop) == 1 else ",".join(str(int(i)) for i in np.unravel_index(spot, job.loop))
 
 
-def total_of(found: Breakdown) -> float | None:
+def total_of(breakdown: Breakdown) -> float | None:
     """Return the total loss that shares refer to; None if shares are undefined (a negative loss, total 0 or inf)."""
-    total = found.total.sum
-    return total if found.shares and 0 < total < math.inf else None
+    total = breakdown.total.sum
+    return total if breakdown.shares and 0 < total < math.inf else None
 
 
 def bar(part: float, most: float, longest: int = _BAR) -> str:
@@ -148,9 +151,9 @@ def round_error(error: float | None) -> float | None:
     return None if error is None else float(f"{error:.3g}")
 
 
-def every_sample(found: Breakdown, every: AllSamples, data: Dataset, asked: BreakdownView) -> Table:
+def every_sample(breakdown: Breakdown, every: AllSamples, data: Dataset, asked: BreakdownView) -> Table:
     """Return a table of all samples that are not left out."""
-    fields = fields_of(every.like, found, data, asked)
+    fields = fields_of(every.like, breakdown, data, asked)
     return Table("samples", [column for column, _ in fields], _Rows(every, fields), long=True)
 
 

@@ -108,8 +108,8 @@ def gradcheck(
         if opened and any(path is not None and read_once(path) for path in (preds, targets)):
             raise UsageError("stdin and pipes can be read only once: check one loss at a time, or name a file")
 
-        def make(loss: Loss = loss, wanted: str | None = grad_file) -> Dataset:
-            opened.append(open_data([loss], preds, targets, data, grad=wanted))
+        def make(loss: Loss = loss, grad: str | None = grad_file) -> Dataset:
+            opened.append(open_data([loss], preds, targets, data, grad=grad))
             return opened[-1]
 
         results += check_on(

@@ -29,24 +29,24 @@ def complete_losses(words: Words, incomplete: str) -> Found:
         yield before + comma + text, what
 
 
-def _spec(spec: str, given: Sequence[str]) -> Found:
+def _spec(spec: str, earlier_specs: Sequence[str]) -> Found:
     head, dot_py, tail = spec.partition(".py:")
     if ":" in (tail if dot_py else spec):
         yield from _parameters(spec)
     elif dot_py:
         yield from ((f"{head}.py:{name}", loss.summary) for name, loss in in_file(f"{head}.py").items())
     else:
-        yield from _names(spec, given)
+        yield from _names(spec, earlier_specs)
         yield from _python_files(spec)
 
 
-def _names(start: str, given: Sequence[str]) -> Found:
+def _names(start: str, earlier_specs: Sequence[str]) -> Found:
     losses = known()
 
     def spelled(name: str) -> str:
         return name.replace("_", "-") if "-" in start else name
 
-    names = {spelled(name): loss.summary for name, loss in losses.items() if name not in given}
+    names = {spelled(name): loss.summary for name, loss in losses.items() if name not in earlier_specs}
     if not any(name.startswith(start) for name in names):
         names = {spelled(alias): f"= {name}" for name, loss in losses.items() for alias in loss.aliases}
     # Plugins are listed only if no built-in loss matches, because the scan of the installed packages is slow.

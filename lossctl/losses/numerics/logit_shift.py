@@ -109,13 +109,13 @@ def _inside(z: Point, gap: Point, alone: npt.NDArray[np.bool_]) -> Point:
     return clipped[0], clipped[1]
 
 
-def _step(near: npt.NDArray[np.bool_], share: Array, z: Point, y: Point, c: Array) -> Array:
+def _step(on_near_side: npt.NDArray[np.bool_], share: Array, z: Point, y: Point, c: Array) -> Array:
     """Newton's step: the logarithm of the near side over that of the far side, by its slope."""
     p, q = (np.exp(-high) * (1.0 - low) for high, low in (z, y))
-    odds = 1.0 + share * np.where(near, p[:, None], q[:, None])
+    odds = 1.0 + share * np.where(on_near_side, p[:, None], q[:, None])
     part = share / odds
     near_sum, bent, others, others_bent = (
-        np.where(side, x, 0.0).sum(axis=-1) for side in (near, ~near) for x in (part, part / odds)
+        np.where(side, x, 0.0).sum(axis=-1) for side in (on_near_side, ~on_near_side) for x in (part, part / odds)
     )
     has_others = others > 0
     left, far = np.log(near_sum) - z[0], np.log(others) - y[0]

@@ -76,9 +76,9 @@ def without(x: Array, place: np.ndarray) -> Array:
     return zeroed
 
 
-def complement(e: Array, p: Array, rest: Array) -> Array:
+def complement(e: Array, p: Array, others: Array) -> Array:
     """``1 − p`` of a softmax, where the largest p would cancel."""
-    return np.where(e == 1.0, rest / (1.0 + rest), 1.0 - p)
+    return np.where(e == 1.0, others / (1.0 + others), 1.0 - p)
 
 
 def others(t: Array) -> Array:

@@ -13,7 +13,7 @@ Main classes:
 Modules, in the order in which to read them:
     source: the interfaces ``OpenedFile`` and ``Source``, ``Field`` (the columns of one input) and ``Options``.
     formats: ``open_source``, which selects the reader of a path. column_selection: ``@3``, names and globs.
-    byte_stream, compression, prefetch: the bytes of a file, decompressed and cut at record ends.
+    byte_stream, compression, prefetch: the bytes of a file, decompressed. text_decoding: text, cut at record ends.
     text_grammar, text_polars, delimited_text: CSV, TSV and TXT. ndjson: JSON lines.
     npy, npy_reader, npz: the formats of NumPy. columnar, polars_columns, polars_guard: Parquet and Arrow.
     shards: several files read as one. dataset: ``Dataset``. spool: temporary arrays on disk.

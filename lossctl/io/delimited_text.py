@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lossctl.errors import DataError, UsageError, quoted
-from lossctl.io import byte_stream, column_selection, text_polars
+from lossctl.io import byte_stream, column_selection, text_decoding, text_polars
 from lossctl.io.prefetch import prefetch
 from lossctl.io.source import Field, Options, Read, Rows, Source
 from lossctl.io.text_grammar import WORD, CellError, Dialect, RecordError, is_counting, newlines, quote_cell
@@ -73,7 +73,7 @@ class TextFile:
         self.where, self.reading = origin.where, origin.reading
         self.dialect = _dialect(delimiter, options)
         self.labels, self.named = labels, options.named
-        self._follow = byte_stream.pieces(origin, options.encoding, byte_stream.quoted_record_end)
+        self._follow = text_decoding.pieces(origin, options.encoding, text_decoding.quoted_record_end)
         data = next(self._follow, None)
         if data is None:
             raise DataError(f"{self.where}: empty file")
@@ -119,7 +119,7 @@ class TextFile:
         """
         try:
             # An overlong piece may end inside a character. That is not reported, because the length is the error.
-            text = codecs.utf_8_decode(data, "strict", not byte_stream.overlong(data))[0]
+            text = codecs.utf_8_decode(data, "strict", not text_decoding.overlong(data))[0]
         except UnicodeDecodeError as error:
             bad = line + newlines(data[: error.start].decode())
             byte = f"byte 0x{data[error.start]:02x}"
@@ -213,7 +213,7 @@ class TextSource:
                 line += len(rows[0])
                 yield rows
                 continue
-            for data in byte_stream.split(chunk, byte_stream.quoted_record_end):
+            for data in text_decoding.split(chunk, text_decoding.quoted_record_end):
                 piece = file.parse(data, line)
                 yield self._rows(piece, row)
                 row += len(piece.records)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import DataError
-from lossctl.io import byte_stream, column_selection, text_polars
+from lossctl.io import byte_stream, column_selection, text_decoding, text_polars
 from lossctl.io.polars_guard import absorb_second_interrupt
 from lossctl.io.prefetch import prefetch
 from lossctl.io.source import Field, Options, Read, Rows, Source
@@ -33,7 +33,7 @@ class JsonFile:
 
     def __init__(self, origin: byte_stream.Origin, options: Options) -> None:
         self.where, self.reading = origin.where, origin.reading
-        self._follow = byte_stream.pieces(origin, options.encoding, byte_stream.newline_record_end)
+        self._follow = text_decoding.pieces(origin, options.encoding, text_decoding.newline_record_end)
         data = next(self._follow, None)
         if data is None:
             raise DataError(f"{self.where}: empty file")
@@ -78,8 +78,8 @@ class JsonFile:
 
     def _object(self, data: bytes, line: int) -> dict[str, Any]:
         at = f"{self.where}:{line}:"
-        if byte_stream.overlong(data):
-            raise DataError(f"{at} a line of over {byte_stream.longest_record():,} bytes: one object a line is read")
+        if text_decoding.overlong(data):
+            raise DataError(f"{at} a line of over {text_decoding.longest_record():,} bytes: one object a line is read")
         if not data.strip():
             raise DataError(f"{at} blank line; every line is one sample: remove it")
         try:
@@ -145,7 +145,7 @@ class JsonSource:
 
     def _pieces(self, chunk: bytes, row: int) -> Iterator[Rows]:
         """Yield the rows of a chunk, parsed by the standard library piece by piece."""
-        for data in byte_stream.split(chunk, byte_stream.newline_record_end):
+        for data in text_decoding.split(chunk, text_decoding.newline_record_end):
             objects = self._file.objects(data, row + 1)
             yield tuple(self._values(objects, row, i) for i in range(len(self._fields)))
             row += len(objects)
@@ -156,7 +156,7 @@ class JsonSource:
         None is returned for a null, a NaN, an infinity, an overlong line, a carriage return, a number of rows other
         than that of lines, or an error of polars.
         """
-        if not text_polars.short_lines(chunk, byte_stream.longest_record()):
+        if not text_polars.short_lines(chunk, text_decoding.longest_record()):
             return None
         import polars as pl
 

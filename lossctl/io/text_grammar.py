@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import printable, quoted
-from lossctl.io import byte_stream
+from lossctl.io import text_decoding
 
 NUMBER = re.compile(r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan)", re.IGNORECASE | re.ASCII)
 WORD = re.compile(r"[ \t]*[^\W\d_][\w .-]*")  # the form of a label
@@ -184,9 +184,9 @@ class Dialect:
         lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         if lines[-1] == "":
             lines.pop()
-        if len(text) > byte_stream.RECORD_LIMIT and max(map(len, lines)) > byte_stream.RECORD_LIMIT:
+        if len(text) > text_decoding.RECORD_LIMIT and max(map(len, lines)) > text_decoding.RECORD_LIMIT:
             raise RecordError(
-                next(i for i, line in enumerate(lines) if len(line) > byte_stream.RECORD_LIMIT), _TOO_LONG
+                next(i for i, line in enumerate(lines) if len(line) > text_decoding.RECORD_LIMIT), _TOO_LONG
             )
         if self.delimiter is None:
             return [re.split(r"[ \t]+", line.strip(_BLANKS)) for line in lines], None
@@ -211,7 +211,7 @@ class Dialect:
             line += newlines(quoted) if quoted else 0
             at = token_match.end()
             if end_of_record is not None:
-                if token_match.start(3) - begun > byte_stream.RECORD_LIMIT:
+                if token_match.start(3) - begun > text_decoding.RECORD_LIMIT:
                     raise RecordError(started, _TOO_LONG)
                 begun = at
                 records.append(record)
@@ -235,7 +235,7 @@ def _quote_cause(remainder: str) -> str:
         return 'a quote inside an unquoted cell; write the whole cell in quotes, and " as ""'
     if re.match(_QUOTED, remainder):
         return "text after a closing quote"
-    return "a quote is opened and never closed" + " within 1 MiB" * (len(remainder) > byte_stream.RECORD_LIMIT)
+    return "a quote is opened and never closed" + " within 1 MiB" * (len(remainder) > text_decoding.RECORD_LIMIT)
 
 
 def quote_cell(cell: str) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.io import byte_stream
+from lossctl.io import text_decoding
 from lossctl.io.polars_guard import absorb_second_interrupt
 from lossctl.io.source import Field, Rows
 from lossctl.io.text_grammar import CellError, Dialect
@@ -91,7 +91,7 @@ class PolarsTextReader:
             return None
         if self._dialect.decimal == "," and b"." in text:  # polars would accept both separators
             return None
-        return text if short_lines(text, byte_stream.RECORD_LIMIT) and _utf8(text) else None
+        return text if short_lines(text, text_decoding.RECORD_LIMIT) and _utf8(text) else None
 
     def _is_table(self, text: bytes, rows: int) -> bool:
         """Return whether every line is a row with one cell per column, and all quotes are at cell boundaries.

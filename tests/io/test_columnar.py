@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from mutants import COMPRESS, outcome
 
 from lossctl.errors import DataError, LossctlError
-from lossctl.io import byte_stream, columnar, text_polars
+from lossctl.io import byte_stream, columnar, text_decoding, text_polars
 from lossctl.io.formats import open_source
 from lossctl.io.source import Field, Options, Source
 
@@ -332,7 +332,8 @@ def piped(blocks: list[bytes], *, size: int = 64, limit: int = 80) -> list[float
     writer.start()
     try:
         with (
-            mock.patch.multiple(byte_stream, PIECE=size, CHUNK=4 * size, RECORD_LIMIT=limit),
+            mock.patch.multiple(byte_stream, PIECE=size, CHUNK=4 * size),
+            mock.patch.object(text_decoding, "RECORD_LIMIT", limit),
             mock.patch.object(text_polars, "WORTH", 0),
         ):
             source = open_source(f"/dev/fd/{reading}", Options(input_format="ndjson")).bind((Field("pred", ("p",)),))

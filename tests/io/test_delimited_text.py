@@ -31,7 +31,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossctl.errors import DataError, LossctlError, UsageError
-from lossctl.io import byte_stream, column_selection, text_polars
+from lossctl.io import byte_stream, column_selection, text_decoding, text_polars
 from lossctl.io.formats import open_source
 from lossctl.io.prefetch import prefetch
 from lossctl.io.source import Field, Options
@@ -73,7 +73,7 @@ def fault(content: str | bytes, *chosen: str, **how: Any) -> str:
 @contextmanager
 def cut(piece: int, limit: int = 1 << 20) -> Iterator[None]:
     """Read ``piece`` bytes at a time, and allow records of ``limit`` characters."""
-    with mock.patch.object(byte_stream, "PIECE", piece), mock.patch.object(byte_stream, "RECORD_LIMIT", limit):
+    with mock.patch.object(byte_stream, "PIECE", piece), mock.patch.object(text_decoding, "RECORD_LIMIT", limit):
         yield
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -17,6 +16,7 @@ from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Summary
 from lossctl.engine.exact_sum import ratio
 from lossctl.io.dataset import Dataset
+from lossctl.io.writers import write_npy, write_parquet
 from lossctl.report import Cell, Column, Report, Table
 from lossctl.report.compute import notes, outliers
 from lossctl.report.sample_tables import (
@@ -25,6 +25,8 @@ from lossctl.report.sample_tables import (
     bar,
     bare_losses,
     build_rows,
+    cell_types,
+    dense_losses,
     every_sample,
     fields_of,
     output_name,
@@ -32,8 +34,6 @@ from lossctl.report.sample_tables import (
     rank_columns,
     round_error,
     total_of,
-    write_npy,
-    write_parquet,
 )
 
 # Groups in a table for people, to fit a screen; machine-readable formats get all groups.
@@ -89,10 +89,10 @@ def breakdown_report(
         "per_sample": result.per_sample,
     }
     files: dict[str, Callable[[BinaryIO], None]] = {}
-    if breakdown.losses is not None:
-        files["npy"] = partial(write_npy, breakdown.losses, breakdown.rows)
+    if (losses := breakdown.losses) is not None:
+        files["npy"] = lambda file: write_npy(file, (breakdown.rows,), dense_losses(losses, breakdown.rows))
     if breakdown.every is not None:
-        files["parquet"] = partial(write_parquet, tables[0])
+        files["parquet"] = lambda file: write_parquet(file, cell_types(tables[0]), tables[0].rows)
     return Report(
         schema="lossctl.breakdown/1",
         tables=tables,

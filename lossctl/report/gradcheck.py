@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from lossctl.gradients.result import GradCheck
 from lossctl.gradients.step_sweep import StepSweep
 from lossctl.gradients.verdict import Verdict
 from lossctl.io.dataset import Dataset
+from lossctl.io.writers import write_npy
 from lossctl.report import Cell, Column, Report, Table
 
 _BAR = 40  # characters of the longest bar of a sweep
@@ -158,10 +158,6 @@ def gradient_rows(slopes: GradientRows) -> Report:
         for chunk in slopes.chunks():
             yield from chunk.reshape(len(chunk), width).tolist()
 
-    def write(file: BinaryIO) -> None:
-        shape = (slopes.rows, *slopes.shape)
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
-        file.writelines(np.ascontiguousarray(chunk).data for chunk in slopes.chunks())
-
     table = Table("gradient", columns, rows())
-    return Report(schema="lossctl.grad/1", tables=[table], stream=table, files={"npy": write})
+    files = {"npy": lambda file: write_npy(file, (slopes.rows, *slopes.shape), slopes.chunks())}
+    return Report(schema="lossctl.grad/1", tables=[table], stream=table, files=files)

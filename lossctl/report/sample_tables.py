@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from lossctl.analysis.breakdown import AllSamples, Breakdown
 from lossctl.analysis.per_sample import SelectedSamples, input_names
 from lossctl.engine.plan import LossPlan
 from lossctl.io.dataset import Dataset
-from lossctl.io.spool import ROWS, Spool
+from lossctl.io.spool import Spool
 from lossctl.report import Cell, Column, Table
 
 Field: TypeAlias = tuple[Column, Callable[[SelectedSamples], list[Any]]]  # a column, and its cells
@@ -187,36 +186,19 @@ def bare_losses(losses: Spool) -> Table:
     return Table("losses", [Column("loss")], ((loss,) for part in losses.column(1) for loss in part.tolist()))
 
 
-def write_npy(losses: Spool, rows: int, file: BinaryIO) -> None:
-    """Write the loss of each row of the input to .npy, (rows,); NaN for rows that are left out."""
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (rows,)})
+def dense_losses(losses: Spool, rows: int) -> Iterator[np.ndarray]:
+    """Yield the losses of all rows of the input in order, in blocks; NaN for rows that are left out."""
     begin = 0
     for places, values, _ in losses.records():
         end = int(places[-1]) + 1
         dense = np.full(end - begin, np.nan)
         dense[places - begin] = values
-        file.write(dense.data)
+        yield dense
         begin = end
-    file.write(np.full(rows - begin, np.nan).data)
+    yield np.full(rows - begin, np.nan)
 
 
-def write_parquet(table: Table, file: BinaryIO) -> None:
-    """Write a table to parquet in bounded memory: polars pulls batches of rows and writes each one."""
-    import polars as pl
-    from polars.io.plugins import register_io_source
-
-    types = {"text": pl.String, "count": pl.Int64}
-    schema = {column.name: types.get(column.kind, pl.Float64) for column in table.columns}
-
-    def frames(*_: object) -> Iterator[pl.DataFrame]:
-        for rows in _batched(table.rows, ROWS):
-            yield pl.DataFrame(list(rows), schema=schema, orient="row")
-
-    register_io_source(frames, schema=pl.Schema(schema)).sink_parquet(file, engine="streaming")
-
-
-def _batched(rows: Iterable[Sequence[Cell]], size: int) -> Iterator[list[Sequence[Cell]]]:
-    """Split rows into lists of ``size``, like ``itertools.batched``, which Python 3.11 lacks."""
-    left = iter(rows)
-    while batch := list(islice(left, size)):
-        yield batch
+def cell_types(table: Table) -> dict[str, type]:
+    """Return the type of the cells of each column: str, int or float."""
+    types = {"text": str, "count": int}
+    return {column.name: types.get(column.kind, float) for column in table.columns}

@@ -152,10 +152,10 @@ def _called(name: str, this: str, other: str) -> bool:
 def _names(data: Dataset, role: str) -> str:
     """Return the names of the file and the column of a role in lower case: ``labels.csv: column 'y'``."""
     place = data.places[role]
-    where = data.sources[place.source].where
-    at = data.locate(role, 0).removeprefix(where)
+    file_name = data.sources[place.source].display_name
+    at = data.locate(role, 0).removeprefix(file_name)
     column = re.search(r"column .*", at)
-    return ": ".join(filter(None, (os.path.basename(where), column[0] if column else ""))).lower()
+    return ": ".join(filter(None, (os.path.basename(file_name), column[0] if column else ""))).lower()
 
 
 def _narrowed(plans: Sequence[LossPlan], profiles: Sequence[InputProfile]) -> Iterator[str]:

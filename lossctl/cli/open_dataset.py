@@ -93,8 +93,8 @@ def open_data(
         _refuse_one_file(file(preds).opened, data)
     file(preds).fields.append(Field("pred", tuple(data.pred)))
     if wants_target:
-        cure = "" if labels else _labels_cure(losses)
-        file(targets or preds).fields.append(Field("target", tuple(data.target), labels, cure=cure))
+        hint = "" if labels else _labels_hint(losses)
+        file(targets or preds).fields.append(Field("target", tuple(data.target), labels, hint=hint))
     for i, model in enumerate(rivals, 2):
         file(model.path).fields.append(Field(f"pred {i}", model.columns))
     for role, name in further.items():
@@ -146,10 +146,10 @@ def _check_single(dataset: Dataset, shown: Sequence[str]) -> None:
         UsageError: a key or an unparsed column spans several columns.
     """
     for roles in dataset.keys:
-        if any(dataset.tail(role) for role in roles):
+        if any(dataset.row_shape(role) for role in roles):
             raise UsageError(f"{printable(roles[0])}: a key is one column of each file; --on can be repeated")
     for name in shown:
-        if column_role(name) in dataset.places and dataset.tail(column_role(name)):
+        if column_role(name) in dataset.places and dataset.row_shape(column_role(name)):
             raise UsageError(f"{quoted(name)} is several columns: name one, or with --columns several, with commas")
 
 
@@ -201,7 +201,7 @@ def _target_kind(loss: Loss) -> Kind:
     return loss.inputs[loss.roles.index("target")].kind
 
 
-def _labels_cure(losses: Sequence[Loss]) -> str:
+def _labels_hint(losses: Sequence[Loss]) -> str:
     """Return the end of the error for text in the targets: a hint at --labels if the targets are labels, else ''."""
     takes = {_target_kind(loss).labels for loss in losses if len(loss.inputs) > 1}
     if 0 in takes:
@@ -247,11 +247,11 @@ def _refuse_one_file(opened: OpenedFile, data: Data) -> None:
     missing = [option for option, columns in (("--pred", data.pred), ("--target", data.target)) if not columns]
     if opened.width == 1:
         hint = column_selection.other_delimiter(opened.names or ()) or ": give TARGETS too, a second file"
-        raise UsageError(f"{opened.where}: one file of one column{hint}")
+        raise UsageError(f"{opened.display_name}: one file of one column{hint}")
     has = (
         f"; it has {column_selection.listed(opened.names)}" if opened.names is not None else "; @1 is its first column"
     )
-    raise UsageError(f"{opened.where}: one file: say which columns are which with {' and '.join(missing)}{has}")
+    raise UsageError(f"{opened.display_name}: one file: say which columns are which with {' and '.join(missing)}{has}")
 
 
 def _holder(role: str, column: str, files: dict[str, _File], on: Sequence[str] = ()) -> _File:
@@ -264,7 +264,7 @@ def _holder(role: str, column: str, files: dict[str, _File], on: Sequence[str] =
         return next(iter(files.values()))
     having = [f for f in files.values() if column in (f.opened.names or ())]
     what = f"{role} column {quoted(column)}".lstrip()
-    cure = "name a file of its own" if role else "--on it, if it is the same in both"
+    hint = "name a file of its own" if role else "--on it, if it is the same in both"
     if len(having) != 1 and column.startswith("@"):
         raise UsageError(
             f"{what}: positions need one file, and here are {len(files)}: name the column, or a file of its own"
@@ -272,10 +272,10 @@ def _holder(role: str, column: str, files: dict[str, _File], on: Sequence[str] =
     if having and column in on:
         return having[0]
     if len(having) != 1:
-        where = " and ".join(f.opened.where for f in files.values())
+        where = " and ".join(f.opened.display_name for f in files.values())
         which = "is in both" if having else "is in neither"
         suggestion = "" if having else nearest(column, [name for f in files.values() for name in f.opened.names or ()])
-        raise UsageError(f"{what} {which} of {where}: {cure if having or role else 'there is none'}{suggestion}")
+        raise UsageError(f"{what} {which} of {where}: {hint if having or role else 'there is none'}{suggestion}")
     return having[0]
 
 

@@ -100,9 +100,9 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
     for other, role in loops[1:]:
         if other != loop:
             raise DataError(_misfit(loss, data, roles, role))
-    if "weight" in data.places and data.tail("weight") not in ((), loop):
+    if "weight" in data.places and data.row_shape("weight") not in ((), loop):
         raise DataError(
-            f"weight has {_shape(data.tail('weight'))}: one a sample or one an element; {_shapes(data, roles)}"
+            f"weight has {_shape(data.row_shape('weight'))}: one a sample or one an element; {_shapes(data, roles)}"
         )
     first = [shape for name in loss.inputs[0].kind.core for shape in dims[name][0]]
     plan = LossPlan(
@@ -128,7 +128,7 @@ def _split(
     # A single column is a number, not a row of one class or an image of one pixel. Only where an element is a
     # vector, a list or a sequence does a single column count as an axis of length 1.
     plain = not core or flattens_axes(core) or core == CLASSES
-    tail = data.tail(role) if plain else data.shape(role)
+    tail = data.row_shape(role) if plain else data.raw_row_shape(role)
     if len(tail) < len(core):
         if core == CLASSES:
             raise DataError(
@@ -189,7 +189,9 @@ def _shape(tail: tuple[int, ...]) -> str:
 
 
 def _shapes(data: Dataset, roles: Sequence[str]) -> str:
-    return ", ".join(f"{r} ({data.sources[data.places[r].source].where}) has {_shape(data.tail(r))}" for r in roles)
+    return ", ".join(
+        f"{r} ({data.sources[data.places[r].source].display_name}) has {_shape(data.row_shape(r))}" for r in roles
+    )
 
 
 def _misfit(loss: Loss, data: Dataset, roles: Sequence[str], role: str) -> str:
@@ -212,7 +214,7 @@ def check_fits_in_memory(data: Dataset, plans: Sequence[LossPlan]) -> None:
     """
     rows = min((source.rows for source in data.sources if source.rows is not None), default=0)
     roles = {role for plan in plans for role in plan.roles}
-    needed = _COPIES * rows * sum(8 * math.prod(data.shape(role)) for role in roles)
+    needed = _COPIES * rows * sum(8 * math.prod(data.raw_row_shape(role)) for role in roles)
     free = _free()
     if free is not None and needed > free:
         names = ", ".join(plan.loss.name for plan in plans)

@@ -65,7 +65,7 @@ def block_rows(data: Dataset, plans: Sequence[LossPlan]) -> int:
     if True in coupled:
         check_fits_in_memory(data, plans)
         return sys.maxsize
-    return max(1, BLOCK // max(math.prod(data.tail(role)) for role in data.places))
+    return max(1, BLOCK // max(math.prod(data.row_shape(role)) for role in data.places))
 
 
 def map_blocks(

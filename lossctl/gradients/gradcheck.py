@@ -200,8 +200,9 @@ def check_on(
     policy, workers = policy or ComputeOptions(), workers or ExecutionConfig()
     opened = data()
     check_unweighted_gradient(loss, opened, reduction)
-    if "grad" in opened.places and opened.tail("grad") != opened.tail("pred"):
-        shapes = [f"(n, {', '.join(map(str, tail))})" if (tail := opened.tail(r)) else "(n,)" for r in ("grad", "pred")]
+    if "grad" in opened.places and opened.row_shape("grad") != opened.row_shape("pred"):
+        row_shapes = [opened.row_shape(role) for role in ("grad", "pred")]
+        shapes = [f"(n, {', '.join(map(str, shape))})" if shape else "(n,)" for shape in row_shapes]
         raise DataError(f"grad has shape {shapes[0]}, pred {shapes[1]}: one derivative for each prediction")
     small = [loss] if gradient is None and not whole else []  # a user's function must not run in a forked worker
     factor = 1.0

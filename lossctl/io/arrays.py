@@ -13,13 +13,13 @@ class ArraySource:
     """A source over arrays in memory.
 
     Attributes:
-        where: the name of the source in messages.
-        arrays: one array of shape (rows, *tail) for each field.
+        display_name: the name of the source in messages.
+        arrays: one array of shape (rows, *row_shape) for each field.
         names: the name of each array in messages.
         offset: number of the first row of the arrays in the whole data set, default 0.
     """
 
-    where: str
+    display_name: str
     arrays: Rows
     names: tuple[str, ...] = ()
     offset: int = 0
@@ -30,7 +30,7 @@ class ArraySource:
         return len(self.arrays[0])
 
     @property
-    def tails(self) -> tuple[tuple[int, ...], ...]:
+    def row_shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shape of one row of each array."""
         return tuple(a.shape[1:] for a in self.arrays)
 
@@ -49,7 +49,7 @@ class ArraySource:
 
     def locate(self, row: int, field: int, place: int | None) -> str:
         """Return the position of a value: ``pred[3]``, or ``pred[3, 1]`` if a row is an array."""
-        at = f"{row}" if place is None or not self.tails[field] else f"{row}, {place}"
+        at = f"{row}" if place is None or not self.row_shapes[field] else f"{row}, {place}"
         return f"{self.names[field]}[{at}]"
 
     def line(self, row: int) -> None:

@@ -94,7 +94,7 @@ class Origin:
     reading: Reading = field(default_factory=Reading, compare=False)
 
     @property
-    def where(self) -> str:
+    def display_name(self) -> str:
         """The name of the origin in messages."""
         return display_name(self.path)
 
@@ -112,7 +112,7 @@ class Origin:
         Raises:
             DataError: the file cannot be read or decompressed, or it changed while it was read.
         """
-        with open_binary(self.path) as file, unchanged(file, self.where):
+        with open_binary(self.path) as file, unchanged(file, self.display_name):
             known = None if read_once(self.path) else descriptor_state(file.fileno())
             self.reading.size = known[0] if known else 0
             for block in self._blocks(file):
@@ -121,7 +121,7 @@ class Origin:
 
     def _blocks(self, file: BinaryIO) -> Iterator[bytes]:
         if self.compression is not None:
-            yield from decompressed(file, self.compression, self.where, PIECE)
+            yield from decompressed(file, self.compression, self.display_name, PIECE)
             return
         size = PIECE
         while data := file.read(size):
@@ -152,21 +152,21 @@ def path_state(path: str) -> State | None:
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
-def another_file_error(where: str) -> DataError:
+def another_file_error(display_name: str) -> DataError:
     """Return the error for a path that refers to a different file in a worker process."""
     return DataError(
-        f"{where}: not the file that it was where the run began (size or time of writing): every worker "
+        f"{display_name}: not the file that it was where the run began (size or time of writing): every worker "
         "must see the same files, and nobody may write them"
     )
 
 
-def modified_error(where: str) -> DataError:
+def modified_error(display_name: str) -> DataError:
     """Return the error for a file written to while it was read: the data may mix the old and the new contents."""
-    return DataError(f"{where}: changed while it was read: is something still writing it?")
+    return DataError(f"{display_name}: changed while it was read: is something still writing it?")
 
 
 @contextmanager
-def unchanged(file: BinaryIO, where: str) -> Iterator[None]:
+def unchanged(file: BinaryIO, display_name: str) -> Iterator[None]:
     """Check that a file does not change within the ``with`` block.
 
     Raises:
@@ -181,6 +181,6 @@ def unchanged(file: BinaryIO, where: str) -> Iterator[None]:
         before = descriptor_state(descriptor)
         yield
         if descriptor_state(descriptor) != before:
-            raise modified_error(where)
+            raise modified_error(display_name)
     except OSError as error:
-        raise DataError(f"{where}: {reason(error)}") from None
+        raise DataError(f"{display_name}: {reason(error)}") from None

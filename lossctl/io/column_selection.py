@@ -19,14 +19,14 @@ _SPELLED = 3
 _DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'", ",": ","}  # quoted for a shell
 
 
-def select(selectors: tuple[str, ...], names: tuple[str, ...] | None, count: int, where: str) -> list[int]:
+def select(selectors: tuple[str, ...], names: tuple[str, ...] | None, count: int, display_name: str) -> list[int]:
     """Return the 0-based indices of the selected columns, in the order of the selectors.
 
     Args:
         selectors: names, positions from 1 (``@3``, ``@1-10``) or globs; if empty, all columns are selected.
         names: names of the columns; None if they have none.
         count: number of columns.
-        where: name of the file in messages.
+        display_name: name of the file in messages.
 
     Raises:
         UsageError: a selector matches no column, or a column is selected twice.
@@ -35,18 +35,18 @@ def select(selectors: tuple[str, ...], names: tuple[str, ...] | None, count: int
     if not selectors:
         if names is not None and len(set(names)) < count:
             for name in names:
-                _only(name, names, where)
+                _only(name, names, display_name)
         return list(range(count))
     chosen: dict[int, None] = {}  # an ordered set: membership stays fast with 100,000 columns
     for selector in selectors:
-        for column in _one(selector, names, count, where):
+        for column in _one(selector, names, count, display_name):
             if column in chosen:
-                raise UsageError(f"{where}: column {describe(column, names)} is chosen twice")
+                raise UsageError(f"{display_name}: column {describe(column, names)} is chosen twice")
             chosen[column] = None
     return list(chosen)
 
 
-def all_except(keys: Collection[int], chosen: list[int], where: str) -> list[int]:
+def all_except(keys: Collection[int], chosen: list[int], display_name: str) -> list[int]:
     """Return the selected columns without the key columns.
 
     Raises:
@@ -54,11 +54,11 @@ def all_except(keys: Collection[int], chosen: list[int], where: str) -> list[int
     """
     if value_columns := [column for column in chosen if column not in keys]:
         return value_columns
-    raise UsageError(f"{where}: nothing but the columns of --on: there are no values in it")
+    raise UsageError(f"{display_name}: nothing but the columns of --on: there are no values in it")
 
 
 def resolve_columns(
-    field: Field, keys: Collection[int], names: tuple[str, ...] | None, count: int, where: str
+    field: Field, keys: Collection[int], names: tuple[str, ...] | None, count: int, display_name: str
 ) -> list[int]:
     """Return the 0-based indices of the columns of a field; without selectors, all columns except the keys.
 
@@ -66,48 +66,52 @@ def resolve_columns(
         UsageError: a selector matches no column, no column remains, or the first column is an index written by pandas.
         DataError: two columns share a name that is needed.
     """
-    chosen = select(field.columns, names, count, where)
+    chosen = select(field.columns, names, count, display_name)
     if field.columns:
         return chosen
-    chosen = all_except(keys, chosen, where)
+    chosen = all_except(keys, chosen, display_name)
     if cause := unnamed_index(names, chosen, field.role):
-        raise UsageError(f"{where}: {cause}")
+        raise UsageError(f"{display_name}: {cause}")
     return chosen
 
 
-def _one(selector: str, names: tuple[str, ...] | None, count: int, where: str) -> list[int]:
+def _one(selector: str, names: tuple[str, ...] | None, count: int, display_name: str) -> list[int]:
     if names is not None and selector in names:
-        return [_only(selector, names, where)]
+        return [_only(selector, names, display_name)]
     shown_selector = quote_cell(selector)
     if position := _POSITION.fullmatch(selector):
         first = int(position[1])
         last = int(position[2] or first)
         if not 1 <= first <= last <= count:
             hint = other_delimiter(names or ())
-            raise UsageError(f"{where}: there is no column {shown_selector}: it has {count}, @1 to @{count}{hint}")
+            raise UsageError(
+                f"{display_name}: there is no column {shown_selector}: it has {count}, @1 to @{count}{hint}"
+            )
         return list(range(first - 1, last))
     if names is None:
-        raise UsageError(f"{where}: there is no column {shown_selector}: it has no header; @1 to @{count} name columns")
+        raise UsageError(
+            f"{display_name}: there is no column {shown_selector}: it has no header; @1 to @{count} name columns"
+        )
     if set(selector) & set("*?["):
         matches = [i for i, name in enumerate(names) if fnmatch.fnmatchcase(name, selector)]
         if matches:
-            _ascending([names[i] for i in matches], shown_selector, where)
+            _ascending([names[i] for i in matches], shown_selector, display_name)
             return matches
     hint = other_delimiter(names) if count == 1 else nearest(selector, names)
-    raise UsageError(f"{where}: there is no column {shown_selector}; it has {listed(names)}{hint}")
+    raise UsageError(f"{display_name}: there is no column {shown_selector}; it has {listed(names)}{hint}")
 
 
-def _only(name: str, names: tuple[str, ...], where: str) -> int:
+def _only(name: str, names: tuple[str, ...], display_name: str) -> int:
     places = [i for i, other in enumerate(names) if other == name]
     if len(places) > 1:
         positions = " and ".join(f"@{i + 1}" for i in places)
         raise DataError(
-            f"{where}: {len(places)} columns are called {quote_cell(name)}: choose one by position, {positions}"
+            f"{display_name}: {len(places)} columns are called {quote_cell(name)}: choose one by position, {positions}"
         )
     return places[0]
 
 
-def _ascending(names: list[str], selector: str, where: str) -> None:
+def _ascending(names: list[str], selector: str, display_name: str) -> None:
     """Check that the numbers in matched names ascend.
 
     If a glob matches logit_10 before logit_2, the order of the classes differs from the order of their numbers.
@@ -120,7 +124,7 @@ def _ascending(names: list[str], selector: str, where: str) -> None:
     for before, after, left, right in zip(names, names[1:], numbers, numbers[1:], strict=False):
         if left and right and left > right:
             raise UsageError(
-                f"{where}: {selector} matches {quote_cell(before)} before {quote_cell(after)}, "
+                f"{display_name}: {selector} matches {quote_cell(before)} before {quote_cell(after)}, "
                 "out of the order of their numbers: choose them by position, in the order of the classes"
             )
 
@@ -137,12 +141,12 @@ def unnamed_index(names: tuple[str, ...] | None, chosen: list[int], role: str) -
         return None
     later_names = [names[c] for c in chosen[1:]]
     if role not in ("pred", "target"):
-        cure = "leave it out of the file (pandas: index=False)"
+        hint = "leave it out of the file (pandas: index=False)"
     elif len(later_names) <= _SPELLED and all(name and name.isprintable() for name in later_names):
-        cure = "say " + " ".join(f"--{role} {shlex.quote(name)}" for name in later_names)
+        hint = "say " + " ".join(f"--{role} {shlex.quote(name)}" for name in later_names)
     else:
-        cure = f"say --{role} @{chosen[1] + 1}-{chosen[-1] + 1}"
-    return f"its first column, {quote_cell(names[chosen[0]])}, is an index as pandas writes it, no {role}: {cure}"
+        hint = f"say --{role} @{chosen[1] + 1}-{chosen[-1] + 1}"
+    return f"its first column, {quote_cell(names[chosen[0]])}, is an index as pandas writes it, no {role}: {hint}"
 
 
 def listed(names: tuple[str, ...]) -> str:

@@ -42,10 +42,10 @@ class _Stored:
     state: byte_stream.State | None
 
     @property
-    def where(self) -> str:
+    def display_name(self) -> str:
         return byte_stream.display_name(self.path)
 
-    def ask(self, what: Callable[[pl.LazyFrame], Any]) -> Any:
+    def query(self, question: Callable[[pl.LazyFrame], Any]) -> Any:
         """Return the result of a query on the lazy table of the file.
 
         Raises:
@@ -58,11 +58,11 @@ class _Stored:
         try:
             with capture_stderr(), absorb_second_interrupt():
                 # An absolute path, because polars would interpret the names ~ and s3: as a home directory and a URL.
-                answer = what(scan(os.path.abspath(self.path), glob=False))
+                answer = question(scan(os.path.abspath(self.path), glob=False))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             self.check()
             cause = printable(str(error).partition("\n")[0])[:200].rstrip(".")
-            raise DataError(f"{self.where}: not a readable {self.suffix} file: {cause}") from None
+            raise DataError(f"{self.display_name}: not a readable {self.suffix} file: {cause}") from None
         self.check()
         return answer
 
@@ -74,15 +74,15 @@ class _Stored:
         """
         with byte_stream.open_binary(self.path) as file:
             if byte_stream.descriptor_state(file.fileno()) != self.state:
-                raise byte_stream.modified_error(self.where)
+                raise byte_stream.modified_error(self.display_name)
 
 
 @lru_cache(_STRIPS)
 def _strip(stored: _Stored, names: tuple[str, ...], first: int, rows: int) -> pl.DataFrame:
     """Read a range of rows of the named columns, through a cache."""
-    strip: pl.DataFrame = stored.ask(lambda table: table.select(names).slice(first, rows).collect())
+    strip: pl.DataFrame = stored.query(lambda table: table.select(names).slice(first, rows).collect())
     if len(strip) != rows:
-        raise byte_stream.modified_error(stored.where)
+        raise byte_stream.modified_error(stored.display_name)
     return strip
 
 
@@ -92,20 +92,22 @@ class ColumnarFile:
     is_text = False
 
     def __init__(self, origin: byte_stream.Origin, suffix: str) -> None:
-        self.where = origin.where
+        self.display_name = origin.display_name
         if origin.compression is not None or byte_stream.read_once(origin.path):
-            raise UsageError(f"{self.where}: {suffix} files have their index at the end: save it to a plain file first")
+            raise UsageError(
+                f"{self.display_name}: {suffix} files have their index at the end: save it to a plain file first"
+            )
         with byte_stream.open_binary(origin.path) as file:
             self.stored = _Stored(origin.path, suffix, byte_stream.descriptor_state(file.fileno()))
             try:
                 if not file.read(1):
-                    raise DataError(f"{self.where}: empty file")
+                    raise DataError(f"{self.display_name}: empty file")
             except OSError as error:
-                raise DataError(f"{self.where}: {byte_stream.reason(error)}") from None
-        self.types, self.rows = self.stored.ask(_schema)
+                raise DataError(f"{self.display_name}: {byte_stream.reason(error)}") from None
+        self.types, self.rows = self.stored.query(_schema)
         self.names = tuple(self.types)
         if not self.rows or not self.names:
-            raise DataError(f"{self.where}: no {'rows' if self.names else 'columns'}")
+            raise DataError(f"{self.display_name}: no {'rows' if self.names else 'columns'}")
 
     @property
     def width(self) -> int:
@@ -114,7 +116,7 @@ class ColumnarFile:
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
         """Return whether exactly one column is selected and it is text."""
-        chosen = column_selection.select(selectors, self.names, self.width, self.where)
+        chosen = column_selection.select(selectors, self.names, self.width, self.display_name)
         return len(chosen) == 1 and is_text(self.types[self.names[chosen[0]]])
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
@@ -123,7 +125,7 @@ class ColumnarFile:
         return ColumnarSource(self, tuple(self._chosen(f, keys) for f in fields))
 
     def _columns(self, field: Field, keys: Collection[int]) -> list[int]:
-        return column_selection.resolve_columns(field, keys, self.names, self.width, self.where)
+        return column_selection.resolve_columns(field, keys, self.names, self.width, self.display_name)
 
     def _chosen(self, field: Field, keys: Collection[int]) -> _Chosen:
         names = tuple(self.names[c] for c in self._columns(field, keys))
@@ -141,7 +143,7 @@ class ColumnarFile:
         if isinstance(kind, pl.Array) and len(kind.shape) == 1 and is_number(kind.inner):
             return kind.shape[0]
         if isinstance(kind, pl.List) and is_number(kind.inner):
-            first = self.stored.ask(lambda table: table.select(name).head(1).collect())[name]
+            first = self.stored.query(lambda table: table.select(name).head(1).collect())[name]
             return None if first.null_count() else len(first[0])
         return None
 
@@ -150,10 +152,10 @@ class ColumnarFile:
         expected = "text or numbers are" if field.labels else "numbers are"
         if is_number(kind) or (is_text(kind) and (field.text or field.labels)):
             return
-        cure = field.cure if is_text(kind) else ""
+        hint = field.hint if is_text(kind) else ""
         raise DataError(
-            f"{self.where}: column {quote_cell(name)}: {kind_words(kind)} ({str(kind)[:40]}), "
-            f"where {expected} needed{cure}"
+            f"{self.display_name}: column {quote_cell(name)}: {kind_words(kind)} ({str(kind)[:40]}), "
+            f"where {expected} needed{hint}"
         )
 
 
@@ -176,9 +178,9 @@ class ColumnarSource:
     share: float | None = None
 
     def __init__(self, file: ColumnarFile, chosen: tuple[_Chosen, ...]) -> None:
-        self.where, self._stored, self._chosen = file.where, file.stored, chosen
+        self.display_name, self._stored, self._chosen = file.display_name, file.stored, chosen
         self.rows: int | None = file.rows
-        self.tails = tuple((c.width,) for c in chosen)
+        self.row_shapes = tuple((c.width,) for c in chosen)
 
     def __getstate__(self) -> dict[str, Any]:
         path = os.path.abspath(self._stored.path)  # the other process may have another working directory
@@ -187,7 +189,7 @@ class ColumnarSource:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if byte_stream.path_state(self._stored.path) != self._stored.state:
-            raise byte_stream.another_file_error(self.where)
+            raise byte_stream.another_file_error(self.display_name)
 
     def reader(self) -> Read:
         """Return a function that reads any range of rows and keeps the last strip it read."""
@@ -225,10 +227,10 @@ class ColumnarSource:
         chosen = self._chosen[field]
         if chosen.length is not None:
             at = "" if place is None else f"[{place}]"
-            return f"{self.where}: row {row}, column {quote_cell(chosen.names[0])}{at}"
+            return f"{self.display_name}: row {row}, column {quote_cell(chosen.names[0])}{at}"
         if place is None and len(chosen.names) > 1:
-            return f"{self.where}: row {row}"
-        return f"{self.where}: row {row}, column {quote_cell(chosen.names[place or 0])}"
+            return f"{self.display_name}: row {row}"
+        return f"{self.display_name}: row {row}, column {quote_cell(chosen.names[place or 0])}"
 
     def line(self, row: int) -> None:
         """Return None: columnar files have no lines."""

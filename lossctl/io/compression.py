@@ -68,7 +68,7 @@ class _Gzip:
         return output
 
 
-def decompressed(file: BinaryIO, suffix: str, where: str, piece: int) -> Iterator[bytes]:
+def decompressed(file: BinaryIO, suffix: str, display_name: str, piece: int) -> Iterator[bytes]:
     """Yield the decompressed bytes of a file, at most ``piece`` bytes at a time whatever the compression ratio.
 
     Consecutive streams are decompressed as one file, and zero bytes after a stream are skipped as padding. Any other
@@ -77,7 +77,7 @@ def decompressed(file: BinaryIO, suffix: str, where: str, piece: int) -> Iterato
     Args:
         file: the compressed bytes.
         suffix: a key of ``SUFFIXES``, such as ``.gz``.
-        where: name of the file in messages.
+        display_name: name of the file in messages.
         piece: maximum bytes of a read and of a yield.
 
     Raises:
@@ -86,16 +86,16 @@ def decompressed(file: BinaryIO, suffix: str, where: str, piece: int) -> Iterato
     name = suffix.removeprefix(".")
     data = file.read(piece)
     while data:
-        stream = _begun(suffix, where)
+        stream = _begun(suffix, display_name)
         while not stream.eof:
             if stream.needs_input and not data and not (data := file.read(piece)):
-                raise DataError(f"{where}: truncated: its {name} stream breaks off: copy or write it again")
+                raise DataError(f"{display_name}: truncated: its {name} stream breaks off: copy or write it again")
             try:
                 output, data = stream.decompress(data, piece), b""
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - zlib.error, OSError, LZMAError, ZstdError: each library has its own
-                raise DataError(f"{where}: damaged, or not {name}: {str(error).rstrip('.')}") from None
+                raise DataError(f"{display_name}: damaged, or not {name}: {str(error).rstrip('.')}") from None
             if output:
                 yield output
         data = stream.unused_data.lstrip(b"\0")
@@ -105,9 +105,9 @@ def decompressed(file: BinaryIO, suffix: str, where: str, piece: int) -> Iterato
             data = block.lstrip(b"\0")
 
 
-def _begun(suffix: str, where: str) -> Decompressor:
+def _begun(suffix: str, display_name: str) -> Decompressor:
     try:
         return SUFFIXES[suffix]()
     except ImportError:
         name = suffix.removeprefix(".")
-        raise DataError(f"{where}: this Python was built without {name}: decompress the file first") from None
+        raise DataError(f"{display_name}: this Python was built without {name}: decompress the file first") from None

@@ -55,7 +55,7 @@ class Dataset:
     @property
     def names(self) -> list[str]:
         """The distinct names of the sources."""
-        return list(dict.fromkeys(source.where for source in self.sources))
+        return list(dict.fromkeys(source.display_name for source in self.sources))
 
     @property
     def rows(self) -> int | None:
@@ -73,15 +73,15 @@ class Dataset:
         """Whether workers can read the rows themselves: every source is seekable and none is in memory."""
         return all(source.rows is not None and not isinstance(source, ArraySource) for source in self.sources)
 
-    def tail(self, role: str) -> tuple[int, ...]:
+    def row_shape(self, role: str) -> tuple[int, ...]:
         """Return the shape of one row of an input; (1,) is returned as (), so that (n, 1) and (n,) are the same."""
-        tail = self.shape(role)
-        return () if tail == (1,) else tail
+        shape = self.raw_row_shape(role)
+        return () if shape == (1,) else shape
 
-    def shape(self, role: str) -> tuple[int, ...]:
+    def raw_row_shape(self, role: str) -> tuple[int, ...]:
         """Return the shape of one row of an input as it is stored."""
         place = self.places[role]
-        return self.sources[place.source].tails[place.field]
+        return self.sources[place.source].row_shapes[place.field]
 
     def locate(self, role: str, row: int, place: int | None = None) -> str:
         """Return the position of a value of an input for messages."""
@@ -125,7 +125,7 @@ class Dataset:
                 check_shards_aligned(self.sources)
                 return
             taken = tuple(
-                ArraySource(s.where, queues[i].take(count), offset=start)
+                ArraySource(s.display_name, queues[i].take(count), offset=start)
                 if i in queues
                 else _taken(s, start, start + count)
                 if i in read
@@ -156,7 +156,7 @@ def _travels(source: Source) -> bool:
 
 def _taken(source: Source, start: int, stop: int) -> ArraySource:
     arrays = source.reader()(start, stop)
-    return ArraySource(source.where, tuple(array.copy() for array in arrays), offset=start)
+    return ArraySource(source.display_name, tuple(array.copy() for array in arrays), offset=start)
 
 
 @dataclass

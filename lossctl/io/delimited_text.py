@@ -70,20 +70,20 @@ class TextFile:
     def __init__(
         self, origin: byte_stream.Origin, delimiter: str | None, options: Options, labels: tuple[str, ...]
     ) -> None:
-        self.where, self.reading = origin.where, origin.reading
+        self.display_name, self.reading = origin.display_name, origin.reading
         self.dialect = _dialect(delimiter, options)
         self.labels, self.named = labels, options.named
         self._follow = text_decoding.pieces(origin, options.encoding, text_decoding.quoted_record_end)
         data = next(self._follow, None)
         if data is None:
-            raise DataError(f"{self.where}: empty file")
+            raise DataError(f"{self.display_name}: empty file")
         first = self.parse(data, 1)
         self.is_text = True
         self.names: tuple[str, ...] | None = None
         head = first.records[0]
         self.width = len(head)
         if _is_blank(head) and self.dialect.number(head[0]) is None:
-            raise DataError(f"{self.where}:1: {_BLANK_LINE}")
+            raise DataError(f"{self.display_name}:1: {_BLANK_LINE}")
         if self._is_header(head, options.header):
             self._take_header(head, first)
         self.first = first
@@ -104,12 +104,15 @@ class TextFile:
     def bind(self, fields: tuple[Field, ...]) -> Source:
         """Bind fields to columns and return the source."""
         keys = {
-            c for f in fields if f.key for c in column_selection.select(f.columns, self.names, self.width, self.where)
+            c
+            for f in fields
+            if f.key
+            for c in column_selection.select(f.columns, self.names, self.width, self.display_name)
         }
         return TextSource(self, fields, [self._columns(f, keys) for f in fields])
 
     def _columns(self, field: Field, keys: Collection[int]) -> list[int]:
-        return column_selection.resolve_columns(field, keys, self.names, self.width, self.where)
+        return column_selection.resolve_columns(field, keys, self.names, self.width, self.display_name)
 
     def parse(self, data: bytes, line: int) -> _Piece:
         """Parse a piece of text whose first line in the file is ``line``.
@@ -124,15 +127,15 @@ class TextFile:
             bad = line + newlines(data[: error.start].decode())
             byte = f"byte 0x{data[error.start]:02x}"
             raise DataError(
-                f"{self.where}:{bad}: {byte} is not UTF-8; say --encoding, for example latin-1 or cp1252"
+                f"{self.display_name}:{bad}: {byte} is not UTF-8; say --encoding, for example latin-1 or cp1252"
             ) from None
         if "\0" in text:
             bad = line + newlines(text[: text.index("\0")])
-            raise DataError(f"{self.where}:{bad}: a NUL byte: this is not text, or wants --encoding utf-16")
+            raise DataError(f"{self.display_name}:{bad}: a NUL byte: this is not text, or wants --encoding utf-16")
         try:
             records, lines = self.dialect.records(text)
         except RecordError as error:
-            raise DataError(f"{self.where}:{line + error.line}: {error.cause}") from None
+            raise DataError(f"{self.display_name}:{line + error.line}: {error.cause}") from None
         return _Piece(records, lines, line, line + newlines(text))
 
     def _is_header(self, head: list[str], said: bool | None) -> bool:
@@ -143,7 +146,7 @@ class TextFile:
         hint = "say --header or --no-header"
         if is_counting(head, self.dialect.number):
             counting = f"0, 1, … {len(head) - 1}"
-            raise DataError(f"{self.where}:1: the first row is {counting}: column names or numbers? {hint}")
+            raise DataError(f"{self.display_name}:1: the first row is {counting}: column names or numbers? {hint}")
         written = [c for c in head if self.dialect.number(c) is not None or c.strip(" \t") in self.labels]
         if len(written) == len(head):
             return False
@@ -153,13 +156,15 @@ class TextFile:
             return True
         if not written and blank == [True] + [False] * (len(head) - 1):
             raise DataError(
-                f"{self.where}:1: the first name is empty, as pandas writes an index: say --header, and choose columns "
-                "with --pred and --target (or --no-header, if this row is data)"
+                f"{self.display_name}:1: the first name is empty, as pandas writes an index: say --header, and choose "
+                "columns with --pred and --target (or --no-header, if this row is data)"
             )
         if any(blank):
-            raise DataError(f"{self.where}:1: the first row has an empty cell: a header of names, or data? {hint}")
+            raise DataError(
+                f"{self.display_name}:1: the first row has an empty cell: a header of names, or data? {hint}"
+            )
         raise DataError(
-            f"{self.where}:1: the first row mixes a number, {quote_cell(written[0])}, "
+            f"{self.display_name}:1: the first row mixes a number, {quote_cell(written[0])}, "
             f"and text, {quote_cell(text)}: {hint}"
         )
 
@@ -167,7 +172,9 @@ class TextFile:
         if self.dialect.delimiter is None and head[0].startswith("#"):  # a header written by np.savetxt(header=…)
             head = [head[0][1:], *head[1:]] if len(head[0]) > 1 else head[1:]
             if not head:
-                raise DataError(f"{self.where}:1: a header without a name; if '#' marks a comment, remove that line")
+                raise DataError(
+                    f"{self.display_name}:1: a header without a name; if '#' marks a comment, remove that line"
+                )
         self.names = tuple(name.strip(" \t") for name in head)
         self.width = len(head)
         second = first.line(1) if len(first.records) > 1 else first.first_line + 1
@@ -180,14 +187,14 @@ class TextSource:
     """A sequential source of the selected columns of a text file."""
 
     rows: int | None = None
-    tails: tuple[tuple[int, ...], ...]
+    row_shapes: tuple[tuple[int, ...], ...]
 
     def __init__(self, file: TextFile, fields: tuple[Field, ...], chosen: list[list[int]]) -> None:
-        self.where = file.where
+        self.display_name = file.display_name
         self._file, self._fields, self._chosen = file, fields, chosen
         self._lines = _Lines()
         self._bulk = PolarsTextReader(file.dialect, file.width, fields, chosen)
-        self.tails = tuple((len(c),) for c in chosen)
+        self.row_shapes = tuple((len(c),) for c in chosen)
 
     @property
     def share(self) -> float | None:
@@ -219,7 +226,7 @@ class TextSource:
                 row += len(piece.records)
                 line = piece.end_line
         if row == 0:
-            raise DataError(f"{self.where}: no rows, only a header; if that row is data, say --no-header")
+            raise DataError(f"{self.display_name}: no rows, only a header; if that row is data, say --no-header")
 
     def _rows(self, piece: _Piece, row: int) -> Rows:
         """Convert the records of a piece to rows and record their lines; the first record is row ``row``."""
@@ -237,13 +244,13 @@ class TextSource:
 
     def line(self, row: int) -> str:
         """Return the position of a row for messages: ``preds.csv:7``."""
-        return f"{self.where}:{self._lines.of(row)}"
+        return f"{self.display_name}:{self._lines.of(row)}"
 
     def _check_width(self, piece: _Piece) -> None:
         width = self._file.width
         for i, record in enumerate(piece.records):
             if len(record) != width:
-                at = f"{self.where}:{piece.line(i)}:"
+                at = f"{self.display_name}:{piece.line(i)}:"
                 if _is_blank(record):
                     raise DataError(f"{at} {_BLANK_LINE}")
                 first = "the header" if self._file.names is not None else "the first row"
@@ -266,13 +273,13 @@ class TextSource:
                 values = self._file.dialect.numbers(cells)
         except CellError as error:
             record, place = divmod(error.index, len(chosen))
-            at = f"{self.where}:{piece.line(record)}:"
+            at = f"{self.display_name}:{piece.line(record)}:"
             if _is_blank(records[record]):
                 raise DataError(f"{at} {_BLANK_LINE}, or say --na-values '' if it means missing") from None
             column = column_selection.describe(chosen[place], self._file.names)
             hint = column_selection.other_delimiter(records[record], _IN_CELLS) if self._file.width == 1 else ""
-            if field.cure and not hint and WORD.fullmatch(cells[error.index]) and "say" not in error.cause:
-                hint = field.cure
+            if field.hint and not hint and WORD.fullmatch(cells[error.index]) and "say" not in error.cause:
+                hint = field.hint
             raise DataError(f"{at} column {column}: {error.cause}{hint}") from None
         return values.reshape(len(records), len(chosen))
 

@@ -32,11 +32,11 @@ class JsonFile:
     is_text = False  # the shortest digits that identify a double represent it exactly
 
     def __init__(self, origin: byte_stream.Origin, options: Options) -> None:
-        self.where, self.reading = origin.where, origin.reading
+        self.display_name, self.reading = origin.display_name, origin.reading
         self._follow = text_decoding.pieces(origin, options.encoding, text_decoding.newline_record_end)
         data = next(self._follow, None)
         if data is None:
-            raise DataError(f"{self.where}: empty file")
+            raise DataError(f"{self.display_name}: empty file")
         self.first = data
         self.names = tuple(self.objects(data[: data.find(b"\n") + 1] or data, 1)[0])
         self.width = len(self.names)
@@ -49,13 +49,17 @@ class JsonFile:
     def bind(self, fields: tuple[Field, ...]) -> Source:
         """Bind fields to columns and return the source."""
         keys = {
-            c for f in fields if f.key for c in column_selection.select(f.columns, self.names, self.width, self.where)
+            c
+            for f in fields
+            if f.key
+            for c in column_selection.select(f.columns, self.names, self.width, self.display_name)
         }
         return JsonSource(self, fields, [self._names(f, keys) for f in fields])
 
     def _names(self, field: Field, keys: Collection[int]) -> list[str]:
         return [
-            self.names[c] for c in column_selection.resolve_columns(field, keys, self.names, self.width, self.where)
+            self.names[c]
+            for c in column_selection.resolve_columns(field, keys, self.names, self.width, self.display_name)
         ]
 
     def follow(self) -> Iterator[bytes]:
@@ -77,7 +81,7 @@ class JsonFile:
         return [self._object(text, line + i) for i, text in enumerate(lines)]
 
     def _object(self, data: bytes, line: int) -> dict[str, Any]:
-        at = f"{self.where}:{line}:"
+        at = f"{self.display_name}:{line}:"
         if text_decoding.overlong(data):
             raise DataError(f"{at} a line of over {text_decoding.longest_record():,} bytes: one object a line is read")
         if not data.strip():
@@ -103,10 +107,10 @@ class JsonSource:
     rows: int | None = None
 
     def __init__(self, file: JsonFile, fields: tuple[Field, ...], chosen: list[list[str]]) -> None:
-        self.where = file.where
+        self.display_name = file.display_name
         self._file, self._fields, self._chosen = file, fields, chosen
         self._plain = not any(f.text or f.labels for f in fields)
-        self.tails = tuple((len(c),) for c in chosen)
+        self.row_shapes = tuple((len(c),) for c in chosen)
 
     @property
     def share(self) -> float | None:
@@ -141,7 +145,7 @@ class JsonSource:
 
     def line(self, row: int) -> str:
         """Return the position of a row for messages, ``preds.ndjson:7``: row i is line i + 1."""
-        return f"{self.where}:{row + 1}"
+        return f"{self.display_name}:{row + 1}"
 
     def _pieces(self, chunk: bytes, row: int) -> Iterator[Rows]:
         """Yield the rows of a chunk, parsed by the standard library piece by piece."""
@@ -182,9 +186,9 @@ class JsonSource:
             values = _GRAMMAR.codes(texts, field.labels) if field.labels else _numbers(cells, texts)
         except CellError as error:
             record, place = divmod(error.index, len(chosen))
-            cure = field.cure if WORD.fullmatch(texts[error.index]) else ""
+            hint = field.hint if WORD.fullmatch(texts[error.index]) else ""
             at = f"{self.line(row + record)}: column {quote_cell(chosen[place])}"
-            raise DataError(f"{at}: {error.cause}{cure}") from None
+            raise DataError(f"{at}: {error.cause}{hint}") from None
         return values.reshape(len(objects), len(chosen))
 
 

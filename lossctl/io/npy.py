@@ -40,7 +40,7 @@ class Bytes(Protocol):
         """The file that contains the bytes."""
 
     @property
-    def where(self) -> str:
+    def display_name(self) -> str:
         """The name of the origin in messages."""
 
     def __hash__(self) -> int:
@@ -58,8 +58,8 @@ class NpyFile:
     state: byte_stream.State | None = None  # None if the bytes are spooled, because others cannot write to the spool
 
     def __init__(self, origin: Bytes) -> None:
-        self.where, self._origin = origin.where, origin
-        self._stored = byte_stream.path_state(origin.path)
+        self.display_name, self._origin = origin.display_name, origin
+        self._path_state = byte_stream.path_state(origin.path)
         try:
             if isinstance(origin, byte_stream.Origin) and origin.seekable:
                 with byte_stream.open_binary(origin.path) as file:
@@ -70,20 +70,21 @@ class NpyFile:
             else:
                 declared, follow = self._spool(origin.blocks())
         except OSError as error:
-            raise DataError(f"{self.where}: {byte_stream.reason(error)}") from None
+            raise DataError(f"{self.display_name}: {byte_stream.reason(error)}") from None
         if declared != follow:
             what = "truncated" if declared > follow else "more data than the header declares"
             follow_text = "more" if isinstance(follow, float) else follow
             raise DataError(
-                f"{self.where}: {what}: shape {self.shape} of {self.dtype} is {declared} bytes, {follow_text} follow"
+                f"{self.display_name}: {what}: shape {self.shape} of {self.dtype} is {declared} bytes, "
+                f"{follow_text} follow"
             )
         if declared == 0:
-            raise DataError(f"{self.where}: no {'columns' if self.shape[0] else 'rows'} (shape {self.shape})")
+            raise DataError(f"{self.display_name}: no {'columns' if self.shape[0] else 'rows'} (shape {self.shape})")
 
     def _open(self, start: bytes) -> int:
         """Parse the header and return the number of bytes of data that it declares."""
         if not start:
-            raise DataError(f"{self.where}: empty file")
+            raise DataError(f"{self.display_name}: empty file")
         self.shape, self.fortran, self.dtype, self.offset = self._header(start)
         self._check()
         return math.prod(self.shape) * self.dtype.itemsize
@@ -118,10 +119,10 @@ class NpyFile:
         Raises:
             DataError: the file is a pipe, which only this process can read.
         """
-        if self._stored is None:
-            raise DataError(f"{self.where}: other processes cannot read a pipe: save it to a file first")
+        if self._path_state is None:
+            raise DataError(f"{self.display_name}: other processes cannot read a pipe: save it to a file first")
         origin: Any = self._origin
-        return _reopened, (replace(origin, path=os.path.abspath(origin.path)), self._stored)
+        return _reopened, (replace(origin, path=os.path.abspath(origin.path)), self._path_state)
 
     def __del__(self) -> None:
         if hasattr(self, "fd"):
@@ -146,9 +147,9 @@ class NpyFile:
         if not field.columns and not keys:
             return None
         if len(self.shape) > 2:
-            raise DataError(f"{self.where}: columns cannot be chosen of an array of shape {self.shape}")
-        chosen = column_selection.select(field.columns, None, self.width, self.where)
-        return chosen if field.columns else column_selection.all_except(keys, chosen, self.where)
+            raise DataError(f"{self.display_name}: columns cannot be chosen of an array of shape {self.shape}")
+        chosen = column_selection.select(field.columns, None, self.width, self.display_name)
+        return chosen if field.columns else column_selection.all_except(keys, chosen, self.display_name)
 
     def _header(self, start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
         if not start.startswith(_MAGIC):
@@ -177,12 +178,12 @@ class NpyFile:
         return shape, fortran, dtype, head.tell()
 
     def _unreadable(self, cause: str) -> DataError:
-        return DataError(f"{self.where}: not a readable NPY file: {cause}")
+        return DataError(f"{self.display_name}: not a readable NPY file: {cause}")
 
     def _check(self) -> None:
         if self.dtype.kind not in "fiub":
             refused = _REFUSED.get(self.dtype.kind, "not numbers")
-            raise DataError(f"{self.where}: {refused} ({self.dtype!s:.40}): {_PLAIN}")
+            raise DataError(f"{self.display_name}: {refused} ({self.dtype!s:.40}): {_PLAIN}")
         if len(self.shape) > _DIMENSIONS:
             raise self._unreadable(f"{len(self.shape)} dimensions, and NumPy has at most {_DIMENSIONS}")
         if not all(abs(n) < 1 << 63 for n in self.shape):  # the value is not shown: Python does not format 5000 digits
@@ -190,22 +191,24 @@ class NpyFile:
         if any(n < 0 for n in self.shape):
             raise self._unreadable(f"its header declares the shape {self.shape}")
         if not self.shape:
-            raise DataError(f"{self.where}: a single number (shape ()): at least one dimension of samples is needed")
+            raise DataError(
+                f"{self.display_name}: a single number (shape ()): at least one dimension of samples is needed"
+            )
 
 
-def _reopened(origin: Bytes, stored: byte_stream.State) -> NpyFile:
+def _reopened(origin: Bytes, state: byte_stream.State) -> NpyFile:
     """Open a file unpickled from another process, after a check that it is the same file here.
 
     Raises:
         DataError: the file does not exist, or its size or time of the last write differs.
     """
-    if byte_stream.path_state(origin.path) != stored:
-        raise byte_stream.another_file_error(origin.where)
-    return _kept_open(origin, stored)
+    if byte_stream.path_state(origin.path) != state:
+        raise byte_stream.another_file_error(origin.display_name)
+    return _kept_open(origin, state)
 
 
 @lru_cache(_REOPENED)
-def _kept_open(origin: Bytes, stored: byte_stream.State) -> NpyFile:
+def _kept_open(origin: Bytes, state: byte_stream.State) -> NpyFile:
     return NpyFile(origin)
 
 
@@ -215,11 +218,11 @@ class NpySource:
     share: float | None = None
 
     def __init__(self, file: NpyFile, fields: tuple[Field, ...], chosen: list[list[int] | None]) -> None:
-        self.where = file.where
+        self.display_name = file.display_name
         self._file, self._fields, self._chosen = file, fields, chosen
         self.rows: int | None = file.shape[0]
         whole = file.shape[1:]
-        self.tails = tuple(whole if c is None else (len(c),) for c in chosen)
+        self.row_shapes = tuple(whole if c is None else (len(c),) for c in chosen)
 
     def reader(self) -> Read:
         """Return a function that reads any range of rows into a buffer of its own."""
@@ -261,12 +264,12 @@ class NpySource:
 
     def locate(self, row: int, field: int, place: int | None) -> str:
         """Return the position of a value for messages: ``preds.npy: row 5, column 2``, counted from 0 as in NumPy."""
-        tail, chosen = self.tails[field], self._chosen[field]
-        if place is None or tail in ((), (1,)):
-            return f"{self.where}: row {row}"
-        if len(tail) > 1:
-            return f"{self.where}: element {[row, *(int(i) for i in np.unravel_index(place, tail))]}"
-        return f"{self.where}: row {row}, column {place if chosen is None else chosen[place]}"
+        row_shape, chosen = self.row_shapes[field], self._chosen[field]
+        if place is None or row_shape in ((), (1,)):
+            return f"{self.display_name}: row {row}"
+        if len(row_shape) > 1:
+            return f"{self.display_name}: element {[row, *(int(i) for i in np.unravel_index(place, row_shape))]}"
+        return f"{self.display_name}: row {row}, column {place if chosen is None else chosen[place]}"
 
     def line(self, row: int) -> None:
         """Return None: NPY files have no lines."""

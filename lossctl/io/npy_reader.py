@@ -20,7 +20,7 @@ _STRIP = 1 << 22
 class NpyLayout(Protocol):
     """The layout of the numbers in an open NPY file, as far as a reader needs it."""
 
-    where: str
+    display_name: str
     fd: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -81,9 +81,9 @@ def _fill(file: NpyLayout, block: npt.NDArray[Any], at: int) -> None:
         try:
             got = os.preadv(file.fd, [view[done:]], at + done)
         except OSError as error:
-            raise DataError(f"{file.where}: {byte_stream.reason(error)}") from None
+            raise DataError(f"{file.display_name}: {byte_stream.reason(error)}") from None
         if not got:
-            raise DataError(f"{file.where}: truncated while it was read: is something still writing it?")
+            raise DataError(f"{file.display_name}: truncated while it was read: is something still writing it?")
         done += got
 
 
@@ -94,4 +94,4 @@ def _check_same(file: NpyLayout) -> None:
         DataError: the file has changed.
     """
     if file.state is not None and byte_stream.descriptor_state(file.fd) != file.state:
-        raise byte_stream.modified_error(file.where)
+        raise byte_stream.modified_error(file.display_name)

@@ -23,8 +23,8 @@ class _Member:
     """The bytes of one array of an archive."""
 
     path: str
-    info: zipfile.ZipInfo = field(compare=False)  # ZipInfo compares by identity; its name is in ``where``
-    where: str
+    info: zipfile.ZipInfo = field(compare=False)  # ZipInfo compares by identity; its name is in ``display_name``
+    display_name: str
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the bytes of the array in blocks; zipfile verifies the checksum of the archive.
@@ -34,9 +34,9 @@ class _Member:
         """
         if self.info.compress_type not in _METHODS:
             raise DataError(
-                f"{self.where}: compressed in a way that NumPy does not write: np.savez_compressed it again"
+                f"{self.display_name}: compressed in a way that NumPy does not write: np.savez_compressed it again"
             )
-        with byte_stream.open_binary(self.path) as file, byte_stream.unchanged(file, self.where):
+        with byte_stream.open_binary(self.path) as file, byte_stream.unchanged(file, self.display_name):
             try:
                 with zipfile.ZipFile(file) as archive, archive.open(self.info) as member:
                     while data := member.read(byte_stream.PIECE):
@@ -44,11 +44,11 @@ class _Member:
             except (MemoryError, DataError):
                 raise
             except Exception as error:  # noqa: BLE001 - BadZipFile, zlib.error, EOFError, RuntimeError of a password, …
-                raise _damaged(self.where, error) from None
+                raise _damaged(self.display_name, error) from None
 
 
-def _damaged(where: str, error: Exception) -> DataError:
-    return DataError(f"{where}: not a readable NPZ (zip) file: {str(error).rstrip('.') or 'it breaks off'}")
+def _damaged(display_name: str, error: Exception) -> DataError:
+    return DataError(f"{display_name}: not a readable NPZ (zip) file: {str(error).rstrip('.') or 'it breaks off'}")
 
 
 class NpzFile:
@@ -57,10 +57,10 @@ class NpzFile:
     is_text = False
 
     def __init__(self, path: str) -> None:
-        self.where, self._path = byte_stream.display_name(path), path
+        self.display_name, self._path = byte_stream.display_name(path), path
         self._opened: dict[str, NpyFile] = {}
         if byte_stream.read_once(path):
-            raise UsageError(f"{self.where}: an NPZ file has its index at its end: save it to a file first")
+            raise UsageError(f"{self.display_name}: an NPZ file has its index at its end: save it to a file first")
         with byte_stream.open_binary(path) as file:
             try:
                 with zipfile.ZipFile(file) as archive:
@@ -68,12 +68,12 @@ class NpzFile:
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - as above, and struct.error, UnicodeDecodeError, …
-                raise _damaged(self.where, error) from None
+                raise _damaged(self.display_name, error) from None
         self._members = {i.filename.removesuffix(".npy"): i for i in listed}
         if not listed:
-            raise DataError(f"{self.where}: holds no arrays")
+            raise DataError(f"{self.display_name}: holds no arrays")
         if len(self._members) < len(listed):
-            raise DataError(f"{self.where}: holds two arrays of one name")
+            raise DataError(f"{self.display_name}: holds two arrays of one name")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,9 +93,13 @@ class NpzFile:
         """
         if key not in self._members:
             suggestion = nearest(key, self.names)
-            raise UsageError(f"{self.where}: there is no array {quote_cell(key)}; it has {self._keys}{suggestion}")
+            raise UsageError(
+                f"{self.display_name}: there is no array {quote_cell(key)}; it has {self._keys}{suggestion}"
+            )
         if key not in self._opened:
-            self._opened[key] = NpyFile(_Member(self._path, self._members[key], f"{self.where}:{printable(key)}"))
+            self._opened[key] = NpyFile(
+                _Member(self._path, self._members[key], f"{self.display_name}:{printable(key)}")
+            )
         return self._opened[key]
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
@@ -104,16 +108,16 @@ class NpzFile:
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
         """Return the source of the given fields; each field selects one array by its key."""
-        return NpzSource(self.where, [self._bound(f) for f in fields])
+        return NpzSource(self.display_name, [self._bound(f) for f in fields])
 
     def _bound(self, field: Field) -> Source:
         if len(self._members) == 1 and all(selector.startswith("@") for selector in field.columns):
             return self.member(self.names[0]).bind((field,))  # columns of the only array
         if not field.columns:
-            option = {"pred": "--pred KEY", "target": "--target KEY"}.get(field.role, f"{self.where}:KEY")
-            raise UsageError(f"{self.where}: {field.role}: say which array, {option}; it has {self._keys}")
+            option = {"pred": "--pred KEY", "target": "--target KEY"}.get(field.role, f"{self.display_name}:KEY")
+            raise UsageError(f"{self.display_name}: {field.role}: say which array, {option}; it has {self._keys}")
         if len(field.columns) > 1:
-            raise UsageError(f"{self.where}: {field.role}: one array for each input, not {len(field.columns)}")
+            raise UsageError(f"{self.display_name}: {field.role}: one array for each input, not {len(field.columns)}")
         return self.member(field.columns[0]).bind((replace(field, columns=()),))
 
     @property
@@ -126,10 +130,10 @@ class NpzSource:
 
     share: float | None = None
 
-    def __init__(self, where: str, parts: list[Source]) -> None:
-        self.where, self._parts = where, parts
+    def __init__(self, display_name: str, parts: list[Source]) -> None:
+        self.display_name, self._parts = display_name, parts
         self.rows = parts[0].rows
-        self.tails = tuple(part.tails[0] for part in parts)
+        self.row_shapes = tuple(part.row_shapes[0] for part in parts)
         for part in parts:
             if part.rows != self.rows:
                 raise length_mismatch(parts[0], self.rows or 0, part, part.rows or 0)

@@ -29,13 +29,14 @@ def expand_shards(path: str, suffix_of: Callable[[str], str | None]) -> list[str
         UsageError: the files have several formats, or the order of the names is not the order of their numbers.
         DataError: no file matches, or the directory is empty or contains a file that is not a data file.
     """
-    where = byte_stream.display_name(path)
+    display_name = byte_stream.display_name(path)
     if path != byte_stream.STDIN and os.path.isdir(path):
         names = sorted(entry.name for entry in _entries(path) if not entry.name.startswith((".", "_")))
         for name in names:
             if suffix_of(name) is None:
                 raise DataError(
-                    f"{where}: is a directory, and {quote_cell(name)} in it is no data file: say which, '{where}/*.csv'"
+                    f"{display_name}: is a directory, and {quote_cell(name)} in it is no data file: "
+                    f"say which, '{display_name}/*.csv'"
                 )
         shard_paths = [os.path.join(path, name) for name in names]
     elif set(path) & set("*?[") and not os.path.lexists(path):
@@ -46,18 +47,18 @@ def expand_shards(path: str, suffix_of: Callable[[str], str | None]) -> list[str
         return None
     if not shard_paths:
         raise DataError(
-            f"{where}: is a directory, and holds no files"
+            f"{display_name}: is a directory, and holds no files"
             if os.path.isdir(path)
-            else f"{where}: no such file, nor one that it matches"
+            else f"{display_name}: no such file, nor one that it matches"
         )
     if other := [name for name in shard_paths if suffix_of(name) != suffix_of(shard_paths[0])]:
-        raise UsageError(f"{where}: files of several formats: {_named(shard_paths[0])} and {_named(other[0])}")
+        raise UsageError(f"{display_name}: files of several formats: {_named(shard_paths[0])} and {_named(other[0])}")
     # Rows of two sources are paired by position, so both need the same order: that of a sorted listing of the names.
     for before, after in pairwise(shard_paths):
         left, right = (_numbers(os.path.basename(name)) for name in (before, after))
         if left and right and left > right:
             raise UsageError(
-                f"{where}: {_named(before)} comes before {_named(after)}, out of the order of their numbers: "
+                f"{display_name}: {_named(before)} comes before {_named(after)}, out of the order of their numbers: "
                 "write them with as many digits (shard-02)"
             )
     return shard_paths
@@ -83,7 +84,7 @@ class ShardedFile:
     """Several files with the same columns; only the first file is opened at construction."""
 
     def __init__(self, path: str, paths: Sequence[str], opener: Callable[[str], OpenedFile]) -> None:
-        self.where, self.paths, self._opener = byte_stream.display_name(path), paths, opener
+        self.display_name, self.paths, self._opener = byte_stream.display_name(path), paths, opener
         self._first: OpenedFile | None = opener(paths[0])
         self.names, self.width, self.is_text = self._first.names, self._first.width, self._first.is_text
         self._holds_text = self._first.holds_text
@@ -104,7 +105,7 @@ class ShardedFile:
         shard = self._opener(self.paths[index])
         if shard.names != self.names or shard.width != self.width:
             raise DataError(
-                f"{shard.where} has {_columns(shard.names, shard.width)}, "
+                f"{shard.display_name} has {_columns(shard.names, shard.width)}, "
                 f"{byte_stream.display_name(self.paths[0])} has {_columns(self.names, self.width)}: "
                 "all shards must have the same columns"
             )
@@ -123,9 +124,9 @@ def _columns(names: tuple[str, ...] | None, width: int) -> str:
 class Shards:
     """Base class of sharded sources: maps a row to its shard."""
 
-    where: str
+    display_name: str
     paths: Sequence[str]
-    tails: tuple[tuple[int, ...], ...]
+    row_shapes: tuple[tuple[int, ...], ...]
     starts: list[int]  # the first row of each shard, then, once it is known, the total number of rows
 
     def at(self, row: int) -> tuple[int, int]:
@@ -139,16 +140,16 @@ class Shards:
         Raises:
             DataError: a shape differs.
         """
-        if shard.tails != self.tails:
+        if shard.row_shapes != self.row_shapes:
             raise DataError(
-                f"{shard.where} has rows of {_tails(shard.tails)}, "
-                f"{byte_stream.display_name(self.paths[0])} has rows of {_tails(self.tails)}: "
+                f"{shard.display_name} has rows of {_widths(shard.row_shapes)}, "
+                f"{byte_stream.display_name(self.paths[0])} has rows of {_widths(self.row_shapes)}: "
                 "all shards must have the same"
             )
 
 
-def _tails(tails: tuple[tuple[int, ...], ...]) -> str:
-    return ", ".join(str(tail) if len(tail) > 1 else f"{(*tail, 1)[0]}" for tail in tails)
+def _widths(row_shapes: tuple[tuple[int, ...], ...]) -> str:
+    return ", ".join(str(shape) if len(shape) > 1 else f"{(*shape, 1)[0]}" for shape in row_shapes)
 
 
 def check_shards_aligned(sources: Sequence[Source]) -> None:
@@ -162,8 +163,8 @@ def check_shards_aligned(sources: Sequence[Source]) -> None:
         a, b = sharded[0], other
         if len(a.paths) != len(b.paths):
             raise DataError(
-                f"{a.where} has {len(a.paths)} shards, {b.where} has {len(b.paths)}: they are paired in the order "
-                "of their names, one with one"
+                f"{a.display_name} has {len(a.paths)} shards, {b.display_name} has {len(b.paths)}: "
+                "they are paired in the order of their names, one with one"
             )
         for i, (a_rows, b_rows) in enumerate(zip(pairwise(a.starts), pairwise(b.starts), strict=False)):
             if (here := a_rows[1] - a_rows[0]) != (there := b_rows[1] - b_rows[0]):
@@ -180,8 +181,8 @@ class ShardStream(Shards):
     rows: int | None = None
 
     def __init__(self, file: ShardedFile, fields: tuple[Field, ...], first: Source) -> None:
-        self.where, self.paths, self._file, self._fields = file.where, file.paths, file, fields
-        self.tails, self._shards, self.starts = first.tails, [first], [0]
+        self.display_name, self.paths, self._file, self._fields = file.display_name, file.paths, file, fields
+        self.row_shapes, self._shards, self.starts = first.row_shapes, [first], [0]
 
     @property
     def share(self) -> float | None:
@@ -226,7 +227,7 @@ class ShardSource(Shards):
     share: float | None = None
 
     def __init__(self, file: ShardedFile, fields: tuple[Field, ...], first: Source) -> None:
-        self.where, self.paths, self.tails = file.where, file.paths, first.tails
+        self.display_name, self.paths, self.row_shapes = file.display_name, file.paths, first.row_shapes
         import pickle
 
         self._packed, self.starts = [pickle.dumps(first)], [0, first.rows or 0]
@@ -272,7 +273,7 @@ class ShardSource(Shards):
         kinds = {a.dtype for a in arrays}
         if len(kinds) > 1 and any(kind.kind in "iu" and kind.itemsize == 8 for kind in kinds):
             raise DataError(
-                f"{self.where}: shards of {' and '.join(sorted(map(str, kinds)))}: write them all as one type"
+                f"{self.display_name}: shards of {' and '.join(sorted(map(str, kinds)))}: write them all as one type"
             )
         return np.concatenate(arrays)
 

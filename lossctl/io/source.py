@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lossctl.errors import DataError
 from lossctl.io.text_grammar import NUMBER
 
-Rows: TypeAlias = tuple[npt.NDArray[Any], ...]  # for each field an array of shape (rows, *tail)
+Rows: TypeAlias = tuple[npt.NDArray[Any], ...]  # for each field an array of shape (rows, *row_shape)
 Read: TypeAlias = Callable[[int, int], Rows]  # (start, stop) to rows start … stop − 1, valid until the next call
 
 
@@ -55,7 +55,7 @@ class Field:
         digits: read half a unit of the last written digit of each cell instead of its number.
         key: the field is compared with the key of another source.
         text: compare the key as text, which is the case if both keys are text.
-        cure: advice that ends the error message about a cell that is a word.
+        hint: advice that ends the error message about a cell that is a word.
     """
 
     role: str
@@ -64,14 +64,14 @@ class Field:
     digits: bool = False
     key: bool = False
     text: bool = False
-    cure: str = ""
+    hint: str = ""
 
 
 class Source(Protocol):
     """Rows of numbers: seekable (``rows`` is known; use ``reader``) or sequential (use ``chunks``)."""
 
     @property
-    def where(self) -> str:
+    def display_name(self) -> str:
         """The name of the source in messages."""
 
     @property
@@ -79,7 +79,7 @@ class Source(Protocol):
         """The number of rows; None for a sequential source."""
 
     @property
-    def tails(self) -> tuple[tuple[int, ...], ...]:
+    def row_shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shape of one row, for each field."""
 
     @property
@@ -103,7 +103,7 @@ class OpenedFile(Protocol):
     """An opened source whose columns are known but not yet selected."""
 
     @property
-    def where(self) -> str:
+    def display_name(self) -> str:
         """The name of the source in messages."""
 
     @property
@@ -135,10 +135,10 @@ def length_mismatch(a: Source, rows: int, b: Source, others: int) -> DataError:
         others: number of rows of ``b``.
     """
     counts = [f"{n:,} row{'s' * (n != 1)}" for n in (rows, others)]
-    cure = "every row is one sample, and both must have the same"
+    hint = "every row is one sample, and both must have the same"
     if abs(rows - others) == 1 and None in (a.rows, b.rows):  # one of them is text
-        cure += "; is a header taken for data, or data for a header? --header and --no-header say it"
-    return DataError(f"{a.where} has {counts[0]}, {b.where} has {counts[1]}: {cure}")
+        hint += "; is a header taken for data, or data for a header? --header and --no-header say it"
+    return DataError(f"{a.display_name} has {counts[0]}, {b.display_name} has {counts[1]}: {hint}")
 
 
 def label_codes(values: npt.NDArray[Any], labels: tuple[str, ...]) -> npt.NDArray[np.float64]:

@@ -59,7 +59,7 @@ def pieces(origin: byte_stream.Origin, encoding: str | None, record_end: RecordE
         UsageError: Python does not know the encoding.
     """
     return _cut(
-        _decoded(origin.blocks(), encoding, origin.where),
+        _decoded(origin.blocks(), encoding, origin.display_name),
         chain([byte_stream.PIECE], repeat(byte_stream.CHUNK)),
         record_end,
     )
@@ -110,17 +110,17 @@ def overlong(data: bytes) -> bool:
     return len(data) > longest_record()
 
 
-def _decoded(blocks: Iterator[bytes], encoding: str | None, where: str) -> Iterator[bytes]:
+def _decoded(blocks: Iterator[bytes], encoding: str | None, display_name: str) -> Iterator[bytes]:
     if encoding is not None and codecs_name(encoding) not in ("utf-8", "utf-8-sig"):
-        blocks = _recoded(blocks, encoding, where)
+        blocks = _recoded(blocks, encoding, display_name)
     first = next(blocks, b"")
     for mark, name in _MARKS.items():
         if first.startswith(mark):
-            raise DataError(f"{where}: starts with the mark of {name.upper()}; say --encoding {name}")
+            raise DataError(f"{display_name}: starts with the mark of {name.upper()}; say --encoding {name}")
     yield from chain([first.removeprefix(codecs.BOM_UTF8)], blocks)
 
 
-def _recoded(blocks: Iterator[bytes], encoding: str, where: str) -> Iterator[bytes]:
+def _recoded(blocks: Iterator[bytes], encoding: str, display_name: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
     line = 1
     for block in chain(blocks, [b""]):
@@ -130,7 +130,7 @@ def _recoded(blocks: Iterator[bytes], encoding: str, where: str) -> Iterator[byt
         except UnicodeError as error:
             cause = error.reason if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else str(error)
             line += error.object.count(b"\n", 0, error.start) if isinstance(error, UnicodeDecodeError) else 0
-            raise DataError(f"{where}:{line}: not {printable(encoding)}: {cause}") from None
+            raise DataError(f"{display_name}:{line}: not {printable(encoding)}: {cause}") from None
         line += data.count(b"\n")
         if data:
             yield data

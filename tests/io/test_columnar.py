@@ -123,7 +123,7 @@ def test_a_column_of_arrays_is_as_many_columns(kind: Any, form: str, tmp_path: P
     rows = [[1, 2, 3], [4, 5, None], [7, 8, 9]]
     path = put(tmp_path / f"x{form}", z=pl.Series(rows, dtype=kind), y=[0, 1, 2])
     source = opened(path, "z")
-    assert source.tails == ((3,),)
+    assert source.row_shapes == ((3,),)
     np.testing.assert_array_equal(values(source), [[1, 2, 3], [4, 5, math.nan], [7, 8, 9]])
     assert source.locate(1, 0, 2).endswith(f"x{form}: row 1, column 'z'[2]")
     assert "arrays, of which one column can be chosen" in told(path, "z", "y")
@@ -262,9 +262,9 @@ def test_a_panic_is_not_heard(tmp_path: Path, capfd: pytest.CaptureFixture[str])
 
     stored = columnar.ColumnarFile(byte_stream.Origin(path), ".parquet").stored
     with pytest.raises(DataError, match=r"x\.parquet: not a readable \.parquet file: y"):
-        stored.ask(panic)
+        stored.query(panic)
     assert capfd.readouterr().err == ""
-    assert stored.ask(lambda _: os.write(2, b"progress\n")) == 9
+    assert stored.query(lambda _: os.write(2, b"progress\n")) == 9
     assert capfd.readouterr().err == "progress\n"
 
 

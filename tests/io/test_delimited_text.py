@@ -460,7 +460,7 @@ def answer(case: Case, worth: float) -> Any:
             source = open_source(str(path), Options(**case.how)).bind(case.fields)
             values = [np.concatenate(arrays) for arrays in zip(*source.chunks(), strict=True)]
             lines = [(source.line(row) or "").removeprefix(folder) for row in range(len(values[0]))]
-            return (source.tails, [bits(v) for v in values], lines), taken
+            return (source.row_shapes, [bits(v) for v in values], lines), taken
         except LossctlError as error:
             return str(error).replace(folder, ""), taken
 

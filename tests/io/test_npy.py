@@ -86,7 +86,7 @@ def test_every_dtype_and_layout_is_what_numpy_loads(dtype: str, tmp_path: Path) 
         path = put(tmp_path, saved(numbers(shape, dtype), order))
         expected = np.load(path).astype(np.float64)
         source = opened(path)
-        assert (source.rows, source.tails) == (shape[0], (shape[1:],))
+        assert (source.rows, source.row_shapes) == (shape[0], (shape[1:],))
         same(rows(source), expected)
         same(rows(source, shape[0] // 2, shape[0]), expected[shape[0] // 2 :])
 
@@ -100,7 +100,7 @@ def test_every_dtype_and_layout_is_what_numpy_loads(dtype: str, tmp_path: Path) 
 def test_columns(dtype: str, columns: str, chosen: list[int], order: str, tmp_path: Path) -> None:
     path = put(tmp_path, saved(numbers((9, 5), dtype), order))
     source = opened(path, *columns.split())
-    assert source.tails == ((len(chosen),),)
+    assert source.row_shapes == ((len(chosen),),)
     same(rows(source, 2, 9), np.load(path)[2:9, chosen].astype(np.float64))
     assert source.locate(4, 0, len(chosen) - 1).endswith(f"row 4, column {chosen[-1]}" if len(chosen) > 1 else "row 4")
 
@@ -190,7 +190,7 @@ def test_stdin(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
     array = numbers((50_000, 3), "<f4")  # longer than a piece
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(saved(array, order))))
     source = opened("-", input_format="npy")
-    assert source.where == "stdin"
+    assert source.display_name == "stdin"
     same(rows(source, 49_000, 50_000), array[49_000:].astype(np.float64))
     same(rows(source, 0, 3), array[:3].astype(np.float64))
 

@@ -201,7 +201,7 @@ class _Remote:
             if not type(error).__module__.startswith(("distributed", "concurrent", "asyncio")):
                 raise
             slab = self._task.slab
-            rows = f"rows {slab.start} to {slab.stop - 1} of {slab.sources[0].where}"
+            rows = f"rows {slab.start} to {slab.stop - 1} of {slab.sources[0].display_name}"
             raise LossctlError(f"{rows}: no worker has finished them: {_said(error)}") from None
 
 

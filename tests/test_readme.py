@@ -119,8 +119,8 @@ def test_every_exit_code_is_explained(code: int) -> None:
 
 
 def test_every_format_is_named() -> None:
-    for suffix in formats.FORMATS:
-        assert f"| `{suffix}` |" in TEXT
+    for name in formats.FORMATS:
+        assert f"| `.{name}` |" in TEXT
     for name in FORMATS:
         assert f"`{name}`" in TEXT
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeAlias, get_type_hints
 import typer
 
 from lossctl.errors import UsageError
+from lossctl.io.formats import FORMATS
 
 Option = typer.Option
 
@@ -64,7 +65,7 @@ class Data:
         Option(
             "--input-format",
             metavar="FORMAT",
-            help="csv, tsv, txt, npy, csv.gz, ... for stdin and what its name does not tell",
+            help=f"{', '.join(FORMATS)}, or compressed, as csv.gz; for stdin and what its name does not tell",
         ),
     ] = None
 

@@ -108,9 +108,10 @@ def _is_data(word: str) -> bool:
     """Return whether a word is a data file or looks like one; FILE.py:FUNCTION is a loss of the user."""
     if ".py:" in word or word.endswith(".py"):
         return False
+    from lossctl.io import compression, formats
     from lossctl.render import FORMATS
 
     suffix = os.path.splitext(word)[1].lower().removeprefix(".") or None
-    known = {*FORMATS, "txt", "npy", "npz", "gz", "bz2", "xz", "zst", "parquet", "arrow", "feather", "ndjson"}
+    known = {*FORMATS, *formats.FORMATS, *(name.removeprefix(".") for name in compression.SUFFIXES)}
     named = "/" in word or "." in word  # a file called mse does not hide the loss mse
     return (named and os.path.isfile(word)) or (suffix in known and "=" not in word)

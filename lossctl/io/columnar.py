@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.errors import DataError, UsageError, printable
+from lossctl.errors import DataError, printable
 from lossctl.io import byte_stream, column_selection
+from lossctl.io.formats import InputFormat
 from lossctl.io.polars_columns import arrays, is_number, is_text, kind_words, numbers
 from lossctl.io.polars_guard import absorb_second_interrupt, capture_stderr
-from lossctl.io.source import Field, Read, Rows, Source
+from lossctl.io.source import Field, Options, Read, Rows, Source
 from lossctl.io.text_grammar import quote_cell
 
 if TYPE_CHECKING:
@@ -86,6 +87,13 @@ def _strip(stored: _Stored, names: tuple[str, ...], first: int, rows: int) -> pl
     return strip
 
 
+def open_file(
+    entry: InputFormat, origin: byte_stream.Origin, options: Options, labels: tuple[str, ...]
+) -> ColumnarFile:
+    """Open a Parquet or Arrow file; see :meth:`lossctl.io.formats.InputFormat.open`."""
+    return ColumnarFile(origin, entry.suffix)
+
+
 class ColumnarFile:
     """An opened Parquet or Arrow file with its schema and number of rows."""
 
@@ -93,10 +101,6 @@ class ColumnarFile:
 
     def __init__(self, origin: byte_stream.Origin, suffix: str) -> None:
         self.display_name = origin.display_name
-        if origin.compression is not None or byte_stream.read_once(origin.path):
-            raise UsageError(
-                f"{self.display_name}: {suffix} files have their index at the end: save it to a plain file first"
-            )
         with byte_stream.open_binary(origin.path) as file:
             self.stored = _Stored(origin.path, suffix, byte_stream.descriptor_state(file.fileno()))
             try:

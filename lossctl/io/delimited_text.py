@@ -15,14 +15,11 @@ import numpy as np
 
 from lossctl.errors import DataError, UsageError, quoted
 from lossctl.io import byte_stream, column_selection, text_decoding, text_polars
+from lossctl.io.formats import InputFormat, parse_delimiter
 from lossctl.io.prefetch import prefetch
 from lossctl.io.source import Field, Options, Read, Rows, Source
 from lossctl.io.text_grammar import WORD, CellError, Dialect, RecordError, is_counting, newlines, quote_cell
 from lossctl.io.text_polars import PolarsTextReader
-
-# Default delimiter of a suffix. None stands for runs of blanks: np.savetxt writes .txt files with blanks.
-DELIMITERS: dict[str, str | None] = {".csv": ",", ".tsv": "\t", ".txt": None}
-_NAMED = {"tab": "\t", "\\t": "\t", "blank": None, "space": None, " ": None, "comma": ",", "semicolon": ";"}
 
 _IN_CELLS = ";\t"  # delimiters that a hint may suggest; commas and bars also occur within texts and numbers
 
@@ -64,12 +61,15 @@ class _Lines:
         return self.lines[i] + row - self.rows[i]
 
 
+def open_file(entry: InputFormat, origin: byte_stream.Origin, options: Options, labels: tuple[str, ...]) -> TextFile:
+    """Open a delimited text file; see :meth:`lossctl.io.formats.InputFormat.open`."""
+    return TextFile(origin, entry.delimiter, options, labels)
+
+
 class TextFile:
     """An opened text file whose first piece has been parsed; its first record is the header or the first row."""
 
-    def __init__(
-        self, origin: byte_stream.Origin, delimiter: str | None, options: Options, labels: tuple[str, ...]
-    ) -> None:
+    def __init__(self, origin: byte_stream.Origin, delimiter: str, options: Options, labels: tuple[str, ...]) -> None:
         self.display_name, self.reading = origin.display_name, origin.reading
         self.dialect = _dialect(delimiter, options)
         self.labels, self.named = labels, options.named
@@ -291,12 +291,11 @@ def _is_blank(record: list[str]) -> bool:
     return len(record) == 1 and not record[0].strip(" \t")
 
 
-def _dialect(delimiter: str | None, options: Options) -> Dialect:
-    if options.delimiter is not None:
-        said = options.delimiter
-        delimiter = _NAMED.get(said, said)
-        if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n' or delimiter.isalnum()):
-            raise UsageError(f"--delimiter {quoted(said)}: one character, or tab, or space for runs of blanks")
+def _dialect(default_delimiter: str, options: Options) -> Dialect:
+    text = default_delimiter if options.delimiter is None else options.delimiter
+    delimiter = parse_delimiter(text)
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n' or delimiter.isalnum()):
+        raise UsageError(f"--delimiter {quoted(text)}: one character, or tab, or space for runs of blanks")
     if len(options.decimal) != 1 or options.decimal not in ".,":
         raise UsageError(f"--decimal {quoted(options.decimal)}: '.' or ','")
     if options.decimal == delimiter:

@@ -1,86 +1,111 @@
-"""Selection of the reader of a path by its suffix or by --input-format, never by its contents."""
+"""The input formats, and the selection of the format of a path by its suffix or by --input-format.
+
+A format is never guessed from the contents. ``FORMATS`` has one record for each format; a new format is its record
+and a module with a reader. Readers are imported on first use, because completion and help, which list the formats,
+must not import NumPy.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
 from lossctl.errors import DataError, UsageError, nearest, printable
 from lossctl.io.byte_stream import STDIN, Origin, display_name, reason
 from lossctl.io.compression import SUFFIXES
-from lossctl.io.shards import ShardedFile, expand_shards
-from lossctl.io.source import OpenedFile, Options
 
-Reader: TypeAlias = Callable[[Origin, str, Options, tuple[str, ...]], OpenedFile]
-
-FORMATS: dict[str, Reader] = {}
-_INDEXED: set[str] = set()  # suffixes of formats with an index at the end, which cannot be compressed as a whole
-_MEMBER = re.compile(r"(.+\.npz):(.+)", re.IGNORECASE | re.DOTALL)  # an archive and the name of one array
+if TYPE_CHECKING:
+    from lossctl.io.source import Archive, OpenedFile, Options
 
 
-def reader(*suffixes: str, indexed: bool = False) -> Callable[[Reader], Reader]:
-    """Return a decorator that registers a function ``(origin, suffix, options, labels) -> Unbound``.
+@dataclass(frozen=True)
+class InputFormat:
+    """An input format: all that lossctl has to know of it before it opens a file.
 
-    Args:
-        suffixes: suffixes of the format, such as ``.csv``.
-        indexed: the format has its index at the end and cannot be read as a stream; False by default.
+    Attributes:
+        name: the value of ``--input-format``; with a dot before it, the suffix of the files.
+        module: the module of ``lossctl.io`` with the reader, a function ``open_file`` with the arguments of
+            :meth:`open` after the format itself.
+        delimiter: for text whose first line can name the columns, its default delimiter, where " " stands for runs
+            of blanks; "" (the default) for other formats. Completion of column names reads that line.
+        indexed: the format has its index at the end, so that it cannot be read from a pipe or compressed as a whole.
+        archive: a path may name a member, ``data.npz:key``, and an opened file has a method ``member``.
     """
 
-    def register(function: Reader) -> Reader:
-        FORMATS.update(dict.fromkeys(suffixes, function))
-        _INDEXED.update(suffixes if indexed else ())
-        return function
+    name: str
+    module: str
+    delimiter: str = ""
+    indexed: bool = False
+    archive: bool = False
 
-    return register
+    @property
+    def suffix(self) -> str:
+        """The suffix of the files, such as ``.csv``."""
+        return f".{self.name}"
 
+    def open(self, origin: Origin, options: Options, labels: tuple[str, ...]) -> OpenedFile:
+        """Open a file of this format and read its columns.
 
-@reader(".csv", ".tsv", ".txt")
-def _text(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> OpenedFile:
-    from lossctl.io.delimited_text import DELIMITERS, TextFile
+        Args:
+            origin: the bytes of the file.
+            options: how to read text.
+            labels: class names, which do not make a first row of text a header.
 
-    return TextFile(origin, DELIMITERS[suffix], options, labels)
-
-
-@reader(".npy")
-def _npy(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> OpenedFile:
-    from lossctl.io.npy import NpyFile
-
-    return NpyFile(origin)
-
-
-@reader(".npz", indexed=True)
-def _npz(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> OpenedFile:
-    from lossctl.io.npz import NpzFile
-
-    if member := _MEMBER.fullmatch(origin.path):
-        return NpzFile(member[1]).member(member[2])
-    return NpzFile(origin.path)
+        Raises:
+            UsageError: an option is invalid.
+            DataError: the file cannot be opened, or its start is malformed.
+        """
+        opened: OpenedFile = import_module(f"lossctl.io.{self.module}").open_file(self, origin, options, labels)
+        return opened
 
 
-@reader(".parquet", ".arrow", ".feather", indexed=True)
-def _columnar(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> OpenedFile:
-    from lossctl.io.columnar import ColumnarFile
+FORMATS = {
+    entry.name: entry
+    for entry in (
+        InputFormat("csv", "delimited_text", delimiter=","),
+        InputFormat("tsv", "delimited_text", delimiter="\t"),
+        InputFormat("txt", "delimited_text", delimiter=" "),  # np.savetxt writes blanks
+        InputFormat("npy", "npy"),
+        InputFormat("npz", "npz", indexed=True, archive=True),
+        InputFormat("parquet", "columnar", indexed=True),
+        InputFormat("arrow", "columnar", indexed=True),
+        InputFormat("feather", "columnar", indexed=True),
+        InputFormat("ndjson", "ndjson"),
+        InputFormat("jsonl", "ndjson"),
+    )
+}
+_ARCHIVES = "|".join(entry.name for entry in FORMATS.values() if entry.archive)
+_MEMBER = re.compile(rf"(.+\.(?:{_ARCHIVES})):(.+)", re.IGNORECASE | re.DOTALL)  # an archive and the name of a member
+_DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "blank": " ", "space": " ", "comma": ",", "semicolon": ";"}
 
-    return ColumnarFile(origin, suffix)
 
+def parse_delimiter(text: str) -> str | None:
+    r"""Return the delimiter that a text names, which may be the character itself; None stands for runs of blanks.
 
-@reader(".ndjson", ".jsonl")
-def _ndjson(origin: Origin, suffix: str, options: Options, labels: tuple[str, ...]) -> OpenedFile:
-    from lossctl.io.ndjson import JsonFile
-
-    return JsonFile(origin, options)
+    >>> parse_delimiter("tab"), parse_delimiter("|"), parse_delimiter("space")
+    ('\t', '|', None)
+    """
+    delimiter = _DELIMITER_NAMES.get(text, text)
+    return None if delimiter == " " else delimiter
 
 
 def suffix_of(path: str) -> str | None:
-    """Return the suffix of the format of a path with that of its compression (``.csv.gz``), or None if unknown."""
-    if _MEMBER.fullmatch(path):
-        return ".npz"
+    """Return the suffix of the format of a path with that of its compression (``.csv.gz``), or None if unknown.
+
+    >>> suffix_of("preds.csv.gz"), suffix_of("data.npz:key"), suffix_of("data.npz.gz"), suffix_of("preds")
+    ('.csv.gz', '.npz', None, None)
+    """
+    if member := _MEMBER.fullmatch(path):
+        path = member[1]
     stem, compression = _split(path.lower())
-    format_suffix = next((suffix for suffix in FORMATS if stem.endswith(suffix)), None)
-    return None if format_suffix is None or (compression and format_suffix in _INDEXED) else format_suffix + compression
+    _, dot, name = stem.rpartition(".")
+    if not dot or name not in FORMATS or (compression and FORMATS[name].indexed):
+        return None
+    return FORMATS[name].suffix + compression
 
 
 def tells_format(path: str) -> bool:
@@ -107,14 +132,15 @@ def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Op
         UsageError: the suffix or ``--input-format`` is not a format.
         DataError: the file cannot be opened, or its start is malformed.
     """
-    known = [suffix.removeprefix(".") for suffix in FORMATS]
-    listed = f"{', '.join(known)} (and {', '.join(SUFFIXES)} after it, if it is compressed)"
+    from lossctl.io.shards import ShardedFile, expand_shards
+
+    listed = f"{', '.join(FORMATS)} (and {', '.join(SUFFIXES)} after it, if it is compressed)"
     if options.input_format is not None:
         suffix = suffix_of("." + options.input_format.lower().removeprefix("."))
         if suffix is None or suffix != "." + options.input_format.lower().removeprefix("."):
             name = printable(options.input_format)
             raise UsageError(
-                f"--input-format {name!r} is none of {listed}{nearest(options.input_format.lower(), known)}"
+                f"--input-format {name!r} is none of {listed}{nearest(options.input_format.lower(), FORMATS)}"
             )
     elif path == STDIN:
         suffix = ".csv"
@@ -129,8 +155,17 @@ def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Op
             f"{display_name(path)}: its name does not tell its format: say --input-format, one of {listed}"
         )
     # With `--input-format csv`, the compression of preds.gz still follows from its name.
-    form, compression = _split(suffix)
-    return FORMATS[form](Origin(path, compression or _split(path.lower())[1] or None), form, options, labels)
+    name, compression = _split(suffix)
+    entry = FORMATS[name.removeprefix(".")]
+    member = _MEMBER.fullmatch(path) if entry.archive else None
+    file = member[1] if member else path
+    origin = Origin(file, compression or _split(file.lower())[1] or None)
+    if entry.indexed and not origin.seekable:
+        raise UsageError(
+            f"{origin.display_name}: {entry.suffix} files have their index at the end: save it to a plain file first"
+        )
+    opened = entry.open(origin, options, labels)
+    return cast("Archive", opened).member(member[2]) if member else opened
 
 
 def _check_there(path: str) -> None:

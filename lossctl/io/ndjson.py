@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lossctl.errors import DataError
 from lossctl.io import byte_stream, column_selection, text_decoding, text_polars
+from lossctl.io.formats import InputFormat
 from lossctl.io.polars_guard import absorb_second_interrupt
 from lossctl.io.prefetch import prefetch
 from lossctl.io.source import Field, Options, Read, Rows, Source
@@ -24,6 +25,11 @@ class _Number(str):
     """The text of a JSON number, parsed later by the same grammar as in other text files."""
 
     __slots__ = ()
+
+
+def open_file(entry: InputFormat, origin: byte_stream.Origin, options: Options, labels: tuple[str, ...]) -> JsonFile:
+    """Open a file of JSON lines; see :meth:`lossctl.io.formats.InputFormat.open`."""
+    return JsonFile(origin, options)
 
 
 class JsonFile:

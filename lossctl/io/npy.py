@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from lossctl.errors import DataError, number, printable
 from lossctl.io import byte_stream, column_selection
+from lossctl.io.formats import InputFormat
 from lossctl.io.npy_reader import columnwise, rowwise
-from lossctl.io.source import BadValueError, Field, Read, Rows, Source, label_codes
+from lossctl.io.source import BadValueError, Field, Options, Read, Rows, Source, label_codes
 from lossctl.io.text_grammar import quote_cell
 
 # Maximum bytes of a header, which is a line of Python literals. This is the limit of NumPy: a longer header may take
@@ -48,6 +49,11 @@ class Bytes(Protocol):
 
     def blocks(self) -> Iterator[bytes]:
         """Yield all bytes in blocks."""
+
+
+def open_file(entry: InputFormat, origin: byte_stream.Origin, options: Options, labels: tuple[str, ...]) -> NpyFile:
+    """Open an NPY file; see :meth:`lossctl.io.formats.InputFormat.open`."""
+    return NpyFile(origin)
 
 
 class NpyFile:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from lossctl.errors import DataError, UsageError, nearest, printable
 from lossctl.io import byte_stream, column_selection
+from lossctl.io.formats import InputFormat
 from lossctl.io.npy import NpyFile
-from lossctl.io.source import BadValueError, Field, Read, Rows, Source, length_mismatch
+from lossctl.io.source import BadValueError, Field, Options, Read, Rows, Source, length_mismatch
 from lossctl.io.text_grammar import quote_cell
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the two methods that NumPy writes
@@ -51,6 +52,11 @@ def _damaged(display_name: str, error: Exception) -> DataError:
     return DataError(f"{display_name}: not a readable NPZ (zip) file: {str(error).rstrip('.') or 'it breaks off'}")
 
 
+def open_file(entry: InputFormat, origin: byte_stream.Origin, options: Options, labels: tuple[str, ...]) -> NpzFile:
+    """Open an NPZ archive; see :meth:`lossctl.io.formats.InputFormat.open`."""
+    return NpzFile(origin.path)
+
+
 class NpzFile:
     """An opened archive whose list of arrays has been read."""
 
@@ -59,8 +65,6 @@ class NpzFile:
     def __init__(self, path: str) -> None:
         self.display_name, self._path = byte_stream.display_name(path), path
         self._opened: dict[str, NpyFile] = {}
-        if byte_stream.read_once(path):
-            raise UsageError(f"{self.display_name}: an NPZ file has its index at its end: save it to a file first")
         with byte_stream.open_binary(path) as file:
             try:
                 with zipfile.ZipFile(file) as archive:

@@ -125,6 +125,17 @@ class OpenedFile(Protocol):
         """Return the source of the given fields."""
 
 
+class Archive(OpenedFile, Protocol):
+    """An opened file of several members, each of which is a file."""
+
+    def member(self, key: str) -> OpenedFile:
+        """Return the member with the given key.
+
+        Raises:
+            UsageError: no member has this key.
+        """
+
+
 def length_mismatch(a: Source, rows: int, b: Source, others: int) -> DataError:
     """Return the error for two sources with different numbers of rows.
 

@@ -169,7 +169,7 @@ def names(*wanted: str) -> list[str]:
         ("lossctl gradcheck mse --wrt ", ["pred", "logits"]),
         ("lossctl list --color ", ["auto", "always", "never"]),
         ("lossctl list -f ", list(FORMATS)),
-        ("lossctl compute mse --input-format ", [suffix.removeprefix(".") for suffix in formats.FORMATS]),
+        ("lossctl compute mse --input-format ", list(formats.FORMATS)),
         (
             "lossctl gradcheck mse --grad samples/my_losses.py:squ",
             ["samples/my_losses.py:squared_objective"],

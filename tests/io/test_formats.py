@@ -310,7 +310,7 @@ def method(number: int) -> bytes:
         ("d.npz t1.csv", ("d.npz: holds no arrays",), npz({})),
         ("d.npz t1.csv", ("d.npz:p: compressed in a way that NumPy does not write",), method(zipfile.ZIP_BZIP2)),
         ("none.npz:p t1.csv", ("none.npz: no such file",), None),
-        ("- t1.csv --input-format npz", ("stdin: an NPZ file has its index at its end: save it",), None),
+        ("- t1.csv --input-format npz", ("stdin: .npz files have their index at the end: save it",), None),
         ("d.npz.gz t1.csv", ("d.npz.gz: ",), None),
     ],
 )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from lossctl.cli.source_scan import PACKAGE, built_in, find, in_file, known, last_name
+from lossctl.cli.source_scan import built_in, find, in_file, known
 
 Found: TypeAlias = Iterable[tuple[str, str]]  # candidates and their descriptions
 
@@ -158,16 +158,10 @@ def complete_format(words: Words, incomplete: str) -> Found:
 
 
 def complete_input_format(words: Words, incomplete: str) -> Found:
-    """Complete ``--input-format``: suffixes of the registered readers, from the source of ``lossctl.io.formats``."""
-    import ast
+    """Complete ``--input-format``: the formats that have a reader."""
+    from lossctl.io.formats import FORMATS
 
-    path = os.path.join(PACKAGE, "io", "formats.py")
-    with open(path, encoding="utf-8") as file:
-        tree = ast.parse(file.read())
-    for node in ast.walk(tree):
-        for call in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
-            if isinstance(call, ast.Call) and last_name(call.func) == "reader":
-                yield from ((ast.literal_eval(arg).removeprefix("."), "") for arg in call.args)
+    return ((name, "") for name in FORMATS)
 
 
 def complete_family(words: Words, incomplete: str) -> Found:
@@ -210,23 +204,23 @@ def _number(cell: str) -> bool:
 
 
 def _first_cells(path: str, options: Mapping[str, Any]) -> list[str]:
-    """Return the cells of the first line of a csv, tsv or txt file, possibly compressed; [] for other formats."""
+    """Return the cells of the first line of a delimited text file, possibly compressed; [] for other formats."""
     import csv
 
     from lossctl.io.compression import SUFFIXES, decompressed
+    from lossctl.io.formats import FORMATS, parse_delimiter
 
     stem, suffix = os.path.splitext(path)
     compression = suffix.lower() if suffix.lower() in SUFFIXES else ""
     kind = options.get("input_format") or os.path.splitext(stem if compression else path)[1].removeprefix(".")
-    delimiters = {"csv": ",", "tsv": "\t", "txt": None}
-    if kind.lower() not in delimiters:
+    entry = FORMATS.get(kind.lower())
+    if entry is None or not entry.delimiter:
         return []
     with open(path, "rb") as file:
         start = next(decompressed(file, compression, path, _LINE), b"") if compression else file.read(_LINE)
     line = start.decode(options.get("encoding") or "utf-8-sig", "replace").partition("\n")[0].rstrip("\r")
-    named = {"tab": "\t", "\\t": "\t", "space": None, "blank": None, " ": None, "comma": ",", "semicolon": ";"}
     said = options.get("delimiter")
-    delimiter = delimiters[kind.lower()] if said is None else named.get(said, said)
+    delimiter = parse_delimiter(entry.delimiter if said is None else said)
     if delimiter is None:
         return line.split()
     return next(csv.reader([line], delimiter=delimiter), [])

@@ -20,6 +20,7 @@ from lossctl.core.input_kinds import (
 from lossctl.core.loss import Loss
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import Dataset
+from lossctl.io.source import SeekableSource
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,7 @@ def check_fits_in_memory(data: Dataset, plans: Sequence[LossPlan]) -> None:
     Raises:
         DataError: the inputs take more than a sixth of the free memory.
     """
-    rows = min((source.rows for source in data.sources if source.rows is not None), default=0)
+    rows = min((source.rows for source in data.sources if isinstance(source, SeekableSource)), default=0)
     roles = {role for plan in plans for role in plan.roles}
     needed = _COPIES * rows * sum(8 * math.prod(data.raw_row_shape(role)) for role in roles)
     free = _free()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lossctl.io.source import Read, Rows
@@ -37,15 +36,6 @@ class ArraySource:
     def reader(self) -> Read:
         """Return a reader whose results are slices, without copies."""
         return lambda start, stop: tuple(a[start - self.offset : stop - self.offset] for a in self.arrays)
-
-    @property
-    def share(self) -> float | None:
-        """None: the arrays are in memory."""
-        return None
-
-    def chunks(self) -> Iterator[Rows]:
-        """Yield all rows in one chunk."""
-        yield self.arrays
 
     def locate(self, row: int, field: int, place: int | None) -> str:
         """Return the position of a value: ``pred[3]``, or ``pred[3, 1]`` if a row is an array."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -18,7 +18,7 @@ from lossctl.io import byte_stream, column_selection
 from lossctl.io.formats import InputFormat
 from lossctl.io.polars_columns import arrays, is_number, is_text, kind_words, numbers
 from lossctl.io.polars_guard import absorb_second_interrupt, capture_stderr
-from lossctl.io.source import Field, Options, Read, Rows, Source
+from lossctl.io.source import Field, Options, Read, Rows
 from lossctl.io.text_grammar import quote_cell
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class ColumnarFile:
         chosen = column_selection.select(selectors, self.names, self.width, self.display_name)
         return len(chosen) == 1 and is_text(self.types[self.names[chosen[0]]])
 
-    def bind(self, fields: tuple[Field, ...]) -> Source:
+    def bind(self, fields: tuple[Field, ...]) -> ColumnarSource:
         """Bind fields to columns and return the source; a column of arrays of length n counts as n columns."""
         keys = {c for f in fields if f.key for c in self._columns(f, ())}
         return ColumnarSource(self, tuple(self._chosen(f, keys) for f in fields))
@@ -179,11 +179,9 @@ class _Chosen:
 class ColumnarSource:
     """A seekable source of the selected columns, which can be pickled and reopened in another process."""
 
-    share: float | None = None
-
     def __init__(self, file: ColumnarFile, chosen: tuple[_Chosen, ...]) -> None:
         self.display_name, self._stored, self._chosen = file.display_name, file.stored, chosen
-        self.rows: int | None = file.rows
+        self.rows = file.rows
         self.row_shapes = tuple((c.width,) for c in chosen)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -209,7 +207,7 @@ class ColumnarSource:
                 at, strip = start // strip_rows, None
                 first = at * strip_rows
                 with _READING:
-                    strip = _strip(self._stored, names, first, min(strip_rows, (self.rows or 0) - first))
+                    strip = _strip(self._stored, names, first, min(strip_rows, self.rows - first))
             return strip.slice(start % strip_rows, stop - start)
 
         def read(start: int, stop: int) -> Rows:
@@ -221,10 +219,6 @@ class ColumnarSource:
             return tuple(self._values(whole, i) for i in range(len(self._chosen)))
 
         return read
-
-    def chunks(self) -> Iterator[Rows]:
-        """Raise NotImplementedError: the source is seekable, not sequential."""
-        raise NotImplementedError
 
     def locate(self, row: int, field: int, place: int | None) -> str:
         """Return the position of a value for messages: ``preds.parquet: row 5, column 'pred'``, with rows from 0."""

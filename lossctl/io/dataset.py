@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lossctl.errors import DataError
 from lossctl.io.arrays import ArraySource
 from lossctl.io.shards import check_shards_aligned
-from lossctl.io.source import Rows, Source, length_mismatch
+from lossctl.io.source import Rows, SeekableSource, Source, StreamingSource, length_mismatch
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class RowRange:
 
     start: int
     stop: int
-    sources: tuple[Source, ...]
+    sources: tuple[SeekableSource, ...]
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,18 @@ class Dataset:
     @property
     def rows(self) -> int | None:
         """The number of rows if a source knows it, else None."""
-        return next((source.rows for source in self.sources if source.rows is not None), None)
+        return next((source.rows for source in self.sources if isinstance(source, SeekableSource)), None)
 
     @property
     def share(self) -> float | None:
-        """The smallest fraction read of any sequential source, or None if no fraction is known."""
-        known = [source.share for source in self.sources if source.rows is None]
+        """The smallest fraction read of any streaming source, or None if no fraction is known."""
+        known = [source.share for source in self.sources if isinstance(source, StreamingSource)]
         return min((share for share in known if share is not None), default=None)
 
     @property
     def seekable(self) -> bool:
         """Whether workers can read the rows themselves: every source is seekable and none is in memory."""
-        return all(source.rows is not None and not isinstance(source, ArraySource) for source in self.sources)
+        return all(isinstance(s, SeekableSource) and not isinstance(s, ArraySource) for s in self.sources)
 
     def row_shape(self, role: str) -> tuple[int, ...]:
         """Return the shape of one row of an input; (1,) is returned as (), so that (n, 1) and (n,) are the same."""
@@ -94,57 +94,59 @@ class Dataset:
 
     def unpicklable_sources(self) -> frozenset[int]:
         """Return the indices of the sources that no other process can read: pipes spooled to a temporary file."""
-        return frozenset(i for i, source in enumerate(self.sources) if source.rows is not None and not _travels(source))
+        return frozenset(
+            i for i, s in enumerate(self.sources) if isinstance(s, SeekableSource) and not _is_picklable(s)
+        )
 
     def row_ranges(self, rows: int, read: Collection[int] = ()) -> Iterator[RowRange]:
         """Yield all rows in order, at most ``rows`` at a time.
 
-        Sequential sources and the sources in ``read`` are read here and given as arrays; other sources are given
+        Streaming sources and the sources in ``read`` are read here and given as arrays; other sources are given
         as they are.
 
         Args:
-            rows: maximum rows of a slab.
+            rows: maximum rows of a range.
             read: indices of the seekable sources to read here; none by default.
 
         Raises:
             DataError: sources have different lengths; the message gives two of them.
         """
         check_shards_aligned(self.sources)
-        known = [s for s in self.sources if s.rows is not None]
+        known = [s for s in self.sources if isinstance(s, SeekableSource)]
         for other in known[1:]:
             if other.rows != known[0].rows:
-                raise length_mismatch(known[0], known[0].rows or 0, other, other.rows or 0)
-        queues = {i: _Queue(s.chunks()) for i, s in enumerate(self.sources) if s.rows is None}
+                raise length_mismatch(known[0], known[0].rows, other, other.rows)
+        queues = {i: _Queue(s.chunks()) for i, s in enumerate(self.sources) if isinstance(s, StreamingSource)}
         start = 0
         while True:
-            ends = [q.available(rows) for q in queues.values()] + [min(rows, (s.rows or 0) - start) for s in known]
+            ends = [q.available(rows) for q in queues.values()] + [min(rows, s.rows - start) for s in known]
             count = min(ends)
             if count < max(ends):
                 raise self._unequal(queues, start)
             if not count:
                 check_shards_aligned(self.sources)
                 return
-            taken = tuple(
-                ArraySource(s.display_name, queues[i].take(count), offset=start)
-                if i in queues
-                else _taken(s, start, start + count)
-                if i in read
-                else s
-                for i, s in enumerate(self.sources)
-            )
-            yield RowRange(start, start + count, taken)
+            sources: list[SeekableSource] = []
+            for i, source in enumerate(self.sources):
+                if isinstance(source, StreamingSource):
+                    sources.append(ArraySource(source.display_name, queues[i].take(count), offset=start))
+                else:
+                    sources.append(_read(source, start, start + count) if i in read else source)
+            yield RowRange(start, start + count, tuple(sources))
             start += count
 
     def _unequal(self, queues: dict[int, _Queue], start: int) -> DataError:
         """Return the error with the shortest and the longest length, after counting the remaining rows."""
-        totals = [start + queues[i].drain() if i in queues else s.rows or 0 for i, s in enumerate(self.sources)]
+        totals = [
+            start + queues[i].drain() if isinstance(s, StreamingSource) else s.rows for i, s in enumerate(self.sources)
+        ]
         check_shards_aligned(self.sources)
         short = totals.index(min(totals))
         long = totals.index(max(totals))
         return length_mismatch(self.sources[short], totals[short], self.sources[long], totals[long])
 
 
-def _travels(source: Source) -> bool:
+def _is_picklable(source: SeekableSource) -> bool:
     import pickle
 
     try:
@@ -154,7 +156,7 @@ def _travels(source: Source) -> bool:
     return True
 
 
-def _taken(source: Source, start: int, stop: int) -> ArraySource:
+def _read(source: SeekableSource, start: int, stop: int) -> ArraySource:
     arrays = source.reader()(start, stop)
     return ArraySource(source.display_name, tuple(array.copy() for array in arrays), offset=start)
 

@@ -17,7 +17,7 @@ from lossctl.errors import DataError, UsageError, quoted
 from lossctl.io import byte_stream, column_selection, text_decoding, text_polars
 from lossctl.io.formats import InputFormat, parse_delimiter
 from lossctl.io.prefetch import prefetch
-from lossctl.io.source import Field, Options, Read, Rows, Source
+from lossctl.io.source import Field, Options, Rows
 from lossctl.io.text_grammar import WORD, CellError, Dialect, RecordError, is_counting, newlines, quote_cell
 from lossctl.io.text_polars import PolarsTextReader
 
@@ -101,7 +101,7 @@ class TextFile:
         """Return True: every cell is text."""
         return True
 
-    def bind(self, fields: tuple[Field, ...]) -> Source:
+    def bind(self, fields: tuple[Field, ...]) -> TextSource:
         """Bind fields to columns and return the source."""
         keys = {
             c
@@ -200,10 +200,6 @@ class TextSource:
     def share(self) -> float | None:
         """The fraction of the file read so far; None for a pipe."""
         return self._file.reading.share
-
-    def reader(self) -> Read:
-        """Raise NotImplementedError: text is not seekable, since the offset of a row is unknown."""
-        raise NotImplementedError
 
     def chunks(self) -> Iterator[Rows]:
         """Yield the rows of each piece or chunk of text, in order."""

@@ -15,7 +15,7 @@ from lossctl.io import byte_stream, column_selection, text_decoding, text_polars
 from lossctl.io.formats import InputFormat
 from lossctl.io.polars_guard import absorb_second_interrupt
 from lossctl.io.prefetch import prefetch
-from lossctl.io.source import Field, Options, Read, Rows, Source
+from lossctl.io.source import Field, Options, Rows
 from lossctl.io.text_grammar import WORD, CellError, Dialect, quote_cell
 
 _GRAMMAR = Dialect(",")  # parses the text of one number; its delimiter is not used
@@ -52,7 +52,7 @@ class JsonFile:
         """Return True: any column can be read as text, since its type is known only when it is read."""
         return True
 
-    def bind(self, fields: tuple[Field, ...]) -> Source:
+    def bind(self, fields: tuple[Field, ...]) -> JsonSource:
         """Bind fields to columns and return the source."""
         keys = {
             c
@@ -108,9 +108,7 @@ class JsonFile:
 
 
 class JsonSource:
-    """A sequential source of the selected columns of a JSON lines file."""
-
-    rows: int | None = None
+    """A streaming source of the selected columns of a JSON lines file."""
 
     def __init__(self, file: JsonFile, fields: tuple[Field, ...], chosen: list[list[str]]) -> None:
         self.display_name = file.display_name
@@ -122,10 +120,6 @@ class JsonSource:
     def share(self) -> float | None:
         """The fraction of the file read so far; None for a pipe."""
         return self._file.reading.share
-
-    def reader(self) -> Read:
-        """Raise NotImplementedError: JSON lines are not seekable."""
-        raise NotImplementedError
 
     def chunks(self) -> Iterator[Rows]:
         """Yield the rows of each piece or chunk of text, in order."""

@@ -20,7 +20,7 @@ from lossctl.errors import DataError, number, printable
 from lossctl.io import byte_stream, column_selection
 from lossctl.io.formats import InputFormat
 from lossctl.io.npy_reader import columnwise, rowwise
-from lossctl.io.source import BadValueError, Field, Options, Read, Rows, Source, label_codes
+from lossctl.io.source import BadValueError, Field, Options, Read, Rows, label_codes
 from lossctl.io.text_grammar import quote_cell
 
 # Maximum bytes of a header, which is a line of Python literals. This is the limit of NumPy: a longer header may take
@@ -138,7 +138,7 @@ class NpyFile:
         """Return False: arrays contain numbers."""
         return False
 
-    def bind(self, fields: tuple[Field, ...]) -> Source:
+    def bind(self, fields: tuple[Field, ...]) -> NpySource:
         """Bind fields to columns and return the source; columns of a 2-d array are selected by position (``@3``)."""
         keys = {c for f in fields if f.key for c in self._columns(f) or ()}
         chosen = [self._columns(f, keys) for f in fields]
@@ -221,12 +221,10 @@ def _kept_open(origin: Bytes, state: byte_stream.State) -> NpyFile:
 class NpySource:
     """A seekable source of an NPY file or of its selected columns."""
 
-    share: float | None = None
-
     def __init__(self, file: NpyFile, fields: tuple[Field, ...], chosen: list[list[int] | None]) -> None:
         self.display_name = file.display_name
         self._file, self._fields, self._chosen = file, fields, chosen
-        self.rows: int | None = file.shape[0]
+        self.rows = file.shape[0]
         whole = file.shape[1:]
         self.row_shapes = tuple(whole if c is None else (len(c),) for c in chosen)
 
@@ -263,10 +261,6 @@ class NpySource:
             cause = f"{number(block[place])} is not one of --labels {printable(','.join(labels))}"
             raise BadValueError(index, int(place[0]), int(place[1]) if len(place) > 1 else None, cause)
         return codes
-
-    def chunks(self) -> Iterator[Rows]:
-        """Raise NotImplementedError: the source is seekable, not sequential."""
-        raise NotImplementedError
 
     def locate(self, row: int, field: int, place: int | None) -> str:
         """Return the position of a value for messages: ``preds.npy: row 5, column 2``, counted from 0 as in NumPy."""

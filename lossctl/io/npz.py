@@ -12,8 +12,8 @@ import numpy.typing as npt
 from lossctl.errors import DataError, UsageError, nearest, printable
 from lossctl.io import byte_stream, column_selection
 from lossctl.io.formats import InputFormat
-from lossctl.io.npy import NpyFile
-from lossctl.io.source import BadValueError, Field, Options, Read, Rows, Source, length_mismatch
+from lossctl.io.npy import NpyFile, NpySource
+from lossctl.io.source import BadValueError, Field, Options, Read, length_mismatch
 from lossctl.io.text_grammar import quote_cell
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the two methods that NumPy writes
@@ -110,11 +110,11 @@ class NpzFile:
         """Return False: arrays contain numbers."""
         return False
 
-    def bind(self, fields: tuple[Field, ...]) -> Source:
+    def bind(self, fields: tuple[Field, ...]) -> NpzSource:
         """Return the source of the given fields; each field selects one array by its key."""
         return NpzSource(self.display_name, [self._bound(f) for f in fields])
 
-    def _bound(self, field: Field) -> Source:
+    def _bound(self, field: Field) -> NpySource:
         if len(self._members) == 1 and all(selector.startswith("@") for selector in field.columns):
             return self.member(self.names[0]).bind((field,))  # columns of the only array
         if not field.columns:
@@ -132,24 +132,18 @@ class NpzFile:
 class NpzSource:
     """A seekable source over several arrays of one archive, one array per field."""
 
-    share: float | None = None
-
-    def __init__(self, display_name: str, parts: list[Source]) -> None:
+    def __init__(self, display_name: str, parts: list[NpySource]) -> None:
         self.display_name, self._parts = display_name, parts
         self.rows = parts[0].rows
         self.row_shapes = tuple(part.row_shapes[0] for part in parts)
         for part in parts:
             if part.rows != self.rows:
-                raise length_mismatch(parts[0], self.rows or 0, part, part.rows or 0)
+                raise length_mismatch(parts[0], self.rows, part, part.rows)
 
     def reader(self) -> Read:
         """Return a reader with buffers of its own."""
         reads = [part.reader() for part in self._parts]
         return lambda start, stop: tuple(_read(i, read, start, stop) for i, read in enumerate(reads))
-
-    def chunks(self) -> Iterator[Rows]:
-        """Not available: the source is seekable, use ``reader``."""
-        raise NotImplementedError
 
     def locate(self, row: int, field: int, place: int | None) -> str:
         """Return the position of a value, such as ``data.npz:p: row 5, column 2``."""

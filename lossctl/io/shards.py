@@ -7,14 +7,14 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import DataError, UsageError
 from lossctl.io import byte_stream, column_selection
-from lossctl.io.source import BadValueError, Field, OpenedFile, Read, Rows, Source
+from lossctl.io.source import BadValueError, Field, OpenedFile, Read, Rows, SeekableSource, Source, StreamingSource
 from lossctl.io.text_grammar import quote_cell
 
 
@@ -112,9 +112,11 @@ class ShardedFile:
         return shard
 
     def bind(self, fields: tuple[Field, ...]) -> Source:
-        """Return the source of the given fields, seekable if the number of rows of the first file is known."""
+        """Return the source of the given fields, of the same kind as that of the first file."""
         first = self.opened(0).bind(fields)
-        return ShardStream(self, fields, first) if first.rows is None else ShardSource(self, fields, first)
+        if isinstance(first, StreamingSource):
+            return ShardStream(self, fields, first)
+        return ShardSource(self, fields, first)
 
 
 def _columns(names: tuple[str, ...] | None, width: int) -> str:
@@ -176,11 +178,9 @@ def check_shards_aligned(sources: Sequence[Source]) -> None:
 
 
 class ShardStream(Shards):
-    """A sequential source that reads shards of text one after the other."""
+    """A streaming source that reads shards of text one after the other."""
 
-    rows: int | None = None
-
-    def __init__(self, file: ShardedFile, fields: tuple[Field, ...], first: Source) -> None:
+    def __init__(self, file: ShardedFile, fields: tuple[Field, ...], first: StreamingSource) -> None:
         self.display_name, self.paths, self._file, self._fields = file.display_name, file.paths, file, fields
         self.row_shapes, self._shards, self.starts = first.row_shapes, [first], [0]
 
@@ -190,16 +190,13 @@ class ShardStream(Shards):
         now = self._shards[-1].share
         return None if now is None else (len(self._shards) - 1 + now) / len(self.paths)
 
-    def reader(self) -> Read:
-        """Not available: the source is sequential, use ``chunks``."""
-        raise NotImplementedError
-
     def chunks(self) -> Iterator[Rows]:
         """Yield the rows of all shards in order."""
         row = 0
         for index in range(len(self._file.paths)):
             if index:
-                self._shards.append(self._file.opened(index).bind(self._fields))
+                # All shards have the format of the first.
+                self._shards.append(cast(StreamingSource, self._file.opened(index).bind(self._fields)))
                 self.check(self._shards[index])
             for rows in self._shards[index].chunks():
                 yield rows
@@ -224,24 +221,22 @@ class ShardSource(Shards):
     thousands of file descriptors.
     """
 
-    share: float | None = None
-
-    def __init__(self, file: ShardedFile, fields: tuple[Field, ...], first: Source) -> None:
+    def __init__(self, file: ShardedFile, fields: tuple[Field, ...], first: SeekableSource) -> None:
         self.display_name, self.paths, self.row_shapes = file.display_name, file.paths, first.row_shapes
         import pickle
 
-        self._packed, self.starts = [pickle.dumps(first)], [0, first.rows or 0]
+        self._packed, self.starts = [pickle.dumps(first)], [0, first.rows]
         for index in range(1, len(file.paths)):
-            shard = file.opened(index).bind(fields)
+            shard = cast(SeekableSource, file.opened(index).bind(fields))
             self.check(shard)
             self._packed.append(pickle.dumps(shard))
-            self.starts.append(self.starts[-1] + (shard.rows or 0))
-        self.rows: int | None = self.starts[-1]
+            self.starts.append(self.starts[-1] + shard.rows)
+        self.rows = self.starts[-1]
 
-    def _shard(self, index: int) -> Source:
+    def _shard(self, index: int) -> SeekableSource:
         import pickle
 
-        shard: Source = pickle.loads(self._packed[index])  # noqa: S301 - pickled by this run
+        shard: SeekableSource = pickle.loads(self._packed[index])  # noqa: S301 - pickled by this run
         return shard
 
     def reader(self) -> Read:
@@ -276,10 +271,6 @@ class ShardSource(Shards):
                 f"{self.display_name}: shards of {' and '.join(sorted(map(str, kinds)))}: write them all as one type"
             )
         return np.concatenate(arrays)
-
-    def chunks(self) -> Iterator[Rows]:
-        """Not available: the source is seekable, use ``reader``."""
-        raise NotImplementedError
 
     def locate(self, row: int, field: int, place: int | None) -> str:
         """Return the position of a value, such as ``preds/shard-02.npy: row 5``."""

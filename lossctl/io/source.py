@@ -1,10 +1,10 @@
-"""Interfaces of the sources of rows (``OpenedFile``, ``Source``), and the fields and options that they are given."""
+"""Interfaces of the sources of rows (``OpenedFile``, ``SeekableSource``, ``StreamingSource``), fields and options."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -67,36 +67,49 @@ class Field:
     hint: str = ""
 
 
-class Source(Protocol):
-    """Rows of numbers: seekable (``rows`` is known; use ``reader``) or sequential (use ``chunks``)."""
+class _Rows(Protocol):
+    """What the two kinds of sources have in common."""
 
     @property
     def display_name(self) -> str:
         """The name of the source in messages."""
 
     @property
-    def rows(self) -> int | None:
-        """The number of rows; None for a sequential source."""
-
-    @property
     def row_shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shape of one row, for each field."""
-
-    @property
-    def share(self) -> float | None:
-        """The fraction of a sequential source that has been read; None if it is not known."""
-
-    def reader(self) -> Read:
-        """Return a function that reads any range of rows; each task needs its own."""
-
-    def chunks(self) -> Iterator[Rows]:
-        """Yield all rows in order, in chunks of any size."""
 
     def locate(self, row: int, field: int, place: int | None) -> str:
         """Return the position of a value for messages, such as ``preds.csv:7: column 'pred'``."""
 
     def line(self, row: int) -> str | None:
         """Return the position of a row, such as ``preds.csv:7``; None if the rows have no lines."""
+
+
+@runtime_checkable
+class SeekableSource(_Rows, Protocol):
+    """Rows of numbers that can be read in any order: arrays in memory and binary files."""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+
+    def reader(self) -> Read:
+        """Return a function that reads any range of rows; each task needs its own."""
+
+
+@runtime_checkable
+class StreamingSource(_Rows, Protocol):
+    """Rows of numbers that can be read once, in order: text, where the offset of a row is unknown."""
+
+    @property
+    def share(self) -> float | None:
+        """The fraction of the source that has been read; None if it is not known."""
+
+    def chunks(self) -> Iterator[Rows]:
+        """Yield all rows in order, in chunks of any size."""
+
+
+Source: TypeAlias = SeekableSource | StreamingSource
 
 
 class OpenedFile(Protocol):
@@ -147,7 +160,7 @@ def length_mismatch(a: Source, rows: int, b: Source, others: int) -> DataError:
     """
     counts = [f"{n:,} row{'s' * (n != 1)}" for n in (rows, others)]
     hint = "every row is one sample, and both must have the same"
-    if abs(rows - others) == 1 and None in (a.rows, b.rows):  # one of them is text
+    if abs(rows - others) == 1 and (isinstance(a, StreamingSource) or isinstance(b, StreamingSource)):
         hint += "; is a header taken for data, or data for a header? --header and --no-header say it"
     return DataError(f"{a.display_name} has {counts[0]}, {b.display_name} has {counts[1]}: {hint}")
 

@@ -27,7 +27,7 @@ from mutants import COMPRESS, outcome
 from lossctl.errors import DataError, LossctlError
 from lossctl.io import byte_stream, columnar, text_decoding, text_polars
 from lossctl.io.formats import open_source
-from lossctl.io.source import Field, Options, Source
+from lossctl.io.source import Field, Options, Source, StreamingSource
 
 INDEXED = [".parquet", ".arrow", ".feather"]
 FORMS = [*INDEXED, ".ndjson", ".jsonl"]
@@ -53,7 +53,7 @@ def opened(path: str, *names: str, **how: Any) -> Source:
 
 def values(source: Source) -> np.ndarray:
     """All rows."""
-    if source.rows is None:
+    if isinstance(source, StreamingSource):
         return np.concatenate([rows[0] for rows in source.chunks()])
     return np.array(source.reader()(0, source.rows)[0])
 

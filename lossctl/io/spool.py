@@ -32,31 +32,31 @@ class Spool:
         self.rows = 0
         self._limit = record_rows or ROWS
         self._file: BinaryIO | None = None
-        self._held: list[Record] = []
-        self._held_rows = 0
+        self._pending: list[Record] = []
+        self._pending_rows = 0
         self._layout: list[list[tuple[np.dtype[Any], tuple[int, ...], int]]] = []
 
     def write(self, *arrays: npt.NDArray[Any]) -> None:
         """Append rows; the spool keeps references, so the caller must not change the arrays afterwards."""
         if not len(arrays[0]):
             return
-        self._held.append(arrays)
-        self._held_rows += len(arrays[0])
+        self._pending.append(arrays)
+        self._pending_rows += len(arrays[0])
         self.rows += len(arrays[0])
-        if self._held_rows >= self._limit:
+        if self._pending_rows >= self._limit:
             self._flush()
 
     def _flush(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the spool
         layout = []
-        for array in _joined(self._held):
+        for array in _joined(self._pending):
             text = array.dtype.hasobject
             data = json.dumps(array.tolist()).encode() if text else np.ascontiguousarray(array).view(np.uint8).data
             layout.append((array.dtype, array.shape, len(data)))
             self._file.write(data)
         self._layout.append(layout)
-        self._held, self._held_rows = [], 0
+        self._pending, self._pending_rows = [], 0
 
     def records(self) -> Iterator[Record]:
         """Yield all records in the order of writing; a record is valid until the next one. Can be called again."""
@@ -71,11 +71,11 @@ class Spool:
                 at += len(whole)
                 ends = np.cumsum([size for _, _, size in layout])
                 yield tuple(
-                    _made(data, dtype, shape)
+                    _array(data, dtype, shape)
                     for data, (dtype, shape, _) in zip(np.split(whole, ends[:-1]), layout, strict=True)
                 )
-        if self._held:
-            yield _joined(self._held)
+        if self._pending:
+            yield _joined(self._pending)
 
     def column(self, place: int) -> Iterator[npt.NDArray[Any]]:
         """Return an iterator over the array at position ``place`` of each record."""
@@ -105,7 +105,7 @@ def _fill(file: BinaryIO, whole: npt.NDArray[np.uint8], at: int) -> None:
         done += os.preadv(file.fileno(), [whole[done:].data], at + done)
 
 
-def _made(data: npt.NDArray[np.uint8], dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+def _array(data: npt.NDArray[np.uint8], dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
     if dtype.hasobject:
         return np.array(json.loads(data.tobytes()), object)
     return data.view(dtype).reshape(shape)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import bisect
 import codecs
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from lossctl.errors import DataError, UsageError, quoted
-from lossctl.io import byte_stream, column_selection, text_decoding, text_polars
+from lossctl.io import byte_stream, column_selection, text_decoding
 from lossctl.io.formats import InputFormat, parse_delimiter
-from lossctl.io.prefetch import prefetch
+from lossctl.io.record_source import RecordFile, RecordSource
 from lossctl.io.source import Field, Options, Rows
 from lossctl.io.text_grammar import WORD, CellError, Dialect, RecordError, is_counting, newlines, quote_cell
 from lossctl.io.text_polars import PolarsTextReader
@@ -66,20 +66,17 @@ def open_file(entry: InputFormat, origin: byte_stream.Origin, options: Options, 
     return TextFile(origin, entry.delimiter, options, labels)
 
 
-class TextFile:
+class TextFile(RecordFile):
     """An opened text file whose first piece has been parsed; its first record is the header or the first row."""
 
+    is_text = True
+
     def __init__(self, origin: byte_stream.Origin, delimiter: str, options: Options, labels: tuple[str, ...]) -> None:
-        self.display_name, self.reading = origin.display_name, origin.reading
         self.dialect = _dialect(delimiter, options)
         self.labels, self.named = labels, options.named
-        self._follow = text_decoding.pieces(origin, options.encoding, text_decoding.quoted_record_end)
-        data = next(self._follow, None)
-        if data is None:
-            raise DataError(f"{self.display_name}: empty file")
-        first = self.parse(data, 1)
-        self.is_text = True
-        self.names: tuple[str, ...] | None = None
+        super().__init__(origin, options.encoding, text_decoding.quoted_record_end)
+        first = self.parse(self.start, 1)
+        self.names = None
         head = first.records[0]
         self.width = len(head)
         if _is_blank(head) and self.dialect.number(head[0]) is None:
@@ -87,32 +84,10 @@ class TextFile:
         if self._is_header(head, options.header):
             self._take_header(head, first)
         self.first = first
-        self._ends = not byte_stream.read_once(origin.path)
-
-    def follow(self) -> Iterator[bytes]:
-        """Yield the chunks after the first piece; prefetch the later ones if the first of them is large."""
-        if chunk := next(self._follow, b""):
-            yield chunk
-        if len(chunk) >= byte_stream.CHUNK // 2:
-            later_chunks, self._follow = self._follow, iter(())
-            yield from prefetch(later_chunks, ends=self._ends)
-
-    def holds_text(self, selectors: tuple[str, ...]) -> bool:
-        """Return True: every cell is text."""
-        return True
 
     def bind(self, fields: tuple[Field, ...]) -> TextSource:
         """Bind fields to columns and return the source."""
-        keys = {
-            c
-            for f in fields
-            if f.key
-            for c in column_selection.select(f.columns, self.names, self.width, self.display_name)
-        }
-        return TextSource(self, fields, [self._columns(f, keys) for f in fields])
-
-    def _columns(self, field: Field, keys: Collection[int]) -> list[int]:
-        return column_selection.resolve_columns(field, keys, self.names, self.width, self.display_name)
+        return TextSource(self, fields)
 
     def parse(self, data: bytes, line: int) -> _Piece:
         """Parse a piece of text whose first line in the file is ``line``.
@@ -183,60 +158,59 @@ class TextFile:
         del first.records[0]
 
 
-class TextSource:
-    """A sequential source of the selected columns of a text file."""
+class TextSource(RecordSource):
+    """A streaming source of the selected columns of a text file."""
 
-    rows: int | None = None
-    row_shapes: tuple[tuple[int, ...], ...]
+    _file: TextFile
 
-    def __init__(self, file: TextFile, fields: tuple[Field, ...], chosen: list[list[int]]) -> None:
-        self.display_name = file.display_name
-        self._file, self._fields, self._chosen = file, fields, chosen
-        self._lines = _Lines()
-        self._bulk = PolarsTextReader(file.dialect, file.width, fields, chosen)
-        self.row_shapes = tuple((len(c),) for c in chosen)
+    def __init__(self, file: TextFile, fields: tuple[Field, ...]) -> None:
+        super().__init__(file, fields)
+        self._lines, self._next_line = _Lines(), 1
+        self._polars = PolarsTextReader(file.dialect, file.width, fields, self.columns)
 
     @property
-    def share(self) -> float | None:
-        """The fraction of the file read so far; None for a pipe."""
-        return self._file.reading.share
+    def polars_possible(self) -> bool:
+        """Whether polars can read these fields."""
+        return self._polars.possible
 
     def chunks(self) -> Iterator[Rows]:
-        """Yield the rows of each piece or chunk of text, in order."""
-        file, row = self._file, 0
-        if file.first.records:
-            yield self._rows(file.first, row)
-        row, line = len(file.first.records), file.first.end_line
-        large = False
-        for chunk in file.follow():
-            large = self._bulk.possible and (large or len(chunk) >= text_polars.WORTH)
-            if large and (rows := self._bulk.rows(chunk)) is not None:
-                self._lines.note(row, line)
-                row += len(rows[0])
-                line += len(rows[0])
-                yield rows
-                continue
-            for data in text_decoding.split(chunk, text_decoding.quoted_record_end):
-                piece = file.parse(data, line)
-                yield self._rows(piece, row)
-                row += len(piece.records)
-                line = piece.end_line
-        if row == 0:
+        """Yield the rows of each piece or chunk of text, in order.
+
+        Raises:
+            DataError: the file has a header and no rows.
+        """
+        yield from super().chunks()
+        if self.row == 0:
             raise DataError(f"{self.display_name}: no rows, only a header; if that row is data, say --no-header")
 
-    def _rows(self, piece: _Piece, row: int) -> Rows:
-        """Convert the records of a piece to rows and record their lines; the first record is row ``row``."""
+    def first_rows(self) -> Iterator[Rows]:
+        """Yield the rows of the first piece of the file, without its header."""
+        if self._file.first.records:
+            yield self._rows(self._file.first)
+        self._next_line = self._file.first.end_line
+
+    def parse(self, piece: bytes) -> Rows:
+        """Return the rows of a piece of text, parsed by the grammar."""
+        return self._rows(self._file.parse(piece, self._next_line))
+
+    def read_with_polars(self, chunk: bytes) -> Rows | None:
+        """Return the rows of a chunk, or None if the grammar must parse it; a row that polars reads is a line."""
+        rows = self._polars.rows(chunk)
+        if rows is not None:
+            self._lines.note(self.row, self._next_line)
+            self.row += len(rows[0])
+            self._next_line += len(rows[0])
+        return rows
+
+    def _rows(self, piece: _Piece) -> Rows:
+        """Convert the records of a piece to rows and record their lines."""
         self._check_width(piece)
         for i in range(len(piece.records) if piece.lines is not None else 1):
-            self._lines.note(row + i, piece.line(i))
-        return tuple(self._numbers(piece, i) for i in range(len(self._fields)))
-
-    def locate(self, row: int, field: int, place: int | None) -> str:
-        """Return the position of a value for messages: ``preds.csv:7: column 'pred'``."""
-        at, chosen = self.line(row), self._chosen[field]
-        if place is None and len(chosen) > 1:
-            return at
-        return f"{at}: column {column_selection.describe(chosen[place or 0], self._file.names)}"
+            self._lines.note(self.row + i, piece.line(i))
+        rows = tuple(self._numbers(piece, i) for i in range(len(self.fields)))
+        self.row += len(piece.records)
+        self._next_line = piece.end_line
+        return rows
 
     def line(self, row: int) -> str:
         """Return the position of a row for messages: ``preds.csv:7``."""
@@ -256,7 +230,7 @@ class TextSource:
                 )
 
     def _numbers(self, piece: _Piece, index: int) -> np.ndarray:
-        chosen, field, records = self._chosen[index], self._fields[index], piece.records
+        chosen, field, records = self.columns[index], self.fields[index], piece.records
         cells = [record[c] for record in records for c in chosen]
         try:
             if field.text:

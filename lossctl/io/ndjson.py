@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import DataError
-from lossctl.io import byte_stream, column_selection, text_decoding, text_polars
+from lossctl.io import byte_stream, text_decoding, text_polars
 from lossctl.io.formats import InputFormat
 from lossctl.io.polars_guard import absorb_second_interrupt
-from lossctl.io.prefetch import prefetch
+from lossctl.io.record_source import RecordFile, RecordSource
 from lossctl.io.source import Field, Options, Rows
 from lossctl.io.text_grammar import WORD, CellError, Dialect, quote_cell
 
@@ -32,46 +32,19 @@ def open_file(entry: InputFormat, origin: byte_stream.Origin, options: Options, 
     return JsonFile(origin, options)
 
 
-class JsonFile:
+class JsonFile(RecordFile):
     """An opened file whose first object has been parsed; the keys of that object are the columns."""
 
     is_text = False  # the shortest digits that identify a double represent it exactly
 
     def __init__(self, origin: byte_stream.Origin, options: Options) -> None:
-        self.display_name, self.reading = origin.display_name, origin.reading
-        self._follow = text_decoding.pieces(origin, options.encoding, text_decoding.newline_record_end)
-        data = next(self._follow, None)
-        if data is None:
-            raise DataError(f"{self.display_name}: empty file")
-        self.first = data
-        self.names = tuple(self.objects(data[: data.find(b"\n") + 1] or data, 1)[0])
+        super().__init__(origin, options.encoding, text_decoding.newline_record_end)
+        self.names: tuple[str, ...] = tuple(self.objects(self.start[: self.start.find(b"\n") + 1] or self.start, 1)[0])
         self.width = len(self.names)
-        self._ends = not byte_stream.read_once(origin.path)
-
-    def holds_text(self, selectors: tuple[str, ...]) -> bool:
-        """Return True: any column can be read as text, since its type is known only when it is read."""
-        return True
 
     def bind(self, fields: tuple[Field, ...]) -> JsonSource:
         """Bind fields to columns and return the source."""
-        keys = {
-            c
-            for f in fields
-            if f.key
-            for c in column_selection.select(f.columns, self.names, self.width, self.display_name)
-        }
-        return JsonSource(self, fields, [self._names(f, keys) for f in fields])
-
-    def _names(self, field: Field, keys: Collection[int]) -> list[str]:
-        return [
-            self.names[c]
-            for c in column_selection.resolve_columns(field, keys, self.names, self.width, self.display_name)
-        ]
-
-    def follow(self) -> Iterator[bytes]:
-        """Return an iterator of the chunks after the first piece, with prefetch."""
-        later_chunks, self._follow = self._follow, iter(())
-        return prefetch(later_chunks, ends=self._ends)
+        return JsonSource(self, fields)
 
     def objects(self, data: bytes, line: int) -> list[dict[str, Any]]:
         """Parse the objects of a piece of text whose first line in the file is ``line``.
@@ -107,54 +80,36 @@ class JsonFile:
         return dict(reversed(record.items()))
 
 
-class JsonSource:
+class JsonSource(RecordSource):
     """A streaming source of the selected columns of a JSON lines file."""
 
-    def __init__(self, file: JsonFile, fields: tuple[Field, ...], chosen: list[list[str]]) -> None:
-        self.display_name = file.display_name
-        self._file, self._fields, self._chosen = file, fields, chosen
-        self._plain = not any(f.text or f.labels for f in fields)
-        self.row_shapes = tuple((len(c),) for c in chosen)
+    _file: JsonFile
+
+    def __init__(self, file: JsonFile, fields: tuple[Field, ...]) -> None:
+        super().__init__(file, fields)
+        self._keys = [[file.names[column] for column in columns] for columns in self.columns]
 
     @property
-    def share(self) -> float | None:
-        """The fraction of the file read so far; None for a pipe."""
-        return self._file.reading.share
-
-    def chunks(self) -> Iterator[Rows]:
-        """Yield the rows of each piece or chunk of text, in order."""
-        row, large = 0, False
-        for rows in self._pieces(self._file.first, row):
-            yield rows
-            row += len(rows[0])
-        for chunk in self._file.follow():
-            large = self._plain and (large or len(chunk) >= text_polars.WORTH)
-            if large and (numbers := self._bulk(chunk)) is not None:
-                yield numbers
-                row += len(numbers[0])
-                continue
-            for rows in self._pieces(chunk, row):
-                yield rows
-                row += len(rows[0])
-
-    def locate(self, row: int, field: int, place: int | None) -> str:
-        """Return the position of a value for messages: ``preds.ndjson:7: column 'pred'``."""
-        if place is None and len(self._chosen[field]) > 1:
-            return self.line(row)
-        return f"{self.line(row)}: column {quote_cell(self._chosen[field][place or 0])}"
+    def polars_possible(self) -> bool:
+        """Whether polars can read these fields: all of them are numbers."""
+        return not any(field.text or field.labels for field in self.fields)
 
     def line(self, row: int) -> str:
         """Return the position of a row for messages, ``preds.ndjson:7``: row i is line i + 1."""
         return f"{self.display_name}:{row + 1}"
 
-    def _pieces(self, chunk: bytes, row: int) -> Iterator[Rows]:
-        """Yield the rows of a chunk, parsed by the standard library piece by piece."""
-        for data in text_decoding.split(chunk, text_decoding.newline_record_end):
-            objects = self._file.objects(data, row + 1)
-            yield tuple(self._values(objects, row, i) for i in range(len(self._fields)))
-            row += len(objects)
+    def first_rows(self) -> Iterator[Rows]:
+        """Yield the rows of the first piece of the file."""
+        yield from self.parse_pieces(self._file.start)
 
-    def _bulk(self, chunk: bytes) -> Rows | None:
+    def parse(self, piece: bytes) -> Rows:
+        """Return the rows of a piece of text, parsed by the standard library."""
+        objects = self._file.objects(piece, self.row + 1)
+        rows = tuple(self._values(objects, i) for i in range(len(self.fields)))
+        self.row += len(objects)
+        return rows
+
+    def read_with_polars(self, chunk: bytes) -> Rows | None:
         """Return the rows of a chunk, parsed by polars, or None if the standard library must parse the chunk.
 
         None is returned for a null, a NaN, an infinity, an overlong line, a carriage return, a number of rows other
@@ -164,7 +119,7 @@ class JsonSource:
             return None
         import polars as pl
 
-        names = dict.fromkeys(name for chosen in self._chosen for name in chosen)
+        names = dict.fromkeys(name for keys in self._keys for name in keys)
         try:
             with absorb_second_interrupt():
                 table = pl.read_ndjson(BytesIO(chunk), schema=dict.fromkeys(names, pl.Float64))
@@ -174,22 +129,22 @@ class JsonSource:
         whole = len(table) == chunk.count(b"\n") + (not chunk.endswith(b"\n")) and b"\r" not in chunk
         if not whole or not all(np.isfinite(array).all() for array in arrays.values()):
             return None
-        return tuple(np.stack([arrays[name] for name in chosen]).T for chosen in self._chosen)
+        self.row += len(table)
+        return tuple(np.stack([arrays[name] for name in keys]).T for keys in self._keys)
 
-    def _values(self, objects: Sequence[dict[str, Any]], row: int, index: int) -> npt.NDArray[Any]:
-        field, chosen = self._fields[index], self._chosen[index]
-        cells = [_cell(values.get(name)) for values in objects for name in chosen]
+    def _values(self, objects: Sequence[dict[str, Any]], index: int) -> npt.NDArray[Any]:
+        field, keys = self.fields[index], self._keys[index]
+        cells = [_cell(record.get(name)) for record in objects for name in keys]
         texts = ["nan" if c is None and not field.text else str(c or "") for c in cells]
         try:
             if field.text:
-                return np.array([text.strip(" \t") for text in texts], object).reshape(len(objects), len(chosen))
+                return np.array([text.strip(" \t") for text in texts], object).reshape(len(objects), len(keys))
             values = _GRAMMAR.codes(texts, field.labels) if field.labels else _numbers(cells, texts)
         except CellError as error:
-            record, place = divmod(error.index, len(chosen))
+            record, place = divmod(error.index, len(keys))
             hint = field.hint if WORD.fullmatch(texts[error.index]) else ""
-            at = f"{self.line(row + record)}: column {quote_cell(chosen[place])}"
-            raise DataError(f"{at}: {error.cause}{hint}") from None
-        return values.reshape(len(objects), len(chosen))
+            raise DataError(f"{self.locate(self.row + record, index, place)}: {error.cause}{hint}") from None
+        return values.reshape(len(objects), len(keys))
 
 
 def _numbers(cells: Sequence[str | None], texts: Sequence[str]) -> npt.NDArray[np.float64]:

@@ -66,59 +66,130 @@ def open_data(
     wants_target = any(len(loss.inputs) > 1 for loss in losses)
     one_file = targets is None or targets == preds
     _check_needed(losses[0], data, targets, wants_target=wants_target, one_file=one_file)
-    further, cells = _further(losses, data.inputs), [*shown, *([by] if by is not None else [])]
-    if data.weight is not None:
-        further["weight"] = data.weight
-    if grad is not None:
-        further["grad"] = grad
-    columns_of = {role: name for role, name in further.items() if not _is_file(name)}
+    inputs = _further(losses, data.inputs)
+    inputs |= {role: name for role, name in (("weight", data.weight), ("grad", grad)) if name is not None}
+    cells = list(dict.fromkeys([*shown, *([by] if by is not None else [])]))
     models = [Model(preds, tuple(data.pred)), *rivals]
-    main = dict.fromkeys([*(model.path for model in models), *([targets] if targets else [])])
-    paths = [*main, *(name for name in (*further.values(), *cells) if _is_file(name))]
-    files: dict[str, _File] = {}
-
-    def within(model: Model) -> dict[str, _File]:
-        """Return the files that can hold the further columns of a model."""
-        return {path: files[path] for path in (model.path, targets or preds)} if rivals else files
-
-    def file(path: str) -> _File:
-        if path not in files:
-            named = {*columns_of.values(), *cells, *data.on} if path in main else set()
-            named.update(*(model.columns for model in models if model.path == path))
-            named.update(data.target if path == (targets or preds) else ())
-            files[path] = _File(open_source(path, _options(data, path, paths, named), labels))
-        return files[path]
-
+    files = _Files(data, models, targets or preds, [*inputs.values(), *cells], labels)
     if one_file and wants_target and not (data.pred and data.target):
-        _refuse_one_file(file(preds).opened, data)
-    file(preds).fields.append(Field("pred", tuple(data.pred)))
+        _refuse_one_file(files.open(preds).opened, data)
+    files.open(preds).fields.append(Field("pred", models[0].columns))
     if wants_target:
         hint = "" if labels else _labels_hint(losses)
-        file(targets or preds).fields.append(Field("target", tuple(data.target), labels, hint=hint))
+        files.open(files.targets).fields.append(Field("target", tuple(data.target), labels, hint=hint))
     for i, model in enumerate(rivals, 2):
-        file(model.path).fields.append(Field(f"pred {i}", model.columns))
-    for role, name in further.items():
-        if role not in columns_of:
-            holder, chosen = file(name), Field(role)
-        else:
-            holder, chosen = _holder(role, name, within(models[0])), Field(role, (name,))
-        holder.fields.append(chosen)
-        for i, model in enumerate(rivals if role in columns_of and role != "weight" else (), 2):
-            if (other := _holder(role, name, within(model))) is not holder:
-                other.fields.append(Field(f"{role} {i}", (name,)))
-        if role == "grad" and holder.opened.is_text:  # the number of digits written gives the rounding error
-            holder.fields.append(Field("grad_quantum", chosen.columns, digits=True))
-    for name in dict.fromkeys(cells):
-        named = any(name in (f.opened.names or ()) for f in files.values())
-        if name in shown or name not in WORDS or named:
-            holder = file(name) if _is_file(name) else _holder("", name, files, data.on)
-            holder.fields.append(_cells(name, holder))
-    keys = _keys(data.on, [file(path) for path in main if path != targets], file(targets or preds))
-    sources = tuple(f.opened.bind(tuple(f.fields)) for f in files.values())
-    places = {field.role: FieldRef(i, j) for i, f in enumerate(files.values()) for j, field in enumerate(f.fields)}
-    dataset = Dataset(sources, places, keys)
+        files.open(model.path).fields.append(Field(f"pred {i}", model.columns))
+    for role, name in inputs.items():
+        files.add_input(role, name)
+    for name in cells:
+        if name in shown or name not in WORDS or files.has_column(name):
+            files.add_cells(name)
+    dataset = files.bind(files.add_keys())
     _check_single(dataset, cells)
     return dataset
+
+
+class _Files:
+    """The files of a command, opened when they are first asked for, and the fields to read from each.
+
+    Args:
+        data: the options that name columns and describe the files.
+        models: the models; the first is that of PREDS.
+        targets: the path of the targets.
+        names: columns and files that options name for further inputs and for cells to show.
+        labels: class names.
+    """
+
+    def __init__(
+        self, data: Data, models: Sequence[Model], targets: str, names: Sequence[str], labels: tuple[str, ...]
+    ) -> None:
+        self.targets = targets
+        self._data, self._models, self._labels = data, models, labels
+        self._files: dict[str, _File] = {}
+        self._main = dict.fromkeys([*(model.path for model in models), targets])
+        self._paths = [*self._main, *(name for name in names if _is_file(name))]
+        self._columns = [name for name in names if not _is_file(name)]
+
+    def open(self, path: str) -> _File:
+        """Return the file of a path; open it if it is not open yet."""
+        if path not in self._files:
+            self._files[path] = _File(open_source(path, self._options(path), self._labels))
+        return self._files[path]
+
+    def _options(self, path: str) -> Options:
+        """Return the options for reading one of the paths.
+
+        --input-format applies to stdin and to paths without a known suffix; if there are none, to all paths. A column
+        given as a number is not passed as a header name, because the number may be a position.
+        """
+        data = self._data
+        untold = [p for p in self._paths if not tells_format(p)]
+        named = {*self._columns, *data.on} if path in self._main else set()
+        named.update(*(model.columns for model in self._models if model.path == path))
+        named.update(data.target if path == self.targets else ())
+        return Options(
+            delimiter=data.delimiter,
+            header=data.header,
+            encoding=data.encoding,
+            decimal=data.decimal,
+            na_values=tuple(data.na_values),
+            input_format=data.input_format if path in untold or not untold else None,
+            named=frozenset(name for name in named if not name.startswith("@") and not NUMBER.fullmatch(name)),
+        )
+
+    def has_column(self, name: str) -> bool:
+        """Return whether an open file has a column of this name."""
+        return any(name in (file.opened.names or ()) for file in self._files.values())
+
+    def add_input(self, role: str, name: str) -> None:
+        """Add a further input, a file or a column; a column, except weights, is read for each model from its files."""
+        if _is_file(name):
+            holder, chosen = self.open(name), Field(role)
+        else:
+            holder, chosen = _holder(role, name, self._files_of(self._models[0])), Field(role, (name,))
+        holder.fields.append(chosen)
+        if chosen.columns and role != "weight":
+            for i, model in enumerate(self._models[1:], 2):
+                if (other := _holder(role, name, self._files_of(model))) is not holder:
+                    other.fields.append(Field(f"{role} {i}", (name,)))
+        if role == "grad" and holder.opened.is_text:  # the number of digits written gives the rounding error
+            holder.fields.append(Field("grad_quantum", chosen.columns, digits=True))
+
+    def _files_of(self, model: Model) -> dict[str, _File]:
+        """Return the files that can hold the further columns of a model."""
+        if len(self._models) == 1:
+            return self._files
+        return {path: self._files[path] for path in (model.path, self.targets)}
+
+    def add_cells(self, name: str) -> None:
+        """Add a column, or a file of one column, to read unparsed."""
+        holder = self.open(name) if _is_file(name) else _holder("", name, self._files, self._data.on)
+        columns = () if _is_file(name) else (name,)
+        holder.fields.append(Field(column_role(name), columns, text=holder.opened.holds_text(columns)))
+
+    def add_keys(self) -> tuple[tuple[str, str], ...]:
+        """Add the columns of --on; return the pairs of roles whose cells must be equal."""
+        targets = self.open(self.targets)
+        preds = [self.open(path) for path in self._main if path != self.targets]
+        keys: list[tuple[str, str]] = []
+        for column in self._data.on:
+            text = all(file.opened.holds_text((column,)) for file in (*preds, targets))
+            of_targets = f"--on {column} of TARGETS"
+            if of_targets in {roles[1] for roles in keys}:
+                raise UsageError(f"--on {printable(column)} is given twice")
+            targets.fields.append(Field(of_targets, (column,), key=True, text=text))
+            for i, holder in enumerate(preds, 1):
+                role = f"--on {column} of PREDS" + (f" {i}" if i > 1 else "")
+                holder.fields.append(Field(role, (column,), key=True, text=text))
+                keys.append((role, of_targets))
+        return tuple(keys)
+
+    def bind(self, keys: tuple[tuple[str, str], ...]) -> Dataset:
+        """Return the data set of all fields."""
+        files = self._files.values()
+        sources = tuple(file.opened.bind(tuple(file.fields)) for file in files)
+        places = {f.role: FieldRef(i, j) for i, file in enumerate(files) for j, f in enumerate(file.fields)}
+        return Dataset(sources, places, keys)
 
 
 def _check_needed(loss: Loss, data: Data, targets: str | None, *, wants_target: bool, one_file: bool) -> None:
@@ -131,12 +202,6 @@ def _check_needed(loss: Loss, data: Data, targets: str | None, *, wants_target: 
         raise UsageError(f"{loss.name} takes no target: leave out TARGETS and --target")
     if data.on and (one_file or not wants_target):
         raise UsageError("--on compares the rows of two files, PREDS and TARGETS, and here is one")
-
-
-def _cells(name: str, holder: _File) -> Field:
-    """Return the field of a column to read unparsed."""
-    chosen = () if _is_file(name) else (name,)
-    return Field(column_role(name), chosen, text=holder.opened.holds_text(chosen))
 
 
 def _check_single(dataset: Dataset, shown: Sequence[str]) -> None:
@@ -160,41 +225,6 @@ def column_role(name: str) -> str:
 
 def _is_file(name: str) -> bool:
     return suffix_of(name) is not None or "/" in name
-
-
-def _options(data: Data, path: str, paths: Sequence[str], named: set[str]) -> Options:
-    """Return the options for reading one of the paths.
-
-    --input-format applies to stdin and to paths without a known suffix; if there are none, to all paths. A column given
-    as a number is not passed as a header name, because the number may be a position.
-    """
-    untold = [p for p in paths if not tells_format(p)]
-    names = frozenset(name for name in named if not name.startswith("@") and not NUMBER.fullmatch(name))
-    return Options(
-        delimiter=data.delimiter,
-        header=data.header,
-        encoding=data.encoding,
-        decimal=data.decimal,
-        na_values=tuple(data.na_values),
-        input_format=data.input_format if path in untold or not untold else None,
-        named=names,
-    )
-
-
-def _keys(on: Sequence[str], preds: Sequence[_File], targets: _File) -> tuple[tuple[str, str], ...]:
-    """Add the columns of --on to the files; return the pairs of roles whose cells must be equal."""
-    keys: list[tuple[str, str]] = []
-    for column in on:
-        text = all(file.opened.holds_text((column,)) for file in (*preds, targets))
-        of_targets = f"--on {column} of TARGETS"
-        if of_targets in {roles[1] for roles in keys}:
-            raise UsageError(f"--on {printable(column)} is given twice")
-        targets.fields.append(Field(of_targets, (column,), key=True, text=text))
-        for i, holder in enumerate(preds, 1):
-            role = f"--on {column} of PREDS" + (f" {i}" if i > 1 else "")
-            holder.fields.append(Field(role, (column,), key=True, text=text))
-            keys.append((role, of_targets))
-    return tuple(keys)
 
 
 def _target_kind(loss: Loss) -> Kind:

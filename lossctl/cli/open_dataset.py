@@ -123,7 +123,7 @@ class _Files:
         given as a number is not passed as a header name, because the number may be a position.
         """
         data = self._data
-        untold = [p for p in self._paths if not tells_format(p)]
+        without_format = [p for p in self._paths if not tells_format(p)]
         named = {*self._columns, *data.on} if path in self._main else set()
         named.update(*(model.columns for model in self._models if model.path == path))
         named.update(data.target if path == self.targets else ())
@@ -133,7 +133,7 @@ class _Files:
             encoding=data.encoding,
             decimal=data.decimal,
             na_values=tuple(data.na_values),
-            input_format=data.input_format if path in untold or not untold else None,
+            input_format=data.input_format if path in without_format or not without_format else None,
             named=frozenset(name for name in named if not name.startswith("@") and not NUMBER.fullmatch(name)),
         )
 
@@ -293,19 +293,21 @@ def _holder(role: str, column: str, files: dict[str, _File], on: Sequence[str] =
     if len(files) == 1:
         return next(iter(files.values()))
     having = [f for f in files.values() if column in (f.opened.names or ())]
-    what = f"{role} column {quoted(column)}".lstrip()
+    column_text = f"{role} column {quoted(column)}".lstrip()
     hint = "name a file of its own" if role else "--on it, if it is the same in both"
     if len(having) != 1 and column.startswith("@"):
         raise UsageError(
-            f"{what}: positions need one file, and here are {len(files)}: name the column, or a file of its own"
+            f"{column_text}: positions need one file, and here are {len(files)}: name the column, or a file of its own"
         )
     if having and column in on:
         return having[0]
     if len(having) != 1:
-        where = " and ".join(f.opened.display_name for f in files.values())
+        file_names = " and ".join(f.opened.display_name for f in files.values())
         which = "is in both" if having else "is in neither"
         suggestion = "" if having else nearest(column, [name for f in files.values() for name in f.opened.names or ()])
-        raise UsageError(f"{what} {which} of {where}: {hint if having or role else 'there is none'}{suggestion}")
+        raise UsageError(
+            f"{column_text} {which} of {file_names}: {hint if having or role else 'there is none'}{suggestion}"
+        )
     return having[0]
 
 

@@ -111,7 +111,7 @@ def _only(name: str, names: tuple[str, ...], display_name: str) -> int:
     return places[0]
 
 
-def _ascending(names: list[str], selector: str, display_name: str) -> None:
+def _ascending(matched_names: list[str], selector: str, display_name: str) -> None:
     """Check that the numbers in matched names ascend.
 
     If a glob matches logit_10 before logit_2, the order of the classes differs from the order of their numbers.
@@ -120,8 +120,8 @@ def _ascending(names: list[str], selector: str, display_name: str) -> None:
         UsageError: the numbers of two adjacent names descend.
     """
     # At most 4000 digits, because int() rejects more than 4300.
-    numbers = [[int(n) for n in re.findall(r"\d{1,4000}", name)] for name in names]
-    for before, after, left, right in zip(names, names[1:], numbers, numbers[1:], strict=False):
+    numbers = [[int(n) for n in re.findall(r"\d{1,4000}", name)] for name in matched_names]
+    for before, after, left, right in zip(matched_names, matched_names[1:], numbers, numbers[1:], strict=False):
         if left and right and left > right:
             raise UsageError(
                 f"{display_name}: {selector} matches {quote_cell(before)} before {quote_cell(after)}, "
@@ -131,8 +131,8 @@ def _ascending(names: list[str], selector: str, display_name: str) -> None:
 
 def other_delimiter(texts: Sequence[str], among: str = ";\t|,") -> str:
     """Return a hint on --delimiter for the end of an error if a text contains a common delimiter, else ''."""
-    said = next((_DELIMITERS[char] for char in among if any(char in text for text in texts)), None)
-    return f"; another delimiter? say --delimiter {said}" if said else ""
+    delimiter = next((_DELIMITERS[char] for char in among if any(char in text for text in texts)), None)
+    return f"; another delimiter? say --delimiter {delimiter}" if delimiter else ""
 
 
 def unnamed_index(names: tuple[str, ...] | None, chosen: list[int], role: str) -> str | None:

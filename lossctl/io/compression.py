@@ -86,7 +86,7 @@ def decompressed(file: BinaryIO, suffix: str, display_name: str, piece: int) -> 
     name = suffix.removeprefix(".")
     data = file.read(piece)
     while data:
-        stream = _begun(suffix, display_name)
+        stream = _new_decompressor(suffix, display_name)
         while not stream.eof:
             if stream.needs_input and not data and not (data := file.read(piece)):
                 raise DataError(f"{display_name}: truncated: its {name} stream breaks off: copy or write it again")
@@ -105,7 +105,7 @@ def decompressed(file: BinaryIO, suffix: str, display_name: str, piece: int) -> 
             data = block.lstrip(b"\0")
 
 
-def _begun(suffix: str, display_name: str) -> Decompressor:
+def _new_decompressor(suffix: str, display_name: str) -> Decompressor:
     try:
         return SUFFIXES[suffix]()
     except ImportError:

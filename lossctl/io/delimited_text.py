@@ -113,9 +113,9 @@ class TextFile(RecordFile):
             raise DataError(f"{self.display_name}:{line + error.line}: {error.cause}") from None
         return _Piece(records, lines, line, line + newlines(text))
 
-    def _is_header(self, head: list[str], said: bool | None) -> bool:
-        if said is not None:
-            return said
+    def _is_header(self, head: list[str], option: bool | None) -> bool:
+        if option is not None:
+            return option
         if self.named.intersection(name.strip(" \t") for name in head):
             return True
         hint = "say --header or --no-header"

@@ -128,7 +128,7 @@ class NpyFile:
         if self._path_state is None:
             raise DataError(f"{self.display_name}: other processes cannot read a pipe: save it to a file first")
         origin: Any = self._origin
-        return _reopened, (replace(origin, path=os.path.abspath(origin.path)), self._path_state)
+        return _reopen, (replace(origin, path=os.path.abspath(origin.path)), self._path_state)
 
     def __del__(self) -> None:
         if hasattr(self, "fd"):
@@ -202,7 +202,7 @@ class NpyFile:
             )
 
 
-def _reopened(origin: Bytes, state: byte_stream.State) -> NpyFile:
+def _reopen(origin: Bytes, state: byte_stream.State) -> NpyFile:
     """Open a file unpickled from another process, after a check that it is the same file here.
 
     Raises:
@@ -210,11 +210,11 @@ def _reopened(origin: Bytes, state: byte_stream.State) -> NpyFile:
     """
     if byte_stream.path_state(origin.path) != state:
         raise byte_stream.another_file_error(origin.display_name)
-    return _kept_open(origin, state)
+    return _open_cached(origin, state)
 
 
 @lru_cache(_REOPENED)
-def _kept_open(origin: Bytes, state: byte_stream.State) -> NpyFile:
+def _open_cached(origin: Bytes, state: byte_stream.State) -> NpyFile:
     return NpyFile(origin)
 
 
@@ -233,10 +233,10 @@ class NpySource:
         chosen = self._chosen
         if self._file.fortran and len(self._file.shape) > 1:
             every = range(math.prod(self._file.shape[1:]))
-            columns = sorted({c for selected in chosen for c in (every if selected is None else selected)})
+            columns = sorted({c for indices in chosen for c in (every if indices is None else indices)})
             whole = columnwise(self._file, columns)
             place = {column: i for i, column in enumerate(columns)}
-            chosen = [None if selected is None else [place[c] for c in selected] for selected in chosen]
+            chosen = [None if indices is None else [place[c] for c in indices] for indices in chosen]
         else:
             whole = rowwise(self._file)
         if all(c is None and not f.labels for c, f in zip(chosen, self._fields, strict=True)):

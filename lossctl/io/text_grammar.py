@@ -230,12 +230,12 @@ def newlines(text: str) -> int:
     return text.count("\n") + text.count("\r") - text.count("\r\n")
 
 
-def _quote_cause(remainder: str) -> str:
-    if not remainder.startswith('"'):
+def _quote_cause(unparsed: str) -> str:
+    if not unparsed.startswith('"'):
         return 'a quote inside an unquoted cell; write the whole cell in quotes, and " as ""'
-    if re.match(_QUOTED, remainder):
+    if re.match(_QUOTED, unparsed):
         return "text after a closing quote"
-    return "a quote is opened and never closed" + " within 1 MiB" * (len(remainder) > text_decoding.RECORD_LIMIT)
+    return "a quote is opened and never closed" + " within 1 MiB" * (len(unparsed) > text_decoding.RECORD_LIMIT)
 
 
 def quote_cell(cell: str) -> str:

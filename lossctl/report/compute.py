@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 
 from lossctl.engine.result import Result
@@ -18,7 +19,7 @@ def compute_report(
     line: Callable[[int], str | None],
     advice: Sequence[str] = (),
     *,
-    see: Callable[[int], str],
+    specs: Sequence[str],
 ) -> Report:
     """Build the report of ``compute``.
 
@@ -27,7 +28,7 @@ def compute_report(
         sources: the names of the files.
         line: returns the location of a sample in a text file (file and line), or None.
         advice: notes about input that is probably a mistake.
-        see: returns the ``breakdown`` command for a loss, given its index in ``results``.
+        specs: each loss as the user wrote it, for the ``breakdown`` command that a note recommends.
     """
     first = results[0]
     columns = [
@@ -65,7 +66,7 @@ def compute_report(
         facts={"sources": list(sources), "reduction": first.reduction},
         values=[r.value for r in results],
         notes=[note for r in results for note in notes(r, line)],
-        advice=[*advice, *_seen(results, see, line)],
+        advice=[*advice, *_outliers_with_command(results, specs, line)],
     )
 
 
@@ -98,9 +99,12 @@ def notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
     return messages
 
 
-def _seen(results: Sequence[Result], see: Callable[[int], str], line: Callable[[int], str | None]) -> Iterator[str]:
-    for i, r in enumerate(results):
-        yield from (f"{note}; see: {see(i)}" for note in outliers(r, line))
+def _outliers_with_command(
+    results: Sequence[Result], specs: Sequence[str], line: Callable[[int], str | None]
+) -> Iterator[str]:
+    for r, spec in zip(results, specs, strict=True):
+        command = f"lossctl breakdown {shlex.quote(spec)}"
+        yield from (f"{note}; see: {command} with the same input and options" for note in outliers(r, line))
 
 
 def outliers(r: Result, line: Callable[[int], str | None]) -> Iterator[str]:

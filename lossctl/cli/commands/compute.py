@@ -1,17 +1,14 @@
-"""``lossctl compute``, and the conversion of options that the other commands share."""
+"""``lossctl compute``: the value of one or several losses."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lossctl.cli.options import Compute, Data, Output, Strict, expand_option_groups
 from lossctl.cli.settings import compute_options, execution_config, raise_on_advice
 from lossctl.report import Report
-
-if TYPE_CHECKING:
-    pass
 
 HELP = """The loss of predictions on targets: value, standard error, extremes.
 
@@ -47,13 +44,11 @@ def compute(
 ) -> tuple[Report, Output]:
     """Compute losses."""
     from dataclasses import replace
-    from functools import partial
 
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
     from lossctl.cli.thresholds import failures, parse_thresholds
-    from lossctl.cli.words import breakdown_of
     from lossctl.core.validation import REDUCTIONS, check_choice
     from lossctl.engine.run import compute_losses
     from lossctl.report.compute import compute_report
@@ -79,8 +74,8 @@ def compute(
         advice = list(check_inputs(opened, computed.plans, policy, computed.profiles))
     else:
         results, advice = compute_losses(opened, bound, policy, reduction, workers).results, []
-    see = partial(breakdown_of, losses, [preds, targets], data, how)
-    report = compute_report(results, opened.names, opened.line, advice, see=see)
+    specs = [spec.strip() for spec in losses.split(",")]
+    report = compute_report(results, opened.names, opened.line, advice, specs=specs)
     if strict:
         raise_on_advice(report.advice)
     beyond = failures(results, above, below)

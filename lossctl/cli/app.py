@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import redirect_stdout
+from functools import wraps
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer import core
 
-from lossctl.errors import LossctlError, nearest, printable
+from lossctl.errors import LossctlError, UsageError, nearest, printable
 
 HELP = """Loss values, per-sample losses and gradient checks, exact and fast.
 
@@ -85,8 +86,22 @@ def build(asked: str = "") -> typer.Typer:
     app.callback(invoke_without_command=True)(_root)
     for name in [asked] if asked in COMMANDS else COMMANDS:
         module = import_module(f"lossctl.cli.commands.{COMMANDS[name]}")
-        app.command(name, cls=Command, help=module.HELP)(getattr(module, COMMANDS[name]))
+        app.command(name, cls=Command, help=module.HELP)(_contained(getattr(module, COMMANDS[name])))
     return app
+
+
+def _contained(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the command, in which a user's loss can neither write to stdout nor end the process."""
+
+    @wraps(command)
+    def run(**options: Any) -> Any:
+        try:
+            with redirect_stdout(sys.stderr):  # text printed by a user's loss must not mix with the result
+                return command(**options)
+        except SystemExit as leave:
+            raise UsageError(f"a loss of your own called sys.exit({leave.code!r}): raise an error instead") from None
+
+    return run
 
 
 def _root(

@@ -1,22 +1,20 @@
 """Options that commands share, each declared once.
 
-A command takes a dataclass of options as one argument. :func:`flat` expands the fields of the dataclass into the
-signature that typer reads, and builds the dataclass when the command is called.
+A command takes a dataclass of options as one argument. :func:`expand_option_groups` expands the fields of the
+dataclass into the signature that typer reads, and builds the dataclass when the command is called. ``HEADING`` of the
+dataclass is the heading of its options in --help.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import wraps
-from typing import Annotated, Any, TypeAlias, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeAlias, get_type_hints
 
 import typer
 
-from lossctl.errors import UsageError
 from lossctl.io.formats import FORMATS
 
 Option = typer.Option
@@ -25,6 +23,8 @@ Option = typer.Option
 @dataclass(frozen=True)
 class Data:
     """Where the inputs are and how they are read."""
+
+    HEADING: ClassVar = "Data options"
 
     pred: Annotated[
         list[str], Option("-p", "--pred", metavar="COLUMN", help="prediction columns: a name, @3, @1-10 or 'logit_*'")
@@ -72,7 +72,9 @@ class Data:
 
 @dataclass(frozen=True)
 class Compute:
-    """What is done with the inputs."""
+    """How losses are computed, and where."""
+
+    HEADING: ClassVar = "Compute options"
 
     param: Annotated[
         list[str],
@@ -117,6 +119,8 @@ Strict: TypeAlias = Annotated[
 class Output:
     """What is written, and where."""
 
+    HEADING: ClassVar = "Output options"
+
     format: Annotated[
         str | None,
         Option(
@@ -147,7 +151,7 @@ def expand_option_groups(function: Callable[..., Any]) -> Callable[..., Any]:
         extras = get_type_hints(groups[name], include_extras=True)
         for f in fields(groups[name]):
             default = f.default if f.default is not MISSING else []
-            extras[f.name].__metadata__[0].rich_help_panel = f"{groups[name].__name__} options"  # the heading in --help
+            extras[f.name].__metadata__[0].rich_help_panel = groups[name].HEADING  # in --help
             parameters.append(
                 inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=extras[f.name])
             )
@@ -157,11 +161,7 @@ def expand_option_groups(function: Callable[..., Any]) -> Callable[..., Any]:
         gathered = {
             name: group(**{f.name: values.pop(f.name) for f in fields(group)}) for name, group in groups.items()
         }
-        try:
-            with redirect_stdout(sys.stderr):  # text printed by a user's loss must not mix with the result
-                return function(**values, **gathered)
-        except SystemExit as leave:  # a user's loss must not end the process
-            raise UsageError(f"a loss of your own called sys.exit({leave.code!r}): raise an error instead") from None
+        return function(**values, **gathered)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}

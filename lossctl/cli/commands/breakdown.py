@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -34,6 +34,8 @@ _BINARY = ("npy", "parquet")
 @dataclass(frozen=True)
 class Breakdown:
     """Options of ``breakdown``: which samples or groups are shown, and how they are sorted."""
+
+    HEADING: ClassVar = "Breakdown options"
 
     top: Annotated[
         int | None, Option("--top", metavar="N", help="only the N worst samples (or groups), without the distribution")

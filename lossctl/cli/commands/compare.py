@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -32,6 +32,8 @@ Examples:
 @dataclass(frozen=True)
 class Comparison:
     """Options of ``compare``: bootstrap, limit, and samples to show."""
+
+    HEADING: ClassVar = "Comparison options"
 
     fail_if_worse: Annotated[
         list[str],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -30,6 +30,8 @@ Examples:
 @dataclass(frozen=True)
 class Check:
     """Options of ``gradcheck``: the gradient, the points, the tolerance, and what is shown."""
+
+    HEADING: ClassVar = "Check options"
 
     grad: Annotated[
         str | None,

@@ -15,7 +15,8 @@ from typing import Annotated, Any, ClassVar, TypeAlias, get_type_hints
 
 import typer
 
-from lossctl.io.formats import FORMATS
+from lossctl.io.formats import FORMATS as INPUT_FORMATS
+from lossctl.render import FORMATS
 
 Option = typer.Option
 
@@ -65,7 +66,7 @@ class Data:
         Option(
             "--input-format",
             metavar="FORMAT",
-            help=f"{', '.join(FORMATS)}, or compressed, as csv.gz; for stdin and what its name does not tell",
+            help=f"{', '.join(INPUT_FORMATS)}, or compressed, as csv.gz; for stdin and what its name does not tell",
         ),
     ] = None
 
@@ -127,7 +128,7 @@ class Output:
             "-f",
             "--format",
             metavar="FORMAT",
-            help="table, markdown, value, csv, tsv, json or jsonl; LOSSCTL_FORMAT sets the default",
+            help=f"{', '.join(FORMATS)}; LOSSCTL_FORMAT sets the default",
         ),
     ] = None
     quiet: Annotated[bool, Option("-q", "--quiet", help="bare numbers, one a line, and no notes")] = False

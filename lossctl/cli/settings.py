@@ -40,6 +40,8 @@ def compute_options(how: Compute, data: Data) -> ComputeOptions:
     Raises:
         UsageError: an option is out of its range.
     """
+    from dataclasses import fields
+
     from lossctl.core.input_kinds import SUM_TOLERANCE
     from lossctl.core.validation import NAN, check_choice
     from lossctl.engine.plan import ComputeOptions
@@ -52,15 +54,14 @@ def compute_options(how: Compute, data: Data) -> ComputeOptions:
         # A target that --labels does not name is an error; an --ignore-index that is none of its codes would hide it.
         if not 0 <= how.ignore_index < len(names):
             raise UsageError(f"--ignore-index {how.ignore_index}: with --labels it is from 0 to {len(names) - 1}")
-    return ComputeOptions(
-        nan=how.nan,
-        tolerance=SUM_TOLERANCE if how.sum_tolerance is None else how.sum_tolerance,
-        normalize=how.normalize,
-        class_axis=how.class_axis,
-        class_weight=_class_weight(how.class_weight),
-        ignore_index=how.ignore_index,
-        labelled=frozenset({"target"}) if data.labels is not None else frozenset(),
-    )
+    converted = {
+        "tolerance": SUM_TOLERANCE if how.sum_tolerance is None else how.sum_tolerance,
+        "class_weight": _class_weight(how.class_weight),
+        "labelled": frozenset({"target"}) if data.labels is not None else frozenset(),
+    }
+    # An option that needs no conversion has the same name in both classes.
+    same = {f.name: getattr(how, f.name) for f in fields(ComputeOptions) if hasattr(how, f.name)}
+    return ComputeOptions(**(same | converted))
 
 
 def raise_on_advice(advice: Sequence[str]) -> None:

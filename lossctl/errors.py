@@ -46,6 +46,15 @@ def nearest(word: str, choices: Iterable[str], gist: Callable[[str], str] = str)
     return f"; did you mean {' or '.join(repr(names[match]) for match in matches)}?" if matches else ""
 
 
+def counted(n: int, noun: str) -> str:
+    """Format a count with its noun, in the plural unless the count is 1.
+
+    >>> counted(1, "sample"), counted(2000, "sample")
+    ('1 sample', '2,000 samples')
+    """
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
 def number(value: float) -> str:
     """Format a number for a message: the shortest digits that read back as the same double, without a final ``.0``.
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from lossctl.analysis.histograms import round_step
 from lossctl.analysis.quantiles import order_statistics, quantile_position
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
@@ -109,8 +110,7 @@ def _edges(low: float, most: float, high: float) -> tuple[float, ...]:
     top = most if math.isfinite(most) and most > low else high
     if not math.isfinite(low) or not math.isfinite(top - low) or top == low:
         return (low,)
-    power = 10.0 ** math.floor(math.log10((top - low) / _BINS))
-    step = next(s * power for s in _STEPS if s * power * _BINS >= (top - low) * (1.0 - 1e-9))
+    step = round_step((top - low) / _BINS, _STEPS)
     first, last = math.floor(low / step), math.ceil(top / step)
     edges = [float(f"{i * step:.12g}") + 0.0 for i in range(first, last + (top < high))]  # 0.3, not 0.1 · 3
     if len(set(edges)) < len(edges):  # the losses differ in their last digits only

@@ -7,6 +7,8 @@ once, whatever its weight, and memory does not grow with the number of samples.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,15 +148,19 @@ def _loss_edges(losses: Spool, range_: _Range, infinite: int) -> Array:
 
 def _edges(low: float, high: float) -> Array:
     """Return equidistant round edges from at most ``low`` to at least ``high``."""
-    step = _round_step((high - low) / _BARS or max(abs(high), 1.0) / _BARS)
+    step = round_step((high - low) / _BARS or max(abs(high), 1.0) / _BARS)
     first, last = np.floor(low / step), np.ceil(high / step)
     return np.arange(first, max(last, first + 1) + 1) * step
 
 
-def _round_step(least: float) -> float:
-    """Return the smallest number of the form 1, 2 or 5 times a power of ten that is at least ``least``."""
-    power = 10.0 ** np.floor(np.log10(least))
-    return float(next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= least * (1 - 1e-9)))
+def round_step(least: float, factors: Sequence[float] = (1.0, 2.0, 5.0, 10.0)) -> float:
+    """Return the smallest product of a factor and a power of ten that is at least ``least``; the last factor is 10.
+
+    >>> round_step(0.3), round_step(21.0, (1.0, 2.0, 2.5, 5.0, 10.0))
+    (0.5, 25.0)
+    """
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in factors if factor * power >= least * (1.0 - 1e-9))
 
 
 def _count(x: Array, edges: Array) -> Counts:

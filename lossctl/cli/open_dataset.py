@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lossctl.cli.options import Data
+from lossctl.cli.settings import split_commas
 from lossctl.core.input_kinds import Kind
 from lossctl.core.loss import Loss
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted
@@ -260,7 +261,7 @@ def _further(losses: Sequence[Loss], texts: Sequence[str]) -> dict[str, str]:
 def _labels(losses: Sequence[Loss], text: str | None) -> tuple[str, ...]:
     if text is None:
         return ()
-    labels = tuple(part.strip() for part in text.split(","))
+    labels = tuple(split_commas(text))
     different = {float(label) if NUMBER.fullmatch(label) else label for label in labels}  # 1 and 1.0 are equal
     if len(labels) < 2 or "" in labels or len(different) < len(labels):
         raise UsageError(f"--labels {quoted(text)}: two or more different names, separated by commas")

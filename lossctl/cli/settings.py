@@ -64,6 +64,11 @@ def compute_options(how: Compute, data: Data) -> ComputeOptions:
     return ComputeOptions(**(same | converted))
 
 
+def split_commas(text: str | None) -> list[str]:
+    """Split ``a, b`` at its commas, without blanks around the parts; None gives []."""
+    return [] if text is None else [part.strip() for part in text.split(",")]
+
+
 def raise_on_advice(advice: Sequence[str]) -> None:
     """Turn advice into an error, for ``--strict``.
 
@@ -87,7 +92,7 @@ def _class_weight(text: str | None) -> tuple[float, ...]:
     from lossctl.errors import UsageError, quoted
     from lossctl.io.text_grammar import NUMBER
 
-    parts = [] if text is None else [part.strip() for part in text.split(",")]
+    parts = split_commas(text)
     for part in parts:
         if not NUMBER.fullmatch(part):
             raise UsageError(f"--class-weight {quoted(text or '')}: {quoted(part)} is not a number; numbers and commas")

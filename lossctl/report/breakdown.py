@@ -15,6 +15,7 @@ from lossctl.analysis.grouping import Label
 from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Summary
 from lossctl.engine.exact_sum import ratio
+from lossctl.errors import counted
 from lossctl.io.dataset import Dataset
 from lossctl.io.writers import write_npy, write_parquet
 from lossctl.report import Cell, Column, Report, Table
@@ -110,7 +111,7 @@ def breakdown_report(
 def _title(breakdown: Breakdown, data: Dataset) -> str:
     r = breakdown.result
     error = "" if r.std_error is None else f" ± {round_error(r.std_error):.6g}"
-    samples = f"{r.count:,} sample{'s' * (r.count != 1)}"
+    samples = counted(r.count, "sample")
     if r.elements != r.count:
         samples += f" of {r.elements:,} elements"
     return f"{samples} · {', '.join(data.names)} · {r.loss} {r.value:.6g}{error}"
@@ -198,7 +199,7 @@ def _groups(
         for (label, value, error, summary), share in zip(entries[:most], shares, strict=False)
     ]
     left = len(entries) - most
-    more = [f"{left:,} more group{'s' * (left != 1)}; all of them: --top {len(entries)}"] if left > 0 else []
+    more = [f"{counted(left, 'more group')}; all of them: --top {len(entries)}"] if left > 0 else []
     return Table("outputs" if name == "output" else "groups", columns, rows), more
 
 

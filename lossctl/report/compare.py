@@ -10,6 +10,7 @@ from lossctl.analysis.bootstrap import MAX_RESAMPLED_ROWS
 from lossctl.analysis.comparison import Comparison, Difference
 from lossctl.analysis.inference import LEVEL, MAX_RANKED_ROWS
 from lossctl.analysis.per_sample import input_names
+from lossctl.errors import counted
 from lossctl.io.dataset import Dataset
 from lossctl.report import Cell, Column, Report, Table
 from lossctl.report.sample_tables import line_fields, round_error
@@ -75,7 +76,7 @@ def compare_report(
     return Report(
         schema="lossctl.compare/1",
         tables=tables,
-        title=f"{first.samples:,} sample{'s' * (first.samples != 1)} · {', '.join(data.names)}",
+        title=f"{counted(first.samples, 'sample')} · {', '.join(data.names)}",
         closing=[
             f"difference to {shown.models[0]}: below 0 is better; {how}",
             "verdict: by the interval; p: of the paired t test and of Wilcoxon's signed ranks",
@@ -216,11 +217,7 @@ def _worse(c: Comparison, shown: ComparisonView, limit: float) -> Iterator[str]:
 
 def _notes(c: Comparison) -> Iterator[str]:
     if c.left_out:
-        several = c.left_out != 1
-        yield (
-            f"{c.left_out:,} sample{'s' * several} that do{'es' * (not several)} not count for every model "
-            f"{'are' if several else 'is'} left out of all"
-        )
+        yield f"{counted(c.left_out, 'sample')} left out for all models: at least one model has no loss there"
     if any(math.isinf(score.value) for score in c.scores):
         yield f"{c.loss.spec} is infinite: there is no interval of a difference, and no test"
     if c.loss.finish:

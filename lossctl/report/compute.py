@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 
 from lossctl.engine.result import Result
+from lossctl.errors import counted
 from lossctl.report import Cell, Column, Report, Table
 
 # A note reports a sample with more than this share of a loss, because without that sample the value would be less than
@@ -54,7 +55,7 @@ def compute_report(
         )
         for r in results
     ]
-    samples = _many(first.count, "sample")
+    samples = counted(first.count, "sample")
     if first.elements != first.count:
         samples += f" of {first.elements:,} elements"
     weighted = first.denominator is not None and first.denominator != first.elements and len(results) == 1
@@ -70,10 +71,6 @@ def compute_report(
     )
 
 
-def _many(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'s' * (n != 1)}"
-
-
 def _sample(row: int | None, line: Callable[[int], str | None]) -> str:
     place = None if row is None else line(row)
     return f"sample {row}" + (f" ({place})" if place else "")
@@ -85,17 +82,16 @@ def notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
     if r.per_sample:
         messages.append(f"{r.loss}: min and max are of {r.per_sample}, its per-sample value")
     if r.infinite:
-        messages.append(
-            f"{_many(r.infinite, 'element')} cost inf in {r.loss}, first {_sample(r.argmax, line)}; nothing is clipped"
-        )
+        elements = counted(r.infinite, "element")
+        messages.append(f"{elements} cost inf in {r.loss}, first {_sample(r.argmax, line)}; nothing is clipped")
     if r.nans:
-        messages.append(f"{r.loss} is NaN in {_many(r.nans, 'element')} whose inputs are not")
+        messages.append(f"{r.loss} is NaN in {counted(r.nans, 'element')} whose inputs are not")
     if r.missing and r.value != r.value:
-        messages.append(f"NaN in {_many(r.missing, 'element')} makes {r.loss} NaN")
+        messages.append(f"NaN in {counted(r.missing, 'element')} makes {r.loss} NaN")
     elif r.missing:
-        messages.append(f"{_many(r.missing, 'element')} with NaN left out of {r.loss}")
+        messages.append(f"{counted(r.missing, 'element')} with NaN left out of {r.loss}")
     if r.ignored:
-        messages.append(f"{_many(r.ignored, 'element')} with the label to ignore left out of {r.loss}")
+        messages.append(f"{counted(r.ignored, 'element')} with the label to ignore left out of {r.loss}")
     return messages
 
 

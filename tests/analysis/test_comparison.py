@@ -294,7 +294,7 @@ def test_samples_that_one_model_lacks_are_left_out_of_all(run_command: RunComman
     first, second = document["models"]
     assert (first["value"], second["value"]) == (7 / 4, 9 / 4)
     assert (first["wins"], second["wins"], first["ties"]) == (2 / 3, 0.0, pytest.approx(1 / 3))
-    assert "2 samples that do not count for every model are left out of all" in err
+    assert "2 samples left out for all models: at least one model has no loss there" in err
 
 
 def test_elements_that_one_model_lacks() -> None:

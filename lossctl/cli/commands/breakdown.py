@@ -80,7 +80,7 @@ def breakdown(
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, column_role, open_data
     from lossctl.cli.output import format_of, style_of
-    from lossctl.cli.settings import compute_options, execution_config, raise_on_advice
+    from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, split_commas
     from lossctl.errors import UsageError
     from lossctl.render import FORMATS
     from lossctl.report.breakdown import breakdown_report
@@ -92,7 +92,7 @@ def breakdown(
     bound = bind(losses, how.param)
     if len(bound) > 1:
         raise UsageError("breakdown takes a single loss")
-    names = [name.strip() for text in cut.columns for name in text.split(",")]
+    names = [name for text in cut.columns for name in split_commas(text)]
     options = _wanted(cut, output, chosen, [column_role(name) for name in names])
     check_stdin([preds, targets])
     workers = execution_config(how, output)
@@ -102,7 +102,7 @@ def breakdown(
         people=chosen in FORMATS and FORMATS[chosen].for_people,
         columns=names,
         in_order=cut.sort == "row",
-        labels=[label.strip() for label in data.labels.split(",")] if data.labels is not None else [],
+        labels=split_commas(data.labels),
         by=cut.by or "",
     )
     result = break_down(opened, bound[0], policy, options, workers)

@@ -71,7 +71,7 @@ def compare(
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, column_role, open_data
     from lossctl.cli.output import format_of, style_of
-    from lossctl.cli.settings import check_range, compute_options, execution_config, raise_on_advice
+    from lossctl.cli.settings import check_range, compute_options, execution_config, raise_on_advice, split_commas
     from lossctl.errors import DataError
     from lossctl.render import FORMATS
     from lossctl.report.compare import ComparisonView, compare_report
@@ -85,7 +85,7 @@ def compare(
     bound = bind(losses, how.param)
     limits = _limits(against.fail_if_worse, bound)
     models, targets = _models(files, data)
-    columns = [name.strip() for text in against.columns for name in text.split(",")]
+    columns = [name for text in against.columns for name in split_commas(text)]
     check_stdin(files)
     workers = execution_config(how, output)
     first = replace(data, pred=list(models[0].columns))
@@ -109,7 +109,7 @@ def compare(
         resamples=against.resamples,
         seed=against.seed,
         columns=columns,
-        labels=[label.strip() for label in data.labels.split(",")] if data.labels is not None else [],
+        labels=split_commas(data.labels),
     )
     plans = zip(*(c.plans for c in comparisons), strict=True)
     profiles = zip(*(c.profiles for c in comparisons), strict=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lossctl.cli.options import Compute, Data, Output, Strict, expand_option_groups
-from lossctl.cli.settings import compute_options, execution_config, raise_on_advice
+from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, split_commas
 from lossctl.report import Report
 
 HELP = """The loss of predictions on targets: value, standard error, extremes.
@@ -74,8 +74,7 @@ def compute(
         advice = list(check_inputs(opened, computed.plans, policy, computed.profiles))
     else:
         results, advice = compute_losses(opened, bound, policy, reduction, workers).results, []
-    specs = [spec.strip() for spec in losses.split(",")]
-    report = compute_report(results, opened.names, opened.line, advice, specs=specs)
+    report = compute_report(results, opened.names, opened.line, advice, specs=split_commas(losses))
     if strict:
         raise_on_advice(report.advice)
     beyond = failures(results, above, below)

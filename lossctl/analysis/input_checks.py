@@ -87,7 +87,7 @@ def _of_predictions(plans: Sequence[LossPlan], profiles: Sequence[InputProfile])
     if scored:
         loss = scored[0]
         takers = [other.name for other in registered().values() if other.from_logits == loss.name]
-        remedy = f"? {takers[0]} takes those" if takers else "?"
+        remedy = f"? {takers[0]} takes probabilities" if takers else "?"
         yield f"{loss.name} takes scores, and every prediction lies in [0, 1]: are they probabilities{remedy}"
 
 
@@ -116,7 +116,7 @@ def _of_targets(plans: Sequence[LossPlan], options: ComputeOptions, profiles: Se
         if kind[1:2] == ["Label"] and profile.without_zero and not labelled and classes > 1 and enough:
             yield (
                 f"no target is class 0, though {classes} columns are classes 0 to {classes - 1}: "
-                f"labels that start at 1 want --labels {_from_one(classes)}"
+                f"for labels that start at 1, add --labels {_from_one(classes)}"
             )
             return
 
@@ -179,7 +179,7 @@ def _repeated(data: Dataset, profile: InputProfile) -> Iterator[str]:
     if len(counts) < max(_FEW, _DIFFERENT * len(ordered)):
         return
     if counts.min() == counts.max():
-        yield f"every sample is there {counts[0]} times, inputs and all: is the file joined to itself?"
+        yield f"every sample is there {counts[0]} times, inputs and all: was the file joined to itself?"
     elif copied := _copied(profile.digests):
         first, again, length = copied
         yield f"samples {again} to {again + length - 1} are samples {first} to {first + length - 1} once more"

@@ -29,10 +29,10 @@ Examples:
 EPILOG = """Environment:
 
 \b
-  LOSSCTL_FORMAT   the format where neither --format nor -o FILE tells one
-  LOSSCTL_DEBUG    1: a bug shows its traceback
+  LOSSCTL_FORMAT   the format, if neither --format nor -o FILE selects one
+  LOSSCTL_DEBUG    1: show the traceback of a bug
   NO_COLOR         no colour
-  FORCE_COLOR      colour although stdout is no terminal
+  FORCE_COLOR      colour even if stdout is not a terminal
 """
 
 # Exit codes, documented in the README. INTERRUPTED is 128 + SIGINT.
@@ -99,7 +99,7 @@ def _contained(command: Callable[..., Any]) -> Callable[..., Any]:
             with redirect_stdout(sys.stderr):  # text printed by a user's loss must not mix with the result
                 return command(**options)
         except SystemExit as leave:
-            raise UsageError(f"a loss of your own called sys.exit({leave.code!r}): raise an error instead") from None
+            raise UsageError(f"your loss called sys.exit({leave.code!r}): raise an error instead") from None
 
     return run
 

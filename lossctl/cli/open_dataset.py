@@ -202,7 +202,7 @@ def _check_needed(loss: Loss, data: Data, targets: str | None, *, wants_target: 
     if not wants_target and (targets is not None or data.target):
         raise UsageError(f"{loss.name} takes no target: leave out TARGETS and --target")
     if data.on and (one_file or not wants_target):
-        raise UsageError("--on compares the rows of two files, PREDS and TARGETS, and here is one")
+        raise UsageError("--on compares the rows of two files, PREDS and TARGETS: there is only one")
 
 
 def _check_single(dataset: Dataset, shown: Sequence[str]) -> None:
@@ -216,7 +216,9 @@ def _check_single(dataset: Dataset, shown: Sequence[str]) -> None:
             raise UsageError(f"{printable(roles[0])}: a key is one column of each file; --on can be repeated")
     for name in shown:
         if column_role(name) in dataset.places and dataset.row_shape(column_role(name)):
-            raise UsageError(f"{quoted(name)} is several columns: name one, or with --columns several, with commas")
+            raise UsageError(
+                f"{quoted(name)} selects several columns: name one; --columns takes several, separated by commas"
+            )
 
 
 def column_role(name: str) -> str:
@@ -237,7 +239,7 @@ def _labels_hint(losses: Sequence[Loss]) -> str:
     takes = {_target_kind(loss).labels for loss in losses if len(loss.inputs) > 1}
     if 0 in takes:
         return ""
-    return f"; names of classes want --labels {'NEG,POS' if 2 in takes else 'a,b,c'}"
+    return f"; for names of classes, add --labels {'NEG,POS' if 2 in takes else 'a,b,c'}"
 
 
 def _further(losses: Sequence[Loss], texts: Sequence[str]) -> dict[str, str]:
@@ -282,7 +284,7 @@ def _refuse_one_file(opened: OpenedFile, data: Data) -> None:
     has = (
         f"; it has {column_selection.listed(opened.names)}" if opened.names is not None else "; @1 is its first column"
     )
-    raise UsageError(f"{opened.display_name}: one file: say which columns are which with {' and '.join(missing)}{has}")
+    raise UsageError(f"{opened.display_name}: one file: select its columns with {' and '.join(missing)}{has}")
 
 
 def _holder(role: str, column: str, files: dict[str, _File], on: Sequence[str] = ()) -> _File:
@@ -295,10 +297,10 @@ def _holder(role: str, column: str, files: dict[str, _File], on: Sequence[str] =
         return next(iter(files.values()))
     having = [f for f in files.values() if column in (f.opened.names or ())]
     column_text = f"{role} column {quoted(column)}".lstrip()
-    hint = "name a file of its own" if role else "--on it, if it is the same in both"
+    hint = "name a separate file" if role else "add --on, if it is the same in both"
     if len(having) != 1 and column.startswith("@"):
         raise UsageError(
-            f"{column_text}: positions need one file, and here are {len(files)}: name the column, or a file of its own"
+            f"{column_text}: a position needs a single file, and there are {len(files)}: name the column, or a separate file"
         )
     if having and column in on:
         return having[0]

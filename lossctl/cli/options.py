@@ -44,7 +44,8 @@ class Data:
         Option("--on", metavar="COLUMN", help="a key that must be equal in PREDS and TARGETS, row by row"),
     ] = field(default_factory=list)
     labels: Annotated[
-        str | None, Option("--labels", metavar="NEG,POS|A,B,C", help="names of the classes, in their order")
+        str | None,
+        Option("--labels", metavar="NEG,POS|A,B,C", help="names of the classes, in the order of their codes"),
     ] = None
     delimiter: Annotated[
         str | None,
@@ -55,8 +56,12 @@ class Data:
             help="what separates cells: a character, tab, or space for runs of blanks",
         ),
     ] = None
-    header: Annotated[bool | None, Option("--header/--no-header", help="whether the first row is names")] = None
-    encoding: Annotated[str | None, Option("--encoding", metavar="NAME", help="of text, if it is not UTF-8")] = None
+    header: Annotated[
+        bool | None, Option("--header/--no-header", help="the first row holds the names of the columns")
+    ] = None
+    encoding: Annotated[
+        str | None, Option("--encoding", metavar="NAME", help="encoding of text, if it is not UTF-8")
+    ] = None
     decimal: Annotated[str, Option("--decimal", metavar="CHAR", help="the decimal mark")] = "."
     na_values: Annotated[list[str], Option("--na-values", metavar="TEXT", help="cells that mean a missing number")] = (
         field(default_factory=list)
@@ -66,7 +71,7 @@ class Data:
         Option(
             "--input-format",
             metavar="FORMAT",
-            help=f"{', '.join(INPUT_FORMATS)}, or compressed, as csv.gz; for stdin and what its name does not tell",
+            help="format of stdin and of files without a known suffix: csv, npy, csv.gz, ...",
         ),
     ] = None
 
@@ -79,40 +84,57 @@ class Compute:
 
     param: Annotated[
         list[str],
-        Option("-P", "--param", metavar="NAME=VALUE", help="a parameter of the one loss, as in LOSS:NAME=VALUE"),
+        Option("-P", "--param", metavar="NAME=VALUE", help="a parameter of a single loss, the same as LOSS:NAME=VALUE"),
     ] = field(default_factory=list)
-    nan: Annotated[str, Option("--nan", metavar="error|skip|propagate", help="what a NaN in the input does")] = "error"
+    nan: Annotated[
+        str,
+        Option(
+            "--nan",
+            metavar="error|skip|propagate",
+            help="samples with a NaN: report an error, leave them out, or compute with NaN",
+        ),
+    ] = "error"
     sum_tolerance: Annotated[
         float | None,
-        Option("--sum-tolerance", metavar="X", help="how far rows of probabilities may sum from 1 (0.001)"),
+        Option(
+            "--sum-tolerance",
+            metavar="X",
+            help="allowed difference from 1 of the sum of a row of probabilities (0.001)",
+        ),
     ] = None
     normalize: Annotated[bool, Option("--normalize", help="divide rows of probabilities by their sum")] = False
     class_axis: Annotated[
-        int | None, Option("--class-axis", metavar="N", help="the axis of the classes, above two dimensions")
+        int | None, Option("--class-axis", metavar="N", help="axis of the classes, for more than two dimensions")
     ] = None
     class_weight: Annotated[
-        str | None, Option("--class-weight", metavar="W,W,...", help="a weight for each class, in their order")
+        str | None,
+        Option("--class-weight", metavar="W,W,...", help="one weight per class, in the order of the classes"),
     ] = None
-    ignore_index: Annotated[
-        int | None, Option("--ignore-index", metavar="N", help="the label of samples that do not count")
-    ] = None
+    ignore_index: Annotated[int | None, Option("--ignore-index", metavar="N", help="label of samples to leave out")] = (
+        None
+    )
     threads: Annotated[
-        int | None, Option("--threads", metavar="N", help="as many as there are cores; the digits do not depend on it")
+        int | None,
+        Option("--threads", metavar="N", help="number of threads (one per core); results do not depend on it"),
     ] = None
     cluster: Annotated[
         str | None,
-        Option("--cluster", metavar="ADDRESS", help="a dask scheduler, tcp://HOST:8786, or local processes: local"),
+        Option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="run on a dask scheduler, tcp://HOST:8786, or on local processes: local",
+        ),
     ] = None
     allow_mixed: Annotated[
         bool,
-        Option("--allow-mixed", help="let workers of the cluster have another NumPy or processor: other last digits"),
+        Option("--allow-mixed", help="allow workers with another NumPy or processor; last digits may differ"),
     ] = False
-    no_progress: Annotated[bool, Option("--no-progress", help="do not tell how far a long run is")] = False
+    no_progress: Annotated[bool, Option("--no-progress", help="do not show the progress of a long run")] = False
 
 
 # For commands whose report has advice.
 Strict: TypeAlias = Annotated[
-    bool, Option("--strict", help="input that is probably not what was meant is an error: exit 2")
+    bool, Option("--strict", help="report input that is probably a mistake as an error: exit 2")
 ]
 
 
@@ -131,10 +153,10 @@ class Output:
             help=f"{', '.join(FORMATS)}; LOSSCTL_FORMAT sets the default",
         ),
     ] = None
-    quiet: Annotated[bool, Option("-q", "--quiet", help="bare numbers, one a line, and no notes")] = False
+    quiet: Annotated[bool, Option("-q", "--quiet", help="numbers only, one per line, and no notes")] = False
     output: Annotated[
         str | None,
-        Option("-o", "--output", metavar="FILE", help="a file instead of stdout; its suffix tells the format"),
+        Option("-o", "--output", metavar="FILE", help="write to a file; its suffix selects the format"),
     ] = None
     precision: Annotated[int | None, Option("--precision", metavar="N", help="significant digits in tables (6)")] = None
     color: Annotated[str, Option("--color", metavar="auto|always|never", help="colour in tables")] = "auto"

@@ -50,7 +50,7 @@ def format_of(output: Output, default: str = "table", *, binary: Sequence[str] =
             return suffix
         if suffix not in SUFFIXES:
             known = ", ".join(f".{name}" for name in (*SUFFIXES, *binary))
-            raise UsageError(f"-o {printable(path)}: its suffix is none of {known}; say --format")
+            raise UsageError(f"-o {printable(path)}: its suffix is none of {known}; add --format")
         return SUFFIXES[suffix]
     name = output.format if output.format is not None else os.environ.get("LOSSCTL_FORMAT") or default
     renderer(name)
@@ -67,7 +67,7 @@ def style_of(output: Output) -> Style:
         suggestion = nearest(output.color, ("auto", "always", "never"))
         raise UsageError(f"--color {quoted(output.color)}: auto, always or never{suggestion}")
     if output.precision is not None and not 1 <= output.precision <= 17:
-        raise UsageError(f"--precision {output.precision}: from 1 to 17, where 17 digits always read back the same")
+        raise UsageError(f"--precision {output.precision}: from 1 to 17; 17 digits always read back the same")
     terminal = output.output is None and sys.stdout is not None and sys.stdout.isatty()
     env = os.environ
     colored = terminal and env.get("TERM") != "dumb" and not env.get("NO_COLOR")

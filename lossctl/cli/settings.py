@@ -27,9 +27,9 @@ def execution_config(how: Compute, output: Output) -> ExecutionConfig:
     if how.threads is not None:
         os.environ.setdefault("POLARS_MAX_THREADS", str(how.threads))  # polars reads the variable at import
     if how.allow_mixed and how.cluster is None:
-        raise UsageError("--allow-mixed is about the workers of a --cluster")
+        raise UsageError("--allow-mixed needs --cluster")
     if how.cluster not in (None, "local") and how.threads is not None:
-        raise UsageError("--threads: the workers of a cluster have as many as they were started with")
+        raise UsageError("--threads: set the number of threads where the workers of the cluster start")
     watch = progress if wanted(no_progress=how.no_progress, quiet=output.quiet) else None
     return ExecutionConfig(how.threads, how.cluster, how.allow_mixed, watch, may_fork=True)
 

@@ -32,7 +32,7 @@ def parse_thresholds(option: str, texts: Sequence[str], losses: Sequence[Loss]) 
         if math.isnan(limit):
             raise UsageError(f"{option} {quoted(text)}: a number, or LOSS=NUMBER")
         if not equals and len(losses) > 1:
-            raise UsageError(f"{option} {quoted(text)}: of which loss? write {losses[0].spec}={printable(value)}")
+            raise UsageError(f"{option} {quoted(text)}: which loss? write {losses[0].spec}={printable(value)}")
         names = [loss.spec for loss in losses]
         name = bind(spec)[0].spec if equals else names[0]
         if name not in names:

@@ -217,7 +217,7 @@ class LabelKind(Kind):
             return fault
         cause = f"label {number(value)} is not a class: {classes} columns are classes 0 to {classes - 1}"
         if value == classes and x.min() >= 1:
-            cause += "; labels that start at 1 want --labels 1,2,…"
+            cause += "; for labels that start at 1, add --labels 1,2,…"
         return DomainViolation(fault.element, fault.place, cause)
 
     def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
@@ -298,7 +298,7 @@ class LogProbabilitiesKind(ProbabilitiesKind):
 
 
 CLASSES = ("classes",)
-_FROM_LABELS = "; 0/1 or named labels want --labels NEG,POS"
+_FROM_LABELS = "; for 0/1 or named labels, add --labels NEG,POS"
 _LOGITS = Interval(-np.inf, np.inf, open_high=True)
 
 Real: TypeAlias = Annotated[Array, Kind("Real", "a finite number", REAL)]

@@ -202,8 +202,8 @@ class Loss:
             raise DataError(f"{self._who}: {what}: {type_text} instead of an array of numbers")
         array = array.astype(np.float64, copy=False)
         if array.shape != shape:
-            mean = "; a loss gives one number a sample, without a mean or sum" if array.ndim == 0 else ""
-            raise DataError(f"{self._who}: {what} shape {array.shape} where {shape} is right{mean}")
+            mean = "; a loss returns one number per sample, without a mean or sum" if array.ndim == 0 else ""
+            raise DataError(f"{self._who}: {what} shape {array.shape} instead of {shape}{mean}")
         return array
 
     def dims(self, *arrays: npt.NDArray[Any]) -> Dims:
@@ -257,7 +257,7 @@ class Loss:
         core = spec.kind.core
         if array.ndim < 1 + len(core):
             raise DataError(
-                f"{spec.name}: shape {array.shape} where {self.name} wants (n, {', '.join(core)}): one row a sample"
+                f"{spec.name}: shape {array.shape}, but {self.name} needs (n, {', '.join(core)}): one row per sample"
             )
         return as_elements(array, core) if flattens_axes(core) else array
 
@@ -308,7 +308,7 @@ class Loss:
         """
         thunk = self.evaluate(*self.check(*arrays))[1]
         if thunk is None:
-            raise UsageError(f"{self.name} gives no gradient: return (loss, gradient) from it")
+            raise UsageError(f"{self.name} has no gradient: return (loss, gradient)")
         return np.ascontiguousarray(thunk()).reshape(np.shape(arrays[0]))
 
 
@@ -336,7 +336,7 @@ def likely_cause(loss: Loss, index: int, x: Array, fault: DomainViolation) -> st
     >>> import numpy as np
     >>> from lossctl import get_loss
     >>> likely_cause(get_loss("bce"), 0, np.array([0.5, -3.0]), DomainViolation(1, None, ""))
-    '; are they logits? bce_with_logits takes those'
+    '; are they logits? bce_with_logits takes logits'
     """
     element = np.ravel(x[fault.element])
     values = element if fault.place is None else element[fault.place : fault.place + 1]
@@ -348,7 +348,7 @@ def likely_cause(loss: Loss, index: int, x: Array, fault: DomainViolation) -> st
     if not loss.inputs[index].kind.name.startswith("Probabilit") or len(values) > 1 or 0.0 <= value <= 1.0:
         return ""
     if index == 1:
-        return "; labels -1 and +1 want --labels -1,1" if value == -1.0 else ""
-    logits = f"; are they logits? {loss.from_logits} takes those" if loss.from_logits else ""
-    percent = "; percentages want dividing by 100" if 1.0 < value <= 100.0 else ""
+        return "; for labels -1 and +1, add --labels -1,1" if value == -1.0 else ""
+    logits = f"; are they logits? {loss.from_logits} takes logits" if loss.from_logits else ""
+    percent = "; divide percentages by 100" if 1.0 < value <= 100.0 else ""
     return logits + percent

@@ -72,7 +72,7 @@ def single_offer(candidates: list[Offer]) -> Offer:
         who = (
             f"the packages {' and '.join(packages)} all offer it" if len(packages) > 1 else f"{packages[0]} offers two"
         )
-        raise UsageError(f"loss {candidates[0].name!r}: {who}: which is meant cannot be told")
+        raise UsageError(f"loss {candidates[0].name!r}: {who}: lossctl cannot tell which is meant")
     return candidates[0]
 
 

@@ -58,7 +58,7 @@ class Signature:
             if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty:
                 inputs.append(Input(p.name, _metadata(p.annotation, Kind) or _metadata(Real, Kind)))
             elif p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-                raise UsageError(f"{where} *{p.name}: a loss names its inputs")
+                raise UsageError(f"{where} *{p.name}: a loss needs named inputs")
             elif p.default is p.empty:
                 raise UsageError(f"{where} parameter '{p.name}' has no default")
             else:

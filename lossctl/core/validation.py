@@ -20,7 +20,7 @@ def check_class_weight(weights: Sequence[float]) -> tuple[float, ...]:
     """
     known = tuple(float(w) for w in weights)
     if any(not 0.0 <= w < math.inf for w in known) or (known and not any(known)):
-        raise UsageError(f"class weights {known}: one for each class, finite and at least 0, and not all of them 0")
+        raise UsageError(f"class weights {known}: one for each class, finite, at least 0, and not all 0")
     return known
 
 

@@ -289,9 +289,7 @@ def _raise_first(raw: npt.NDArray[Any], changed: npt.NDArray[np.bool_], cause: s
     if changed.any():
         place = np.unravel_index(int(np.argmax(changed)), raw.shape)
         spot = int(place[1]) if len(place) > 1 else None
-        raise BadValueError(
-            0, int(place[0]), spot, f"{raw[place]!s} {cause}: it would change in silence; round it first"
-        )
+        raise BadValueError(0, int(place[0]), spot, f"{raw[place]!s} {cause}: round it first")
 
 
 def _any_nan(arrays: Sequence[Array]) -> npt.NDArray[np.bool_]:

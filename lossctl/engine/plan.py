@@ -103,7 +103,7 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
             raise DataError(_misfit(loss, data, roles, role))
     if "weight" in data.places and data.row_shape("weight") not in ((), loop):
         raise DataError(
-            f"weight has {_shape(data.row_shape('weight'))}: one a sample or one an element; {_shapes(data, roles)}"
+            f"weight has {_shape(data.row_shape('weight'))}: one per sample or one per element; {_shapes(data, roles)}"
         )
     first = [shape for name in loss.inputs[0].kind.core for shape in dims[name][0]]
     plan = LossPlan(
@@ -133,7 +133,7 @@ def _split(
     if len(tail) < len(core):
         if core == CLASSES:
             raise DataError(
-                f"{role}: one number a row, where {loss.name} takes one for each class: select several columns"
+                f"{role}: one number per row, but {loss.name} takes one for each class: select several columns"
             )
         hint = "; a single image is an array of shape (1, …)" if flattens_axes(core) else ""
         raise DataError(f"{role} has {_shape(tail)}, where {loss.name} takes shape (n, {', '.join(core)}){hint}")
@@ -159,11 +159,11 @@ def _check_classes(plan: LossPlan, options: ComputeOptions) -> None:
     """Raise if --class-weight or --ignore-index does not fit the loss."""
     name, target = plan.loss.name, classes_of(plan.loss)
     if options.ignore_index is not None and (target is None or not isinstance(target[1], LabelKind)):
-        raise UsageError(f"--ignore-index {options.ignore_index}: the targets of {name} are not one label a sample")
+        raise UsageError(f"--ignore-index {options.ignore_index}: the targets of {name} are not one label per sample")
     if not options.class_weight:
         return
     if target is None:
-        raise UsageError(f"--class-weight: the targets of {name} are neither one label a sample nor a row of classes")
+        raise UsageError(f"--class-weight: the targets of {name} are neither one label per sample nor a row of classes")
     if len(options.class_weight) != plan.dims["classes"]:
         raise UsageError(f"--class-weight: {len(options.class_weight)} weights for {plan.dims['classes']} classes")
 

@@ -83,16 +83,16 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
             f"{loss.name} is {'not a plain mean' if finish else 'a ratio'}: it has no sum; use --reduction mean"
         )
     if not summary.elements and summary.nonfinite_sum == 0.0:
-        why = "every sample has a NaN in it" if summary.missing else "the weight of every sample is 0"
+        why = "every sample has a NaN" if summary.missing else "the weight of every sample is 0"
         if summary.ignored:
-            why = "every label is the one to ignore" if not summary.missing else "every label is to ignore, or with NaN"
-        raise DataError(f"nothing to compute {loss.name} of: {why}")
+            why = "every label is ignored" if not summary.missing else "every label is ignored or has a NaN"
+        raise DataError(f"{loss.name}: no sample is left: {why}")
     spread, top = summary.spread, summary.top
     if reduction == "sum":
         value, error = summary.sum, spread.error_of_sum() if spread else None
     else:
         if not summary.weight and summary.nonfinite_sum == 0.0:
-            raise DataError(f"{loss.name}: the denominator is 0: there is nothing to divide by")
+            raise DataError(f"{loss.name}: the denominator is 0")
         value, error = summary.mean, spread.error_of_mean() if spread else None
         if finish and value == value:
             error = None if error is None else error * finish.derivative(value)

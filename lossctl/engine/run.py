@@ -59,9 +59,7 @@ def block_rows(data: Dataset, plans: Sequence[LossPlan]) -> int:
     coupled = {plan.loss.batch_coupled for plan in plans}
     if coupled == {True, False}:
         names = ", ".join(plan.loss.name for plan in plans if plan.loss.batch_coupled)
-        raise UsageError(
-            f"{names}: samples depend on each other, so it is computed on the whole batch: ask for it alone"
-        )
+        raise UsageError(f"{names}: samples depend on each other, so it needs the whole batch: compute it alone")
     if True in coupled:
         check_fits_in_memory(data, plans)
         return sys.maxsize
@@ -107,7 +105,9 @@ def map_blocks(
     except KeysDifferError as fault:
         here, there = (data.locate(role, fault.row) for role in fault.roles)
         diff = f"{here}: {fault.values[0]} where {there} has {fault.values[1]}"
-        raise DataError(f"{diff}: not the same sample; sort both files by it, and leave out what one lacks") from None
+        raise DataError(
+            f"{diff}: not the same sample; sort both files by the key, and remove rows that one file lacks"
+        ) from None
 
 
 def summarize(

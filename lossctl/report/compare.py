@@ -229,8 +229,8 @@ def _notes(c: Comparison) -> Iterator[str]:
     if c.samples > MAX_RANKED_ROWS:
         yield f"Wilcoxon's test ranks {MAX_RANKED_ROWS:,} samples, chosen at random"
     if c.samples < _FEW:
-        few = f"{c.samples} samples are few" if c.samples > 1 else "1 sample is little"
-        yield f"{few}: intervals and tests have nothing much to go by"
+        few = f"{c.samples} samples are few" if c.samples > 1 else "1 sample is too few"
+        yield f"{few}: intervals and tests are not reliable"
 
 
 def _doubts(c: Comparison, shown: ComparisonView) -> Iterator[str]:

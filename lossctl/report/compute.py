@@ -83,7 +83,7 @@ def notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
         messages.append(f"{r.loss}: min and max are of {r.per_sample}, its per-sample value")
     if r.infinite:
         elements = counted(r.infinite, "element")
-        messages.append(f"{elements} cost inf in {r.loss}, first {_sample(r.argmax, line)}; nothing is clipped")
+        messages.append(f"infinite loss in {r.loss}: {elements}, first {_sample(r.argmax, line)}; nothing is clipped")
     if r.nans:
         messages.append(f"{r.loss} is NaN in {counted(r.nans, 'element')} whose inputs are not")
     if r.missing and r.value != r.value:

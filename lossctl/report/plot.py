@@ -10,6 +10,7 @@ from lossctl.analysis.curves import Curve
 from lossctl.analysis.histograms import DataPlot
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
+from lossctl.errors import counted
 from lossctl.report import Bars, Cell, Column, Drawing, Grid, Panel, Report, Table
 
 # Height of a panel in lines, for one row of panels and for several; two rows of _LOW fit a screen of 24 lines. The
@@ -28,7 +29,7 @@ def curves_report(curves: Sequence[Curve]) -> Report:
         schema="lossctl.plot/1",
         tables=[Table("points", _COLUMNS, _points(curves), detail=True)],
         panels=rows,
-        notes=[f"{curve.loss.name} gives no gradient" for curve in curves if curve.gradient is None],
+        notes=[f"{curve.loss.name} has no gradient" for curve in curves if curve.gradient is None],
     )
 
 
@@ -63,7 +64,7 @@ def data_plot_report(shown: DataPlot, loss: Loss, sources: Sequence[str]) -> Rep
         tables=[Table("bins", _BINS, _bins(shown), detail=True), Table("cells", _CELLS, _cells(shown), detail=True)],
         panels=[[bars], *([below] if below else [])],
         facts={"sources": list(sources), "loss": loss.spec, "samples": shown.samples, "infinite": shown.infinite},
-        notes=[f"{shown.infinite:,} samples cost inf, and are not drawn"] if shown.infinite else [],
+        notes=[f"infinite loss: {counted(shown.infinite, 'sample')}, not drawn"] if shown.infinite else [],
     )
 
 

@@ -460,7 +460,7 @@ def test_infinite_losses_are_told(run_command: RunCommand, run_json: RunJson, tm
     }
     assert document["tails"][0]["without"] == pytest.approx((15 * math.log(2) - 4 * math.log(0.9)) / 19)
     assert document["distribution"][0]["max"] == "Infinity"
-    assert "1 element cost inf in bce, first sample 15" in run_command(line)[2]
+    assert "infinite loss in bce: 1 element, first sample 15" in run_command(line)[2]
 
 
 def test_groups_with_infinite_losses(run_json: RunJson, tmp_path: Path) -> None:
@@ -642,18 +642,18 @@ def test_many_groups(run_command: RunCommand, tmp_path: Path, monkeypatch: pytes
         (f"mse,mae {PAIR}", "breakdown takes a single loss"),
         (f"mse {PAIR} --top 0", "--top 0: at least 1"),
         (f"mse {PAIR} --sort lost", "--sort 'lost': one of loss, row; did you mean 'loss'?"),
-        (f"mse {PAIR} --all --top 3", "--all gives every sample: without --top"),
-        (f"mse {PAIR} --sort loss -o l.npy", "-o FILE.npy holds a loss for each row of the input"),
+        (f"mse {PAIR} --all --top 3", "--all shows every sample: leave out --top"),
+        (f"mse {PAIR} --sort loss -o l.npy", "-o FILE.npy holds one loss per row of the input"),
         (f"mse {PAIR} --top 3 -o l.npy", "-o FILE.npy holds every sample"),
         (f"mse {PAIR} --by class", "--by class: the target of mse is a finite number, no class"),
         (f"mse {PAIR} --by output", "--by output: a sample has a single output here"),
         (f"mse {PAIR} --by nowhere", "column 'nowhere' is in neither of"),
         (f"mse {PAIR} --columns predd", "did you mean 'pred'?"),
-        (f"mse {PAIR} --by @1", "column '@1': positions need one file"),
-        ("mse samples/diabetes.csv -p ridge -t target --by group --columns id", "one or the other"),
-        ("mse samples/diabetes.csv -p ridge -t target --columns @1-2", "'@1-2' is several columns"),
+        (f"mse {PAIR} --by @1", "column '@1': a position needs a single file"),
+        ("mse samples/diabetes.csv -p ridge -t target --by group --columns id", "leave out one of them"),
+        ("mse samples/diabetes.csv -p ridge -t target --columns @1-2", "'@1-2' selects several columns"),
         (f"mse {PAIR} --by nowhere.csv", "nowhere.csv: no such file"),
-        (f"mse {PAIR} -o l.xlsx", ".npy, .parquet; say --format"),
+        (f"mse {PAIR} -o l.xlsx", ".npy, .parquet; add --format"),
     ],
 )
 def test_mistakes(run_command: RunCommand, line: str, told: str) -> None:

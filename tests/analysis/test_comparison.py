@@ -484,7 +484,7 @@ def test_the_gate_of_several_losses(run_command: RunCommand) -> None:
     assert "lossctl: mae: forest is worse than target by more than 1: " in err
     code, out, err = run_command(f"{line} --fail-if-worse 1")
     assert (code, out) == (2, "")
-    assert "of which loss? write mse=1" in err
+    assert "which loss? write mse=1" in err
 
 
 def test_the_gate_is_quiet_but_told(run_command: RunCommand) -> None:
@@ -499,14 +499,17 @@ def test_the_gate_is_quiet_but_told(run_command: RunCommand) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("mse samples/diabetes.csv -p ridge -t target", "compare takes two sets of predictions at least"),
-        ("mse samples/diabetes_preds.csv samples/diabetes_targets.csv", "compare takes two sets of predictions"),
-        ("mse samples/diabetes.csv -p ridge -p forest", "say which columns are which with --target"),
+        ("mse samples/diabetes.csv -p ridge -t target", "compare needs at least two sets of predictions"),
+        (
+            "mse samples/diabetes_preds.csv samples/diabetes_targets.csv",
+            "compare needs at least two sets of predictions",
+        ),
+        ("mse samples/diabetes.csv -p ridge -p forest", "select its columns with --target"),
         (f"mse {ONE} --resamples 5", "--resamples 5: at least 100"),
         (f"mse {ONE} --fail-if-worse -1", "--fail-if-worse -1: at least 0"),
         (f"mse {ONE} --fail-if-worse mae=1", "mae is not computed"),
         (f"mse {ONE} --columns nope", "there is no column 'nope'"),
-        ("mse", "compare takes two sets of predictions"),
+        ("mse", "compare needs at least two sets of predictions"),
         ("samples/diabetes.csv -p ridge -p forest -t target", "is a file: the loss comes first"),
         ("mse samples/diabetes_preds.csv samples/cancer_targets.csv samples/diabetes_targets.csv", "190 rows"),
     ],
@@ -523,7 +526,7 @@ def test_one_sample_tells_nothing(run_command: RunCommand, tmp_path: Path) -> No
     code, out, err = run_command(f"mae {tmp_path}/a.csv -p a -p b -t t -f csv")
     (_, row) = csv.DictReader(io.StringIO(out))
     assert (code, row["difference"], row["low"], row["p_t"]) == (0, "1.0", "", "")
-    assert "1 sample is little" in err
+    assert "1 sample is too few" in err
     assert run_command(f"mae {tmp_path}/a.csv -p a -p b -t t --fail-if-worse")[:2] == (2, "")
 
 

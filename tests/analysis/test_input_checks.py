@@ -52,11 +52,11 @@ def advice(data: dataset.Dataset, losses: list[Loss], options: ComputeOptions, t
 # --- planted, and told -------------------------------------------------------------------------------
 
 PLANTED = [
-    ("bce_with_logits", PROBS, HAPPENED, "bce_with_logits takes scores, .* probabilities[?] bce takes those"),
+    ("bce_with_logits", PROBS, HAPPENED, "bce_with_logits takes scores, .* probabilities[?] bce takes probabilities"),
     ("hinge", PROBS, 2 * HAPPENED - 1, "hinge takes scores, .* probabilities[?]$"),
-    ("cross_entropy", ROWS, LABELS, "takes scores, .* sparse_categorical_cross_entropy takes those"),
-    ("softmax_cross_entropy", ROWS, np.eye(4)[LABELS], "categorical_cross_entropy takes those"),
-    ("cross_entropy", LOGITS, 1 + LABELS % 3, "no target is class 0, .* want --labels 1,2,3,4"),
+    ("cross_entropy", ROWS, LABELS, "takes scores, .* sparse_categorical_cross_entropy takes probabilities"),
+    ("softmax_cross_entropy", ROWS, np.eye(4)[LABELS], "categorical_cross_entropy takes probabilities"),
+    ("cross_entropy", LOGITS, 1 + LABELS % 3, "no target is class 0, .* add --labels 1,2,3,4"),
     ("mse", PROBS, HAPPENED, "loss for quantities, and every target is 0 or 1: .* bce.* Brier"),
     ("huber", SCORES, HAPPENED, "^huber is a loss for quantities"),
     ("mse", np.full(N, 2.5), SCORES, "every prediction is the same"),
@@ -325,7 +325,7 @@ def test_an_interval_that_hangs_on_few_samples(tmp_path: Path, capsys: pytest.Ca
     assert main([*words[0], "--strict"]) == 2
     assert capsys.readouterr().err.startswith(f"lossctl: {note}")
     assert main(words[1]) == 0
-    assert capsys.readouterr().err == "note: 12 samples are few: intervals and tests have nothing much to go by\n"
+    assert capsys.readouterr().err == "note: 12 samples are few: intervals and tests are not reliable\n"
 
 
 @pytest.mark.parametrize(
@@ -396,14 +396,14 @@ def test_silent_in_every_command(monkeypatch: pytest.MonkeyPatch, line: str) -> 
 @pytest.mark.parametrize(
     ("loss", "pred", "target", "cause"),
     [
-        ("bce", SCORES - 10, HAPPENED, "are they logits[?] bce_with_logits takes those"),
-        ("bce", 100 * PROBS + 1, HAPPENED, "percentages want dividing by 100"),
+        ("bce", SCORES - 10, HAPPENED, "are they logits[?] bce_with_logits takes logits"),
+        ("bce", 100 * PROBS + 1, HAPPENED, "divide percentages by 100"),
         ("categorical_cross_entropy", LOGITS, np.eye(4)[LABELS], "are they logits[?] softmax_cross_entropy takes"),
         ("nll", LOGITS + 9, LABELS, "are they logits[?] --normalize"),
-        ("bce", PROBS, 2 * HAPPENED - 1, "labels -1 and [+]1 want --labels -1,1"),
-        ("hinge", SCORES, HAPPENED, "0/1 or named labels want --labels NEG,POS"),
+        ("bce", PROBS, 2 * HAPPENED - 1, "for labels -1 and [+]1, add --labels -1,1"),
+        ("hinge", SCORES, HAPPENED, "for 0/1 or named labels, add --labels NEG,POS"),
         ("categorical_cross_entropy", ROWS * 1.01, np.eye(4)[LABELS], "--normalize .* --sum-tolerance"),
-        ("cross_entropy", LOGITS, 1 + np.arange(N) % 4, "start at 1 want --labels 1,2"),
+        ("cross_entropy", LOGITS, 1 + np.arange(N) % 4, "start at 1, add --labels 1,2"),
     ],
 )
 def test_the_likely_cause(loss: str, pred: np.ndarray, target: np.ndarray, cause: str) -> None:

@@ -267,7 +267,7 @@ CELLS = [
 ]
 
 COLUMNS = [
-    column("none-said", "", "p.csv: one file: say which columns are which with --pred and --target; it has 'pred',"),
+    column("none-said", "", "p.csv: one file: select its columns with --pred and --target; it has 'pred',"),
     column("no-target-said", "-p pred", "p.csv: one file", "with --target; it has 'pred', 'target', 'w'"),
     column("none-said-no-header", "", "with --pred and --target; @1 is its first column", content="1,2\n3,4\n"),
     column("none-said-pandas", "--header", "--pred", "it has '', 'p', 't'", content=",p,t\n0,1,2\n"),
@@ -302,14 +302,14 @@ COLUMNS = [
     bad(
         "column-weight-in-both",
         "mse p.csv t.csv -p a -t a -w w",
-        "weight column 'w' is in both of p.csv and t.csv: name a file of its own",
+        "weight column 'w' is in both of p.csv and t.csv: name a separate file",
         p_csv="a,w\n1,2\n",
         t_csv="a,w\n1,2\n",
     ),
     bad(
         "column-weight-in-neither",
         "mse p.csv t.csv -p p -w wieght",
-        "weight column 'wieght' is in neither of p.csv and t.csv: name a file of its own; did you mean 'weight'?",
+        "weight column 'wieght' is in neither of p.csv and t.csv: name a separate file; did you mean 'weight'?",
         p_csv="p,weight\n1,2\n",
     ),
 ]
@@ -367,12 +367,12 @@ SHAPES = [
     bad(
         "shape-weight",
         "mse p.npy p.npy -p @1-2 -t @1-2 -w w.npy",
-        "weight has 3 columns: one a sample or one an element; pred (p.npy) has 2 columns",
+        "weight has 3 columns: one per sample or one per element; pred (p.npy) has 2 columns",
         p_npy=np.ones((3, 2)),
         w_npy=np.ones((3, 3)),
     ),
     bad("shape-classes", "kl_divergence probs.csv t.npy", "target has 3 classes a row, pred", t_npy=np.ones((3, 3))),
-    bad("shape-no-classes", "softmax_cross_entropy p.csv t.csv", "pred: one number a row", "select several columns"),
+    bad("shape-no-classes", "softmax_cross_entropy p.csv t.csv", "pred: one number per row", "select several columns"),
     bad("shape-labels-wide", "nll l.npy probs.csv", "nll takes one label a row", l_npy=HALF),
     bad("class-axis-none", "nll l.npy t.npy", "--class-axis says which", l_npy=DEEP, t_npy=np.ones((3, 4))),
     *(
@@ -455,7 +455,7 @@ ARRAYS = [
     array("void", np.zeros(3, "V8"), "a structured array (|V8): " + PLAIN),
     array("subarray", raw(described("('<f8', (2,))"), bytes(48)), "a structured array (('<f8', (2,))): " + PLAIN),
     array("variable-strings", raw(described("'T'"), bytes(48)), "not numbers (StringDType()): " + PLAIN),
-    array("integers", np.array([1, 2**53, 2**53 + 1]), "row 2: 9007199254740993 is beyond 2**53 and no double: it"),
+    array("integers", np.array([1, 2**53, 2**53 + 1]), "row 2: 9007199254740993 is beyond 2**53 and no double: round"),
     array("negative-integers", np.array([1, -(2**53) - 1, 1]), "row 1: -9007199254740993 is beyond 2**53"),
     array("unsigned-integers", np.array([2**64 - 1, 0, 0], np.uint64), "row 0: 18446744073709551615 is beyond 2**53"),
     array("long-doubles", 1 + np.finfo(np.longdouble).eps * np.arange(3), "row 1: ", "has more digits than a double"),
@@ -481,7 +481,7 @@ def missing() -> Iterator[Case]:
         for role, command in (("p", f"mse p.{form} t.csv"), ("t", f"mse p.csv t.{form}")):
             told = f"{role}.{form}{at}nan is not a finite number; --nan skip leaves such samples out, --nan propagate"
             yield bad(f"nan-{role}-{form}", command, told, **{f"{role}_{form}": write(holed)})
-            told, nothing = "every sample has a NaN in it", write(holed * math.nan)
+            told, nothing = "every sample has a NaN", write(holed * math.nan)
             yield bad(f"nan-all-{role}-{form}", command + " --nan skip", told, **{f"{role}_{form}": nothing})
         for policy in ("error", "skip", "propagate"):
             told = f"w.{form}{at}weight nan is not a finite number of at least 0"
@@ -524,7 +524,7 @@ FOUR = "a,b,c,d\n0.5,0.5,1,0\n{},0,1\n0.5,0.5,1,0\n"
 CE = "categorical_cross_entropy p.csv -p a -p b -t c -t d"
 SOFT = "sparse_softmax_cross_entropy l.npy t.csv"
 DOMAINS = [
-    label("beyond", "2", "label 2 is not a class: 2 columns are classes 0 to 1; labels that start at 1 want"),
+    label("beyond", "2", "label 2 is not a class: 2 columns are classes 0 to 1; for labels that start at 1, add"),
     label("negative", "-1", "label -1 is not a class"),
     label("not-whole", "0.5", "0.5 is not a whole number, the index of a class"),
     label("infinite", "inf", "label inf is not a class"),
@@ -618,8 +618,8 @@ USERS = [
     user("no-such-function", "def asym(p, t):\n    return p\n", "no function 'asmy'; it has asym", spec="asmy"),
     user("not-a-function", "f = 3\n", "my.py has no function 'f'"),
     user("a-class", "class f:\n    pass\n", "my.py has no function 'f'"),
-    user("star-args", "def f(*args):\n    return args[0]\n", "my.py: f: *args: a loss names its inputs"),
-    user("star-kwargs", "def f(p, t, **kw):\n    return p\n", "my.py: f: ", "kw: a loss names its inputs"),
+    user("star-args", "def f(*args):\n    return args[0]\n", "my.py: f: *args: a loss needs named inputs"),
+    user("star-kwargs", "def f(p, t, **kw):\n    return p\n", "my.py: f: ", "kw: a loss needs named inputs"),
     user("no-inputs", "def f():\n    return 1\n", "my.py: f: a loss takes at least one input"),
     user("no-default", "def f(p, t, *, alpha):\n    return p\n", "my.py: f: parameter 'alpha' has no default"),
     user("annotations", "def f(p: 'Nope', t):\n    return p\n", "my.py: f: its annotations cannot be read"),
@@ -627,10 +627,10 @@ USERS = [
     body("raises", "raise KeyError('oops')", "my.py: f: KeyError: 'oops'"),
     body("numpy-raises", "return p.reshape(7, 7)", "my.py: f: ValueError: cannot reshape"),
     body("writes-its-input", "p -= t", "my.py: f: ValueError: output array is read-only"),
-    body("scalar", "return 1.0", "f: returned shape () where (3,) is right; a loss gives one number a sample"),
-    body("mean", "return np.mean((p - t) ** 2)", "a loss gives one number a sample, without a mean or sum"),
-    body("wrong-shape", "return p[:2]", "f: returned shape (2,) where (3,) is right"),
-    body("matrix", "return p[:, None] - t", "f: returned shape (3, 3) where (3,) is right"),
+    body("scalar", "return 1.0", "f: returned shape () instead of (3,); a loss returns one number per sample"),
+    body("mean", "return np.mean((p - t) ** 2)", "a loss returns one number per sample, without a mean or sum"),
+    body("wrong-shape", "return p[:2]", "f: returned shape (2,) instead of (3,)"),
+    body("matrix", "return p[:, None] - t", "f: returned shape (3, 3) instead of (3,)"),
     body("strings", "return ['a', 'b', 'c']", "f: returned: list instead of an array of numbers"),
     body("digits", "return ['1', '2', '3']", "f: returned"),
     body("complex", "return p + 1j", "f: returned"),

@@ -538,9 +538,9 @@ def test_info_of_a_function_without_a_docstring(run_command: Callable[[str], tup
 @pytest.mark.parametrize(
     ("name", "cause"),
     [
-        ("short", "returned shape (2,) where"),
+        ("short", "returned shape (2,) instead of"),
         ("word", "returned: str instead of an array of numbers"),
-        ("slope", "gradient shape () where"),
+        ("slope", "gradient shape () instead of"),
     ],
 )
 def test_what_a_function_returns_is_told_with_its_file(

@@ -150,7 +150,7 @@ def test_a_decorated_loss_of_a_file() -> None:
 def test_a_plain_function_is_a_loss_without_a_gradient() -> None:
     cubic = get_loss(f"{SAMPLES / 'my_losses.py'}:cubic")
     assert cubic.value([2.0], [0.0]).tolist() == [8.0]
-    with pytest.raises(UsageError, match="gives no gradient"):
+    with pytest.raises(UsageError, match="has no gradient"):
         cubic.gradient([2.0], [0.0])
 
 
@@ -177,7 +177,7 @@ def test_a_loss_in_a_script_is_refreshed_by_no_name_clash(tmp_path: Path) -> Non
     ("body", "words"),
     [
         ("return (pred - target).mean()", "without a mean or sum"),
-        ("return (pred - target)[:1]", "shape (1,) where (3,) is right"),
+        ("return (pred - target)[:1]", "shape (1,) instead of (3,)"),
         ("return 'x'", "str instead of an array"),
         ("return pred, pred[:2]", "gradient"),
         ("return pred.no_such()", "AttributeError"),
@@ -196,7 +196,7 @@ def test_what_a_users_function_does_wrong_is_told(tmp_path: Path, body: str, wor
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("def f(*args):\n    return 0", "names its inputs"),
+        ("def f(*args):\n    return 0", "needs named inputs"),
         ("def f():\n    return 0", "at least one input"),
         ("def f(pred, target, *, k):\n    return pred", "has no default"),
         (

@@ -120,8 +120,8 @@ def test_two_packages_of_one_name(install: Install, tmp_path: Path) -> None:
         ("gone", MODULE, "cannot be imported: AttributeError"),
         ("not_a_loss", MODULE, "is of type int: neither a loss nor a function"),
         ("AClass", MODULE, "is a class: neither a loss nor a function"),
-        ("x", "def x(*arrays): ...", r"x: \*arrays: a loss names its inputs"),
-        ("x", "import operator\nx = operator.attrgetter('y')", "cannot be imported|names its inputs"),
+        ("x", "def x(*arrays): ...", r"x: \*arrays: a loss needs named inputs"),
+        ("x", "import operator\nx = operator.attrgetter('y')", "cannot be imported|needs named inputs"),
     ],
 )
 def test_a_package_that_cannot_be_used(install: Install, value: str, module: str, cause: str) -> None:

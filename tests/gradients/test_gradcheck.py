@@ -580,7 +580,7 @@ def test_a_sweep_shows_truncation_and_rounding(files: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["mse", "--grad", "g.npy"], "give PREDS and TARGETS"),
+        (["mse", "--grad", "g.npy"], "add PREDS and TARGETS"),
         (["mse,mae", "--save-numeric", "n.npy"], "a single loss"),
         (["mse", "--rtol", "2"], "between 0 and 1"),
         (["mse", "--samples", "0"], "at least 1"),

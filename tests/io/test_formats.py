@@ -291,7 +291,7 @@ def method(number: int) -> bytes:
         ("d.npz t1.csv", ("d.npz: pred: say which array, --pred KEY; it has 'p', 'y', 'w'",), None),
         ("p1.csv d.npz", ("d.npz: target: say which array, --target KEY; it has",), None),
         ("p1.csv t1.csv -w d.npz", ("d.npz: weight: say which array, d.npz:KEY; it has",), None),
-        ("d.npz", ("d.npz: one file: say which columns are which with --pred and --target; it has 'p',",), None),
+        ("d.npz", ("d.npz: one file: select its columns with --pred and --target; it has 'p',",), None),
         ("d.npz -p p -p y -t w", ("d.npz: pred: one array for each input, not 2",), None),
         ("d.npz:p", ("d.npz:p: one file of one column: give TARGETS too",), None),
         ("d.npz -p a -t b", ("d.npz:a has 3 rows, d.npz:b has 2 rows",), npz({"a": np.ones(3), "b": np.ones(2)})),
@@ -376,7 +376,7 @@ def test_keys_by_position(keyed: None) -> None:
     assert value("mse p.csv t.csv --on @1") == MSE
 
 
-LACKS = "not the same sample; sort both files by it"
+LACKS = "not the same sample; sort both files by the key"
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
@@ -427,7 +427,7 @@ def test_keys_of_text_are_text(keys: str, others: str, told: str | None, folder:
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("p.csv --on id -p pred -t id", "--on compares the rows of two files, PREDS and TARGETS, and here is one"),
+        ("p.csv --on id -p pred -t id", "--on compares the rows of two files, PREDS and TARGETS: there is only one"),
         ("p.csv t.csv --on ids", "p.csv: there is no column 'ids'; it has 'id', 'pred'; did you mean 'id'?"),
         ("p.csv t1.csv --on id", "t1.csv: there is no column 'id': it has no header"),
         ("p.csv t.csv --on id --on id", "--on id is given twice"),
@@ -647,13 +647,13 @@ def test_a_file_that_changes_while_it_is_read(
         ("mse semi.csv", "semi.csv: one file of one column; another delimiter? say --delimiter ';'"),
         ("mse p1.csv", "p1.csv: one file of one column: give TARGETS too, a second file"),
         ("mse p.npy", "p.npy: one file of one column: give TARGETS too, a second file"),
-        ("mse p1.csv t1.csv -w @1", "weight column '@1': positions need one file, and here are 2: name the column, or"),
+        ("mse p1.csv t1.csv -w @1", "weight column '@1': a position needs a single file, and there are 2: name"),
         (
             "bce p1.csv words.csv",
-            "words.csv:2: column 'y': not a number: 'benign'; names of classes want --labels NEG,",
+            "words.csv:2: column 'y': not a number: 'benign'; for names of classes, add --labels NEG,",
         ),
-        ("hinge p1.csv words.csv", "'benign'; names of classes want --labels NEG,POS"),
-        ("nll logs.npy words.csv", "'benign'; names of classes want --labels a,b,c"),
+        ("hinge p1.csv words.csv", "'benign'; for names of classes, add --labels NEG,POS"),
+        ("nll logs.npy words.csv", "'benign'; for names of classes, add --labels a,b,c"),
     ],
 )
 def test_errors_with_a_cure(command: str, told: str, folder: Path) -> None:

@@ -235,9 +235,9 @@ def test_side_by_side(run_command: Callable[..., tuple[int, str, str]]) -> None:
         (["mse", "--range", "nan,1"], "two numbers"),
         (["mse", "-q"], "no single numbers"),
         (["mse,mae", "samples/diabetes.csv", "-p", "ridge", "-t", "target"], "takes a single loss"),
-        (["mse", "samples/diabetes.csv", "-p", "ridge", "-t", "target", "--range", "0,1"], "--range is of curves"),
+        (["mse", "samples/diabetes.csv", "-p", "ridge", "-t", "target", "--range", "0,1"], "--range belongs to curves"),
         (["mse", "-o", "nowhere/c.svg"], "there is no folder 'nowhere'"),
-        (["mse", "-o", "c.pdf"], ".svg, .png; say --format"),
+        (["mse", "-o", "c.pdf"], ".svg, .png; add --format"),
     ],
 )
 def test_refused_in_one_line(run_command: Callable[..., tuple[int, str, str]], args: list[str], told: str) -> None:
@@ -393,7 +393,7 @@ def test_what_is_infinite_is_told(run_command: Callable[..., tuple[int, str, str
     assert code == 0
     document = json.loads(out)
     assert document["infinite"] == 176
-    assert err == "note: 176 samples cost inf, and are not drawn\n"
+    assert err == "note: infinite loss: 176 samples, not drawn\n"
     assert sum(b["count"] for b in document["bins"] if b["of"] == "loss") == 300 - 176
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lossctl.analysis.grouping import GroupBy
     from lossctl.io.dataset import Dataset
 
-HELP = """Where a loss comes from: the worst samples, the distribution, groups.
+HELP = """Show where a loss comes from: the worst samples, the distribution, groups.
 
 Examples:
 
@@ -38,27 +38,32 @@ class Breakdown:
     HEADING: ClassVar = "Breakdown options"
 
     top: Annotated[
-        int | None, Option("--top", metavar="N", help="only the N worst samples (or groups), without the distribution")
+        int | None,
+        Option("--top", metavar="N", help="show only the N worst samples (or groups), without the distribution"),
     ] = None
-    bottom: Annotated[bool, Option("--bottom", help="the best instead of the worst")] = False
+    bottom: Annotated[bool, Option("--bottom", help="show the best instead of the worst")] = False
     sort: Annotated[
         str | None,
         Option(
             "--sort",
             metavar="loss|row",
-            help="by loss (the default, but for every sample), or in the order of the file (groups: of their labels)",
+            help="by loss (default), or by row, the default with --all (groups: by label)",
         ),
     ] = None
     by: Annotated[
         str | None,
-        Option("--by", metavar="COLUMN|FILE|class|output", help="a table by group: of a column, of the target's class"),
+        Option(
+            "--by",
+            metavar="COLUMN|FILE|class|output",
+            help="show one row per group: values of a column, classes of the target, or outputs",
+        ),
     ] = None
     columns: Annotated[
-        list[str], Option("--columns", metavar="COLUMN,...", help="columns to show beside each sample")
+        list[str], Option("--columns", metavar="COLUMN,...", help="further columns to show for each sample")
     ] = field(default_factory=list)
     every: Annotated[
         bool,
-        Option("--all", help="every sample that counts; so has -o FILE.npy, .parquet, .csv or .jsonl without --top"),
+        Option("--all", help="show every sample; so does -o FILE.npy, .parquet, .csv or .jsonl without --top"),
     ] = False
 
 
@@ -66,7 +71,9 @@ class Breakdown:
 def breakdown(
     losses: Annotated[str, typer.Argument(metavar="LOSS", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
     preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],
-    targets: Annotated[str | None, typer.Argument(metavar="[TARGETS]", help="a file, if not columns of PREDS")] = None,
+    targets: Annotated[
+        str | None, typer.Argument(metavar="[TARGETS]", help="a file; without it, targets are columns of PREDS")
+    ] = None,
     *,
     cut: Breakdown,
     strict: Strict = False,
@@ -130,17 +137,17 @@ def _wanted(cut: Breakdown, output: Output, chosen: str, shown: list[str]) -> Br
     check_range("--top", cut.top, 1)
     selected = cut.top is not None or cut.bottom or cut.by is not None
     if cut.every and selected:
-        raise UsageError("--all gives every sample: without --top, --bottom and --by")
+        raise UsageError("--all shows every sample: leave out --top, --bottom and --by")
     if selected and chosen in _BINARY:
-        raise UsageError(f"-o FILE.{chosen} holds every sample: without --top, --bottom and --by")
+        raise UsageError(f"-o FILE.{chosen} holds every sample: leave out --top, --bottom and --by")
     if shown and cut.by is not None:
-        raise UsageError("--columns shows columns beside samples, and --by groups them: one or the other")
+        raise UsageError("--columns belongs to samples, and --by to groups: leave out one of them")
     streams_rows = chosen in _BINARY or FORMATS[chosen].streams_rows
     if cut.every or (output.output is not None and streams_rows and not selected):
         bare = chosen in ("npy", "value")
         ranked = cut.sort == "loss"
         if ranked and chosen == "npy":
-            raise UsageError("-o FILE.npy holds a loss for each row of the input: without --sort loss")
+            raise UsageError("-o FILE.npy holds one loss per row of the input: leave out --sort loss")
         return BreakdownRequest(every=not bare, losses=bare, ranked=ranked, shown=() if bare else tuple(shown))
     if cut.by is not None:
         return BreakdownRequest(top=0, groups=cut.top, least=cut.bottom)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from lossctl.cli.open_dataset import Model
     from lossctl.core.loss import Loss
 
-HELP = """Several sets of predictions on the same targets: which is better, beyond chance.
+HELP = """Compare models on the same targets: differences, intervals, tests.
 
-Each is compared with the first. Columns of one file are compared with --pred once for each.
+Each model is compared with the first. If the models are columns of one file, give --pred once per model.
 
 Examples:
 
@@ -45,9 +45,11 @@ class Comparison:
     ] = field(default_factory=list)
     resamples: Annotated[int, Option("--resamples", metavar="N", help="of the bootstrap")] = 10_000
     seed: Annotated[int, Option("--seed", metavar="N", help="of the bootstrap")] = 0
-    top: Annotated[int, Option("--top", metavar="N", help="how many of the samples that models differ most on")] = 5
+    top: Annotated[
+        int, Option("--top", metavar="N", help="number of samples to show, where the models differ most")
+    ] = 5
     columns: Annotated[
-        list[str], Option("--columns", metavar="COLUMN,...", help="columns to show beside each of these samples")
+        list[str], Option("--columns", metavar="COLUMN,...", help="further columns to show for each of these samples")
     ] = field(default_factory=list)
 
 
@@ -56,7 +58,9 @@ def compare(
     losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
     files: Annotated[
         list[str],
-        typer.Argument(metavar="PREDS... [TARGETS]", help="a file for each model, and TARGETS; or one that has all"),
+        typer.Argument(
+            metavar="PREDS... [TARGETS]", help="a file per model, then TARGETS; or one file with all columns"
+        ),
     ] = [],  # noqa: B006 - typer copies the list; a default lets lossctl write the error for no files
     *,
     against: Comparison,
@@ -102,7 +106,7 @@ def compare(
         shown=tuple(column_role(name) for name in columns),
     )
     if limits and comparisons[0].samples < 2:
-        raise DataError("--fail-if-worse: a single sample does not tell what is chance: two are needed at least")
+        raise DataError("--fail-if-worse: needs at least two samples")
     shown = ComparisonView(
         people=FORMATS[chosen].for_people,
         models=_names(models),
@@ -136,7 +140,7 @@ def _models(files: Sequence[str], data: Data) -> tuple[list[Model], str | None]:
         return [Model(path, tuple(data.pred)) for path in preds], targets
     if not preds or len(data.pred) < 2:
         raise UsageError(
-            "compare takes two sets of predictions at least: A B TARGETS, or one file and --pred once for each model"
+            "compare needs at least two sets of predictions: A B TARGETS, or one file and --pred once per model"
         )
     return [Model(preds[0], (column,)) for column in data.pred], targets
 

@@ -10,7 +10,7 @@ from lossctl.cli.options import Compute, Data, Output, Strict, expand_option_gro
 from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, split_commas
 from lossctl.report import Report
 
-HELP = """The loss of predictions on targets: value, standard error, extremes.
+HELP = """Compute the loss of predictions on targets: value, standard error, extremes.
 
 Examples:
 
@@ -25,7 +25,9 @@ Examples:
 def compute(
     losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
     preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],
-    targets: Annotated[str | None, typer.Argument(metavar="[TARGETS]", help="a file, if not columns of PREDS")] = None,
+    targets: Annotated[
+        str | None, typer.Argument(metavar="[TARGETS]", help="a file; without it, targets are columns of PREDS")
+    ] = None,
     *,
     data: Data,
     reduction: Annotated[

@@ -10,7 +10,7 @@ import typer
 from lossctl.cli.options import Compute, Data, Option, Output, expand_option_groups
 from lossctl.report import Report
 
-HELP = """The gradient of a loss with respect to the predictions, a row a sample.
+HELP = """Compute the gradient of a loss with respect to the predictions, one row per sample.
 
 Examples:
 
@@ -25,13 +25,19 @@ Examples:
 def grad(
     losses: Annotated[str, typer.Argument(metavar="LOSS", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
     preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],
-    targets: Annotated[str | None, typer.Argument(metavar="[TARGETS]", help="a file, if not columns of PREDS")] = None,
+    targets: Annotated[
+        str | None, typer.Argument(metavar="[TARGETS]", help="a file; without it, targets are columns of PREDS")
+    ] = None,
     *,
     reduction: Annotated[
         str,
-        Option("--reduction", metavar="none|mean|sum", help="of each sample's loss, their mean, or their sum"),
+        Option(
+            "--reduction",
+            metavar="none|mean|sum",
+            help="gradient of each sample's loss, of their mean, or of their sum",
+        ),
     ] = "none",
-    numeric: Annotated[bool, Option("--numeric", help="by finite differences, for a loss without a gradient")] = False,
+    numeric: Annotated[bool, Option("--numeric", help="use finite differences, for a loss without a gradient")] = False,
     data: Data,
     how: Compute,
     output: Output,
@@ -50,7 +56,9 @@ def grad(
     output = replace(output, format="value" if output.quiet else output.format, quiet=False)
     chosen = format_of(output, default="csv", binary=("npy",))
     if chosen in ("table", "json"):
-        raise UsageError(f"grad gives a row a sample: not --format {chosen}, but csv, tsv, jsonl, value or -o FILE.npy")
+        raise UsageError(
+            f"--format {chosen}: grad writes one row per sample: use csv, tsv, jsonl, value or -o FILE.npy"
+        )
     style_of(output)
     check_choice("--reduction", reduction, REDUCTIONS)
     bound = bind(losses, how.param)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lossctl.gradients.user_gradient import Gradient
     from lossctl.io.dataset import Dataset
 
-HELP = """Check gradients against finite differences: every loss, or one at your data.
+HELP = """Check gradients against finite differences: of every loss, or of one on your data.
 
 Examples:
 
@@ -35,35 +35,53 @@ class Check:
 
     grad: Annotated[
         str | None,
-        Option("--grad", metavar="FILE|COLUMN|FILE.py:FUNCTION", help="the gradient to check, if not the loss's own"),
+        Option(
+            "--grad",
+            metavar="FILE|COLUMN|FILE.py:FUNCTION",
+            help="the gradient to check, if not the gradient of the loss",
+        ),
     ] = None
     reduction: Annotated[
-        str, Option("--reduction", metavar="none|mean|sum", help="what a gradient in a file is the gradient of")
+        str,
+        Option(
+            "--reduction",
+            metavar="none|mean|sum",
+            help="the gradient in a file is of each sample's loss, their mean or their sum",
+        ),
     ] = "none"
     signature: Annotated[
         str,
-        Option("--signature", metavar="pred,target|target,pred|pred,dataset", help="what FUNCTION of --grad takes"),
+        Option("--signature", metavar="pred,target|target,pred|pred,dataset", help="arguments of FUNCTION in --grad"),
     ] = "pred,target"
     wrt: Annotated[
-        str, Option("--wrt", metavar="pred|logits", help="logits: predictions are logits, and so is the gradient")
+        str,
+        Option(
+            "--wrt", metavar="pred|logits", help="logits: predictions are logits; the gradient is with respect to them"
+        ),
     ] = "pred"
-    samples: Annotated[int, Option("--samples", metavar="N", help="points drawn where no data are given")] = 2000
-    seed: Annotated[int, Option("--seed", metavar="N", help="which points")] = 0
+    samples: Annotated[int, Option("--samples", metavar="N", help="number of points to draw if there are no data")] = (
+        2000
+    )
+    seed: Annotated[int, Option("--seed", metavar="N", help="seed of these points")] = 0
     rtol: Annotated[
-        float | None, Option("--rtol", metavar="X", help="what may differ, relative to the scale of a sample (1e-6)")
+        float | None, Option("--rtol", metavar="X", help="allowed difference, relative to the scale of a sample (1e-6)")
     ] = None
-    top: Annotated[int, Option("--top", metavar="N", help="how many of the worst coordinates to show")] = 5
-    sweep: Annotated[bool, Option("--sweep", help="error against step size, at the worst coordinate")] = False
+    top: Annotated[int, Option("--top", metavar="N", help="number of worst coordinates to show")] = 5
+    sweep: Annotated[bool, Option("--sweep", help="show the error against the step size, at the worst coordinate")] = (
+        False
+    )
     save_numeric: Annotated[
-        str | None, Option("--save-numeric", metavar="FILE", help="keep the numeric gradient, .npy or .csv")
+        str | None, Option("--save-numeric", metavar="FILE", help="write the numeric gradient to a .npy or .csv file")
     ] = None
 
 
 @expand_option_groups
 def gradcheck(
-    losses: Annotated[str | None, typer.Argument(metavar="[LOSS[,LOSS...]]", help="none: every loss")] = None,
-    preds: Annotated[str | None, typer.Argument(metavar="[PREDS]", help="none: points are drawn")] = None,
-    targets: Annotated[str | None, typer.Argument(metavar="[TARGETS]", help="a file, if not columns of PREDS")] = None,
+    losses: Annotated[str | None, typer.Argument(metavar="[LOSS[,LOSS...]]", help="default: every loss")] = None,
+    preds: Annotated[str | None, typer.Argument(metavar="[PREDS]", help="default: random points")] = None,
+    targets: Annotated[
+        str | None, typer.Argument(metavar="[TARGETS]", help="a file; without it, targets are columns of PREDS")
+    ] = None,
     *,
     check: Check,
     data: Data,
@@ -94,7 +112,7 @@ def gradcheck(
     if len(bound) > 1 and (check.grad is not None or check.save_numeric is not None):
         raise UsageError("--grad and --save-numeric belong to a single loss")
     if preds is None and check.grad is not None and gradient is None:
-        raise UsageError("--grad FILE: give PREDS and TARGETS too, the points that it was computed at")
+        raise UsageError("--grad FILE: add PREDS and TARGETS, the points at which the gradient was computed")
     rtol = RTOL if check.rtol is None else check.rtol
     results: list[GradCheck] = []
     opened: list[Dataset] = []

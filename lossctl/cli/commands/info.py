@@ -9,7 +9,7 @@ import typer
 from lossctl.cli.options import Output, expand_option_groups
 from lossctl.report import Report
 
-HELP = """Formula, inputs, parameters, gradient, accuracy and pitfalls of a loss, and its curve.
+HELP = """Describe a loss: formula, inputs, parameters, gradient, accuracy, pitfalls, curve.
 
 Examples:
 

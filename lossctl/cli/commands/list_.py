@@ -9,7 +9,7 @@ import typer
 from lossctl.cli.options import Output, expand_option_groups
 from lossctl.report import Report
 
-HELP = """The catalogue of losses, by what they are for.
+HELP = """List the losses by task.
 
 Examples:
 
@@ -23,13 +23,17 @@ Examples:
 @expand_option_groups
 def list_(
     words: Annotated[
-        str | None, typer.Argument(metavar="[WORDS]", help="only losses with these in their name, aliases or summary")
+        str | None,
+        typer.Argument(metavar="[WORDS]", help="show only losses with these words in their name, aliases or summary"),
     ] = None,
     *,
     task: Annotated[
-        str | None, typer.Option("--for", metavar="TASK", help="regression, binary, multiclass, ...: only for this")
+        str | None,
+        typer.Option(
+            "--for", metavar="TASK", help="show only losses for this task: regression, binary, multiclass, ..."
+        ),
     ] = None,
-    family: Annotated[str | None, typer.Option("--family", metavar="NAME", help="only this family")] = None,
+    family: Annotated[str | None, typer.Option("--family", metavar="NAME", help="show only this family")] = None,
     output: Output,
 ) -> tuple[Report, Output]:
     """List losses."""

@@ -9,7 +9,7 @@ import typer
 from lossctl.cli.options import Compute, Data, Option, Output, expand_option_groups
 from lossctl.report import Report
 
-HELP = """A loss and its gradient as curves; with data, how losses are spread, and predictions against targets.
+HELP = """Plot a loss and its gradient; with data, the distribution of losses, and predictions against targets.
 
 Examples:
 
@@ -24,10 +24,13 @@ Examples:
 def plot(
     losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
     preds: Annotated[str | None, typer.Argument(metavar="[PREDS]", help="a file, or - for stdin")] = None,
-    targets: Annotated[str | None, typer.Argument(metavar="[TARGETS]", help="a file, if not columns of PREDS")] = None,
+    targets: Annotated[
+        str | None, typer.Argument(metavar="[TARGETS]", help="a file; without it, targets are columns of PREDS")
+    ] = None,
     *,
     span: Annotated[
-        str | None, Option("--range", metavar="LOW,HIGH", help="of the residual, margin or probability of a curve")
+        str | None,
+        Option("--range", metavar="LOW,HIGH", help="range of the x axis of curves: residual, margin or probability"),
     ] = None,
     data: Data,
     how: Compute,
@@ -57,7 +60,7 @@ def plot(
 
         report = curves_report([curve_of(loss, *_ends(span)) for loss in bound])
     elif span is not None:
-        raise UsageError("--range is of curves: with data, the data say how far an axis goes")
+        raise UsageError("--range belongs to curves: leave it out with data")
     elif len(bound) > 1:
         raise UsageError("with data, plot takes a single loss")
     else:

@@ -192,7 +192,7 @@ class _Remote:
     def result(self) -> Any:
         while not self._future.done() and futures.wait([self._future], _TIMEOUT).not_done:
             if not self._any_left():
-                raise LossctlError("--cluster: all its workers have gone")
+                raise LossctlError("--cluster: all workers have stopped")
         try:
             return self._future.result()
         except LossctlError:
@@ -235,7 +235,7 @@ def _check_same_platform(here: NumericsFingerprint, there: NumericsFingerprint, 
     for name, a, b in zip(NumericsFingerprint._fields, here, there, strict=True):
         if a != b:
             difference = _difference(name, here, there)
-            raise UsageError(f"worker {worker}: {difference}: the digits may differ; --allow-mixed lets them")
+            raise UsageError(f"worker {worker}: {difference}: the last digits may differ; --allow-mixed accepts that")
 
 
 def _difference(name: str, here: NumericsFingerprint, there: NumericsFingerprint) -> str:

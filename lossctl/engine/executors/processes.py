@@ -156,7 +156,7 @@ class Processes:
         code = os.waitstatus_to_exitcode(os.waitpid(self._children.pop(results), 0)[1])
         if code:
             exit_text = f"by signal {-code}" if code < 0 else f"with status {code}"
-            raise LossctlError(f"a process of this run has ended {exit_text}; --threads 1 does without")
+            raise LossctlError(f"a process of this run has ended {exit_text}; --threads 1 uses no processes")
 
     def _close_task_pipe(self) -> None:
         if self._task_pipe >= 0:

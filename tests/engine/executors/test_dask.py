@@ -195,7 +195,7 @@ def test_workers_that_give_other_digits_are_refused(
     code, out, err = ran(capsys, *small)
     assert (code, out) == (2, "")
     assert told in err
-    assert err.endswith("the digits may differ; --allow-mixed lets them\n")
+    assert err.endswith("the last digits may differ; --allow-mixed accepts that\n")
     assert ran(capsys, *small, "--allow-mixed")[0] == 0
 
 
@@ -204,8 +204,8 @@ def test_workers_that_give_other_digits_are_refused(
     [
         (["--cluster", "host:8786"], "--cluster 'host:8786': tcp://HOST:PORT, the address of a scheduler, or local"),
         (["--cluster", "tcp://127.0.0.1:1"], "--cluster tcp://127.0.0.1:1: no scheduler answers"),
-        (["--cluster", "tcp://h:1", "--threads", "2"], "--threads: the workers of a cluster have as many"),
-        (["--allow-mixed"], "--allow-mixed is about the workers of a --cluster"),
+        (["--cluster", "tcp://h:1", "--threads", "2"], "--threads: set the number of threads where the workers"),
+        (["--allow-mixed"], "--allow-mixed needs --cluster"),
     ],
 )
 def test_what_cannot_be_is_told_in_a_line(

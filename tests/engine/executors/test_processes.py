@@ -152,7 +152,7 @@ def ended(number: int) -> int:
 def test_a_child_that_dies_is_told_of() -> None:
     results, told = until_the_error(partial(ended, i) for i in range(9))
     assert results in [list(range(n)) for n in range(5)]
-    assert told == "a process of this run has ended by signal 9; --threads 1 does without"
+    assert told == "a process of this run has ended by signal 9; --threads 1 uses no processes"
 
 
 @pytest.mark.parametrize(("call", "allowed"), [("fork", 0), ("fork", 1), ("pipe", 0), ("pipe", 1), ("pipe", 2)])

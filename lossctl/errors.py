@@ -21,28 +21,28 @@ class DataError(LossctlError):
     """An invalid file, row or value."""
 
 
-def nearest(word: str, choices: Iterable[str], gist: Callable[[str], str] = str) -> str:
+def nearest(word: str, choices: Iterable[str], normalize: Callable[[str], str] = str) -> str:
     """Return the end of an error message, ``; did you mean 'huber'?``, or '' if no choice is close.
 
     Args:
         word: the unknown name.
         choices: the known names.
-        gist: normalizes a name before the comparison; a choice whose normalized name equals that of the word is the
-            only suggestion.
+        normalize: called with each name before the comparison; a choice whose normalized name equals that of the
+            word is the only suggestion.
 
     >>> nearest("hubr", ["huber", "mse"])
     "; did you mean 'huber'?"
     >>> nearest("zzz", ["huber", "mse"])
     ''
-    >>> nearest("MSE", ["mae", "mse"], gist=str.lower)
+    >>> nearest("MSE", ["mae", "mse"], normalize=str.lower)
     "; did you mean 'mse'?"
     """
     import difflib  # here because it takes 1.4 ms, and only errors need it
 
-    names = {gist(name): name for name in sorted(set(choices), reverse=True)}
+    names = {normalize(name): name for name in sorted(set(choices), reverse=True)}
     # A cutoff of 0.6 is difflib's default; more than three names do not fit a line.
-    matches = difflib.get_close_matches(gist(word), names, n=3, cutoff=0.6)
-    matches = matches[:1] if gist(word) in names else matches
+    matches = difflib.get_close_matches(normalize(word), names, n=3, cutoff=0.6)
+    matches = matches[:1] if normalize(word) in names else matches
     return f"; did you mean {' or '.join(repr(names[match]) for match in matches)}?" if matches else ""
 
 

@@ -196,7 +196,7 @@ def _takes(loss: Loss, axis: Axis) -> bool:
     x = np.linspace(*axis.default, 9)[1:-1]
     arrays = axis.inputs(x)
     dims: Dims = defaultdict(lambda: _CLASSES)
-    faults = [i.kind.find_fault(a, dims) for i, a in zip(loss.inputs, arrays, strict=True)]
+    faults = [i.kind.find_violation(a, dims) for i, a in zip(loss.inputs, arrays, strict=True)]
     return not any(faults) and bool(np.isfinite(loss.evaluate(*arrays)[0]).all())
 
 

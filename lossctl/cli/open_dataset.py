@@ -300,7 +300,8 @@ def _holder(role: str, column: str, files: dict[str, _File], on: Sequence[str] =
     hint = "name a separate file" if role else "add --on, if it is the same in both"
     if len(having) != 1 and column.startswith("@"):
         raise UsageError(
-            f"{column_text}: a position needs a single file, and there are {len(files)}: name the column, or a separate file"
+            f"{column_text}: a position needs a single file, and there are {len(files)}: "
+            "name the column, or a separate file"
         )
     if having and column in on:
         return having[0]

@@ -15,7 +15,6 @@ from typing import Annotated, Any, ClassVar, TypeAlias, get_type_hints
 
 import typer
 
-from lossctl.io.formats import FORMATS as INPUT_FORMATS
 from lossctl.render import FORMATS
 
 Option = typer.Option

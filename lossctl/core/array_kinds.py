@@ -31,9 +31,9 @@ class ArrayKind(Kind):
         decades: samples have a magnitude of 10^-decades to 10^decades.
     """
 
-    decades: float = 3.0  # from 1, up and down, that sizes are drawn from
+    decades: float = 3.0
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         shape = tuple(dims[name] for name in self.core)
         size = 10.0 ** rng.uniform(-self.decades, self.decades, (n, *(1,) * len(shape)))
         return np.asarray(rng.normal(size=(n, *shape)) * size)
@@ -42,7 +42,7 @@ class ArrayKind(Kind):
 class AmountsKind(ArrayKind):
     """Numbers of at least 0; each number of a sample has its own magnitude."""
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         shape = (n, *(dims[name] for name in self.core))
         return np.where(rng.random(shape) < 0.01, 0.0, 10.0 ** rng.uniform(-3, 3, shape))
 
@@ -50,9 +50,9 @@ class AmountsKind(ArrayKind):
 class DirectionKind(ArrayKind):
     """A vector other than zero, so that it has a direction."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
-        if fault := super().find_fault(x, dims, tolerance):
-            return fault
+    def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
+        if violation := super().find_violation(x, dims, tolerance):
+            return violation
         zero = ~x.any(axis=-1)
         if not zero.any():
             return None
@@ -69,7 +69,7 @@ class DistributionKind(ProbabilitiesKind):
     difference quotient. At 0 it is infinite, but the quotients diverge too slowly to detect that.
     """
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         k = dims["classes"]
         weight = 10.0 ** rng.uniform(-8, 0, (n, k))
         certain = np.eye(k)[rng.integers(0, k, n)]
@@ -79,26 +79,26 @@ class DistributionKind(ProbabilitiesKind):
 class FlagsKind(Kind):
     """Numbers that are 0 or 1."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
+    def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         inside = (x == 0) | (x == 1)
         return None if inside.all() else self._first(x, inside)
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         return rng.integers(0, 2, (n, *(dims[name] for name in self.core))).astype(np.float64)
 
 
 class ProbabilityArrayKind(ProbabilityKind):
     """Probabilities that need not sum to 1."""
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         shape = (n, *(dims[name] for name in self.core))
-        return super().draw(rng, int(np.prod(shape)), dims).reshape(shape)
+        return super().sample(rng, int(np.prod(shape)), dims).reshape(shape)
 
 
 class PixelProbabilitiesKind(ProbabilitiesKind):
     """Probabilities that sum to 1 in each pixel."""
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         # Unscaled, at least 1e-4: losses depend on the order of the probabilities within an image, and any step of a
         # difference quotient changes the order of tiny ones.
         weight = 10.0 ** rng.uniform(-4, 0, (n, dims[self.core[0]], dims["classes"]))
@@ -110,7 +110,7 @@ class PixelProbabilitiesKind(ProbabilitiesKind):
 class PixelLabelsKind(LabelKind):
     """The index of a class in each pixel."""
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         return rng.integers(0, dims["classes"], (n, dims[self.core[0]])).astype(np.float64)
 
 
@@ -121,10 +121,10 @@ class FramesKind(LogProbabilitiesKind):
     frames are not padding.
     """
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
-        return Kind.find_fault(self, x, dims, tolerance)
+    def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
+        return Kind.find_violation(self, x, dims, tolerance)
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         # Never one-hot, unlike other kinds of probabilities: almost every path through such frames has probability 0.
         rows = 10.0 ** rng.uniform(-6, 0, (n, dims["frames"], dims["classes"]))
         return np.asarray(np.log(rows / rows.sum(axis=-1, keepdims=True)))
@@ -133,18 +133,18 @@ class FramesKind(LogProbabilitiesKind):
 class WholeKind(Kind):
     """Whole numbers."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
+    def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         inside = np.isfinite(x) & (np.floor(x) == x)
         return None if inside.all() else self._first(x, inside)
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         return rng.integers(0, dims["classes"], (n, *(dims[name] for name in self.core))).astype(np.float64)
 
 
 class GroupKind(WholeKind):
     """The number of the group of a sample; any whole number."""
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         return rng.integers(0, n // 4 + 1, n).astype(np.float64)  # 4 samples a group on average; some groups have 1
 
 
@@ -161,19 +161,19 @@ class LengthKind(Kind):
     shortest: float = 0.0
     longest: float = 1.0
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
+    def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         inside = (x >= 0) & (x <= dims[self.axis]) & (np.floor(x) == x)
         if inside.all():
             return None
-        fault = self._first(x, inside)
-        value = float(x[fault.element])
+        violation = self._first(x, inside)
+        value = float(x[violation.element])
         if not value > dims[self.axis]:
-            return fault
+            return violation
         return DomainViolation(
-            fault.element, None, f"length {number(value)} is more than the {dims[self.axis]} {self.axis}"
+            violation.element, None, f"length {number(value)} is more than the {dims[self.axis]} {self.axis}"
         )
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         low, high = (int(share * dims[self.axis]) for share in (self.shortest, self.longest))
         return rng.integers(low, high + 1, n).astype(np.float64)
 
@@ -224,9 +224,9 @@ TargetLength: TypeAlias = Annotated[
 
 
 class BoundKind(Kind):
-    """A bound of a time, of few sizes, so that those of one time are often the same, or all but the same."""
+    """A bound of a time; samples have few magnitudes, so that the two bounds of a time are often equal or nearly so."""
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         size = 10.0 ** rng.integers(-2, 3, n)
         if not self.domain.open_low:
             return np.where(rng.random(n) < 0.2, 0.0, size)

@@ -53,21 +53,22 @@ def loss(
 
     Args:
         formula: the definition in plain text.
-        see: the reference.
+        reference: where the definition is published.
         aliases: other names of the loss.
-        differs: definitions of others that differ, one line each.
+        differences: definitions of other libraries that differ, one line each.
         pitfalls: common mistakes, one line each.
-        relative: where the relative error of value and gradient is small.
+        relative_accuracy: where the relative error of value and gradient is small.
         from_logits: the name of the same loss with logits as predictions.
         finish: a function applied to the mean (rmse: the square root); None for none.
         denominator: called with the inputs and the parameters; returns the ``(n,)`` amounts whose sum
             divides the sum of the losses. None: divide by n.
-        coupled: the samples of a batch depend on each other, so the loss cannot be computed in blocks.
-        refuse: checks across inputs that no single input can make, such as a length that exceeds the axis of
-            another input. Called with the inputs, the parameters and ``tolerance``; yields (input name, mask
-            of invalid elements, function that returns the message for one element).
-        exposes: the loss is NaN or infinite whenever an input is. The engine then skips the finiteness check of the
-            inputs when all losses are finite, which saves at least a fifth of the time of a loss as cheap as mse.
+        batch_coupled: the samples of a batch depend on each other, so the loss cannot be computed in blocks.
+        validate: checks across inputs, such as a length that exceeds the axis of another input. Called with the
+            inputs, the parameters and ``tolerance``; yields (input name, mask of invalid elements, function that
+            returns the message for one element).
+        propagates_nonfinite: the loss is NaN or infinite whenever an input is. The engine then skips the finiteness
+            check of the inputs when all losses are finite, which saves at least a fifth of the time of a loss as
+            cheap as mse.
 
     >>> import numpy as np
     >>> from lossctl import Real, loss

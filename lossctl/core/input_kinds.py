@@ -67,7 +67,7 @@ class Kind:
         """Whether every invalid element contains a NaN or an infinity, so that finite losses can imply valid inputs."""
         return type(self) is Kind and self.domain is REAL
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
+    def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         """Find the first element outside the domain.
 
         Args:
@@ -76,7 +76,7 @@ class Kind:
             tolerance: allowed deviation from 1 of the sum of a row of probabilities.
 
         Returns:
-            the fault; None if all elements are valid.
+            the first violation; None if all elements are valid.
         """
         if not x.size or (self.domain is REAL and _all_finite(x)):
             return None
@@ -87,9 +87,9 @@ class Kind:
         return self._first(x, inside)
 
     def _first(self, x: Array, inside: npt.NDArray[np.bool_]) -> DomainViolation:
-        place = np.unravel_index(int(np.argmin(inside)), x.shape)
-        spot = int(np.ravel_multi_index(place[1:], x.shape[1:])) if len(place) > 1 else None
-        return DomainViolation(int(place[0]), spot, self.cause(float(x[place])))
+        index = np.unravel_index(int(np.argmin(inside)), x.shape)
+        place = int(np.ravel_multi_index(index[1:], x.shape[1:])) if len(index) > 1 else None
+        return DomainViolation(int(index[0]), place, self.cause(float(x[index])))
 
     def cause(self, value: float) -> str:
         """Return the error message for one invalid value, with a remedy."""
@@ -105,8 +105,8 @@ class Kind:
         """Encode class codes 0, 1, 2 …, which ``--labels`` makes of names, as values of this kind."""
         return codes
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
-        """Draw ``n`` random elements (n, *core), with many near the ends of the domain."""
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        """Return ``n`` random elements (n, *core), with many near the ends of the domain."""
         # Twelve decades, because a difference step that is right for magnitude 1 fails at others.
         size = 10.0 ** rng.uniform(-6, 6, n)
         if self.domain.low >= 0:
@@ -147,40 +147,40 @@ def _all_finite(x: Array) -> bool:
 class NonZeroKind(Kind):
     """A number other than 0, for divisors."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
-        if fault := super().find_fault(x, dims, tolerance):
-            return fault
+    def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
+        if violation := super().find_violation(x, dims, tolerance):
+            return violation
         return None if x.all() else self._first(x, x != 0.0)
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
-        x = super().draw(rng, n, dims)
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        x = super().sample(rng, n, dims)
         return np.where(x == 0.0, 1.0, x)
 
 
 class AboveKind(Kind):
     """A number above the low end of its interval; many samples are near that end."""
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         return np.where(rng.random(n) < 0.1, 0.0, self.domain.low + 10.0 ** rng.uniform(-6, 6, n))
 
 
 class CountKind(Kind):
     """A whole number of at least 0."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
-        if fault := super().find_fault(x, dims, tolerance):
-            return fault
+    def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
+        if violation := super().find_violation(x, dims, tolerance):
+            return violation
         whole = np.floor(x) == x
         return None if whole.all() else self._first(x, whole)
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         return np.floor(np.where(rng.random(n) < 0.5, rng.uniform(0, 10, n), 10.0 ** rng.uniform(0, 6, n)))
 
 
 class ProbabilityKind(Kind):
     """A probability of one event."""
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         edge_distance = 10.0 ** rng.uniform(-12, np.log10(0.5), n)  # log-uniform in the distance from an edge
         x = np.where(rng.random(n) < 0.5, edge_distance, 1.0 - edge_distance)
         edge = rng.random(n)
@@ -190,37 +190,37 @@ class ProbabilityKind(Kind):
 class SignKind(Kind):
     """A label -1 or +1."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
+    def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         inside = np.abs(x) == 1.0
         return None if inside.all() else self._first(x, inside)
 
     def encode(self, codes: Array) -> Array:
         return 2.0 * codes - 1.0
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         return rng.choice([-1.0, 1.0], n)
 
 
 class LabelKind(Kind):
     """The index of a class."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
+    def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         classes = dims["classes"]
         if not x.size:
             return None
         if x.min() >= 0 and x.max() <= classes - 1 and (np.floor(x) == x).all():
             return None
         inside = (x >= 0) & (x <= classes - 1) & (np.floor(x) == x)
-        fault = self._first(x, inside)
+        violation = self._first(x, inside)
         value = float(x[~inside][0])
         if value != np.floor(value):
-            return fault
+            return violation
         cause = f"label {number(value)} is not a class: {classes} columns are classes 0 to {classes - 1}"
         if value == classes and x.min() >= 1:
             cause += "; for labels that start at 1, add --labels 1,2,…"
-        return DomainViolation(fault.element, fault.place, cause)
+        return DomainViolation(violation.element, violation.place, cause)
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         return rng.integers(0, dims["classes"], n).astype(np.float64)
 
 
@@ -231,17 +231,17 @@ class LogitsKind(Kind):
     def implied_by_finite_loss(self) -> bool:
         return True
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
+    def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         if _all_finite(x):  # one pass over memory instead of three
             return None
-        if fault := super().find_fault(x, dims, tolerance):
-            return fault
+        if violation := super().find_violation(x, dims, tolerance):
+            return violation
         top = x.max(axis=-1)
         if top.size and top.min() == -np.inf:
             return DomainViolation(int(top.argmin()), None, "every logit of the row is -inf: no class is left")
         return None
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         # From nearly uniform probabilities (scale 0.01) to probabilities of 1 to within 1e-43 (scale 100).
         return rng.normal(size=(n, dims["classes"])) * 10.0 ** rng.uniform(-2, 2, (n, 1))
 
@@ -249,10 +249,10 @@ class LogitsKind(Kind):
 class ProbabilitiesKind(Kind):
     """A row of probabilities that sum to 1."""
 
-    def find_fault(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
-        return super().find_fault(x, dims, tolerance) or self._row_fault(x, tolerance)
+    def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
+        return super().find_violation(x, dims, tolerance) or self._row_violation(x, tolerance)
 
-    def _row_fault(self, x: Array, tolerance: float) -> DomainViolation | None:
+    def _row_violation(self, x: Array, tolerance: float) -> DomainViolation | None:
         sums = self._sums(x)
         off = np.abs(sums - 1.0)
         if not off.size or off.max() <= tolerance:
@@ -272,7 +272,7 @@ class ProbabilitiesKind(Kind):
         # A row that cannot be scaled stays unchanged and fails the domain check that follows.
         return np.asarray(x / np.where((sums > 0) & np.isfinite(sums), sums, 1.0))
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         k = dims["classes"]
         weight = 10.0 ** rng.uniform(-12, 0, (n, k))
         rows = weight / weight.sum(axis=-1, keepdims=True)
@@ -292,9 +292,9 @@ class LogProbabilitiesKind(ProbabilitiesKind):
         top = np.where(np.isfinite(top), top, 0.0)
         return np.asarray(x - top - np.log(np.exp(x - top).sum(axis=-1, keepdims=True)))
 
-    def draw(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         with np.errstate(divide="ignore"):
-            return np.log(super().draw(rng, n, dims))
+            return np.log(super().sample(rng, n, dims))
 
 
 CLASSES = ("classes",)

@@ -196,7 +196,7 @@ class Loss:
         try:
             array = np.asarray(value)
         except (TypeError, ValueError):
-            array = np.asarray(None)  # an object array, refused below
+            array = np.asarray(None)  # an object array, rejected below
         if array.dtype.kind not in "fiub":  # astype would parse text, and drop imaginary parts
             type_text = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
             raise DataError(f"{self._who}: {what}: {type_text} instead of an array of numbers")
@@ -245,11 +245,11 @@ class Loss:
             raise DataError(f"shapes differ: {shapes}; {self.name} takes one-dimensional samples, and never broadcasts")
         for spec, block in zip(self.inputs, blocks, strict=True):
             with np.errstate(all="ignore"):
-                fault = spec.kind.find_fault(block, dims)
-            if fault:
-                raise DataError(f"{spec.name}[{fault.element}]: {fault.cause}")
-        if refused := self.first_violation(blocks):
-            name, element, cause = refused
+                violation = spec.kind.find_violation(block, dims)
+            if violation:
+                raise DataError(f"{spec.name}[{violation.element}]: {violation.cause}")
+        if violated := self.first_violation(blocks):
+            name, element, cause = violated
             raise DataError(f"{name}[{element}]: {cause}")
         return blocks
 
@@ -261,15 +261,15 @@ class Loss:
             )
         return as_elements(array, core) if flattens_axes(core) else array
 
-    def refused(self, arrays: Sequence[Array]) -> npt.NDArray[np.bool_]:
-        """Return a mask (n,) of the elements that fail the checks across inputs (``refuse``)."""
+    def invalid_mask(self, arrays: Sequence[Array]) -> npt.NDArray[np.bool_]:
+        """Return a mask (n,) of the elements that fail the checks across inputs (``validate``)."""
         mask = np.zeros(len(arrays[0]), bool)
         for _, bad, _ in self.validate(*arrays, tolerance=SUM_TOLERANCE, **self.params) if self.validate else ():
             mask |= bad
         return mask
 
     def first_violation(self, arrays: Sequence[Array], tolerance: float = SUM_TOLERANCE) -> tuple[str, int, str] | None:
-        """Find the first element that fails a check across inputs (``refuse``).
+        """Find the first element that fails a check across inputs (``validate``).
 
         Returns:
             the name of the input, the index of the element and the message; None if no element fails.
@@ -324,22 +324,22 @@ def column_major(array: npt.NDArray[Any]) -> bool:
     return array.ndim == 2 and array.shape[1] <= COLUMN_MAJOR_CLASSES
 
 
-def likely_cause(loss: Loss, index: int, x: Array, fault: DomainViolation) -> str:
+def likely_cause(loss: Loss, index: int, x: Array, violation: DomainViolation) -> str:
     """Guess the cause of an invalid value: the end of the error message, such as ``; are they logits? …``, or "".
 
     Args:
         loss: the loss.
         index: the position of the invalid input among the inputs of the loss.
         x: the values of that input, ``(n, *core)``.
-        fault: the first invalid element.
+        violation: the first invalid element.
 
     >>> import numpy as np
     >>> from lossctl import get_loss
     >>> likely_cause(get_loss("bce"), 0, np.array([0.5, -3.0]), DomainViolation(1, None, ""))
     '; are they logits? bce_with_logits takes logits'
     """
-    element = np.ravel(x[fault.element])
-    values = element if fault.place is None else element[fault.place : fault.place + 1]
+    element = np.ravel(x[violation.element])
+    values = element if violation.place is None else element[violation.place : violation.place + 1]
     value = float(values[0])
     if not math.isfinite(value):
         return ""

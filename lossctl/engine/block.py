@@ -223,7 +223,7 @@ class Block:
         key = (role, id(kind))  # id: kinds are constants, and hashing one takes as long as a check
         if index is None and key in self._checked:
             return  # already checked for another loss of this run
-        if fault := kind.find_fault(array, plan.dims, options.tolerance):
+        if fault := kind.find_violation(array, plan.dims, options.tolerance):
             row, spot = divmod(fault.element if index is None else int(index[fault.element]), plan.per_row)
             moved = options.class_axis is not None and has_class_axis(kind.core)
             place = (None if plan.loop or moved else fault.place) if kind.core else spot if plan.loop else None

@@ -107,7 +107,7 @@ def _draw(kind: Kind, n: int, dims: Dims, rng: np.random.Generator, *, target: b
         return np.where(rng.random(n) < 1.0 / _RARE, 0.0, sizes) if kind.domain.low == 0 else sizes
     if type(kind) is Kind and not kind.core:
         return sizes if kind.domain.low >= 0 else sizes * rng.choice([-1.0, 1.0], n)
-    return kind.draw(rng, n, dims)
+    return kind.sample(rng, n, dims)
 
 
 def _scores(shape: tuple[int, ...], n: int, rng: np.random.Generator) -> Array:

@@ -65,9 +65,9 @@ def sample_points(loss: Loss, samples: int, seed: int, classes: int = 5, *, ordi
     if ordinary:
         arrays = draw_ordinary([i.kind for i in loss.inputs], samples, dims, marks, rng)
     else:
-        arrays = [i.kind.draw(rng, samples, dims) for i in loss.inputs]
+        arrays = [i.kind.sample(rng, samples, dims) for i in loss.inputs]
         _crowd_marks(loss, arrays, marks, rng)
-    refused = loss.refused(arrays)
+    refused = loss.invalid_mask(arrays)
     if refused.any() and not refused.all():  # constraints across inputs: replace invalid samples by valid ones
         valid = np.flatnonzero(~refused)
         chosen = np.where(refused, valid[np.arange(samples) % len(valid)], np.arange(samples))

@@ -130,10 +130,10 @@ def _visits(x: Array, states: _States) -> Array:
     return np.where(within[..., None] & (total > 0), both / total, 0.0)
 
 
-def _faults(
+def _check_sequences(
     pred: Array, target: Array, input_lengths: Array, target_lengths: Array, *, blank: int, tolerance: float
 ) -> Violations:
-    """What the kinds cannot say: of the blank, of symbols and of frames, those that are padding left out."""
+    """Check the blank, the symbols and the sums of frames, without the padding."""
     n, time, classes = pred.shape
     yield "pred", np.full(n, blank >= classes), lambda _: f"{classes} classes, 0 to {classes - 1}, and blank={blank}"
     there = np.arange(target.shape[1]) < target_lengths[:, None]
@@ -174,7 +174,7 @@ def _faults(
         "a target that needs more frames than there are costs inf: equal symbols need a blank between",
         "what follows input_lengths and target_lengths is padding",
     ),
-    validate=_faults,
+    validate=_check_sequences,
 )
 def ctc(
     pred: Frames,

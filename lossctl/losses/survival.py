@@ -197,7 +197,7 @@ _BETWEEN: dict[str, Callable[[Point, Point, Array], tuple[Array, Array]]] = {
 }
 
 
-def _refuse(_pred: Array, lower: Array, upper: Array, *, tolerance: float, **_: object) -> Violations:
+def _check_bounds(_pred: Array, lower: Array, upper: Array, *, tolerance: float, **_: object) -> Violations:
     yield "upper", lower > upper, lambda i: f"{upper[i]:g} is less than lower, {lower[i]:g}"
 
 
@@ -206,7 +206,7 @@ def _refuse(_pred: Array, lower: Array, upper: Array, *, tolerance: float, **_: 
     reference="Barnwal, Cho & Hocking 2022, doi:10.1080/10618600.2022.2067548",
     differences=("xgboost takes probabilities for at least 1e-12",),
     pitfalls=("pred is a log time; an unknown bound is 0 or inf",),
-    validate=_refuse,
+    validate=_check_bounds,
 )
 def aft(
     pred: Real,

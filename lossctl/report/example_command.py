@@ -62,7 +62,7 @@ def example(loss: Loss, spec: str) -> str:
 def _values(kind: Kind, role: str, sizes: Mapping[str, int], samples: int) -> Array | None:
     for values in _VALUES[len(kind.core)][{"pred": 0, "target": 1}.get(role, 2)]:
         array = np.array(values)[(slice(None), *(slice(sizes[name]) for name in kind.core))]
-        if len(array) == samples and kind.find_fault(array, sizes) is None:
+        if len(array) == samples and kind.find_violation(array, sizes) is None:
             return array
     return None
 

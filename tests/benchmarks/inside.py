@@ -164,7 +164,7 @@ def clips() -> None:
 
 
 def proofs() -> None:
-    """declare.exposes: mse of pairs in memory on one thread where its values prove its inputs, and beforehand."""
+    """propagates_nonfinite: mse of pairs in memory on one thread where its values prove its inputs, and beforehand."""
     data = from_arrays(dict(zip(("pred", "target"), _pairs("mse", np.random.default_rng(0)), strict=True)))
 
     def summed(loss: Loss) -> None:
@@ -181,7 +181,7 @@ def proofs() -> None:
 
 
 def sums() -> None:
-    """blocks.as_float64: the sums of a block of rows of ten classes, row after row or column after column."""
+    """as_float64: the sums of a block of rows of ten classes, row after row or column after column."""
     rows = np.random.default_rng(0).dirichlet(np.ones(10), run.BLOCK // 10)
     columns = np.asfortranarray(rows)
     ways = {"rows": lambda: rows.sum(axis=-1), "columns": lambda: columns.sum(axis=-1)}
@@ -198,7 +198,7 @@ def casts() -> None:
 
 
 def order() -> None:
-    """kinds.column_major: log-sum-exp of 16k numbers in either memory order, by the number of classes."""
+    """COLUMN_MAJOR_CLASSES: log-sum-exp of 16k numbers in either memory order, by the number of classes."""
     rng = np.random.default_rng(0)
     print("\ncolumn-major against row-major blocks: how many times as fast a log-sum-exp is\n")
     for k in (2, 10, 100, 128, 256, 500, 1000):

@@ -39,10 +39,10 @@ def block(loss: Loss, rng: np.random.Generator) -> list[Array]:
     """One block of inputs, laid out as the engine does."""
     widest = max(math.prod(AXES[axis] for axis in i.kind.core) for i in loss.inputs)
     rows = BATCH if loss.batch_coupled else BLOCK // widest
-    arrays = [i.kind.draw(rng, rows, AXES) for i in loss.inputs]
-    refused = loss.refused(arrays)
-    kept = np.flatnonzero(~refused)
-    arrays = [a[np.where(refused, kept[np.arange(rows) % len(kept)], np.arange(rows))] for a in arrays]
+    arrays = [i.kind.sample(rng, rows, AXES) for i in loss.inputs]
+    invalid = loss.invalid_mask(arrays)
+    kept = np.flatnonzero(~invalid)
+    arrays = [a[np.where(invalid, kept[np.arange(rows) % len(kept)], np.arange(rows))] for a in arrays]
     return [np.asarray(a, order="F" if column_major(a) else "C") for a in arrays]
 
 

@@ -56,7 +56,7 @@ def test_torchs_figures(loss: str, options: dict[str, Any], want: float) -> None
 def drawn(loss: Loss) -> list[np.ndarray]:
     """Predictions, of the kind of the loss, and targets."""
     dims = {"classes": K}
-    return [i.kind.draw(np.random.default_rng(3), N, dims) for i in loss.inputs]
+    return [i.kind.sample(np.random.default_rng(3), N, dims) for i in loss.inputs]
 
 
 @pytest.mark.parametrize("loss", OF_LABELS, ids=lambda loss: loss.name)

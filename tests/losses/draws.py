@@ -155,9 +155,9 @@ def hurtful(loss: Loss, rng: np.random.Generator, n: int) -> list[Array]:
 
 def admitted(loss: Loss, arrays: list[Array]) -> list[Array]:
     """The inputs, with a sample that the loss takes in place of each that it refuses."""
-    refused, places = loss.refused(arrays), np.arange(len(arrays[0]))
-    kept = np.flatnonzero(~refused)
-    return [a[np.where(refused, kept[places % len(kept)], places)] for a in arrays]
+    invalid, places = loss.invalid_mask(arrays), np.arange(len(arrays[0]))
+    kept = np.flatnonzero(~invalid)
+    return [a[np.where(invalid, kept[places % len(kept)], places)] for a in arrays]
 
 
 # Where a parameter has values at which the formula changes, or must fit another.

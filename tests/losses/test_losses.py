@@ -110,7 +110,7 @@ def test_any_number_of_classes(loss: Loss, classes: int) -> None:
     """Rows have the same digits alone and together, in either memory order, whatever k is."""
     rng = np.random.default_rng(5)
     dims = AXES | {"classes": classes}
-    arrays = admitted(loss, [i.kind.draw(rng, 9, dims) for i in loss.inputs])
+    arrays = admitted(loss, [i.kind.sample(rng, 9, dims) for i in loss.inputs])
     values = loss.value(*arrays)
     for i in range(9):
         np.testing.assert_array_equal(loss.value(*(a[i : i + 1] for a in arrays)), values[i : i + 1])
@@ -122,7 +122,7 @@ def test_a_row_has_the_same_digits_in_a_large_block(loss: Loss) -> None:
     """From 256 KiB on NumPy computes in place in its temporaries, and so perhaps in another memory order."""
     dims = {axis: max(length, 9) for axis, length in AXES.items()}  # up to 8 numbers are added in turn in both
     rng = np.random.default_rng(6)
-    arrays = admitted(loss, [i.kind.draw(rng, 4000, dims) for i in loss.inputs])
+    arrays = admitted(loss, [i.kind.sample(rng, 4000, dims) for i in loss.inputs])
     assert max(a.nbytes for a in arrays) > 2**18
     values = loss.value(*arrays)
     np.testing.assert_array_equal(loss.value(*(a[90:100] for a in arrays)), values[90:100])
@@ -185,7 +185,7 @@ def concealed(loss: Loss) -> list[str]:
     [case for case in CASES if case[0].propagates_nonfinite],
     ids=lambda v: v.name if isinstance(v, Loss) else "",
 )
-def test_a_loss_that_exposes_is_finite_of_finite_inputs_alone(loss: Loss, params: dict[str, object]) -> None:
+def test_a_finite_loss_implies_finite_inputs(loss: Loss, params: dict[str, object]) -> None:
     assert any(spec.kind.implied_by_finite_loss for spec in loss.inputs)
     assert concealed(loss.bind(**params)) == []
 
@@ -202,7 +202,7 @@ def test_what_is_left_to_the_loss_to_prove_is_proved(loss: Loss, bad: float) -> 
         if not one.kind.implied_by_finite_loss:
             continue
         rng = np.random.default_rng(4)
-        data = {r: spec.kind.draw(rng, 9, AXES) for r, spec in zip(loss.roles, loss.inputs, strict=True)}
+        data = {r: spec.kind.sample(rng, 9, AXES) for r, spec in zip(loss.roles, loss.inputs, strict=True)}
         data[role][5] = bad
         for weight in (None, np.ones(9)):
             with pytest.raises(DataError, match=rf"^{role}\[5"):
@@ -253,15 +253,15 @@ def test_no_value_is_nan_and_none_is_negative_where_the_loss_cannot_be(loss: Los
 def test_drawn_samples_are_members_and_crowd_the_edges(loss: Loss) -> None:
     rng = np.random.default_rng(2)
     dims = AXES
-    arrays = [i.kind.draw(rng, 2000, dims) for i in loss.inputs]
+    arrays = [i.kind.sample(rng, 2000, dims) for i in loss.inputs]
     for spec, array in zip(loss.inputs, arrays, strict=True):
-        assert spec.kind.find_fault(array, dims) is None
+        assert spec.kind.find_violation(array, dims) is None
     loss.value(*admitted(loss, arrays))  # which checks once more, with the shapes
 
 
 def test_probabilities_are_drawn_down_to_a_trillionth_and_at_the_edges() -> None:
     kind = get_loss("bce").inputs[0].kind
-    p = kind.draw(np.random.default_rng(0), 5000, {})
+    p = kind.sample(np.random.default_rng(0), 5000, {})
     assert {0.0, 1.0} <= set(p)
     assert p[p > 0].min() < 1e-11
     assert (1 - p[p < 1]).min() < 1e-11
@@ -306,14 +306,14 @@ KINDS |= {m.name: m for v in vars(input_kinds).values() for m in getattr(v, "__m
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in OUTSIDE.items() for v in values])
 def test_a_value_outside_the_domain_is_found_where_it_is(name: str, value: float) -> None:
     kind = KINDS[name]
-    array = kind.draw(np.random.default_rng(4), 30, AXES)
-    assert kind.find_fault(array, AXES) is None
+    array = kind.sample(np.random.default_rng(4), 30, AXES)
+    assert kind.find_violation(array, AXES) is None
     array.reshape(30, -1)[17, -1] = value
-    fault = kind.find_fault(array, AXES)
-    assert fault is not None
-    assert fault.element == 17
-    assert fault.place == (math.prod(AXES[axis] for axis in kind.core) - 1 if kind.core else None)
-    assert fault.cause
+    violation = kind.find_violation(array, AXES)
+    assert violation is not None
+    assert violation.element == 17
+    assert violation.place == (math.prod(AXES[axis] for axis in kind.core) - 1 if kind.core else None)
+    assert violation.cause
 
 
 def test_every_kind_is_tried() -> None:
@@ -325,24 +325,24 @@ def test_every_kind_is_tried() -> None:
 def test_rows_that_do_not_sum_to_one_name_both_cures(total: float) -> None:
     rows = np.full((3, CLASSES), 1 / CLASSES)
     rows[1] *= total
-    fault = KINDS["Probabilities"].find_fault(rows, {})
-    assert fault is not None
-    assert (fault.element, fault.place) == (1, None)
-    assert "--normalize" in fault.cause
-    assert "--sum-tolerance" in fault.cause
+    violation = KINDS["Probabilities"].find_violation(rows, {})
+    assert violation is not None
+    assert (violation.element, violation.place) == (1, None)
+    assert "--normalize" in violation.cause
+    assert "--sum-tolerance" in violation.cause
 
 
 def test_rows_within_the_tolerance_pass_and_normalising_makes_them_sum_to_one() -> None:
     kind = KINDS["Probabilities"]
-    rows = np.round(kind.draw(np.random.default_rng(0), 50, {"classes": 3}), 4)
-    assert kind.find_fault(rows, {}) is None
+    rows = np.round(kind.sample(np.random.default_rng(0), 50, {"classes": 3}), 4)
+    assert kind.find_violation(rows, {}) is None
     assert np.abs(kind.normalize(rows).sum(axis=1) - 1).max() < 1e-15
-    assert kind.find_fault(rows * 0.5, {}, tolerance=0.51) is None
+    assert kind.find_violation(rows * 0.5, {}, tolerance=0.51) is None
 
 
 def test_log_probabilities_are_normalised_in_logarithms() -> None:
     kind = KINDS["LogProbabilities"]
-    rows = kind.draw(np.random.default_rng(0), 50, {"classes": 3}) - 800.0  # exp of it is 0
+    rows = kind.sample(np.random.default_rng(0), 50, {"classes": 3}) - 800.0  # exp of it is 0
     assert np.abs(np.exp(kind.normalize(rows)).sum(axis=1) - 1).max() < 1e-12
 
 

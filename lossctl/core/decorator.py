@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lossctl.core.arrays import Array
-from lossctl.core.loss import Loss, MeanTransform, Thunk, Violations
+from lossctl.core.domain import Violations
+from lossctl.core.loss import Loss, MeanTransform, Thunk
 from lossctl.core.parameters import Param, Value
 from lossctl.core.signature import Signature
 

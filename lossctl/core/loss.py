@@ -1,10 +1,9 @@
-"""The class ``Loss``: a kernel with values bound to its parameters, evaluation, input checks and metadata."""
+"""The class ``Loss``: metadata, the values of the parameters, and the evaluation of a kernel."""
 
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -12,21 +11,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.arrays import Array, Dims
-from lossctl.core.input_kinds import SUM_TOLERANCE, DomainViolation, as_elements, flattens_axes
+from lossctl.core.arrays import Array, column_major, kernel_layout
+from lossctl.core.domain import Domain, Violations
 from lossctl.core.parameters import Parameter, Value
 from lossctl.core.signature import Input, Signature
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted
 
 Thunk: TypeAlias = Callable[[], Array]
-# Violations across inputs, which no kind can detect: (input name, mask of invalid elements, function from the index of
-# an element to the message).
-Violations: TypeAlias = Iterator[tuple[str, npt.NDArray[np.bool_], Callable[[int], str]]]
-
-# Row-wise losses with at most this many classes get a column-major block, so that NumPy's reductions over classes
-# run along contiguous memory: 4.3 x faster at 10 classes, 1.2 x at 100, 0.6 x at 500
-# (tests/benchmarks/inside.py order).
-COLUMN_MAJOR_CLASSES = 128
 
 
 @dataclass(frozen=True)
@@ -102,6 +93,11 @@ class Loss:
         """The value of every parameter."""
         return {**self.signature.defaults, **self.bound_values}
 
+    @cached_property
+    def domain(self) -> Domain:
+        """The valid inputs."""
+        return Domain(self.name, self.inputs, self.params, self.validate, self.from_logits)
+
     @property
     def doc(self) -> str:
         """The docstring of the kernel."""
@@ -127,7 +123,7 @@ class Loss:
         return ":".join([self.name, *(f"{p.name}={p.show(self.params[p.name])}" for p in changed)])
 
     @property
-    def _who(self) -> str:
+    def _display_name(self) -> str:
         """The name in error messages; for a loss of a user or a package, with the file or the package."""
         return f"{self.source}: {self.name}" if self.source else self.name
 
@@ -171,16 +167,16 @@ class Loss:
         # A block of one row is contiguous in both memory orders, and NumPy would reduce it in another order than the
         # rows of a longer block: its last bit would depend on the position of the block's end. So the row is doubled.
         lone = n == 1 and not self.batch_coupled and any(column_major(a) for a in arrays)
-        blocks = [_layout(np.repeat(a, 2, axis=0) if lone else a) for a in arrays]
+        blocks = [kernel_layout(np.repeat(a, 2, axis=0) if lone else a) for a in arrays]
         result = self._call(lambda: self.kernel(*blocks, **self.params))
         values, gradient = result if isinstance(result, tuple) else (result, None)
-        values = self._shaped("returned", values, blocks[0].shape[:1])
+        values = self._output("returned", values, blocks[0].shape[:1])
         thunk = None if gradient is None else lambda: self._gradient(gradient, blocks[0], n)
         return values[:n], thunk
 
     def _gradient(self, gradient: object, pred: Array, n: int) -> Array:
         array = self._call(gradient) if callable(gradient) else gradient
-        return self._shaped("gradient", array, pred.shape)[:n]
+        return self._output("gradient", array, pred.shape)[:n]
 
     def _call(self, function: Callable[[], Any]) -> Any:
         with np.errstate(all="ignore"):  # log 0 is inf by design, and the report counts it
@@ -190,94 +186,21 @@ class Loss:
                 return function()
             except Exception as error:  # whatever the user's own function raises
                 cause = f"{type(error).__name__}: {printable(str(error))}"
-                raise UsageError(f"{self._who}: {cause}") from error
+                raise UsageError(f"{self._display_name}: {cause}") from error
 
-    def _shaped(self, what: str, value: object, shape: tuple[int, ...]) -> Array:
+    def _output(self, what: str, value: object, shape: tuple[int, ...]) -> Array:
         try:
             array = np.asarray(value)
         except (TypeError, ValueError):
             array = np.asarray(None)  # an object array, rejected below
         if array.dtype.kind not in "fiub":  # astype would parse text, and drop imaginary parts
             type_text = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
-            raise DataError(f"{self._who}: {what}: {type_text} instead of an array of numbers")
+            raise DataError(f"{self._display_name}: {what}: {type_text} instead of an array of numbers")
         array = array.astype(np.float64, copy=False)
         if array.shape != shape:
-            mean = "; a loss returns one number per sample, without a mean or sum" if array.ndim == 0 else ""
-            raise DataError(f"{self._who}: {what} shape {array.shape} instead of {shape}{mean}")
+            hint = "; a loss returns one number per sample, without a mean or sum" if array.ndim == 0 else ""
+            raise DataError(f"{self._display_name}: {what} shape {array.shape} instead of {shape}{hint}")
         return array
-
-    def dims(self, *arrays: npt.NDArray[Any]) -> Dims:
-        """Return the length of each named core axis.
-
-        Args:
-            arrays: the inputs in order, ``(n, *core)``.
-
-        Raises:
-            DataError: two inputs have different lengths for the same name.
-        """
-        lengths: dict[str, tuple[int, str]] = {}
-        for spec, array in zip(self.inputs, arrays, strict=True):
-            core = spec.kind.core
-            for name, length in zip(core, array.shape[array.ndim - len(core) :], strict=True):
-                other, whose = lengths.setdefault(name, (length, spec.name))
-                if other != length:
-                    raise DataError(f"{spec.name} has {length} {name}, {whose} has {other}")
-        return {name: length for name, (length, _) in lengths.items()}
-
-    def check(self, *arrays: npt.ArrayLike) -> list[Array]:
-        """Convert the inputs to float64 arrays ``(n, *core)``, and check their shapes and values.
-
-        Args:
-            arrays: the inputs in order, pred first.
-
-        Raises:
-            DataError: the shapes do not fit, or a value is outside its domain; the message gives the first one.
-            UsageError: the number of inputs is wrong.
-        """
-        if len(arrays) != len(self.inputs):
-            names = ", ".join(i.name for i in self.inputs)
-            raise UsageError(f"{self.name} takes {len(self.inputs)} inputs ({names}), not {len(arrays)}")
-        blocks = [self._elements(i, np.asarray(a, dtype=np.float64)) for i, a in zip(self.inputs, arrays, strict=True)]
-        dims = self.dims(*blocks)
-        loops = [a.shape[: a.ndim - len(i.kind.core)] for a, i in zip(blocks, self.inputs, strict=True)]
-        if len(set(loops)) > 1 or any(len(shape) != 1 for shape in loops):
-            shapes = ", ".join(f"{i.name} {a.shape}" for i, a in zip(self.inputs, blocks, strict=True))
-            raise DataError(f"shapes differ: {shapes}; {self.name} takes one-dimensional samples, and never broadcasts")
-        for spec, block in zip(self.inputs, blocks, strict=True):
-            with np.errstate(all="ignore"):
-                violation = spec.kind.find_violation(block, dims)
-            if violation:
-                raise DataError(f"{spec.name}[{violation.element}]: {violation.cause}")
-        if violated := self.first_violation(blocks):
-            name, element, cause = violated
-            raise DataError(f"{name}[{element}]: {cause}")
-        return blocks
-
-    def _elements(self, spec: Input, array: Array) -> Array:
-        core = spec.kind.core
-        if array.ndim < 1 + len(core):
-            raise DataError(
-                f"{spec.name}: shape {array.shape}, but {self.name} needs (n, {', '.join(core)}): one row per sample"
-            )
-        return as_elements(array, core) if flattens_axes(core) else array
-
-    def invalid_mask(self, arrays: Sequence[Array]) -> npt.NDArray[np.bool_]:
-        """Return a mask (n,) of the elements that fail the checks across inputs (``validate``)."""
-        mask = np.zeros(len(arrays[0]), bool)
-        for _, bad, _ in self.validate(*arrays, tolerance=SUM_TOLERANCE, **self.params) if self.validate else ():
-            mask |= bad
-        return mask
-
-    def first_violation(self, arrays: Sequence[Array], tolerance: float = SUM_TOLERANCE) -> tuple[str, int, str] | None:
-        """Find the first element that fails a check across inputs (``validate``).
-
-        Returns:
-            the name of the input, the index of the element and the message; None if no element fails.
-        """
-        for name, bad, cause in self.validate(*arrays, tolerance=tolerance, **self.params) if self.validate else ():
-            if bad.any():
-                return name, int(bad.argmax()), cause(int(bad.argmax()))
-        return None
 
     def value(self, *arrays: npt.ArrayLike) -> Array:
         """Compute the loss of each sample.
@@ -291,7 +214,7 @@ class Loss:
         Raises:
             DataError: the shapes differ, or a value is outside its domain.
         """
-        return self.evaluate(*self.check(*arrays))[0].copy()
+        return self.evaluate(*self.domain.check(arrays))[0].copy()
 
     def gradient(self, *arrays: npt.ArrayLike) -> Array:
         """Compute the derivative of the loss of each sample with respect to ``pred``.
@@ -306,49 +229,7 @@ class Loss:
             DataError: as for :meth:`value`.
             UsageError: the loss of a user has no gradient.
         """
-        thunk = self.evaluate(*self.check(*arrays))[1]
+        thunk = self.evaluate(*self.domain.check(arrays))[1]
         if thunk is None:
             raise UsageError(f"{self.name} has no gradient: return (loss, gradient)")
         return np.ascontiguousarray(thunk()).reshape(np.shape(arrays[0]))
-
-
-def _layout(array: Array) -> Array:
-    """Return a read-only view in the memory order that the shape determines; read-only because losses share inputs."""
-    block = np.asarray(array, order="F" if column_major(array) else "C").view()
-    block.flags.writeable = False
-    return block
-
-
-def column_major(array: npt.NDArray[Any]) -> bool:
-    """Return whether a kernel gets an array of this shape in column-major order."""
-    return array.ndim == 2 and array.shape[1] <= COLUMN_MAJOR_CLASSES
-
-
-def likely_cause(loss: Loss, index: int, x: Array, violation: DomainViolation) -> str:
-    """Guess the cause of an invalid value: the end of the error message, such as ``; are they logits? …``, or "".
-
-    Args:
-        loss: the loss.
-        index: the position of the invalid input among the inputs of the loss.
-        x: the values of that input, ``(n, *core)``.
-        violation: the first invalid element.
-
-    >>> import numpy as np
-    >>> from lossctl import get_loss
-    >>> likely_cause(get_loss("bce"), 0, np.array([0.5, -3.0]), DomainViolation(1, None, ""))
-    '; are they logits? bce_with_logits takes logits'
-    """
-    element = np.ravel(x[violation.element])
-    values = element if violation.place is None else element[violation.place : violation.place + 1]
-    value = float(values[0])
-    if not math.isfinite(value):
-        return ""
-    if loss.inputs[index].kind.name == "LogProbabilities" and index == 0 and value > 0.0:
-        return "; are they logits? --normalize subtracts the logarithm of each row's sum, as log_softmax does"
-    if not loss.inputs[index].kind.name.startswith("Probabilit") or len(values) > 1 or 0.0 <= value <= 1.0:
-        return ""
-    if index == 1:
-        return "; for labels -1 and +1, add --labels -1,1" if value == -1.0 else ""
-    logits = f"; are they logits? {loss.from_logits} takes logits" if loss.from_logits else ""
-    percent = "; divide percentages by 100" if 1.0 < value <= 100.0 else ""
-    return logits + percent

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.arrays import Array, Core, Order
+from lossctl.core.arrays import Array, Core, Order, column_major
+from lossctl.core.domain import InputViolation
 from lossctl.core.input_kinds import as_elements, has_class_axis
-from lossctl.core.loss import column_major, likely_cause
 from lossctl.engine.plan import ComputeOptions, LossPlan, classes_of
 from lossctl.errors import number
 from lossctl.io.dataset import FieldRef
@@ -152,13 +152,13 @@ class Block:
             weights = None if weights is None else weights[index]
         row_index = RowIndex(self.start, self.count, plan.per_row, index)
         deferred = defer_domain_check and plan.loss.propagates_nonfinite
-        encoded = self._encode_and_check(plan, arrays, index, deferred)
-        return Elements(encoded, weights, row_index, skipped, ignored, deferred)
+        arrays = self._encoded(plan, arrays)
+        self._check_domain(plan, arrays, index, deferred=deferred)
+        return Elements(arrays, weights, row_index, skipped, ignored, deferred)
 
     def check_domain(self, plan: LossPlan, elements: Elements) -> None:
         """Make the checks that ``elements`` skipped; raise RowError at an invalid value."""
-        for i, array in enumerate(elements.arrays):
-            self._check_domain(plan, i, array, elements.rows.index)
+        self._check_domain(plan, elements.arrays, elements.rows.index)
 
     def _weights(self, plan: LossPlan, arrays: Sequence[Array]) -> tuple[Array | None, int]:
         """Return (elements,) weights, sample weight times class weight, and the number of ignored elements.
@@ -194,42 +194,42 @@ class Block:
             raise RowError("weight", self.start + row, spot if per_row > 1 else None, cause)
         return np.repeat(weights, plan.per_row) if len(weights) < self.count * plan.per_row else weights
 
-    def _encode_and_check(
-        self, plan: LossPlan, arrays: list[Array], index: npt.NDArray[np.intp] | None, deferred: bool
-    ) -> list[Array]:
-        """Return the inputs in the encoding of the loss, after checking that each element is in its domain."""
-        options, encoded = self.options, []
-        for i, (role, spec, raw) in enumerate(zip(plan.roles, plan.loss.inputs, arrays, strict=True)):
-            array = spec.kind.encode(raw) if role in options.labelled else raw
-            array = spec.kind.normalize(array) if options.normalize else array
-            encoded.append(array)
-            if deferred and spec.kind.implied_by_finite_loss:
-                continue
-            try:
-                self._check_domain(plan, i, array, index)
-            except RowError:
-                for j in range(i):  # report a skipped input first, in the order of a check without deferral
-                    self._check_domain(plan, j, encoded[j], index)
-                raise
-        if violation := plan.loss.first_violation(encoded, options.tolerance):
-            name, element, cause = violation
-            role = next(r for r, i in zip(plan.roles, plan.loss.inputs, strict=True) if i.name == name)
-            row = (element if index is None else int(index[element])) // plan.per_row
-            raise RowError(role, self.start + row, None, cause)
+    def _encoded(self, plan: LossPlan, arrays: Sequence[Array]) -> list[Array]:
+        """Return the inputs in the encoding of the loss; the option ``normalize`` scales rows of probabilities."""
+        encoded = []
+        for role, spec, array in zip(plan.roles, plan.loss.inputs, arrays, strict=True):
+            values = spec.kind.encode(array) if role in self.options.labelled else array
+            encoded.append(spec.kind.normalize(values) if self.options.normalize else values)
         return encoded
 
-    def _check_domain(self, plan: LossPlan, i: int, array: Array, index: npt.NDArray[np.intp] | None) -> None:
-        options, role, kind = self.options, plan.roles[i], plan.loss.inputs[i].kind
-        key = (role, id(kind))  # id: kinds are constants, and hashing one takes as long as a check
-        if index is None and key in self._checked:
-            return  # already checked for another loss of this run
-        if fault := kind.find_violation(array, plan.dims, options.tolerance):
-            row, spot = divmod(fault.element if index is None else int(index[fault.element]), plan.per_row)
-            moved = options.class_axis is not None and has_class_axis(kind.core)
-            place = (None if plan.loop or moved else fault.place) if kind.core else spot if plan.loop else None
-            raise RowError(role, self.start + row, place, fault.cause + likely_cause(plan.loss, i, array, fault))
+    def _check_domain(
+        self, plan: LossPlan, arrays: Sequence[Array], index: npt.NDArray[np.intp] | None, *, deferred: bool = False
+    ) -> None:
+        """Raise RowError at the first element outside the domain of the loss."""
+        domain = plan.loss.domain
+        # id: kinds are constants, and hashing one takes as long as a check
+        keys = [(role, id(spec.kind)) for role, spec in zip(plan.roles, domain.inputs, strict=True)]
+        valid = {i for i, key in enumerate(keys) if index is None and key in self._checked}  # checked for another loss
+        skipped = {i for i, spec in enumerate(domain.inputs) if deferred and spec.kind.implied_by_finite_loss}
+        violation = domain.first_violation(arrays, plan.dims, self.options.tolerance, valid | skipped)
+        if violation and skipped:  # report the violation that a check of all inputs finds first
+            violation = domain.first_violation(arrays, plan.dims, self.options.tolerance, valid)
+        if violation:
+            raise self._row_error(plan, violation, arrays[violation.input], index)
         if index is None:
-            self._checked.add(key)
+            self._checked.update(key for i, key in enumerate(keys) if i not in skipped)
+
+    def _row_error(
+        self, plan: LossPlan, violation: InputViolation, array: Array, index: npt.NDArray[np.intp] | None
+    ) -> RowError:
+        kind = plan.loss.inputs[violation.input].kind
+        element = violation.element if index is None else int(index[violation.element])
+        row, spot = divmod(element, plan.per_row)
+        moved = self.options.class_axis is not None and has_class_axis(kind.core)
+        place = (None if plan.loop or moved else violation.place) if kind.core else spot if plan.loop else None
+        cause = violation.cause + plan.loss.domain.likely_cause(violation, array)
+        place = None if violation.across_inputs else place
+        return RowError(plan.roles[violation.input], self.start + row, place, cause)
 
 
 def _take(array: Array, index: npt.NDArray[np.intp]) -> Array:

@@ -67,7 +67,7 @@ def sample_points(loss: Loss, samples: int, seed: int, classes: int = 5, *, ordi
     else:
         arrays = [i.kind.sample(rng, samples, dims) for i in loss.inputs]
         _crowd_marks(loss, arrays, marks, rng)
-    refused = loss.invalid_mask(arrays)
+    refused = loss.domain.invalid_mask(arrays)
     if refused.any() and not refused.all():  # constraints across inputs: replace invalid samples by valid ones
         valid = np.flatnonzero(~refused)
         chosen = np.where(refused, valid[np.arange(samples) % len(valid)], np.arange(samples))

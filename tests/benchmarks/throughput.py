@@ -22,7 +22,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as lossctl sets it
 import numpy as np
 from plain import Array, expression
 
-from lossctl.core.loss import Loss, column_major
+from lossctl.core.arrays import column_major
+from lossctl.core.loss import Loss
 from lossctl.core.registry import get_loss, registered
 from lossctl.engine.executors.threads import retain_freed_memory
 from lossctl.engine.run import BLOCK
@@ -40,7 +41,7 @@ def block(loss: Loss, rng: np.random.Generator) -> list[Array]:
     widest = max(math.prod(AXES[axis] for axis in i.kind.core) for i in loss.inputs)
     rows = BATCH if loss.batch_coupled else BLOCK // widest
     arrays = [i.kind.sample(rng, rows, AXES) for i in loss.inputs]
-    invalid = loss.invalid_mask(arrays)
+    invalid = loss.domain.invalid_mask(arrays)
     kept = np.flatnonzero(~invalid)
     arrays = [a[np.where(invalid, kept[np.arange(rows) % len(kept)], np.arange(rows))] for a in arrays]
     return [np.asarray(a, order="F" if column_major(a) else "C") for a in arrays]

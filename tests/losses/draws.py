@@ -155,7 +155,7 @@ def hurtful(loss: Loss, rng: np.random.Generator, n: int) -> list[Array]:
 
 def admitted(loss: Loss, arrays: list[Array]) -> list[Array]:
     """The inputs, with a sample that the loss takes in place of each that it refuses."""
-    invalid, places = loss.invalid_mask(arrays), np.arange(len(arrays[0]))
+    invalid, places = loss.domain.invalid_mask(arrays), np.arange(len(arrays[0]))
     kept = np.flatnonzero(~invalid)
     return [a[np.where(invalid, kept[places % len(kept)], places)] for a in arrays]
 

@@ -1,0 +1,168 @@
+"""The domain of a loss: the shapes and values that its inputs may have, and the first violation.
+
+``Loss.value`` and the blocks of the engine make the same checks: each input by its kind, then checks across inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.core.arrays import Array, Dims
+from lossctl.core.input_kinds import SUM_TOLERANCE, as_elements, flattens_axes
+from lossctl.core.parameters import Value
+from lossctl.core.signature import Input
+from lossctl.errors import DataError, UsageError
+
+# Violations across inputs, which no kind can detect: (input name, mask of invalid elements, function from the index of
+# an element to the message).
+Violations: TypeAlias = Iterator[tuple[str, npt.NDArray[np.bool_], Callable[[int], str]]]
+
+
+@dataclass(frozen=True)
+class InputViolation:
+    """The first invalid element of the inputs of a loss.
+
+    Attributes:
+        input: the position of the input among the inputs of the loss.
+        element: the index of the element.
+        place: the flat index within the element; None if the element is a number or is invalid as a whole.
+        cause: the error message.
+        across_inputs: whether a check across inputs failed; no place is known then.
+    """
+
+    input: int
+    element: int
+    place: int | None
+    cause: str
+    across_inputs: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """The valid inputs of a loss.
+
+    Attributes:
+        loss: the name of the loss, for messages.
+        inputs: the inputs of the loss.
+        params: the values of its parameters.
+        validate: its checks across inputs (see ``@loss``); None if it has none.
+        from_logits: the name of the same loss with logits as predictions, for messages.
+    """
+
+    loss: str
+    inputs: tuple[Input, ...]
+    params: Mapping[str, Value]
+    validate: Callable[..., Violations] | None = None
+    from_logits: str = ""
+
+    def first_violation(
+        self, arrays: Sequence[Array], dims: Dims, tolerance: float = SUM_TOLERANCE, skip: Collection[int] = ()
+    ) -> InputViolation | None:
+        """Find the first invalid element, in the order of the inputs, followed by the checks across inputs.
+
+        Args:
+            arrays: the inputs, each ``(n, *core)``.
+            dims: the length of each named core axis.
+            tolerance: allowed deviation from 1 of the sum of a row of probabilities.
+            skip: positions of inputs that are not checked by their kind. Default: none.
+
+        Returns:
+            the violation; None if all elements are valid.
+        """
+        for i, (spec, array) in enumerate(zip(self.inputs, arrays, strict=True)):
+            if i not in skip and (violation := spec.kind.find_violation(array, dims, tolerance)):
+                return InputViolation(i, violation.element, violation.place, violation.cause)
+        for name, invalid, cause in self._across_inputs(arrays, tolerance):
+            if invalid.any():
+                element = int(invalid.argmax())
+                index = [spec.name for spec in self.inputs].index(name)
+                return InputViolation(index, element, None, cause(element), across_inputs=True)
+        return None
+
+    def invalid_mask(self, arrays: Sequence[Array]) -> npt.NDArray[np.bool_]:
+        """Return a mask (n,) of the elements that fail the checks across inputs."""
+        mask = np.zeros(len(arrays[0]), bool)
+        for _, invalid, _ in self._across_inputs(arrays, SUM_TOLERANCE):
+            mask |= invalid
+        return mask
+
+    def _across_inputs(self, arrays: Sequence[Array], tolerance: float) -> Violations:
+        return iter(()) if self.validate is None else self.validate(*arrays, tolerance=tolerance, **self.params)
+
+    def check(self, arrays: Sequence[npt.ArrayLike]) -> list[Array]:
+        """Convert arrays to float64 elements ``(n, *core)``, and check their shapes and values.
+
+        Args:
+            arrays: the inputs in order, pred first.
+
+        Raises:
+            DataError: the shapes do not fit, or a value is outside its domain; the message gives the first one.
+            UsageError: the number of inputs is wrong.
+        """
+        if len(arrays) != len(self.inputs):
+            names = ", ".join(i.name for i in self.inputs)
+            raise UsageError(f"{self.loss} takes {len(self.inputs)} inputs ({names}), not {len(arrays)}")
+        elements = [self._elements(i, a) for i, a in zip(self.inputs, arrays, strict=True)]
+        dims = self._dims(elements)
+        loops = [a.shape[: a.ndim - len(i.kind.core)] for a, i in zip(elements, self.inputs, strict=True)]
+        if len(set(loops)) > 1 or any(len(shape) != 1 for shape in loops):
+            shapes = ", ".join(f"{i.name} {a.shape}" for i, a in zip(self.inputs, elements, strict=True))
+            raise DataError(f"shapes differ: {shapes}; {self.loss} takes one-dimensional samples, and never broadcasts")
+        with np.errstate(all="ignore"):
+            violation = self.first_violation(elements, dims)
+        if violation:
+            raise DataError(f"{self.inputs[violation.input].name}[{violation.element}]: {violation.cause}")
+        return elements
+
+    def _elements(self, spec: Input, values: npt.ArrayLike) -> Array:
+        array, core = np.asarray(values, dtype=np.float64), spec.kind.core
+        if array.ndim < 1 + len(core):
+            raise DataError(
+                f"{spec.name}: shape {array.shape} where {self.loss} wants (n, {', '.join(core)}): one row a sample"
+            )
+        return as_elements(array, core) if flattens_axes(core) else array
+
+    def _dims(self, elements: Sequence[Array]) -> Dims:
+        """Return the length of each named core axis; raise DataError if two inputs differ in the length of a name."""
+        lengths: dict[str, tuple[int, str]] = {}
+        for spec, array in zip(self.inputs, elements, strict=True):
+            core = spec.kind.core
+            for name, length in zip(core, array.shape[array.ndim - len(core) :], strict=True):
+                other, whose = lengths.setdefault(name, (length, spec.name))
+                if other != length:
+                    raise DataError(f"{spec.name} has {length} {name}, {whose} has {other}")
+        return {name: length for name, (length, _) in lengths.items()}
+
+    def likely_cause(self, violation: InputViolation, array: Array) -> str:
+        """Guess why a value is invalid: the end of the error message, such as ``; are they logits? …``, or "".
+
+        Args:
+            violation: the first invalid element.
+            array: the values of its input, ``(n, *core)``.
+
+        >>> import numpy as np
+        >>> from lossctl import get_loss
+        >>> get_loss("bce").domain.likely_cause(InputViolation(0, 1, None, ""), np.array([0.5, -3.0]))
+        '; are they logits? bce_with_logits takes those'
+        """
+        index, kind = violation.input, self.inputs[violation.input].kind
+        element = np.ravel(array[violation.element])
+        values = element if violation.place is None else element[violation.place : violation.place + 1]
+        value = float(values[0])
+        if not math.isfinite(value):
+            return ""
+        if kind.name == "LogProbabilities" and index == 0 and value > 0.0:
+            return "; are they logits? --normalize subtracts the logarithm of each row's sum, as log_softmax does"
+        if not kind.name.startswith("Probabilit") or len(values) > 1 or 0.0 <= value <= 1.0:
+            return ""
+        if index == 1:
+            return "; labels -1 and +1 want --labels -1,1" if value == -1.0 else ""
+        logits = f"; are they logits? {self.from_logits} takes those" if self.from_logits else ""
+        percent = "; percentages want dividing by 100" if 1.0 < value <= 100.0 else ""
+        return logits + percent

@@ -163,6 +163,30 @@ def test_ctc_says_whose_row_is_wrong(given: dict[str, Array], message: str) -> N
         lossctl.compute("ctc", pred, target, inputs=given)
 
 
+def test_the_tolerance_of_sums_holds_for_checks_across_inputs() -> None:
+    """A frame whose probabilities sum to 1.02: within a tolerance of 0.1, beyond the default."""
+    frames = FRAMES.copy()
+    frames[1, 2] += np.log(1.02)
+    arrays = [frames, SYMBOLS, *(np.asarray(LENGTHS[name]) for name in ("input_lengths", "target_lengths"))]
+    dims = {"frames": 8, "classes": 5, "symbols": 3}
+    domain = lossctl.get_loss("ctc").domain
+    assert domain.first_violation(arrays, dims, tolerance=0.1) is None
+    violation = domain.first_violation(arrays, dims)
+    assert violation is not None
+    assert (violation.input, violation.element, violation.across_inputs) == (0, 1, True)
+    symbols = SYMBOLS.copy()
+    symbols[2, 0] = 7
+    arrays = [frames, symbols, np.full(N, 8.0), np.full(N, 3.0)]
+    assert np.flatnonzero(domain.invalid_mask(arrays)).tolist() == [1, 2]
+
+
+def test_the_tolerance_of_sums_holds_for_kinds() -> None:
+    rows, domain = np.full((2, 3), 0.34), lossctl.get_loss("kl_divergence").domain
+    assert domain.first_violation([rows, rows], {"classes": 3}, tolerance=0.1) is None
+    assert domain.first_violation([rows, rows], {"classes": 3}) is not None
+    assert domain.first_violation([rows, rows], {"classes": 3}, skip={0, 1}) is None
+
+
 def test_ctc_without_its_blank_says_so() -> None:
     with pytest.raises(DataError, match=r"pred.*5 classes, 0 to 4, and blank=5"):
         lossctl.compute("ctc:blank=5", FRAMES, SYMBOLS, inputs=LENGTHS)
@@ -214,3 +238,16 @@ def test_items_of_equal_relevance_stay_in_the_order_of_the_row() -> None:
     want = sum(float(np.log(np.exp(ordered[i:]).sum()) - ordered[i]) for i in range(400))
     got = get_loss("listmle").value(scores[None], np.tile([1.0, 2.0], 200)[None])
     assert got == pytest.approx([want], rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("loss", "pred", "target", "message"),
+    [
+        ("bce", [0.5, 2.0], [1.0, 1.0], r"^pred\[1\]: 2 is not a probability"),
+        ("kl_divergence", np.full((2, 2), 0.5), np.full((2, 4), 0.25), "^target has 4 classes, pred has 2$"),
+        ("mse", np.ones((2, 2)), np.ones((2, 2)), "^shapes differ: pred .* one-dimensional samples"),
+    ],
+)
+def test_value_checks_its_arrays(loss: str, pred: Array, target: Array, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        get_loss(loss).value(pred, target)

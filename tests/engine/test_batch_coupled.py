@@ -11,7 +11,7 @@ import pytest
 import lossctl
 from lossctl.cli.app import main
 from lossctl.core.arrays import Array
-from lossctl.core.registry import get_loss
+from lossctl.core.registry import get_loss, registered
 from lossctl.engine import plan, run
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions
@@ -29,6 +29,13 @@ def vectors(seed: int, n: int = 6) -> list[Array]:
     x, y = rng.normal(size=(2, n, 3)) * 10.0 ** rng.uniform(-150, 150, (2, n, 1))
     x[0] = y[0] * (1 + 1e-9 * rng.normal(size=3)) * 1e-3
     return [x, y]
+
+
+def test_every_batch_coupled_loss_is_compared_with_its_formula() -> None:
+    """test_kernels.py leaves out losses whose samples depend on each other; this file and test_rarity.py have them."""
+    coupled = {loss.name for loss in registered().values() if loss.batch_coupled}
+    compared = {"infonce", "supervised_ntxent", "circle", "cox", "multiclass_generalized_dice"}
+    assert coupled == compared, "compare the loss with its formula in this file"
 
 
 @pytest.mark.parametrize("temperature", [0.07, 1.0, 37.0])

@@ -1,4 +1,4 @@
-"""Losses of robust statistics, constant or all but constant from some residual on: rho as statsmodels defines it."""
+"""Redescending losses of robust statistics, constant or nearly constant at large residuals: statsmodels' rho."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from lossctl.errors import UsageError
 from lossctl.losses.numerics.elementary import EXP_SERIES_BELOW, expm1_minus_over_square, not_finite, select
 from lossctl.losses.numerics.error_free import difference, product, quotient
 
+Cutoff = Annotated[float, Param("from where on it is constant, in target units", POSITIVE)]
+
 _SCALED = "residuals are taken as they are: divide them by a scale, the MAD say, for the usual efficiency"
 
 
@@ -26,12 +28,7 @@ _SCALED = "residuals are taken as they are: divide them by a scale, the MAD say,
     pitfalls=(_SCALED,),
     relative_accuracy="the value everywhere",
 )
-def tukey_biweight(
-    pred: Real,
-    target: Real,
-    *,
-    c: Annotated[float, Param("from where on it is constant, in target units", POSITIVE)] = 4.685,
-) -> tuple[Array, Thunk]:
+def tukey_biweight(pred: Real, target: Real, *, c: Cutoff = 4.685) -> tuple[Array, Thunk]:
     """About r²/2 near zero, constant beyond ``c``.
 
     About |r| = c its slope is next to nothing beside its value: gradcheck calls such points of large
@@ -52,12 +49,7 @@ def tukey_biweight(
     pitfalls=(_SCALED,),
     relative_accuracy="the value everywhere",
 )
-def tukey_quartic(
-    pred: Real,
-    target: Real,
-    *,
-    c: Annotated[float, Param("from where on it is constant, in target units", POSITIVE)] = 3.61752,
-) -> tuple[Array, Thunk]:
+def tukey_quartic(pred: Real, target: Real, *, c: Cutoff = 3.61752) -> tuple[Array, Thunk]:
     """Tukey's biweight with a power 4 for 2: longer like r²/2, constant beyond ``c``.
 
     About |r| = c its slope is next to nothing beside its value: gradcheck calls such points of large
@@ -72,9 +64,9 @@ def tukey_quartic(
     return value, lambda: np.copysign(a, r) * ((1.0 - u) * (1.0 + u) * (1.0 + square)) ** 2
 
 
-# Of a·|r| beyond it exp(−a|r|/2) is 0.
+# exp(−a|r|/2) is 0 for a·|r| above this.
 _FLAT = 1500.0
-# π is this much more than math.pi.
+# π − math.pi
 _PI_LOW = 1.2246467991473532e-16
 
 
@@ -96,11 +88,11 @@ def andrew_wave(
     r = pred - target
     u = np.minimum(np.abs(r) / a, math.pi)
     s = np.sin(0.5 * u)
-    # a·s first, where it can be r/2 and neither overflows nor vanishes
+    # a·s first: it is at most |r|/2, so it neither overflows nor vanishes
     value = 2.0 * (a * s) * (a * s)
 
     def gradient() -> Array:
-        # Near the top sin(u) is π − u: of u with what rounding took from it, and of all of π.
+        # Near the top sin(u) is π − u, which needs the roundoff of u and more digits of π.
         exact, lost = difference(pred, target)
         high, low = quotient(np.abs(exact), np.copysign(1.0, exact) * lost, a)
         from_top = np.fmax((math.pi - high) + (_PI_LOW - low), 0.0)  # also where r/a overflows
@@ -172,7 +164,7 @@ def ramsay(
     value[small] = size[small] ** 2 * (np.exp(-x[small]) * expm1_minus_over_square(x[small]))
 
     def gradient() -> Array:
-        # The exponent magnifies what rounding took from a·|r|; half of it at a time, since r may be large.
+        # The exponential magnifies the roundoff of a·|r|. Half of the exponent at a time, since r may be large.
         exact, lost = difference(pred, target)
         high, low = product(np.abs(exact), a)
         low = low + a * (np.copysign(1.0, exact) * lost)
@@ -192,12 +184,7 @@ def ramsay(
     pitfalls=("what is beyond c has no gradient, and a kink lies there", _SCALED),
     relative_accuracy="everywhere",
 )
-def trimmed_mean(
-    pred: Real,
-    target: Real,
-    *,
-    c: Annotated[float, Param("from where on it is constant, in target units", POSITIVE)] = 2.0,
-) -> tuple[Array, Thunk]:
+def trimmed_mean(pred: Real, target: Real, *, c: Cutoff = 2.0) -> tuple[Array, Thunk]:
     """Least squares that cut off: half the square up to ``c``.
 
     A kink that lies between two neighbouring doubles cannot be stepped around: gradcheck calls such

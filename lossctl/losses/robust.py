@@ -1,4 +1,4 @@
-"""Losses that an outlier cannot own: quadratic near the target, flatter far from it."""
+"""Robust losses: quadratic at small residuals, and flatter at large ones, which limits the effect of outliers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from lossctl.losses.numerics.error_free import difference, product, quotient
 
 Scale = Annotated[float, Param("where it bends, in target units", POSITIVE)]
 
-# Between these squares neither overflow nor vanish.
+# Squares of numbers between these two neither overflow nor vanish.
 _TINY, _HUGE = 1e-150, 1e150
-# Of (r/c)² beyond it exp(−(r/c)²/4) is 0.
+# exp(−(r/c)²/4) is 0 for (r/c)² above this.
 _FLAT = 4000.0
 
 
@@ -122,7 +122,7 @@ def fair(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, Thunk]:
     value *= c
     small = np.flatnonzero(u < LOG_SERIES_BELOW)
     value[small] = r[small] ** 2 * u_minus_log1p_over_square(u[small])
-    beyond = not_finite(u)  # where c·|r| is all of it
+    beyond = not_finite(u)  # where the loss is c·|r| to the last digit
     value[beyond] = c * np.abs(r[beyond])
 
     def gradient() -> Array:
@@ -197,10 +197,10 @@ def geman_mcclure(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, T
     r = pred - target
     a = np.abs(r)
     u = a / c
-    square = np.minimum(u, _HUGE) ** 2  # far beyond where the loss is 2
+    square = np.minimum(u, _HUGE) ** 2  # the loss is 2 long before this limit
 
     def gradient() -> Array:
-        # 16·u/(u² + 4)²/c, multiplied so that no part of it overflows or vanishes before the whole
+        # 16·u/(u² + 4)²/c, in an order in which no factor overflows or vanishes before the product
         q = 1.0 / (u + 4.0 / u)
         return select(u == 0, 0.0, np.sign(r) * (16.0 * (q / select(a == 0, 1.0, a)) * q))
 
@@ -208,14 +208,14 @@ def geman_mcclure(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, T
 
 
 def gaussian_slope(pred: Array, target: Array, c: float) -> Array:
-    """``r/c²·exp(−(r/c)²/2)``, whose exponent magnifies what rounding takes from r/c."""
+    """Return ``r/c²·exp(−(r/c)²/2)``, corrected by the roundoff of r/c, which the exponential magnifies."""
     r, lost = difference(pred, target)
     u, u_low = quotient(r, lost, c)
     w, w_low = product(u, u)
     low = select(w < _FLAT, w_low + 2.0 * u * u_low, 0.0)
-    # Half of the exponent at a time: the whole would vanish where divided by a tiny c it need not.
+    # Half of the exponent at a time: exp of the whole can vanish although its quotient by a tiny c does not.
     half = np.exp(-0.25 * w) * (1.0 - 0.25 * low)
-    u[not_finite(u)] = 0.0  # of which nothing is left
+    u[not_finite(u)] = 0.0  # the slope is 0 there
     return np.asarray((u * half) / c * half)
 
 

@@ -1,4 +1,4 @@
-"""The softmax of a row, and 1 minus it, with the digits of a row that is certain."""
+"""Softmax p of a row of logits, and 1 − p, to full relative accuracy even where the largest p is nearly 1."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ import numpy as np
 from lossctl.core.arrays import Array, memory_order
 from lossctl.losses.numerics.elementary import rows_of
 
-# exp(−gap) takes the gap's rounding as its relative error: up to a gap of 64 at most half an ulp of 64, 3.6e-15.
-# Of terms below this, where it would reach the 1e-14 promised, what rounding took from the gap is put back.
+# The relative error of exp(−gap) is the roundoff of the gap: for gaps up to 64 at most half an ulp of 64, 3.6e-15.
+# Smaller terms, whose error would reach the promised 1e-14, are corrected by the roundoff of their gap.
 _CERTAIN = math.exp(-63.0)
 
 
 def softmax(z: Array) -> tuple[Array, Array, Array]:
-    """The largest logit m (n, 1), ``exp(z − m)`` (n, k) and the sum of that without one largest term (n,).
+    """Return the largest logit m (n, 1), ``exp(z − m)`` (n, k) and ``tail_sum`` (n,), its sum without one largest term.
 
-    logsumexp(z) = m + log1p(rest): a certain row keeps the digits of how certain it is, where log of the
-    whole sum returns exactly 0 below 1e-16.
+    logsumexp(z) = m + log1p(tail_sum) keeps the digits of a small ``tail_sum``, whereas the log of the whole sum is
+    exactly 0 for a ``tail_sum`` below 1e-16.
     """
     top = z.max(axis=-1, keepdims=True)
     e = z - top
     np.exp(e, out=e)
-    largest = np.floor(e)  # 1, and of the others 0
+    largest = np.floor(e)  # 1 for each largest term, 0 for the others
     ties = largest.sum(axis=-1) - 1.0
     besides = np.subtract(e, largest, out=largest)
     tail_sum = besides.sum(axis=-1)
     rows = np.flatnonzero(tail_sum < _CERTAIN)
-    if rows.size:  # in C order, where the sum of a row does not depend on which others are in it
+    if rows.size:  # in C order: the roundoff of a row sum does not depend on the other rows
         tail_sum[rows] = restored(*(np.ascontiguousarray(x[rows]) for x in (besides, top, z))).sum(axis=-1)
     tail_sum += ties
     return top, e, tail_sum
 
 
 def cross_entropy(z: Array, t: Array) -> tuple[Array, Callable[[], Array]]:
-    """``−Σ t·log softmax(z)`` of weights t ≥ 0, whatever they sum to, and its gradient by z."""
+    """Return ``−Σ t·log softmax(z)`` for weights t ≥ 0 with any sum, and its gradient with respect to z."""
     top, e, tail_sum = softmax(z)
     total = t.sum(axis=-1)
     missed = top - z
     missed *= t
     value = missed.sum(axis=-1)
-    rows = np.flatnonzero(np.isnan(value))  # where a weight of 0 met an infinite distance
+    rows = np.flatnonzero(np.isnan(value))  # 0·inf: a weight of 0 on a logit of -inf
     value[rows] = np.fmax(np.ascontiguousarray(missed[rows]), 0.0).sum(axis=-1)
     value += total * np.log1p(tail_sum)
 
@@ -54,7 +54,7 @@ def cross_entropy(z: Array, t: Array) -> tuple[Array, Callable[[], Array]]:
 
 
 def restored(e: Array, top: Array, z: Array) -> Array:
-    """``exp(z − m)`` with what rounding took from a large m − z put back (Knuth's two-sum)."""
+    """Return ``exp(z − m)``, corrected by the roundoff of a large m − z (Knuth's two-sum)."""
     order = memory_order(e)
     terms = e.ravel(order)
     far = np.flatnonzero(terms < _CERTAIN)
@@ -70,19 +70,19 @@ def restored(e: Array, top: Array, z: Array) -> Array:
 
 
 def without(x: Array, place: np.ndarray) -> Array:
-    """``x`` with one element of each row set to 0."""
+    """Return ``x`` with one element of each row set to 0."""
     zeroed = x.copy()
     zeroed[np.arange(len(x)), place] = 0.0
     return zeroed
 
 
-def complement(e: Array, p: Array, others: Array) -> Array:
-    """``1 − p`` of a softmax, where the largest p would cancel."""
-    return np.where(e == 1.0, others / (1.0 + others), 1.0 - p)
+def complement(e: Array, p: Array, tail_sum: Array) -> Array:
+    """Return ``1 − p`` of a softmax without the cancellation of 1 − p at the largest p."""
+    return np.where(e == 1.0, tail_sum / (1.0 + tail_sum), 1.0 - p)
 
 
 def others(t: Array) -> Array:
-    """For each element of a row, the sum of the others: total − t cancels for the largest."""
+    """Return for each element the sum of the other elements of its row; total − t would cancel for the largest."""
     total = t.sum(axis=-1, keepdims=True)
     top = t.argmax(axis=-1)
     others_sum = np.asarray(total - t)

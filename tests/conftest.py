@@ -14,6 +14,9 @@ import pytest
 RunCommand: TypeAlias = Callable[[str], tuple[int, str, str]]
 RunJson: TypeAlias = Callable[[str], dict[str, Any]]
 
+# These modules fill one list of trials; as modules of doctests they would fill it again.
+collect_ignore_glob = ["gradients/trials/*"]
+
 # At import, so that the processes that tests start do not inherit them either.
 for name in (
     *("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "PYTHONIOENCODING", "PYTHONUTF8"),

@@ -48,7 +48,8 @@ CONTRACTS = {
 COMPARISONS = {"allclose", "array_equal", "array_equiv", "isclose"}
 # Names that do not say what a variable holds.
 VAGUE = {"found", "told", "own", "some", "rest", "near", "one", "held", "made", "wanted", "given"}
-RENAMED_LATER = ("lossctl.gradients",)
+# The gradient under test: a term of the output and of the formulas, and no result of the function that names it.
+TERMS = {"lossctl.gradients": {"given"}}
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -256,9 +257,10 @@ def vague_names(source: str) -> list[str]:
     return [name for name in names if name in VAGUE]
 
 
-@pytest.mark.parametrize("module", [module for module in SOURCES if not module.startswith(RENAMED_LATER)])
+@pytest.mark.parametrize("module", SOURCES)
 def test_names_say_what_they_hold(module: str) -> None:
-    assert vague_names(SOURCES[module].read_text(encoding="utf-8")) == []
+    terms = TERMS.get(module.rpartition(".")[0], set())
+    assert set(vague_names(SOURCES[module].read_text(encoding="utf-8"))) <= terms
 
 
 @pytest.mark.parametrize(

@@ -60,13 +60,13 @@ def precision_of(array: np.ndarray[Any, np.dtype[Any]]) -> Precision:
     >>> precision_of(np.float32([1 / 3, 0.5])).name, precision_of(np.float64(np.float32(np.arange(1, 99) / 7))).name
     ('float32', 'float32')
     """
-    own = PRECISIONS.get(array.dtype.name, PRECISIONS["float64"])
+    of_type = PRECISIONS.get(array.dtype.name, PRECISIONS["float64"])
     values = array[np.isfinite(array)] if array.dtype.kind == "f" else np.empty(0)
     for name in ("bfloat16", "float16", "float32"):
         seen = PRECISIONS[name]
-        if seen.eps > own.eps and _all_in(values.astype(np.float64), seen):
+        if seen.eps > of_type.eps and _all_in(values.astype(np.float64), seen):
             return seen
-    return own
+    return of_type
 
 
 def _all_in(values: Array, precision: Precision) -> bool:

@@ -52,7 +52,7 @@ def run(*args: str, stdin: str | BinaryIO | None = None, env: dict[str, str] | N
     how = {"stdout": PIPE, "stderr": PIPE, "encoding": "utf-8", "command": LOSSCTL} | how
     how |= {"input": stdin} if isinstance(stdin, str) else {"stdin": stdin or DEVNULL}
     environ = {**os.environ, **(env or {})}
-    return subprocess.run([*how.pop("command"), *args], cwd=ROOT, env=environ, timeout=30, check=False, **how)
+    return subprocess.run([*how.pop("command"), *args], cwd=ROOT, env=environ, timeout=300, check=False, **how)
 
 
 def shell(redirection: str, *args: str) -> Done:

@@ -767,7 +767,7 @@ PROCESSES = [
 
 def run(*argv: str, cwd: Path, **how: Any) -> tuple[int, bytes, bytes]:
     command = [sys.executable, "-m", "lossctl", *argv]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, check=False, timeout=60, **how)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, check=False, timeout=300, **how)
     return done.returncode, done.stdout, done.stderr
 
 

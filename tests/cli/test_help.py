@@ -243,7 +243,7 @@ def test_losses_of_packages_are_offered(
 def shell(name: str, **env: str) -> subprocess.CompletedProcess[str]:
     """A real process that is asked as a shell asks it."""
     env = {**os.environ, "_LOSSCTL_COMPLETE": f"complete_{name}", **env}
-    return subprocess.run([LOSSCTL], cwd=ROOT, env=env, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run([LOSSCTL], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False)
 
 
 def bash(line: str, breaks: str = BREAKS) -> list[str]:

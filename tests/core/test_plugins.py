@@ -65,7 +65,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 def run(*args: str, path: Path) -> Done:
     env = {**os.environ, "PYTHONPATH": str(path)}
     command = [sys.executable, "-m", "lossctl", *args]
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_a_package_offers_losses(install: Install, tmp_path: Path) -> None:

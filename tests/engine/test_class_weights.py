@@ -163,7 +163,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     np.save(tmp_path / "y.npy", LABELS_OF_TORCH)
     words = ["compute", "ce", "z.npy", "y.npy", "--class-weight", "0.5,2,1", "--ignore-index", "-100"]
     done = subprocess.run(
-        [sys.executable, "-m", "lossctl", *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-m", "lossctl", *words], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True
     )
     assert "4 samples" in done.stdout
     assert "denominator 4.5" in done.stdout
@@ -184,5 +184,5 @@ def test_the_command_line_refuses(tmp_path: Path, words: str, message: str) -> N
     np.save(tmp_path / "z.npy", np.array(TORCH_LOGITS))
     np.save(tmp_path / "y.npy", LABELS_OF_TORCH)
     command = [sys.executable, "-m", "lossctl", "compute", "ce", "z.npy", "y.npy", *words.split()]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"lossctl: {message}\n")

@@ -37,7 +37,7 @@ def scheduler() -> Iterator[Any]:
 @pytest.fixture
 def address(scheduler: Any) -> str:
     """Where the scheduler is; workers that a test has killed are back."""
-    scheduler.wait_for_workers(2, timeout=60)
+    scheduler.wait_for_workers(2, timeout=300)
     return str(scheduler.scheduler_address)
 
 
@@ -249,7 +249,7 @@ def test_ctrl_c_ends_the_workers_too(tmp_path: Path, files: dict[str, Path]) -> 
     while not begun.exists():
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out, err) == (130, "", "")
     assert any(_ended(process.pid) for _ in range(100))
 

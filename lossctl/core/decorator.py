@@ -8,13 +8,14 @@ benchmarks and gradient checks all derive from the :class:`Loss`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 from lossctl.core.arrays import Array
 from lossctl.core.domain import Violations
 from lossctl.core.loss import Loss, MeanTransform, Thunk
 from lossctl.core.parameters import Param, Value
 from lossctl.core.signature import Signature
+from lossctl.core.user_kernel import kernel_name
 
 # Modules that declare losses import these names from here.
 __all__ = [
@@ -30,6 +31,11 @@ __all__ = [
 ]
 
 
+@overload
+def loss(kernel: Callable[..., Any], /) -> Loss: ...
+
+
+@overload
 def loss(
     *,
     formula: str = "",
@@ -44,8 +50,27 @@ def loss(
     batch_coupled: bool = False,
     validate: Callable[..., Violations] | None = None,
     propagates_nonfinite: bool = False,
-) -> Callable[[Callable[..., Any]], Loss]:
-    """Return a decorator that declares a kernel as a loss.
+) -> Callable[[Callable[..., Any]], Loss]: ...
+
+
+def loss(
+    kernel: Callable[..., Any] | None = None,
+    /,
+    *,
+    formula: str = "",
+    reference: str = "",
+    aliases: Sequence[str] = (),
+    differences: Sequence[str] = (),
+    pitfalls: Sequence[str] = (),
+    relative_accuracy: str = "",
+    from_logits: str = "",
+    finish: MeanTransform | None = None,
+    denominator: Callable[..., Array] | None = None,
+    batch_coupled: bool = False,
+    validate: Callable[..., Violations] | None = None,
+    propagates_nonfinite: bool = False,
+) -> Loss | Callable[[Callable[..., Any]], Loss]:
+    """Declare a kernel as a loss: ``@loss``, or ``@loss(formula="…")``.
 
     The kernel takes its inputs positionally, as read-only float64 of shape ``(n,)`` or ``(n, *core)``, and its
     hyperparameters by keyword. It returns the per-sample losses ``(n,)`` and a function without arguments that
@@ -53,6 +78,7 @@ def loss(
     the losses alone, or the gradient as an array.
 
     Args:
+        kernel: the function, if the decorator is used without arguments.
         formula: the definition in plain text.
         reference: where the definition is published.
         aliases: other names of the loss.
@@ -84,7 +110,7 @@ def loss(
 
     def declare(kernel: Callable[..., Any]) -> Loss:
         return Loss(
-            kernel.__name__,
+            kernel_name(kernel),
             kernel,
             Signature(kernel),
             _family(kernel),
@@ -102,7 +128,7 @@ def loss(
             propagates_nonfinite=propagates_nonfinite,
         )
 
-    return declare
+    return declare if kernel is None else declare(kernel)
 
 
 def from_function(kernel: Callable[..., Any]) -> Loss:
@@ -114,7 +140,7 @@ def from_function(kernel: Callable[..., Any]) -> Loss:
     Raises:
         UsageError: the signature is not that of a loss.
     """
-    return validate_signature(Loss(kernel.__name__, kernel, Signature(kernel), _family(kernel)))
+    return validate_signature(Loss(kernel_name(kernel), kernel, Signature(kernel), _family(kernel)))
 
 
 def validate_signature(loss: Loss) -> Loss:
@@ -128,4 +154,4 @@ def validate_signature(loss: Loss) -> Loss:
 
 
 def _family(kernel: Callable[..., Any]) -> str:
-    return kernel.__module__.rpartition(".")[2]
+    return str(getattr(kernel, "__module__", "")).rpartition(".")[2]

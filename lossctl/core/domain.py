@@ -123,9 +123,8 @@ class Domain:
     def _elements(self, spec: Input, values: npt.ArrayLike) -> Array:
         array, core = np.asarray(values, dtype=np.float64), spec.kind.core
         if array.ndim < 1 + len(core):
-            raise DataError(
-                f"{spec.name}: shape {array.shape} where {self.loss} wants (n, {', '.join(core)}): one row a sample"
-            )
+            needed = f"(n, {', '.join(core)}): one row per sample" if core else "(n,): one number per sample"
+            raise DataError(f"{spec.name}: shape {array.shape}, but {self.loss} needs {needed}")
         return as_elements(array, core) if flattens_axes(core) else array
 
     def _dims(self, elements: Sequence[Array]) -> Dims:
@@ -149,7 +148,7 @@ class Domain:
         >>> import numpy as np
         >>> from lossctl import get_loss
         >>> get_loss("bce").domain.likely_cause(InputViolation(0, 1, None, ""), np.array([0.5, -3.0]))
-        '; are they logits? bce_with_logits takes those'
+        '; are they logits? bce_with_logits takes logits'
         """
         index, kind = violation.input, self.inputs[violation.input].kind
         element = np.ravel(array[violation.element])
@@ -162,7 +161,7 @@ class Domain:
         if not kind.name.startswith("Probabilit") or len(values) > 1 or 0.0 <= value <= 1.0:
             return ""
         if index == 1:
-            return "; labels -1 and +1 want --labels -1,1" if value == -1.0 else ""
-        logits = f"; are they logits? {self.from_logits} takes those" if self.from_logits else ""
-        percent = "; percentages want dividing by 100" if 1.0 < value <= 100.0 else ""
+            return "; for labels -1 and +1, add --labels -1,1" if value == -1.0 else ""
+        logits = f"; are they logits? {self.from_logits} takes logits" if self.from_logits else ""
+        percent = "; divide percentages by 100" if 1.0 < value <= 100.0 else ""
         return logits + percent

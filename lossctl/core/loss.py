@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from lossctl.core.arrays import Array, column_major, kernel_layout
 from lossctl.core.domain import Domain, Violations
 from lossctl.core.parameters import Parameter, Value
 from lossctl.core.signature import Input, Signature
-from lossctl.errors import DataError, UsageError, nearest, printable, quoted
+from lossctl.errors import DataError, LossctlError, UsageError, nearest, quoted
 
 Thunk: TypeAlias = Callable[[], Array]
 
@@ -168,11 +168,25 @@ class Loss:
         # rows of a longer block: its last bit would depend on the position of the block's end. So the row is doubled.
         lone = n == 1 and not self.batch_coupled and any(column_major(a) for a in arrays)
         blocks = [kernel_layout(np.repeat(a, 2, axis=0) if lone else a) for a in arrays]
-        result = self._call(lambda: self.kernel(*blocks, **self.params))
-        values, gradient = result if isinstance(result, tuple) else (result, None)
+        values, gradient = self._call(lambda: self._evaluate_kernel(blocks))
         values = self._output("returned", values, blocks[0].shape[:1])
         thunk = None if gradient is None else lambda: self._gradient(gradient, blocks[0], n)
         return values[:n], thunk
+
+    @cached_property
+    def is_builtin(self) -> bool:
+        """Whether this is one of lossctl's own losses: its kernel needs no copies, its gradient keeps its digits."""
+        return getattr(self.kernel, "__module__", "").startswith("lossctl.losses.")
+
+    def _evaluate_kernel(self, blocks: Sequence[Array]) -> tuple[Any, Any]:
+        if self.is_builtin:
+            result = self.kernel(*blocks, **self.params)
+            return result if isinstance(result, tuple) else (result, None)
+        from lossctl.core.user_kernel import call_kernel
+
+        order = self.signature.kernel_order
+        arrays, kinds = [blocks[i] for i in order], [self.inputs[i].kind for i in order]
+        return call_kernel(self.kernel, arrays, kinds, self.params)
 
     def _gradient(self, gradient: object, pred: Array, n: int) -> Array:
         array = self._call(gradient) if callable(gradient) else gradient
@@ -180,19 +194,21 @@ class Loss:
 
     def _call(self, function: Callable[[], Any]) -> Any:
         with np.errstate(all="ignore"):  # log 0 is inf by design, and the report counts it
-            if not self.source:
+            if self.is_builtin:
                 return function()
             try:
                 return function()
+            except LossctlError as error:
+                raise type(error)(f"{self._display_name}: {error}") from None
             except Exception as error:  # whatever the user's own function raises
-                cause = f"{type(error).__name__}: {printable(str(error))}"
-                raise UsageError(f"{self._display_name}: {cause}") from error
+                if not self.source:  # called from Python: the caller wants the traceback
+                    raise
+                from lossctl.core.user_kernel import user_error
+
+                raise user_error(self.source, self.name, error, [i.kind for i in self.inputs]) from error
 
     def _output(self, what: str, value: object, shape: tuple[int, ...]) -> Array:
-        try:
-            array = np.asarray(value)
-        except (TypeError, ValueError):
-            array = np.asarray(None)  # an object array, rejected below
+        array = np.asarray(value) if self.is_builtin else self._copied(what, value)
         if array.dtype.kind not in "fiub":  # astype would parse text, and drop imaginary parts
             type_text = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
             raise DataError(f"{self._display_name}: {what}: {type_text} instead of an array of numbers")
@@ -201,6 +217,14 @@ class Loss:
             hint = "; a loss returns one number per sample, without a mean or sum" if array.ndim == 0 else ""
             raise DataError(f"{self._display_name}: {what} shape {array.shape} instead of {shape}{hint}")
         return array
+
+    def _copied(self, what: str, value: object) -> npt.NDArray[Any]:
+        from lossctl.core.user_kernel import as_array
+
+        try:
+            return as_array(value)
+        except DataError as error:
+            raise DataError(f"{self._display_name}: {what}: {error}") from None
 
     def value(self, *arrays: npt.ArrayLike) -> Array:
         """Compute the loss of each sample.

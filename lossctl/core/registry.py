@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import copyreg
 import importlib
+import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from lossctl.core import plugins
 from lossctl.core.decorator import Loss, from_function, validate_signature
-from lossctl.core.parameters import Value
+from lossctl.core.interval import REAL
+from lossctl.core.parameters import Parameter, Value
+from lossctl.core.user_kernel import instantiate
 from lossctl.errors import UsageError, nearest, printable, quoted
 
 # The package whose modules are families of losses; imported by name, so that core does not depend on any loss.
@@ -37,7 +40,7 @@ def registered() -> dict[str, Loss]:
 
 def is_registered(loss: Loss) -> bool:
     """Return whether a loss is one of lossctl's own, whose gradient keeps its digits."""
-    return loss.kernel.__module__.startswith("lossctl.losses.")
+    return loss.is_builtin
 
 
 @cache
@@ -134,7 +137,7 @@ def from_file(path: Path, name: str) -> Loss:
         UsageError: the file cannot be imported, or has no such function.
     """
     where = printable(str(path))
-    value = getattr(_import(path, where), name.replace("-", "_"), None)
+    value = instantiate(getattr(_import(path, where), name.replace("-", "_"), None))
     if not isinstance(value, Loss) and (not callable(value) or isinstance(value, type)):
         offered = list(_functions(sys.modules[_module_name(path)]))
         listed = f"; it has {', '.join(offered)}" if offered else ""
@@ -154,11 +157,26 @@ def load_function(spec: str) -> Callable[..., Any]:
     """
     path, name, param_texts = _split(spec)
     where = printable(path)
-    value = getattr(_import(Path(path), where), name.replace("-", "_"), None)
-    if param_texts or not callable(value):
-        raise UsageError(f"{where} has no function {quoted(':'.join([name, *param_texts]))}")
-    function: Callable[..., Any] = value
-    return function
+    value = instantiate(getattr(_import(Path(path), where), name.replace("-", "_"), None))
+    if not callable(value):
+        offered = list(_functions(sys.modules[_module_name(Path(path))]))
+        raise UsageError(f"{where} has no function {quoted(name)}{nearest(name, offered)}")
+    return _with_parameters(value, param_texts, spec) if param_texts else value
+
+
+def _with_parameters(function: Callable[..., Any], param_texts: Sequence[str], spec: str) -> Callable[..., Any]:
+    """Bind ``param=value`` texts to keyword parameters of a function; each value has the type of the default."""
+    defaults = {p.name: p.default for p in inspect.signature(function).parameters.values() if p.default is not p.empty}
+    values: dict[str, object] = {}
+    for text in param_texts:
+        name, equals, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or name not in defaults:
+            takes = f"it takes {', '.join(defaults)}" if defaults else "it takes none"
+            raise UsageError(f"{quoted(spec)}: no parameter {quoted(name)}; {takes}{nearest(name, defaults)}")
+        parameter = Parameter(name, "", REAL, None, (type(defaults[name]),), ())
+        values[name] = parameter.parse(value.strip())
+    return partial(function, **values)
 
 
 def _functions(module: ModuleType) -> Iterator[str]:
@@ -191,6 +209,10 @@ def _import(path: Path, where: str) -> ModuleType:
         raise UsageError(f"{where}:{error.lineno}: {error.msg}") from None
     except ValueError as error:  # a NUL byte
         raise UsageError(f"{where}: {error}") from None
+    # The file can import its neighbours, as with python FILE.py; at the end of the path they shadow nothing installed.
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
     sys.modules[name] = module  # before the code runs, as import does
     try:
         exec(code, module.__dict__)  # noqa: S102 - the user named it to be run

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from lossctl.core.argument_names import prediction_position
 from lossctl.core.input_kinds import Kind, Real
 from lossctl.core.parameters import Param, Parameter, Value
+from lossctl.core.user_kernel import kernel_name
 from lossctl.errors import UsageError
 
 
@@ -41,14 +43,19 @@ class Signature:
         """The keyword-only parameters."""
         return self._read[1]
 
+    @property
+    def kernel_order(self) -> tuple[int, ...]:
+        """For each positional parameter of the kernel, its position in ``inputs``, which begin with the predictions."""
+        return self._read[2]
+
     @cached_property
     def defaults(self) -> dict[str, Value]:
         """The default of each parameter."""
         return {p.name: p.default for p in self.parameters}
 
     @cached_property
-    def _read(self) -> tuple[tuple[Input, ...], tuple[Parameter, ...]]:
-        where = f"{self.kernel.__name__}:"
+    def _read(self) -> tuple[tuple[Input, ...], tuple[Parameter, ...], tuple[int, ...]]:
+        where = f"{kernel_name(self.kernel)}:"
         try:
             signature = inspect.signature(self.kernel, eval_str=True)
         except (NameError, TypeError, SyntaxError) as error:
@@ -65,7 +72,10 @@ class Signature:
                 parameters.append(_parameter(p))
         if not inputs:
             raise UsageError(f"{where} a loss takes at least one input")
-        return tuple(inputs), tuple(parameters)
+        # A function (target, pred), as Keras and scikit-learn order them, is bound by the names of its parameters.
+        first = prediction_position([i.name for i in inputs])
+        order = [first, *(i for i in range(len(inputs)) if i != first)]
+        return tuple(inputs[i] for i in order), tuple(parameters), tuple(order.index(i) for i in range(len(inputs)))
 
 
 def _parameter(p: inspect.Parameter) -> Parameter:

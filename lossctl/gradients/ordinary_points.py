@@ -6,7 +6,7 @@ not what a check of the gradient is asked. The points are:
 ==================  =====================================================================================
 input               points
 ==================  =====================================================================================
-real numbers        |target| from 0.01 to 100; predictions |r| = 0.01 to 30 away from it, one in 50 equal to it
+real numbers        |target| from 0.01 to 100; predictions |r| = 0.01 to 30 away from it, one in 30 equal to it
                     (a tie), one in ten next to a distance where the formula changes (a parameter, or 0),
                     one in 50 equal to 0
 without a target    as logits: from −10 to 10
@@ -37,8 +37,8 @@ from lossctl.core.input_kinds import (
     ProbabilityKind,
 )
 
-# Of so many points one is a tie, a zero or a certain row.
-_RARE = 50
+# Of so many points one is a zero or a certain row; of so many one is a tie.
+_RARE, _TIES = 50, 30
 # Number of points at each corner, p = t = 0 and p = t = 1: fewer than the 1 % that may be unresolved.
 _CORNERS = 4
 
@@ -81,7 +81,7 @@ def _predictions(
     next_to_mark = rng.choice(marks, n) * sign + 10.0 ** rng.uniform(-3, 0, n) * rng.choice([-1.0, 1.0], n)
     if len(kinds) > 1 and _is_real(kinds[1]):
         residual = sign * 10.0 ** rng.uniform(-2, 1.5, n)
-        residual = np.where(share < 0.1, next_to_mark, np.where(share > 1.0 - 1.0 / _RARE, 0.0, residual))
+        residual = np.where(share < 0.1, next_to_mark, np.where(share > 1.0 - 1.0 / _TIES, 0.0, residual))
         pred = arrays[1] + residual
     else:
         pred = np.where(share < 0.1, next_to_mark, rng.uniform(-10.0, 10.0, n))

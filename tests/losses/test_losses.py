@@ -38,7 +38,7 @@ every_uncoupled_case = pytest.mark.parametrize(("loss", "params"), UNCOUPLED, id
 
 def errors(loss: Loss, rng: np.random.Generator) -> Iterator[tuple[str, float, str]]:
     """(what, error in units of its magnitude, where) of every value and derivative at hurtful points."""
-    count = FEWER if loss.given else SAMPLES
+    count = FEWER if loss.bound_values else SAMPLES
     arrays = hurtful(loss, rng, count)
     values, gradient = loss.value(*arrays), loss.gradient(*arrays).reshape(count, -1)
     for i in range(count):
@@ -351,5 +351,5 @@ def test_shapes_that_differ_are_refused_and_nothing_is_broadcast(bad: tuple[int,
     if bad == (3,):
         get_loss("mse").value(np.zeros(3), np.zeros(bad))
         return
-    with pytest.raises(DataError, match=r"shapes differ|wants|broadcast"):
+    with pytest.raises(DataError, match=r"shapes differ|needs|broadcast"):
         get_loss("mse").value(np.zeros(3), np.zeros(bad))

@@ -1,0 +1,125 @@
+"""Call a kernel that lossctl did not write: copies in and out, labels as integers, errors with file and line."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lossctl.core.arrays import Array
+from lossctl.core.input_kinds import Kind, LabelKind
+from lossctl.errors import DataError, UsageError, printable
+
+WANTED = "return one loss per sample, or (loss, gradient)"
+
+
+def kernel_name(function: Callable[..., Any]) -> str:
+    """Return a name for a function, a partial or a callable object.
+
+    >>> from functools import partial
+    >>> kernel_name(max), kernel_name(partial(max, 1))
+    ('max', 'max')
+    """
+    name = getattr(function, "__name__", None)
+    inner = getattr(function, "func", None)
+    return str(name or (kernel_name(inner) if callable(inner) else type(function).__name__))
+
+
+def instantiate(value: Any) -> Any:
+    """Return an instance of a class whose instances are losses, such as ``class MSE: def __call__``; else the value.
+
+    Raises:
+        UsageError: the class cannot be instantiated without arguments.
+    """
+    if not isinstance(value, type) or "__call__" not in vars(value):
+        return value
+    try:
+        return value()
+    except TypeError as error:
+        raise UsageError(
+            f"class {value.__name__} needs arguments ({printable(str(error))}): name an instance of it in the file"
+        ) from None
+
+
+def call_kernel(
+    kernel: Callable[..., Any], arrays: Sequence[Array], kinds: Sequence[Kind], params: dict[str, Any]
+) -> tuple[Any, Any]:
+    """Call a user's kernel.
+
+    Args:
+        kernel: the function.
+        arrays: the inputs in the order of its parameters. The kernel gets copies, which it may change.
+        kinds: the kinds of the inputs; an input of class labels arrives as integers.
+        params: the values of its keyword parameters.
+
+    Returns:
+        The losses and the gradient, as the kernel returned them; None for a gradient that it did not return.
+
+    Raises:
+        DataError: it returned something else.
+    """
+    inputs = [
+        a.astype(np.int64) if isinstance(kind, LabelKind) and np.isfinite(a).all() else a.copy(order="K")
+        for a, kind in zip(arrays, kinds, strict=True)
+    ]
+    result = kernel(*inputs, **params)
+    if isinstance(result, tuple) or (isinstance(result, list) and len(result) == 2):
+        if len(result) == 2:
+            return result[0], result[1]
+        raise DataError(f"returned {len(result)} values: {WANTED}")
+    if result is None or isinstance(result, dict):
+        raise DataError(f"returned {'nothing' if result is None else 'a dict'}: {WANTED}")
+    return result, None
+
+
+def as_array(value: Any) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return what a kernel returned as an array of its own; an array of objects if it is none.
+
+    A result can be a buffer that the kernel fills again at the next call, so it is copied.
+
+    Raises:
+        DataError: it is a tensor of a framework, or a masked array with masked values.
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise DataError("a masked array with masked values: return numbers, or NaN")
+    package = type(value).__module__.partition(".")[0]
+    if package in ("torch", "tensorflow") or (package == "jax" and "Tracer" in type(value).__name__):
+        raise DataError(f"a tensor of {package}: lossctl passes and takes NumPy arrays; convert in the function")
+    try:
+        return np.array(value)
+    except (TypeError, ValueError):
+        return np.array(None)
+
+
+def user_error(source: str, name: str, error: BaseException, kinds: Sequence[Kind]) -> UsageError:
+    """Return the error message for an exception that a user's kernel raised, with its file and line.
+
+    Args:
+        source: the file or the package of the function.
+        name: the name of the function.
+        error: the exception.
+        kinds: the kinds of its inputs.
+    """
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_library(f.filename)]
+    where = f"{source}: {name}"
+    if frames:
+        line = f"{printable(_shortest(frames[-1].filename))}:{frames[-1].lineno}"
+        where = f"{line}: {name}" if line.startswith(f"{source}:") else f"{where}: {line}"
+    hint = ""
+    if isinstance(error, IndexError) and not any(kind.core for kind in kinds):
+        hint = "; for a row per sample, annotate the parameters: pred: lossctl.Logits, target: lossctl.Label"
+    if isinstance(error, TypeError) and "Tensor" in str(error):
+        hint = "; lossctl passes NumPy arrays: convert them in the function"
+    return UsageError(f"{where}: {type(error).__name__}: {printable(str(error))}{hint}")
+
+
+def _shortest(path: str) -> str:
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+def _is_library(filename: str) -> bool:
+    return os.path.dirname(filename) == os.path.dirname(__file__) or "site-packages" in filename or filename[0] == "<"

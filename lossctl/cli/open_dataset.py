@@ -11,7 +11,7 @@ from lossctl.core.input_kinds import Kind
 from lossctl.core.loss import Loss
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted
 from lossctl.io import byte_stream, column_selection
-from lossctl.io.dataset import Dataset, FieldRef
+from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_GRADIENT_ROUNDING, Dataset, FieldRef
 from lossctl.io.formats import open_source, suffix_of, tells_format
 from lossctl.io.source import Field, OpenedFile, Options
 from lossctl.io.text_grammar import NUMBER
@@ -68,7 +68,7 @@ def open_data(
     one_file = targets is None or targets == preds
     _check_needed(losses[0], data, targets, wants_target=wants_target, one_file=one_file)
     inputs = _further(losses, data.inputs)
-    inputs |= {role: name for role, name in (("weight", data.weight), ("grad", grad)) if name is not None}
+    inputs |= {role: name for role, name in (("weight", data.weight), (GIVEN_GRADIENT, grad)) if name is not None}
     cells = list(dict.fromkeys([*shown, *([by] if by is not None else [])]))
     models = [Model(preds, tuple(data.pred)), *rivals]
     files = _Files(data, models, targets or preds, [*inputs.values(), *cells], labels)
@@ -153,8 +153,8 @@ class _Files:
             for i, model in enumerate(self._models[1:], 2):
                 if (other := _holder(role, name, self._files_of(model))) is not holder:
                     other.fields.append(Field(f"{role} {i}", (name,)))
-        if role == "grad" and holder.opened.is_text:  # the number of digits written gives the rounding error
-            holder.fields.append(Field("grad_quantum", chosen.columns, digits=True))
+        if role == GIVEN_GRADIENT and holder.opened.is_text:  # the number of digits written gives the rounding error
+            holder.fields.append(Field(GIVEN_GRADIENT_ROUNDING, chosen.columns, digits=True))
 
     def _files_of(self, model: Model) -> dict[str, _File]:
         """Return the files that can hold the further columns of a model."""

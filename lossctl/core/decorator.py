@@ -15,7 +15,7 @@ from lossctl.core.domain import Violations
 from lossctl.core.loss import Loss, MeanTransform, Thunk
 from lossctl.core.parameters import Param, Value
 from lossctl.core.signature import Signature
-from lossctl.core.user_kernel import kernel_name
+from lossctl.core.user_kernel import instantiate, kernel_name
 
 # Modules that declare losses import these names from here.
 __all__ = [
@@ -140,6 +140,7 @@ def from_function(kernel: Callable[..., Any]) -> Loss:
     Raises:
         UsageError: the signature is not that of a loss.
     """
+    kernel = instantiate(kernel)
     return validate_signature(Loss(kernel_name(kernel), kernel, Signature(kernel), _family(kernel)))
 
 

@@ -214,7 +214,8 @@ class Loss:
             raise DataError(f"{self._display_name}: {what}: {type_text} instead of an array of numbers")
         array = array.astype(np.float64, copy=False)
         if array.shape != shape:
-            hint = "; a loss returns one number per sample, without a mean or sum" if array.ndim == 0 else ""
+            hint = "; return one loss per sample, or check a mean with gradcheck --reduction mean"
+            hint = hint if array.ndim == 0 else ""
             raise DataError(f"{self._display_name}: {what} shape {array.shape} instead of {shape}{hint}")
         return array
 

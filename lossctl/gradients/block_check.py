@@ -21,7 +21,9 @@ from lossctl.gradients.sampling import is_batch_coupled
 from lossctl.gradients.second_derivative import second_problem
 from lossctl.gradients.tally import CheckSummary, summarize_verdicts
 from lossctl.gradients.user_gradient import Gradient
+from lossctl.gradients.user_loss import looks_like_objective, observe
 from lossctl.gradients.verdict import CoordinateVerdicts, Verdict, set_tiny_aside
+from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_GRADIENT_ROUNDING
 
 # Allowed difference relative to the scale of a sample: 1/100 of an error that matters, and 1000 times the
 # uncertainty of the differences of a smooth loss.
@@ -65,12 +67,16 @@ class Checker:
         given, second, atol, precision = self._gradient_under_test(block, points, elements)
         if block.start == 0 and not job.loss.batch_coupled and is_batch_coupled(job.loss, elements.arrays):
             raise CoupledError
+        notes = observe(job.loss, elements.arrays) if block.start == 0 and not job.loss.is_builtin else ()
         if precision is not None and is_registered(job.loss):
             summary = self._compare_with_registered(points, given, atol, precision)
         elif job.loss.batch_coupled:
             summary = self._check_batch(points, given, atol)
         else:
             summary = self._summarize(points, self._check_samples(points, given, atol, precision), given)
+        if self.gradient is None and GIVEN_GRADIENT not in block.places and not job.loss.is_builtin:
+            summary = _reject_objective(summary, points, given)
+        summary = replace(summary, notes=(*notes, *summary.notes))
         return (summary,) if second is None else (summary, self._check_second(points, second))
 
     def _gradient_under_test(
@@ -84,12 +90,12 @@ class Checker:
         loss, second = points.loss, None
         quantum: Array | float = 0.0
         core = loss.inputs[0].kind.core
-        if "grad" in block.places:
-            place, index = block.places["grad"], elements.rows.index
+        if GIVEN_GRADIENT in block.places:
+            place, index = block.places[GIVEN_GRADIENT], elements.rows.index
             precision = precision_of(block.rows[place.source][place.field])
-            given = _selected(block.input("grad", core), index) * self.factor
-            if "grad_quantum" in block.places:  # half a unit of the last digit in a text file
-                quantum = np.abs(_selected(block.input("grad_quantum", core), index) * self.factor)
+            given = _selected(block.input(GIVEN_GRADIENT, core), index) * self.factor
+            if GIVEN_GRADIENT_ROUNDING in block.places:  # half a unit of the last digit in a text file
+                quantum = np.abs(_selected(block.input(GIVEN_GRADIENT_ROUNDING, core), index) * self.factor)
             if self.weighted and elements.weights is not None:
                 given = given / elements.weights.reshape(-1, *(1,) * len(core))
         elif self.gradient is not None:
@@ -155,10 +161,18 @@ class Checker:
             set_tiny_aside(verdicts, problem.given)
         return verdicts
 
-    def _summarize(self, points: Points, verdicts: CoordinateVerdicts, given: Array, method: str = "") -> CheckSummary:
+    def _summarize(
+        self, points: Points, verdicts: CoordinateVerdicts, given: Array, method: str = "", *, moving: bool = True
+    ) -> CheckSummary:
         flat = given.reshape(verdicts.verdict.shape)
         return summarize_verdicts(
-            verdicts, points.arrays, flat, points.rows, method=method, keep_verdicts=self.keep_verdicts
+            verdicts,
+            points.arrays,
+            flat,
+            points.rows,
+            method=method,
+            moving=moving and not points.loss.is_builtin,
+            keep_verdicts=self.keep_verdicts,
         )
 
     def _check_second(self, points: Points, second: Array) -> CheckSummary:
@@ -175,7 +189,7 @@ class Checker:
             parts.append(vars(part).values())
         verdicts = CoordinateVerdicts(*(np.concatenate(a, axis=1) for a in zip(*parts, strict=True)))
         verdicts = replace(verdicts, scale=verdicts.scale.max(axis=1, keepdims=True))
-        return self._summarize(points, verdicts, second)
+        return self._summarize(points, verdicts, second, moving=False)  # of a linear loss it is 0
 
     def _check_batch(self, points: Points, given: Array, atol: Array) -> CheckSummary:
         """Check a batch whose samples depend on each other; its gradient is that of the sum of the losses."""
@@ -230,6 +244,17 @@ class Checker:
 
 class CoupledError(Exception):
     """Raised if samples depend on each other although the loss was not declared coupled."""
+
+
+def _reject_objective(summary: CheckSummary, points: Points, given: Array) -> CheckSummary:
+    """Let a pair (gradient, Hessian diagonal) in the place of (loss, gradient) fail."""
+    if not looks_like_objective(points, given):
+        return summary
+    note = (
+        f"{points.loss.name} returns what looks like (gradient, second derivative), not (loss, gradient): the first "
+        "value has both signs and the second is never negative; give it by --grad, with the loss as LOSS"
+    )
+    return replace(summary, verified=0, notes=(note, *summary.notes))
 
 
 def _selected(array: Array, index: np.ndarray | None) -> Array:

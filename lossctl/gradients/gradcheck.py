@@ -18,7 +18,7 @@ from lossctl.core.validation import check_choice, check_class_weight
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, check_unweighted_gradient, plan_loss
 from lossctl.engine.run import map_blocks, summarize
-from lossctl.errors import DataError, UsageError
+from lossctl.errors import DataError, UsageError, counted
 from lossctl.gradients.block_check import RTOL, Checker, CoupledError
 from lossctl.gradients.diagnosis import diagnose
 from lossctl.gradients.finite_differences import DerivativeProblem
@@ -27,12 +27,19 @@ from lossctl.gradients.result import GradCheck
 from lossctl.gradients.sampling import sample_points
 from lossctl.gradients.tally import CheckSummary
 from lossctl.gradients.user_gradient import SIGNATURES, Gradient, wrap_gradient_function
-from lossctl.gradients.verdict import Verdict
+from lossctl.gradients.user_loss import without_reduction
+from lossctl.gradients.verdict import Reason, Verdict
 from lossctl.io.arrays import ArraySource
-from lossctl.io.dataset import Dataset, FieldRef, from_arrays
+from lossctl.io.dataset import GIVEN_GRADIENT, Dataset, FieldRef, from_arrays
 
 REDUCTIONS = ("none", "mean", "sum")
 _RANGES = {"samples": "at least 1", "seed": "at least 0", "rtol": "between 0 and 1"}
+_REASONS = {
+    Reason.DIGITS: "the loss has too few digits there",
+    Reason.EDGE: "the prediction is next to an edge of the domain",
+    Reason.JUMP: "the loss jumps there",
+    Reason.TINY: "the difference is below 1e-9 of the RMS gradient, and counts neither as right nor as wrong",
+}
 # Number of samples drawn for a loss whose samples depend on each other.
 _BATCH = 100
 
@@ -65,8 +72,9 @@ def gradcheck(
         inputs: further inputs of the loss, by name.
         weight: (n,) sample weights; the gradient of ``reduction`` mean and sum includes them.
         class_weight, ignore_index: as in :func:`lossctl.compute`.
-        reduction: function whose gradient the array ``grad`` is: each sample's loss (``"none"``, the
-            default), the ``"mean"`` or the ``"sum"`` of the losses.
+        reduction: function whose gradient the array ``grad``, or that of a function ``loss``, is: each sample's loss
+            (``"none"``, the default), the ``"mean"`` or the ``"sum"`` of the losses. A function ``loss`` may then
+            return this one number.
         signature: arguments of a function ``grad``: ``"pred,target"`` (the default), ``"target,pred"`` or
             ``"pred,dataset"``.
         wrt: ``"logits"`` if ``pred`` of a probability loss holds logits and ``grad`` is the derivative with
@@ -101,6 +109,8 @@ def gradcheck(
             raise UsageError(f"{name} {value}: {_RANGES[name]}")
     if wrt == "logits":
         bound = from_logits(bound)
+    if grad is None:
+        bound, reduction = without_reduction(bound, reduction), "none"
     gradient = wrap_gradient_function(grad, signature, getattr(grad, "__name__", "grad")) if callable(grad) else None
     if pred is None:
         if grad is not None and gradient is None:
@@ -108,7 +118,7 @@ def gradcheck(
         drawn = check_points(bound, samples=samples, seed=seed, gradient=gradient, rtol=rtol, whole=True)
         return _joined(drawn)
     given = None if grad is None or gradient is not None else np.asarray(grad)
-    data = from_arrays({"pred": pred, "target": target, "weight": weight, "grad": given, **(inputs or {})})
+    data = from_arrays({"pred": pred, "target": target, "weight": weight, GIVEN_GRADIENT: given, **(inputs or {})})
     results = check_on(
         lambda: data,
         bound,
@@ -200,8 +210,8 @@ def check_on(
     policy, workers = policy or ComputeOptions(), workers or ExecutionConfig()
     opened = data()
     check_unweighted_gradient(loss, opened, reduction)
-    if "grad" in opened.places and opened.row_shape("grad") != opened.row_shape("pred"):
-        row_shapes = [opened.row_shape(role) for role in ("grad", "pred")]
+    if GIVEN_GRADIENT in opened.places and opened.row_shape(GIVEN_GRADIENT) != opened.row_shape("pred"):
+        row_shapes = [opened.row_shape(role) for role in (GIVEN_GRADIENT, "pred")]
         shapes = [f"(n, {', '.join(map(str, shape))})" if shape else "(n,)" for shape in row_shapes]
         raise DataError(f"grad has shape {shapes[0]}, pred {shapes[1]}: one derivative for each prediction")
     small = [loss] if gradient is None and not whole else []  # a user's function must not run in a forked worker
@@ -250,7 +260,20 @@ def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
         numeric=whole.numeric if whole else None,
         error=whole.error if whole else None,
         given=tally.given,
+        notes=(*tally.notes, *_notes(tally)),
     )
+
+
+def _notes(tally: CheckSummary) -> list[str]:
+    """Return why coordinates are unresolved, and whether anything was verified."""
+    notes = [
+        f"{counted(n, 'coordinate')} unresolved: {_REASONS[reason]}"
+        for reason, n in zip(Reason, tally.reasons, strict=True)
+        if n and reason != Reason.NONE
+    ]
+    if tally.checked and not tally.verified and not tally.counts[Verdict.WRONG] and not tally.notes:
+        notes.append("nothing was verified: no coordinate is ok with a gradient other than 0; check other points")
+    return notes
 
 
 def _with_finish(result: GradCheck, loss: Loss, rtol: float, seed: int) -> GradCheck:

@@ -33,6 +33,7 @@ class GradCheck:
         verdict, numeric, error, given: (samples, coordinates) arrays, or None if they were not kept.
         failing: samples with a wrong coordinate, at most 2,000: the first ones and the worst of the others.
         passing: the first samples without a wrong coordinate, at most 2,000.
+        notes: remarks on the function that was checked, and on coordinates that are unresolved.
         second: the check of the second derivative, if an objective returned one.
     """
 
@@ -53,6 +54,7 @@ class GradCheck:
     numeric: Array | None
     error: Array | None
     given: Array | None
+    notes: tuple[str, ...] = ()
     second: GradCheck | None = None
 
     def __bool__(self) -> bool:
@@ -70,6 +72,7 @@ class GradCheck:
         lines = [f"{self.what} check of {self.loss}: {verdict} ({counts} of {self.checked:,} {what})"]
         lines += [f"  {line}" for line in self.worst_lines()]
         lines += [f"  hint: {self.hint}"] if self.hint else []
+        lines += [f"  note: {note}" for note in self.notes]
         lines += [repr(self.second)] if self.second is not None else []
         return "\n".join(lines)
 

@@ -88,9 +88,11 @@ class CheckSummary:
         reasons: number of coordinates for each :class:`Reason`, in its order.
         worst: largest relative error of the coordinates that are ok or wrong.
         worst_row: row of the sample with this error; None if `worst` is 0.
+        verified: number of coordinates that are ok and show something: of a user's loss, with a gradient other than 0.
         failing: samples with a wrong coordinate: the first ones and the worst of the others.
         passing: the first samples without one.
         method: the perturbations; empty if each coordinate was perturbed alone.
+        notes: remarks on the function that was checked.
         verdicts, given: all verdicts and the gradient under test, if they were requested.
     """
 
@@ -99,9 +101,11 @@ class CheckSummary:
     reasons: tuple[int, ...]
     worst: float
     worst_row: int | None
+    verified: int
     failing: CheckedSamples  # samples with something wrong, the first of them and the worst
     passing: CheckedSamples
     method: str = ""  # where it was not each coordinate by itself
+    notes: tuple[str, ...] = ()
     verdicts: CoordinateVerdicts | None = None  # all verdicts, if they were asked for
     given: Array | None = None
 
@@ -113,9 +117,11 @@ class CheckSummary:
             tuple(a + b for a, b in zip(self.reasons, other.reasons, strict=True)),
             first.worst,
             first.worst_row,
+            self.verified + other.verified,
             _most_informative(self.failing + other.failing),
             (self.passing + other.passing)[:_KEPT],
             self.method or other.method,
+            tuple(dict.fromkeys((*self.notes, *other.notes))),
             _joined(self.verdicts, other.verdicts),
             None if self.given is None or other.given is None else np.concatenate([self.given, other.given]),
         )
@@ -129,7 +135,8 @@ class CheckSummary:
     def passed(self) -> bool:
         """Whether no coordinate is wrong, at most 1 % are unresolved (TINY ones aside), and something is verified."""
         unresolved = self.counts[Verdict.UNRESOLVED] - self.reasons[Reason.TINY]
-        return not self.counts[Verdict.WRONG] and unresolved <= UNRESOLVED_SHARE * self.checked
+        verified = self.verified > 0 or not self.checked
+        return verified and not self.counts[Verdict.WRONG] and unresolved <= UNRESOLVED_SHARE * self.checked
 
 
 def _joined(a: CoordinateVerdicts | None, b: CoordinateVerdicts | None) -> CoordinateVerdicts | None:
@@ -153,6 +160,8 @@ def summarize_verdicts(
     rows: np.ndarray,
     *,
     method: str = "",
+    notes: tuple[str, ...] = (),
+    moving: bool = False,
     keep_verdicts: bool = False,
 ) -> CheckSummary:
     """Summarize the verdicts on some samples.
@@ -163,6 +172,8 @@ def summarize_verdicts(
         given: (samples, coordinates) the gradient under test.
         rows: (samples,) row numbers.
         method: the perturbations; empty if each coordinate was perturbed alone.
+        notes: remarks on the function that was checked.
+        moving: count only coordinates with a gradient other than 0 as verified.
         keep_verdicts: also keep all verdicts and `given`.
     """
     cases = CheckedSamples(
@@ -178,9 +189,11 @@ def summarize_verdicts(
         tuple(int(n) for n in np.bincount(verdicts.reason.ravel(), minlength=len(Reason))),
         largest,
         int(rows[off.max(axis=1).argmax()]) if largest else None,
+        int(np.count_nonzero((verdicts.verdict == Verdict.OK) & ((given != 0) | (not moving)))),
         _most_informative(cases[failing]),
         cases[~failing][:_KEPT],
         method,
+        notes,
         verdicts if keep_verdicts else None,
         given if keep_verdicts else None,
     )

@@ -30,6 +30,10 @@ class RowRange:
     sources: tuple[SeekableSource, ...]
 
 
+# Roles of the gradient to check and of its rounding in a text file. No input of a loss can have such a name.
+GIVEN_GRADIENT, GIVEN_GRADIENT_ROUNDING = "given gradient", "given gradient rounding"
+
+
 @dataclass(frozen=True)
 class FieldRef:
     """The position of an input: the index of its source, and the index of its field in that source."""

@@ -43,6 +43,7 @@ def gradcheck_report(
             Column("verdict", "text"),
             Column("hint", "text", detail=True),
             Column("how", "text", detail=True),
+            Column("notes", "object", detail=True),
         ],
         [_summary(r) for r in results],
     )
@@ -50,17 +51,13 @@ def gradcheck_report(
     worst = [_worst(r, data, top) for r in failed if top and r.failing.wrong.any()]
     several = len(failed) > 1
     hints = [f"hint: {f'{r.loss}: ' if several else ''}{r.hint}" for r in failed if r.hint]
-    unresolved = [r for r in failed if not r.counts["wrong"]]
-    hints += [
-        f"hint: {r.loss}: {r.counts['unresolved']:,} of {r.checked:,} coordinates cannot be resolved: "
-        "is the loss noisy (float32 inside?), or not smooth at any scale?"
-        for r in unresolved
-    ]
+    # A passing check of every loss has some unresolved coordinates; why matters where somebody asked about one loss.
+    notes = [f"note: {r.loss}: {note}" for r in results if len(results) == 1 or not r.passed for note in r.notes]
     return Report(
         schema="lossctl.gradcheck/1",
         tables=[summary, *worst, *([_swept(sweep)] if sweep else [])],
         title=f"{results[0].samples:,} samples · {', '.join(sources)}" if sources else "",
-        closing=[*(f"{r.loss}: checked by {r.method}" for r in results if r.method), *hints],
+        closing=[*(f"{r.loss}: checked by {r.method}" for r in results if r.method), *hints, *notes],
         facts={"sources": list(sources), "passed": not failed},
         values=[r.worst for r in results],
         stream=Table("coordinates", _COORDINATE, _coordinates(results)),
@@ -74,7 +71,7 @@ def _summary(r: GradCheck) -> Sequence[Cell]:
     return [
         *(r.loss, dict(r.params), r.what, r.samples, r.checked),
         *counts,
-        *(r.worst, r.worst_row, verdict, r.hint or "", r.method),
+        *(r.worst, r.worst_row, verdict, r.hint or "", r.method, list(r.notes)),
     ]
 
 

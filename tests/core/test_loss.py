@@ -176,7 +176,7 @@ def test_a_loss_in_a_script_is_refreshed_by_no_name_clash(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("return (pred - target).mean()", "without a mean or sum"),
+        ("return (pred - target).mean()", "return one loss per sample"),
         ("return (pred - target)[:1]", "shape (1,) instead of (3,)"),
         ("return 'x'", "str instead of an array"),
         ("return pred, pred[:2]", "gradient"),

@@ -98,6 +98,7 @@ def gradcheck(
     from lossctl.gradients.block_check import RTOL
     from lossctl.gradients.gradcheck import check_on, check_points, from_logits
     from lossctl.gradients.step_sweep import sweep_steps
+    from lossctl.gradients.user_loss import without_reduction
     from lossctl.io.byte_stream import read_once
     from lossctl.report.gradcheck import gradcheck_report
 
@@ -108,6 +109,8 @@ def gradcheck(
     bound = list(registered().values()) if losses is None else bind(losses, how.param)
     if check.wrt == "logits":
         bound = [from_logits(loss) for loss in bound]
+    if check.grad is None:
+        bound = [without_reduction(loss, check.reduction) for loss in bound]
     gradient = _function(check)
     if len(bound) > 1 and (check.grad is not None or check.save_numeric is not None):
         raise UsageError("--grad and --save-numeric belong to a single loss")

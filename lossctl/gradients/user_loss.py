@@ -1,0 +1,105 @@
+"""What a gradient check has to know of a user's loss: reductions, changed inputs, random results, objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lossctl.core.arrays import Array
+from lossctl.core.loss import Loss
+from lossctl.errors import UsageError
+from lossctl.gradients.points import Points
+
+# Number of samples at which a function is called twice.
+_OBSERVED = 64
+# Share of the samples with a negative and with a positive loss from which on a loss looks like a gradient.
+_BOTH_SIGNS = 0.2
+
+
+def without_reduction(loss: Loss, reduction: str) -> Loss:
+    """Return a loss whose gradient is that of the sum of its losses, of one that returns the gradient of a mean.
+
+    Args:
+        loss: the loss. It returns the losses of all samples, or one number, their mean or sum.
+        reduction: ``mean`` or ``sum``: the function whose gradient it returns; ``none``: the loss stays as it is.
+    """
+    if reduction == "none" or loss.is_builtin:
+        return loss
+    kernel = loss.kernel
+
+    def summed(*arrays: Array, **params: Any) -> tuple[Any, Any]:
+        n = len(arrays[0])
+        result = kernel(*arrays, **params)
+        value, gradient = result if isinstance(result, (tuple, list)) and len(result) == 2 else (result, None)
+        factor = float(n) if reduction == "mean" else 1.0
+        if np.ndim(value) == 0 and value is not None:
+            value = np.full(n, np.asarray(value, dtype=np.float64) * factor / n)
+        return value, None if gradient is None else lambda: _evaluated(gradient) * factor
+
+    return replace(loss, kernel=summed)
+
+
+def _evaluated(gradient: object) -> Any:
+    return np.asarray(gradient() if callable(gradient) else gradient)
+
+
+def observe(loss: Loss, arrays: Sequence[Array]) -> tuple[str, ...]:
+    """Return notes on a user's loss: that it changes its inputs.
+
+    Raises:
+        UsageError: it returns different values at the same point.
+    """
+    head = [a[:_OBSERVED] for a in arrays]
+    first, second = (_results(loss, head) for _ in range(2))
+    for a, b, what in zip(first, second, ("loss", "gradient"), strict=True):
+        if a is not None and b is not None and not np.array_equal(a, b, equal_nan=True):
+            raise UsageError(
+                f"{loss.name}: its {what} differs between two calls at the same point: set its seed, switch dropout off"
+            )
+    changed = _changed_inputs(loss, head)
+    return tuple(f"{loss.name} changes its input {name} in place; it got a copy" for name in changed)
+
+
+def _results(loss: Loss, arrays: Sequence[Array]) -> tuple[Array, Array | None]:
+    value, thunk = loss.evaluate(*arrays)
+    return np.array(value), None if thunk is None else np.array(thunk())
+
+
+def _changed_inputs(loss: Loss, arrays: Sequence[Array]) -> list[str]:
+    """Return the names of the inputs that the kernel changes."""
+    seen: list[Array] = []
+
+    def spy(*inputs: Array, **params: Any) -> Any:
+        result = loss.kernel(*inputs, **params)
+        if isinstance(result, (tuple, list)) and len(result) == 2 and callable(result[1]):
+            result = result[0], result[1]()
+        seen.extend(inputs)
+        return result
+
+    replace(loss, kernel=spy).evaluate(*arrays)
+    order = loss.signature.kernel_order
+    return [
+        loss.inputs[i].name
+        for i, after in zip(order, seen, strict=True)
+        if not np.array_equal(after, arrays[i], equal_nan=True)
+    ]
+
+
+def looks_like_objective(points: Points, given: Array) -> bool:
+    """Return whether a user's loss and its gradient look like the gradient and the second derivative of an objective.
+
+    The gradient of a loss has both signs, and its derivative is never negative: such a pair would pass as a loss and
+    its gradient.
+
+    Args:
+        points: the samples.
+        given: the gradient that the loss returns.
+    """
+    if points.pred.shape[1] != 1 or len(points.loss.inputs) < 2 or len(points) < 10:
+        return False
+    value = points.loss.evaluate(*points.arrays)[0]
+    both = min(np.mean(value < 0), np.mean(value > 0)) >= _BOTH_SIGNS
+    return bool(both and np.nanmin(given) >= 0 and np.nanmax(given) > 0)

@@ -21,7 +21,7 @@ from lossctl.gradients.sampling import is_batch_coupled
 from lossctl.gradients.second_derivative import second_problem
 from lossctl.gradients.tally import CheckSummary, summarize_verdicts
 from lossctl.gradients.user_gradient import Gradient
-from lossctl.gradients.user_loss import looks_like_objective, observe
+from lossctl.gradients.user_loss import gradient_precision, looks_like_objective, observe
 from lossctl.gradients.verdict import CoordinateVerdicts, Verdict, set_tiny_aside
 from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_GRADIENT_ROUNDING
 
@@ -109,7 +109,7 @@ class Checker:
             given = thunk()
             if is_registered(loss):
                 return given, None, np.zeros(given.shape), None
-            precision = precision_of(given)
+            precision = gradient_precision(loss, elements.arrays, given)
         terms = estimated_terms(given.reshape(len(given), -1)).reshape(-1, *(1,) * len(core))
         rounding = ULPS_OF_TERMS * (precision.eps * terms + precision.tiny * abs(self.factor))
         if is_registered(loss):  # their terms are known
@@ -161,9 +161,7 @@ class Checker:
             set_tiny_aside(verdicts, problem.given)
         return verdicts
 
-    def _summarize(
-        self, points: Points, verdicts: CoordinateVerdicts, given: Array, method: str = "", *, moving: bool = True
-    ) -> CheckSummary:
+    def _summarize(self, points: Points, verdicts: CoordinateVerdicts, given: Array, method: str = "") -> CheckSummary:
         flat = given.reshape(verdicts.verdict.shape)
         return summarize_verdicts(
             verdicts,
@@ -171,7 +169,6 @@ class Checker:
             flat,
             points.rows,
             method=method,
-            moving=moving and not points.loss.is_builtin,
             keep_verdicts=self.keep_verdicts,
         )
 
@@ -189,7 +186,7 @@ class Checker:
             parts.append(vars(part).values())
         verdicts = CoordinateVerdicts(*(np.concatenate(a, axis=1) for a in zip(*parts, strict=True)))
         verdicts = replace(verdicts, scale=verdicts.scale.max(axis=1, keepdims=True))
-        return self._summarize(points, verdicts, second, moving=False)  # of a linear loss it is 0
+        return self._summarize(points, verdicts, second)
 
     def _check_batch(self, points: Points, given: Array, atol: Array) -> CheckSummary:
         """Check a batch whose samples depend on each other; its gradient is that of the sum of the losses."""

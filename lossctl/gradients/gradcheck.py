@@ -260,11 +260,11 @@ def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
         numeric=whole.numeric if whole else None,
         error=whole.error if whole else None,
         given=tally.given,
-        notes=(*tally.notes, *_notes(tally)),
+        notes=(*tally.notes, *_notes(tally, what)),
     )
 
 
-def _notes(tally: CheckSummary) -> list[str]:
+def _notes(tally: CheckSummary, what: str) -> list[str]:
     """Return why coordinates are unresolved, and whether anything was verified."""
     notes = [
         f"{counted(n, 'coordinate')} unresolved: {_REASONS[reason]}"
@@ -272,7 +272,9 @@ def _notes(tally: CheckSummary) -> list[str]:
         if n and reason != Reason.NONE
     ]
     if tally.checked and not tally.verified and not tally.counts[Verdict.WRONG] and not tally.notes:
-        notes.append("nothing was verified: no coordinate is ok with a gradient other than 0; check other points")
+        notes.append("nothing was verified: no coordinate is ok; check other points")
+    elif tally.checked and not tally.moving and tally.passed and what == "gradient":
+        notes.append("the gradient is 0 at every point, as it should be: these points show little; check others too")
     return notes
 
 

@@ -17,6 +17,8 @@ from lossctl.gradients.verdict import CoordinateVerdicts, Reason, Verdict
 
 # Number of samples, and of coordinates of each, that show whether the function has noise.
 _PROBED, _COORDINATES = 64, 3
+# The function has noise if this share of the probed coordinates show it; a kink within 1e-9 of a point looks like it.
+_SHARE = 0.1
 # Noise above this many times the roundoff that the refinement assumes makes its verdicts unreliable.
 _NOISY = 4.0
 # A derivative is known if its error is at most this share of the largest derivative of its sample.
@@ -60,11 +62,12 @@ def _is_noisy(p: DerivativeProblem, value: Array) -> bool:
     rows = rows[np.isfinite(value[rows])]
     if not rows.size:
         return False
+    noisy = probed = 0
     for j in np.unique(np.linspace(0, p.x.shape[1] - 1, _COORDINATES).astype(int)):
         m = measure(p, int(j), rows, value[rows])
-        if (m.fine_noise > _NOISY * _assumed(p, rows, value[rows], m.derivative)).any():
-            return True
-    return False
+        noisy += int((m.fine_noise > _NOISY * _assumed(p, rows, value[rows], m.derivative)).sum())
+        probed += len(rows)
+    return noisy > _SHARE * probed
 
 
 def _assumed(p: DerivativeProblem, rows: Indices, value: Array, slope: Array) -> Array:

@@ -23,9 +23,11 @@ from lossctl.core.loss import Loss
 ULPS_OF_TERMS = 8.0
 # Kinds of input whose numbers stand for something else: a change of one by a few ε means nothing.
 _CODES = (LabelKind, SignKind, FlagsKind, WholeKind, LengthKind)
-# A precision below that of the array is taken as seen only if the numbers use all of its digits: this many
-# numbers of them have a 1 in one of the last two bits. Gradients such as −1, 0 and 0.5 are numbers of every precision.
-_USED = 16
+# A precision below that of the array is taken as seen only if so many different numbers use its digits, in so many
+# powers of two. Gradients such as −1, 0 and 0.5 are numbers of every precision.
+_USED, _BINADES = 16, 3
+# float32 and bfloat16 end at 2¹²⁸.
+_LARGEST_EXPONENT = 128
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,20 @@ def precision_of(array: np.ndarray[Any, np.dtype[Any]]) -> Precision:
 
 
 def _all_in(values: Array, precision: Precision) -> bool:
-    """Return whether all numbers are of this precision, and use its last digits."""
+    """Return whether all numbers are of this precision and use its digits, so that it is no chance."""
     mantissa, exponent = np.frexp(values)
-    # In units of the last of the digits that this precision has; below the normal numbers it has fewer.
-    digits = 1.0 - np.log2(precision.eps)
-    units = np.ldexp(mantissa, int(digits))
-    if (units != np.floor(units)).any():
+    digits = int(1.0 - np.log2(precision.eps))
+    units = np.ldexp(mantissa, digits)  # in units of the last digit
+    fits = (np.abs(values) >= precision.tiny) | (values == 0)
+    if (units != np.floor(units)).any() or not fits.all() or exponent.max(initial=0) > _LARGEST_EXPONENT:
         return False
-    fits = np.abs(values) >= precision.tiny
-    used = np.unique(values[fits & (np.mod(units, 4.0) != 0.0)])
-    return len(used) >= _USED and bool((fits | (values == 0)).all()) and bool(exponent.max(initial=0) <= 128)
+    if precision.name == "float32":
+        # Differences of float32 numbers end in zeros; that all of them fit is no chance if they need half of the digits.
+        used = np.ldexp(mantissa, digits // 2)
+        return len(np.unique(values[used != np.floor(used)])) >= _USED
+    # Whole numbers and multiples of 0.25 use the last digit within one power of two only; rounded numbers in each.
+    last = np.mod(units, 2.0) != 0.0
+    return len(np.unique(values[last])) >= _USED and len(np.unique(exponent[last])) >= _BINADES
 
 
 def estimated_terms(gradient: Array) -> Array:

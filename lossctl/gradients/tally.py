@@ -88,7 +88,8 @@ class CheckSummary:
         reasons: number of coordinates for each :class:`Reason`, in its order.
         worst: largest relative error of the coordinates that are ok or wrong.
         worst_row: row of the sample with this error; None if `worst` is 0.
-        verified: number of coordinates that are ok and show something: of a user's loss, with a gradient other than 0.
+        verified: number of coordinates that are ok.
+        moving: number of these with a gradient other than 0.
         failing: samples with a wrong coordinate: the first ones and the worst of the others.
         passing: the first samples without one.
         method: the perturbations; empty if each coordinate was perturbed alone.
@@ -102,6 +103,7 @@ class CheckSummary:
     worst: float
     worst_row: int | None
     verified: int
+    moving: int
     failing: CheckedSamples  # samples with something wrong, the first of them and the worst
     passing: CheckedSamples
     method: str = ""  # where it was not each coordinate by itself
@@ -118,6 +120,7 @@ class CheckSummary:
             first.worst,
             first.worst_row,
             self.verified + other.verified,
+            self.moving + other.moving,
             _most_informative(self.failing + other.failing),
             (self.passing + other.passing)[:_KEPT],
             self.method or other.method,
@@ -161,7 +164,6 @@ def summarize_verdicts(
     *,
     method: str = "",
     notes: tuple[str, ...] = (),
-    moving: bool = False,
     keep_verdicts: bool = False,
 ) -> CheckSummary:
     """Summarize the verdicts on some samples.
@@ -173,7 +175,6 @@ def summarize_verdicts(
         rows: (samples,) row numbers.
         method: the perturbations; empty if each coordinate was perturbed alone.
         notes: remarks on the function that was checked.
-        moving: count only coordinates with a gradient other than 0 as verified.
         keep_verdicts: also keep all verdicts and `given`.
     """
     cases = CheckedSamples(
@@ -189,7 +190,8 @@ def summarize_verdicts(
         tuple(int(n) for n in np.bincount(verdicts.reason.ravel(), minlength=len(Reason))),
         largest,
         int(rows[off.max(axis=1).argmax()]) if largest else None,
-        int(np.count_nonzero((verdicts.verdict == Verdict.OK) & ((given != 0) | (not moving)))),
+        int(np.count_nonzero(verdicts.verdict == Verdict.OK)),
+        int(np.count_nonzero((verdicts.verdict == Verdict.OK) & (given != 0))),
         _most_informative(cases[failing]),
         cases[~failing][:_KEPT],
         method,

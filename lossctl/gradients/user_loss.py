@@ -12,6 +12,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.errors import UsageError
 from lossctl.gradients.points import Points
+from lossctl.gradients.rounding import PRECISIONS, Precision, precision_of
 
 # Number of samples at which a function is called twice.
 _OBSERVED = 64
@@ -61,6 +62,27 @@ def observe(loss: Loss, arrays: Sequence[Array]) -> tuple[str, ...]:
             )
     changed = _changed_inputs(loss, head)
     return tuple(f"{loss.name} changes its input {name} in place; it got a copy" for name in changed)
+
+
+def gradient_precision(loss: Loss, arrays: Sequence[Array], given: Array) -> Precision:
+    """Return the precision of the gradient that a user's loss returns: of its type, or a lower one that it shows.
+
+    Args:
+        loss: the loss, which converts the gradient to float64.
+        arrays: its inputs.
+        given: the converted gradient.
+    """
+    names: list[str] = []
+
+    def spy(*inputs: Array, **params: Any) -> Any:
+        result = loss.kernel(*inputs, **params)
+        if isinstance(result, (tuple, list)) and len(result) == 2:
+            names.append(_evaluated(result[1]).dtype.name)
+        return result
+
+    replace(loss, kernel=spy).evaluate(*[a[:2] for a in arrays])
+    of_type = PRECISIONS.get(names[0], PRECISIONS["float64"]) if names else PRECISIONS["float64"]
+    return max(of_type, precision_of(given), key=lambda precision: precision.eps)
 
 
 def _results(loss: Loss, arrays: Sequence[Array]) -> tuple[Array, Array | None]:

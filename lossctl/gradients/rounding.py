@@ -80,7 +80,7 @@ def _all_in(values: Array, precision: Precision) -> bool:
     if (units != np.floor(units)).any() or not fits.all() or exponent.max(initial=0) > _LARGEST_EXPONENT:
         return False
     if precision.name == "float32":
-        # Differences of float32 numbers end in zeros; that all of them fit is no chance if they need half of the digits.
+        # Differences of float32 numbers end in zeros: they need not use the last digit, but half of all digits.
         used = np.ldexp(mantissa, digits // 2)
         return len(np.unique(values[used != np.floor(used)])) >= _USED
     # Whole numbers and multiples of 0.25 use the last digit within one power of two only; rounded numbers in each.

@@ -14,8 +14,6 @@ from lossctl.errors import UsageError
 from lossctl.gradients.points import Points
 from lossctl.gradients.rounding import PRECISIONS, Precision, precision_of
 
-# Number of samples at which a function is called twice.
-_OBSERVED = 64
 # Share of the samples with a negative and with a positive loss from which on a loss looks like a gradient.
 _BOTH_SIGNS = 0.2
 
@@ -53,14 +51,13 @@ def observe(loss: Loss, arrays: Sequence[Array]) -> tuple[str, ...]:
     Raises:
         UsageError: it returns different values at the same point.
     """
-    head = [a[:_OBSERVED] for a in arrays]
-    first, second = (_results(loss, head) for _ in range(2))
+    first, second = (_results(loss, arrays) for _ in range(2))
     for a, b, what in zip(first, second, ("loss", "gradient"), strict=True):
         if a is not None and b is not None and not np.array_equal(a, b, equal_nan=True):
             raise UsageError(
                 f"{loss.name}: its {what} differs between two calls at the same point: set its seed, switch dropout off"
             )
-    changed = _changed_inputs(loss, head)
+    changed = _changed_inputs(loss, arrays)
     return tuple(f"{loss.name} changes its input {name} in place; it got a copy" for name in changed)
 
 
@@ -80,7 +77,7 @@ def gradient_precision(loss: Loss, arrays: Sequence[Array], given: Array) -> Pre
             names.append(_evaluated(result[1]).dtype.name)
         return result
 
-    replace(loss, kernel=spy).evaluate(*[a[:2] for a in arrays])
+    replace(loss, kernel=spy).evaluate(*arrays)
     of_type = PRECISIONS.get(names[0], PRECISIONS["float64"]) if names else PRECISIONS["float64"]
     return max(of_type, precision_of(given), key=lambda precision: precision.eps)
 

@@ -11,6 +11,7 @@ from lossctl.core.registry import is_registered
 from lossctl.engine.block import Block, Elements
 from lossctl.engine.plan import LossPlan
 from lossctl.errors import UsageError
+from lossctl.gradients.directions import check_directions, is_wide
 from lossctl.gradients.finite_differences import EPS, DerivativeProblem, Indices
 from lossctl.gradients.judge import check
 from lossctl.gradients.points import Points, edges
@@ -72,6 +73,8 @@ class Checker:
             summary = self._compare_with_registered(points, given, atol, precision)
         elif job.loss.batch_coupled:
             summary = self._check_batch(points, given, atol)
+        elif is_wide(points):
+            summary = check_directions(points, given, atol, self.rtol, EPS if precision is None else precision.eps)
         else:
             summary = self._summarize(points, self._check_samples(points, given, atol, precision), given)
         if self.gradient is None and GIVEN_GRADIENT not in block.places and not job.loss.is_builtin:

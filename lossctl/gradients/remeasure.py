@@ -11,12 +11,14 @@ from __future__ import annotations
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.gradients.finite_differences import EPS, ULPS, DerivativeProblem, Indices
+from lossctl.gradients.finite_differences import EPS, ULPS, Bools, DerivativeProblem, Indices
 from lossctl.gradients.noisy_derivative import NoisyDerivative, measure
 from lossctl.gradients.verdict import CoordinateVerdicts, Reason, Verdict
 
 # Number of samples, and of coordinates of each, that show whether the function has noise.
 _PROBED, _COORDINATES = 64, 3
+# Number of wrong coordinates of a function without noise that are measured before the others are taken as wrong too.
+_APPEALS = 500
 # The function has noise if this share of the probed coordinates show it; a kink within 1e-9 of a point looks like it.
 _SHARE = 0.1
 # Noise above this many times the roundoff that the refinement assumes makes its verdicts unreliable.
@@ -37,16 +39,27 @@ def remeasure(p: DerivativeProblem, verdicts: CoordinateVerdicts) -> None:
     """Replace verdicts that noise of the function made, in place."""
     value = p.f(None, p.x)
     noisy = _is_noisy(p, value)
-    coordinates = p.x.shape[1]
+    doubtful = (verdicts.verdict == Verdict.WRONG) | (verdicts.verdict == Verdict.UNRESOLVED)
+    if noisy:
+        doubtful |= (verdicts.verdict == Verdict.OK) | (verdicts.verdict == Verdict.KINK)
+    doubtful &= np.isfinite(value)[:, None] & np.isfinite(p.given)
+    if noisy or np.count_nonzero(doubtful) <= _APPEALS:
+        _measure(p, verdicts, doubtful, value)
+        return
+    # Where all of some hundred wrong verdicts on a function without noise stand, the others stand too.
+    first = doubtful & (np.cumsum(doubtful.ravel()).reshape(doubtful.shape) <= _APPEALS)
+    before = verdicts.verdict.copy()
+    _measure(p, verdicts, first, value)
+    overturned = first & (before == Verdict.WRONG) & (verdicts.verdict != Verdict.WRONG)
+    unresolved = doubtful & (before == Verdict.UNRESOLVED)
+    _measure(p, verdicts, doubtful & ~first & (unresolved | overturned.any()), value)
+
+
+def _measure(p: DerivativeProblem, verdicts: CoordinateVerdicts, doubtful: Bools, value: Array) -> None:
+    """Measure the doubtful coordinates, and set their verdicts."""
     measured: list[tuple[int, Indices, NoisyDerivative]] = []
-    for j in range(coordinates):
-        v = verdicts.verdict[:, j]
-        doubtful = (v == Verdict.WRONG) | (v == Verdict.UNRESOLVED)
-        if noisy:
-            doubtful |= (v == Verdict.OK) | (v == Verdict.KINK)
-        doubtful &= np.isfinite(value) & np.isfinite(p.given[:, j])
-        rows = np.flatnonzero(doubtful)
-        if rows.size:
+    for j in range(p.x.shape[1]):
+        if (rows := np.flatnonzero(doubtful[:, j])).size:
             measured.append((j, rows, measure(p, j, rows, value[rows])))
     scale = np.abs(np.where(np.isfinite(p.given), p.given, 0.0)).max(axis=1, initial=0.0)
     for _, rows, m in measured:
@@ -101,8 +114,10 @@ def _judge(
     verdict = np.where(known & agrees, np.where(is_kink, Verdict.KINK, Verdict.OK), Verdict.UNRESOLVED)
     verdict = np.where(wrong, Verdict.WRONG, verdict)
     stands = ~noisy & ((before == Verdict.OK) | (before == Verdict.KINK) | ((before == Verdict.WRONG) & ~known))
-    # A noiseless function that the refinement cannot resolve has structure at every scale, which a fit can miss.
-    stands |= ~noisy & (before == Verdict.UNRESOLVED) & (verdict == Verdict.WRONG)
+    # A noiseless function that the refinement cannot resolve may have structure at every scale; a sharp fit excludes
+    # that.
+    sharp = m.error <= _SMALL * scale
+    stands |= ~noisy & (before == Verdict.UNRESOLVED) & (verdict == Verdict.WRONG) & ~sharp
     at = rows[~stands]
     verdicts.verdict[at, j] = verdict[~stands]
     verdicts.numeric[at, j] = nearest[~stands]

@@ -1,0 +1,175 @@
+"""Check the gradient of wide rows along random directions, and find the wrong coordinates by bisection.
+
+One coordinate at a time, a row of k coordinates costs k times the evaluations of a row of one, and k² arithmetic.
+Beyond 128 coordinates each sample is moved along 8 random vectors v of ±1, times the magnitude of the sample. The slope
+of the loss along v must be g·v.
+
+What is seen: an error d of one coordinate changes g·v by ±d in every direction. The slope is a sum of k terms of both
+signs, of a magnitude up to √k·max|g|; it is therefore judged with rtol/√k, so that the same d is visible as one
+coordinate at a time. Two equal errors cancel in half of the directions, so in all 8 in 1 of 256 samples.
+
+What is lost: a kink of one coordinate is not told from others, and a small loss of digits hides in the sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from lossctl.core.arrays import Array
+from lossctl.gradients.finite_differences import DerivativeProblem, Indices
+from lossctl.gradients.judge import check
+from lossctl.gradients.points import Points, edges
+from lossctl.gradients.remeasure import remeasure
+from lossctl.gradients.tally import CheckedSamples, CheckSummary, summarize_verdicts
+from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
+
+# Up to 128 coordinates are checked one by one: 8 directions cost less from some tens on, but single coordinates show
+# more.
+_WIDE, _DIRECTIONS = 128, 8
+# Number of wrong samples in which coordinates are looked for, and of coordinates with the largest gradients that are
+# checked one by one in each of them, besides the one that bisection finds.
+_SEARCHED, _LARGEST = 16, 32
+
+
+def is_wide(points: Points) -> bool:
+    """Return whether the samples have so many coordinates that they are checked along directions."""
+    return int(points.pred.shape[1]) > _WIDE
+
+
+def check_directions(points: Points, given: Array, atol: Array, rtol: float, eps: float) -> CheckSummary:
+    """Check samples of many coordinates along random directions.
+
+    Args:
+        points: the loss and the samples.
+        given: the gradient under test, in the shape of the predictions.
+        atol: its allowed absolute difference, in the same shape.
+        rtol: its allowed difference relative to the scale of a sample.
+        eps: its precision.
+
+    Returns:
+        The summary. Its counts are of directions; its failing samples have verdicts on the coordinates that were looked
+        at, the others are undefined.
+    """
+    n, k = points.pred.shape
+    given, atol = given.reshape(n, k), np.broadcast_to(atol, given.shape).reshape(n, k)
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (_DIRECTIONS, k))
+    line = _Line(points, given, atol, rtol / np.sqrt(k), eps)
+    verdicts = line.check([signs[m] for m in range(_DIRECTIONS)])
+    slopes = np.stack([line.slope(v, None) for v in signs], axis=1)
+    summary = summarize_verdicts(
+        verdicts, [np.empty((n, 0)) for _ in points.arrays], slopes, points.rows, method=_method(n)
+    )
+    wrong = np.flatnonzero((verdicts.verdict == Verdict.WRONG).any(axis=1))
+    if not wrong.size:
+        return replace(summary, passing=summary.passing[:0])
+    rows = wrong[:_SEARCHED]
+    found_in = (verdicts.verdict[rows] == Verdict.WRONG).argmax(axis=1)
+    failing = _search(line, rows, signs[found_in], rtol)
+    checked = int((failing.verdict != Verdict.UNDEFINED).sum())
+    text = f"{_method(n)}, then {checked:,} coordinates of {len(rows)} wrong samples one by one"
+    return replace(summary, failing=failing, passing=failing[:0], method=text)
+
+
+def _method(n: int) -> str:
+    return f"{_DIRECTIONS} random directions in each of {n:,} samples"
+
+
+class _Line:
+    """Moves samples along a direction and checks the slope.
+
+    Attributes:
+        points, given, atol, rtol, eps: as in :func:`check_directions`, with rtol for a direction.
+        size: (samples, coordinates) the length of a direction in each coordinate: the magnitude of the sample, or half
+            of the distance to an edge of the domain if that is shorter.
+    """
+
+    def __init__(self, points: Points, given: Array, atol: Array, rtol: float, eps: float) -> None:
+        self.points, self.given, self.atol, self.rtol, self.eps = points, given, atol, rtol, eps
+        low, high = edges(points.loss)
+        self.size = np.broadcast_to(points.magnitude[:, None], given.shape)
+        self.bound = np.inf
+        if np.isfinite(low) or np.isfinite(high):
+            pred = points.pred
+            self.size = np.minimum(self.size, np.maximum(np.minimum(pred - low, high - pred), 0.0) / 2.0)
+            self.bound = 1.0
+
+    def slope(self, direction: Array, rows: Indices | None) -> Array:
+        """Return g·v of the samples `rows` (None: all) along a direction, (coordinates,) or (rows, coordinates)."""
+        given, size = (self.given, self.size) if rows is None else (self.given[rows], self.size[rows])
+        with np.errstate(all="ignore"):
+            return np.asarray((given * size * direction).sum(axis=1))
+
+    def check(
+        self, directions: list[Array], rows: Indices | None = None, rtol: float | None = None
+    ) -> CoordinateVerdicts:
+        """Return the verdicts (rows, directions) on the slopes along some directions."""
+        n = len(self.given) if rows is None else len(rows)
+        part = self.points if rows is None else self.points.subset(rows)
+        pred = part.pred
+        size, atol = (self.size, self.atol) if rows is None else (self.size[rows], self.atol[rows])
+        moves = [size * v for v in directions]
+
+        def f(chosen: Indices | None, steps: Array) -> Array:
+            moved = np.array(pred if chosen is None else pred[chosen])
+            for m, move in enumerate(moves):
+                if steps[:, m].any():  # one direction at a time is moved
+                    moved += steps[:, m, None] * (move if chosen is None else move[chosen])
+            return part.value(chosen, moved)
+
+        slopes = np.stack([self.slope(v, rows) for v in directions], axis=1)
+        # Rounding errors of the coordinates have random signs.
+        slack = np.stack([4.0 * np.sqrt(((atol * size * v) ** 2).sum(axis=1)) for v in directions], axis=1)
+        problem = DerivativeProblem(
+            f,
+            np.zeros((n, len(directions))),
+            slopes,
+            np.ones(n),
+            -self.bound,
+            self.bound,
+            self.rtol if rtol is None else rtol,
+            slack,
+            self.eps,
+        )
+        verdicts = check(problem)
+        if not part.loss.is_builtin:
+            remeasure(problem, verdicts)
+        return verdicts
+
+
+def _search(line: _Line, rows: Indices, directions: Array, rtol: float) -> CheckedSamples:
+    """Return verdicts on single coordinates of some samples that are wrong along a direction each.
+
+    Bisection halves the set of coordinates, and goes on with the half along which the slope is wrong.
+    """
+    k = line.given.shape[1]
+    low, high = np.zeros(len(rows), int), np.full(len(rows), k)
+    columns = np.arange(k)
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        half = np.where((columns >= low[:, None]) & (columns < middle[:, None]), directions, 0.0)
+        wrong = line.check([half], rows).verdict[:, 0] == Verdict.WRONG
+        split = high - low > 1
+        high = np.where(split & wrong, middle, high)
+        low = np.where(split & ~wrong, middle, low)
+    verdict = np.full((len(rows), k), Verdict.UNDEFINED, np.int8)
+    numeric, error = np.full((len(rows), k), np.nan), np.full((len(rows), k), np.inf)
+    clipped, scale = np.zeros((len(rows), k), bool), np.zeros((len(rows), 1))
+    largest = np.argsort(-np.abs(np.nan_to_num(line.given[rows])), axis=1, kind="stable")[:, :_LARGEST]
+    looked_at = np.concatenate([low[:, None], largest], axis=1)
+    at = np.arange(len(rows))
+    for column in looked_at.T:
+        single = (columns == column[:, None]).astype(float)
+        result = line.check([single], rows, rtol)
+        length = line.size[rows, column]
+        with np.errstate(all="ignore"):
+            verdict[at, column] = result.verdict[:, 0]
+            numeric[at, column] = result.numeric[:, 0] / length
+            error[at, column] = result.error[:, 0] / length
+            clipped[at, column] = result.clipped[:, 0]
+            scale[:, 0] = np.fmax(scale[:, 0], result.scale[:, 0] / length)
+    arrays = [a[rows] for a in line.points.arrays]
+    return CheckedSamples(
+        line.points.rows[rows], tuple(arrays), line.given[rows], numeric, error, scale, verdict, clipped
+    )

@@ -13,13 +13,15 @@ What is lost: a kink of one coordinate is not told from others, and a small loss
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.gradients.finite_differences import DerivativeProblem, Indices
+from lossctl.gradients.finite_differences import Bools, DerivativeProblem, Indices
 from lossctl.gradients.judge import check
+from lossctl.gradients.noisy_derivative import NoisyDerivative, measure
 from lossctl.gradients.points import Points, edges
 from lossctl.gradients.remeasure import remeasure
 from lossctl.gradients.tally import CheckedSamples, CheckSummary, summarize_verdicts
@@ -30,7 +32,7 @@ from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
 _WIDE, _DIRECTIONS = 128, 8
 # Number of wrong samples in which coordinates are looked for, and of coordinates with the largest gradients that are
 # checked one by one in each of them, besides the one that bisection finds.
-_SEARCHED, _LARGEST = 16, 32
+_SEARCHED, _LARGEST = 16, 8
 
 
 def is_wide(points: Points) -> bool:
@@ -56,7 +58,7 @@ def check_directions(points: Points, given: Array, atol: Array, rtol: float, eps
     given, atol = given.reshape(n, k), np.broadcast_to(atol, given.shape).reshape(n, k)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (_DIRECTIONS, k))
     line = _Line(points, given, atol, rtol / np.sqrt(k), eps)
-    verdicts = line.check([signs[m] for m in range(_DIRECTIONS)])
+    verdicts = line.check(list(signs))
     slopes = np.stack([line.slope(v, None) for v in signs], axis=1)
     summary = summarize_verdicts(
         verdicts, [np.empty((n, 0)) for _ in points.arrays], slopes, points.rows, method=_method(n)
@@ -66,7 +68,7 @@ def check_directions(points: Points, given: Array, atol: Array, rtol: float, eps
         return replace(summary, passing=summary.passing[:0])
     rows = wrong[:_SEARCHED]
     found_in = (verdicts.verdict[rows] == Verdict.WRONG).argmax(axis=1)
-    failing = _search(line, rows, signs[found_in], rtol)
+    failing = _search(line, rows, signs[found_in])
     checked = int((failing.verdict != Verdict.UNDEFINED).sum())
     text = f"{_method(n)}, then {checked:,} coordinates of {len(rows)} wrong samples one by one"
     return replace(summary, failing=failing, passing=failing[:0], method=text)
@@ -101,10 +103,8 @@ class _Line:
         with np.errstate(all="ignore"):
             return np.asarray((given * size * direction).sum(axis=1))
 
-    def check(
-        self, directions: list[Array], rows: Indices | None = None, rtol: float | None = None
-    ) -> CoordinateVerdicts:
-        """Return the verdicts (rows, directions) on the slopes along some directions."""
+    def problem(self, directions: Sequence[Array], rows: Indices | None = None) -> DerivativeProblem:
+        """Return the problem of checking the slopes along some directions, (samples, directions) steps from 0."""
         n = len(self.given) if rows is None else len(rows)
         part = self.points if rows is None else self.points.subset(rows)
         pred = part.pred
@@ -121,24 +121,26 @@ class _Line:
         slopes = np.stack([self.slope(v, rows) for v in directions], axis=1)
         # Rounding errors of the coordinates have random signs.
         slack = np.stack([4.0 * np.sqrt(((atol * size * v) ** 2).sum(axis=1)) for v in directions], axis=1)
-        problem = DerivativeProblem(
-            f,
-            np.zeros((n, len(directions))),
-            slopes,
-            np.ones(n),
-            -self.bound,
-            self.bound,
-            self.rtol if rtol is None else rtol,
-            slack,
-            self.eps,
-        )
+        start, unit = np.zeros((n, len(directions))), np.ones(n)
+        return DerivativeProblem(f, start, slopes, unit, -self.bound, self.bound, self.rtol, slack, self.eps)
+
+    def check(self, directions: Sequence[Array]) -> CoordinateVerdicts:
+        """Return the verdicts (samples, directions) on the slopes along some directions."""
+        problem = self.problem(directions)
         verdicts = check(problem)
-        if not part.loss.is_builtin:
+        if not self.points.loss.is_builtin:
             remeasure(problem, verdicts)
         return verdicts
 
+    def measure(self, direction: Array, rows: Indices) -> tuple[NoisyDerivative, Array, Array]:
+        """Measure slopes along one direction; return them, the slopes g·v, and the allowed difference."""
+        problem = self.problem([direction], rows)
+        m = measure(problem, 0, np.arange(len(rows)), problem.f(None, problem.x))
+        allowed = problem.rtol * np.abs(m.derivative) + np.asarray(problem.atol)[:, 0]
+        return m, problem.given[:, 0], allowed
 
-def _search(line: _Line, rows: Indices, directions: Array, rtol: float) -> CheckedSamples:
+
+def _search(line: _Line, rows: Indices, directions: Array) -> CheckedSamples:
     """Return verdicts on single coordinates of some samples that are wrong along a direction each.
 
     Bisection halves the set of coordinates, and goes on with the half along which the slope is wrong.
@@ -149,27 +151,28 @@ def _search(line: _Line, rows: Indices, directions: Array, rtol: float) -> Check
     while (high - low > 1).any():
         middle = (low + high) // 2
         half = np.where((columns >= low[:, None]) & (columns < middle[:, None]), directions, 0.0)
-        wrong = line.check([half], rows).verdict[:, 0] == Verdict.WRONG
+        wrong = _wrong(*line.measure(half, rows))
         split = high - low > 1
         high = np.where(split & wrong, middle, high)
         low = np.where(split & ~wrong, middle, low)
     verdict = np.full((len(rows), k), Verdict.UNDEFINED, np.int8)
     numeric, error = np.full((len(rows), k), np.nan), np.full((len(rows), k), np.inf)
-    clipped, scale = np.zeros((len(rows), k), bool), np.zeros((len(rows), 1))
     largest = np.argsort(-np.abs(np.nan_to_num(line.given[rows])), axis=1, kind="stable")[:, :_LARGEST]
-    looked_at = np.concatenate([low[:, None], largest], axis=1)
     at = np.arange(len(rows))
-    for column in looked_at.T:
-        single = (columns == column[:, None]).astype(float)
-        result = line.check([single], rows, rtol)
+    for column in np.concatenate([low[:, None], largest], axis=1).T:
+        m, given, allowed = line.measure((columns == column[:, None]).astype(float), rows)
         length = line.size[rows, column]
+        right = np.abs(given - m.derivative) <= m.error + allowed
+        judged = np.where(right, Verdict.OK, Verdict.UNRESOLVED)
+        verdict[at, column] = np.where(_wrong(m, given, allowed), Verdict.WRONG, judged)
         with np.errstate(all="ignore"):
-            verdict[at, column] = result.verdict[:, 0]
-            numeric[at, column] = result.numeric[:, 0] / length
-            error[at, column] = result.error[:, 0] / length
-            clipped[at, column] = result.clipped[:, 0]
-            scale[:, 0] = np.fmax(scale[:, 0], result.scale[:, 0] / length)
-    arrays = [a[rows] for a in line.points.arrays]
-    return CheckedSamples(
-        line.points.rows[rows], tuple(arrays), line.given[rows], numeric, error, scale, verdict, clipped
-    )
+            numeric[at, column], error[at, column] = m.derivative / length, m.error / length
+    scale = np.fmax(np.abs(np.nan_to_num(numeric)), np.abs(np.nan_to_num(line.given[rows]))).max(axis=1, keepdims=True)
+    arrays = tuple(a[rows] for a in line.points.arrays)
+    clipped = np.zeros((len(rows), k), bool)
+    return CheckedSamples(line.points.rows[rows], arrays, line.given[rows], numeric, error, scale, verdict, clipped)
+
+
+def _wrong(m: NoisyDerivative, given: Array, allowed: Array) -> Bools:
+    """Return where a slope is outside three times the error of the measured one, or of the two sides of a kink."""
+    return np.asarray(np.abs(given - m.derivative) > 3.0 * m.error + m.half_jump + allowed)

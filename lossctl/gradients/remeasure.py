@@ -57,10 +57,8 @@ def remeasure(p: DerivativeProblem, verdicts: CoordinateVerdicts) -> None:
 
 def _measure(p: DerivativeProblem, verdicts: CoordinateVerdicts, doubtful: Bools, value: Array) -> None:
     """Measure the doubtful coordinates, and set their verdicts."""
-    measured: list[tuple[int, Indices, NoisyDerivative]] = []
-    for j in range(p.x.shape[1]):
-        if (rows := np.flatnonzero(doubtful[:, j])).size:
-            measured.append((j, rows, measure(p, j, rows, value[rows])))
+    places = [(j, rows) for j in range(p.x.shape[1]) if (rows := np.flatnonzero(doubtful[:, j])).size]
+    measured = [(j, rows, measure(p, j, rows, value[rows])) for j, rows in places]
     scale = np.abs(np.where(np.isfinite(p.given), p.given, 0.0)).max(axis=1, initial=0.0)
     for _, rows, m in measured:
         known = np.where(m.error <= _KNOWN * np.abs(m.derivative), np.abs(m.derivative), 0.0)

@@ -71,14 +71,24 @@ class NoisyDerivative:
     fine_noise: Array
 
 
-def measure(p: DerivativeProblem, j: int, rows: Indices, value: Array) -> NoisyDerivative:
-    """Measure the derivative in coordinate j of the samples `rows`, whose values at x are `value`."""
-    parts = [_measure(p, j, rows[i : i + _ROWS], value[i : i + _ROWS]) for i in range(0, max(len(rows), 1), _ROWS)]
+def measure(p: DerivativeProblem, j: int, rows: Indices, value: Array, unit: float = 0.0) -> NoisyDerivative:
+    """Measure the derivative in coordinate j of some samples.
+
+    Args:
+        p: the problem.
+        j: the coordinate.
+        rows: (n,) the indices of the samples.
+        value: (n,) their values at x.
+        unit: the magnitude of the numbers that the function adds up, such as its largest value. Default 0: unknown.
+    """
+    parts = [
+        _measure(p, j, rows[i : i + _ROWS], value[i : i + _ROWS], unit) for i in range(0, max(len(rows), 1), _ROWS)
+    ]
     return NoisyDerivative(*(np.concatenate(arrays) for arrays in zip(*(vars(m).values() for m in parts), strict=True)))
 
 
 @np.errstate(all="ignore")
-def _measure(p: DerivativeProblem, j: int, rows: Indices, value: Array) -> NoisyDerivative:
+def _measure(p: DerivativeProblem, j: int, rows: Indices, value: Array, unit: float) -> NoisyDerivative:
     x = p.x[rows, j]
     # Next to an edge of the domain the distance to it is the length scale. A power of two, so that x ± h is exact
     # wherever x has few enough digits.
@@ -107,8 +117,9 @@ def _measure(p: DerivativeProblem, j: int, rows: Indices, value: Array) -> Noisy
         largest = np.fmax(largest, p.magnitude[rows])
     spacing = _spacing(np.where(usable, np.abs(odd), 0.0), largest, precision.eps)
     spacing = np.fmax(spacing, ULPS * EPS * np.abs(value))
-    derivative, error = _fit(h, odd, usable, spacing, powers=(1, 3, 5), factor=_ODD_FACTOR)
-    jump, jump_error = _fit(h, even, usable, spacing, powers=(1, 2, 4), factor=_EVEN_FACTOR)
+    floor = ULPS * EPS * np.fmax(largest, unit)
+    derivative, error = _fit(h, odd, usable, (spacing, floor), powers=(1, 3, 5), factor=_ODD_FACTOR)
+    jump, jump_error = _fit(h, even, usable, (spacing, floor), powers=(1, 2, 4), factor=_EVEN_FACTOR)
     half_jump = np.where(np.abs(jump) > _SURE * jump_error, np.abs(jump), 0.0)
     tangent = np.abs(odd - h * derivative[:, None])[:, _FINE:]
     fine_noise = np.where(usable[:, _FINE:], tangent, 0.0).max(axis=1)
@@ -137,9 +148,10 @@ def _spacing(odd: Array, largest: Array, eps: float) -> Array:
 
 
 def _fit(
-    h: Array, y: Array, usable: np.ndarray, spacing: Array, *, powers: tuple[int, ...], factor: float
+    h: Array, y: Array, usable: np.ndarray, noises: tuple[Array, Array], *, powers: tuple[int, ...], factor: float
 ) -> tuple[Array, Array]:
     """Return the coefficient of h and the bound of its error, at the best level of each sample."""
+    spacing, floor = noises
     t = 2.0 ** -np.arange(_LEVELS)
     fit = np.linalg.pinv(np.stack([t[:_WINDOW] ** p for p in powers], axis=1))
     n = len(h)
@@ -160,6 +172,9 @@ def _fit(
     explained = np.where(fits & (residual <= _EXPLAINS * change), residual, np.inf).min(axis=0)
     noise = np.fmax(spacing, np.where(plateau, explained, 0.0))
     error = np.where(fits, factor * np.fmax(residual, noise) / h[:, :levels].T, np.inf)
-    best = error.argmin(axis=0)
+    # Where a function rounds a part of itself, such as log Σ exp z ≈ 0, to the precision of numbers of another size, that
+    # part is a plateau at the shortest steps, and only the longer ones see its slope.
+    cautious = factor * np.fmax(residual, np.fmax(noise, floor)) / h[:, :levels].T
+    best = np.where(fits, cautious, np.inf).argmin(axis=0)
     at = np.arange(n)
     return slope[best, at], error[best, at]

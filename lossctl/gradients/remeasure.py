@@ -58,7 +58,8 @@ def remeasure(p: DerivativeProblem, verdicts: CoordinateVerdicts) -> None:
 def _measure(p: DerivativeProblem, verdicts: CoordinateVerdicts, doubtful: Bools, value: Array) -> None:
     """Measure the doubtful coordinates, and set their verdicts."""
     places = [(j, rows) for j in range(p.x.shape[1]) if (rows := np.flatnonzero(doubtful[:, j])).size]
-    measured = [(j, rows, measure(p, j, rows, value[rows])) for j, rows in places]
+    unit = float(np.abs(value[np.isfinite(value)]).max(initial=0.0))
+    measured = [(j, rows, measure(p, j, rows, value[rows], unit)) for j, rows in places]
     scale = np.abs(np.where(np.isfinite(p.given), p.given, 0.0)).max(axis=1, initial=0.0)
     for _, rows, m in measured:
         known = np.where(m.error <= _KNOWN * np.abs(m.derivative), np.abs(m.derivative), 0.0)

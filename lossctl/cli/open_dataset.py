@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lossctl.cli.options import Data
+from lossctl.cli.options import InputOptions
 from lossctl.cli.settings import split_commas
 from lossctl.core.input_kinds import Kind
 from lossctl.core.loss import Loss
@@ -40,7 +40,7 @@ def open_data(
     losses: Sequence[Loss],
     preds: str,
     targets: str | None,
-    data: Data,
+    data: InputOptions,
     *,
     grad: str | None = None,
     shown: Sequence[str] = (),
@@ -102,7 +102,7 @@ class _Files:
     """
 
     def __init__(
-        self, data: Data, models: Sequence[Model], targets: str, names: Sequence[str], labels: tuple[str, ...]
+        self, data: InputOptions, models: Sequence[Model], targets: str, names: Sequence[str], labels: tuple[str, ...]
     ) -> None:
         self.targets = targets
         self._data, self._models, self._labels = data, models, labels
@@ -193,7 +193,7 @@ class _Files:
         return Dataset(sources, places, keys)
 
 
-def _check_needed(loss: Loss, data: Data, targets: str | None, *, wants_target: bool, one_file: bool) -> None:
+def _check_needed(loss: Loss, data: InputOptions, targets: str | None, *, wants_target: bool, one_file: bool) -> None:
     """Check that the losses have a use for the target and ``--on``.
 
     Raises:
@@ -276,7 +276,7 @@ def _labels(losses: Sequence[Loss], text: str | None) -> tuple[str, ...]:
     return labels
 
 
-def _refuse_one_file(opened: OpenedFile, data: Data) -> None:
+def _refuse_one_file(opened: OpenedFile, data: InputOptions) -> None:
     missing = [option for option, columns in (("--pred", data.pred), ("--target", data.target)) if not columns]
     if opened.width == 1:
         hint = column_selection.other_delimiter(opened.names or ()) or ": give TARGETS too, a second file"

@@ -21,7 +21,7 @@ Option = typer.Option
 
 
 @dataclass(frozen=True)
-class Data:
+class InputOptions:
     """Where the inputs are and how they are read."""
 
     HEADING: ClassVar = "Data options"
@@ -76,7 +76,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Compute:
+class ComputationOptions:
     """How losses are computed, and where."""
 
     HEADING: ClassVar = "Compute options"
@@ -138,7 +138,7 @@ Strict: TypeAlias = Annotated[
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputOptions:
     """What is written, and where."""
 
     HEADING: ClassVar = "Output options"

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
-from lossctl.cli.options import Output
+from lossctl.cli.options import OutputOptions
 from lossctl.errors import UsageError, nearest, printable, quoted
 from lossctl.io.byte_stream import reason
 from lossctl.render import SUFFIXES, Style, renderer
@@ -30,7 +30,7 @@ _ASCII = str.maketrans(
 )  # fmt: skip
 
 
-def format_of(output: Output, default: str = "table", *, binary: Sequence[str] = ()) -> str:
+def format_of(output: OutputOptions, default: str = "table", *, binary: Sequence[str] = ()) -> str:
     """Return the output format, from -q, the suffix of -o FILE, --format or LOSSCTL_FORMAT.
 
     Args:
@@ -57,7 +57,7 @@ def format_of(output: Output, default: str = "table", *, binary: Sequence[str] =
     return name
 
 
-def style_of(output: Output) -> Style:
+def style_of(output: OutputOptions) -> Style:
     """Return width, colour and precision, from stdout, the options, NO_COLOR, FORCE_COLOR and TERM.
 
     Raises:
@@ -86,7 +86,7 @@ def _braille() -> bool:
     return "⣿" in _encodable("⣿", sys.stdout) if sys.stdout is not None else True
 
 
-def write_report(report: Report, output: Output) -> None:
+def write_report(report: Report, output: OutputOptions) -> None:
     """Write the report to stdout or -o FILE, then its notes and failures to stderr."""
     write = report.files.get(output.format or "")
     if output.output is not None and write is not None:

@@ -90,8 +90,8 @@ def refuse_order(command: str, arguments: list[str | None]) -> None:
     if not words:
         return
     if _is_data(words[0]):
-        cure = f"{command} LOSS {' '.join(words)}"
-        raise UsageError(f"{quoted(words[0])} is a file: the loss comes first: {printable(cure)}")
+        corrected = f"{command} LOSS {' '.join(words)}"
+        raise UsageError(f"{quoted(words[0])} is a file: the loss comes first: {printable(corrected)}")
     if len(words) > 1 and not os.path.exists(words[1]):
         from lossctl.cli.source_scan import find
 

@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lossctl.cli.options import Compute, Data, Output
+from lossctl.cli.options import ComputationOptions, InputOptions, OutputOptions
 
 if TYPE_CHECKING:
     from lossctl.engine.executors.config import ExecutionConfig
     from lossctl.engine.plan import ComputeOptions
 
 
-def execution_config(how: Compute, output: Output) -> ExecutionConfig:
+def execution_config(how: ComputationOptions, output: OutputOptions) -> ExecutionConfig:
     """Return where the engine runs (threads or a cluster) and how it reports progress, from the options.
 
     Raises:
@@ -34,7 +34,7 @@ def execution_config(how: Compute, output: Output) -> ExecutionConfig:
     return ExecutionConfig(how.threads, how.cluster, how.allow_mixed, watch, may_fork=True)
 
 
-def compute_options(how: Compute, data: Data) -> ComputeOptions:
+def compute_options(how: ComputationOptions, data: InputOptions) -> ComputeOptions:
     """Return the computation options that apply to every loss.
 
     Raises:

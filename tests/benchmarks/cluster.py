@@ -12,7 +12,7 @@ import numpy as np
 
 import lossctl
 from lossctl.cli.open_dataset import open_data
-from lossctl.cli.options import Data
+from lossctl.cli.options import InputOptions
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.dask import Cluster
 from lossctl.engine.plan import ComputeOptions
@@ -54,7 +54,7 @@ def main() -> None:
         }
         for _ in range(ROUNDS):
             for n, cluster in clusters.items():
-                data = open_data([loss], paths[0], paths[1], Data())
+                data = open_data([loss], paths[0], paths[1], InputOptions())
                 start = time.perf_counter()
                 compute_losses(
                     data,

@@ -12,7 +12,7 @@ from typer.main import get_command
 
 import lossctl
 from lossctl.cli.app import build
-from lossctl.cli.options import Compute
+from lossctl.cli.options import ComputationOptions
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions
 
@@ -102,4 +102,4 @@ def test_every_function_with_a_command_is_compared() -> None:
 def test_compute_options_reach_the_engine() -> None:
     """An option that needs no conversion has the same name in the engine."""
     engine = {f.name for f in (*fields(ComputeOptions), *fields(ExecutionConfig))}
-    assert {f.name for f in fields(Compute)} - engine == {"param", "sum_tolerance", "no_progress"}
+    assert {f.name for f in fields(ComputationOptions)} - engine == {"param", "sum_tolerance", "no_progress"}

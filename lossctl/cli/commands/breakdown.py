@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Option, Output, Strict, expand_option_groups
+from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, Strict, expand_option_groups
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _BINARY = ("npy", "parquet")
 
 
 @dataclass(frozen=True)
-class Breakdown:
+class BreakdownOptions:
     """Options of ``breakdown``: which samples or groups are shown, and how they are sorted."""
 
     HEADING: ClassVar = "Breakdown options"
@@ -75,12 +75,12 @@ def breakdown(
         str | None, typer.Argument(metavar="[TARGETS]", help="a file; without it, targets are columns of PREDS")
     ] = None,
     *,
-    cut: Breakdown,
+    cut: BreakdownOptions,
     strict: Strict = False,
-    data: Data,
-    how: Compute,
-    output: Output,
-) -> tuple[Report, Output]:
+    data: InputOptions,
+    how: ComputationOptions,
+    output: OutputOptions,
+) -> tuple[Report, OutputOptions]:
     """Take a loss apart."""
     from lossctl.analysis.breakdown import break_down
     from lossctl.analysis.input_checks import check_inputs
@@ -120,7 +120,7 @@ def breakdown(
     return report, replace(output, format=chosen)
 
 
-def _wanted(cut: Breakdown, output: Output, chosen: str, shown: list[str]) -> BreakdownRequest:
+def _wanted(cut: BreakdownOptions, output: OutputOptions, chosen: str, shown: list[str]) -> BreakdownRequest:
     """Return the analysis to run for the given options.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Option, Output, Strict, expand_option_groups
+from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, Strict, expand_option_groups
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Examples:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CompareOptions:
     """Options of ``compare``: bootstrap, limit, and samples to show."""
 
     HEADING: ClassVar = "Comparison options"
@@ -63,12 +63,12 @@ def compare(
         ),
     ] = [],  # noqa: B006 - typer copies the list; a default lets lossctl write the error for no files
     *,
-    against: Comparison,
+    against: CompareOptions,
     strict: Strict = False,
-    data: Data,
-    how: Compute,
-    output: Output,
-) -> tuple[Report, Output]:
+    data: InputOptions,
+    how: ComputationOptions,
+    output: OutputOptions,
+) -> tuple[Report, OutputOptions]:
     """Compare models."""
     from lossctl.analysis.comparison import compare_models
     from lossctl.analysis.input_checks import check_inputs_of_models
@@ -125,7 +125,7 @@ def compare(
     return report, output
 
 
-def _models(files: Sequence[str], data: Data) -> tuple[list[Model], str | None]:
+def _models(files: Sequence[str], data: InputOptions) -> tuple[list[Model], str | None]:
     """Return the models (one per file, or one per column of a single file) and the path of the targets, or None.
 
     Raises:

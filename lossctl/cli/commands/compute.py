@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Output, Strict, expand_option_groups
+from lossctl.cli.options import ComputationOptions, InputOptions, OutputOptions, Strict, expand_option_groups
 from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, split_commas
 from lossctl.report import Report
 
@@ -29,7 +29,7 @@ def compute(
         str | None, typer.Argument(metavar="[TARGETS]", help="a file; without it, targets are columns of PREDS")
     ] = None,
     *,
-    data: Data,
+    data: InputOptions,
     reduction: Annotated[
         str, typer.Option("--reduction", metavar="mean|sum", help="mean divides by the sum of the weights")
     ] = "mean",
@@ -41,9 +41,9 @@ def compute(
         list[str], typer.Option("--fail-below", metavar="X|LOSS=X", help="exit 1 if the value is less (or NaN)")
     ] = [],  # noqa: B006 - as above
     strict: Strict = False,
-    how: Compute,
-    output: Output,
-) -> tuple[Report, Output]:
+    how: ComputationOptions,
+    output: OutputOptions,
+) -> tuple[Report, OutputOptions]:
     """Compute losses."""
     from dataclasses import replace
 

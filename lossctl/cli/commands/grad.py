@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Option, Output, expand_option_groups
+from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, expand_option_groups
 from lossctl.report import Report
 
 HELP = """Compute the gradient of a loss with respect to the predictions, one row per sample.
@@ -38,10 +38,10 @@ def grad(
         ),
     ] = "none",
     numeric: Annotated[bool, Option("--numeric", help="use finite differences, for a loss without a gradient")] = False,
-    data: Data,
-    how: Compute,
-    output: Output,
-) -> tuple[Report, Output]:
+    data: InputOptions,
+    how: ComputationOptions,
+    output: OutputOptions,
+) -> tuple[Report, OutputOptions]:
     """Compute the gradient."""
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Option, Output, expand_option_groups
+from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, expand_option_groups
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Examples:
 
 
 @dataclass(frozen=True)
-class Check:
+class GradcheckOptions:
     """Options of ``gradcheck``: the gradient, the points, the tolerance, and what is shown."""
 
     HEADING: ClassVar = "Check options"
@@ -83,11 +83,11 @@ def gradcheck(
         str | None, typer.Argument(metavar="[TARGETS]", help="a file; without it, targets are columns of PREDS")
     ] = None,
     *,
-    check: Check,
-    data: Data,
-    how: Compute,
-    output: Output,
-) -> tuple[Report, Output]:
+    check: GradcheckOptions,
+    data: InputOptions,
+    how: ComputationOptions,
+    output: OutputOptions,
+) -> tuple[Report, OutputOptions]:
     """Check gradients."""
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
@@ -153,7 +153,7 @@ def gradcheck(
     return gradcheck_report(results, data_read, top=check.top, sweep=sweep), output
 
 
-def _refuse(check: Check, preds: str | None, targets: str | None) -> None:
+def _refuse(check: GradcheckOptions, preds: str | None, targets: str | None) -> None:
     """Check that options are in their ranges and do not contradict each other.
 
     Raises:
@@ -180,7 +180,7 @@ def _refuse(check: Check, preds: str | None, targets: str | None) -> None:
         )
 
 
-def _function(check: Check) -> Gradient | None:
+def _function(check: GradcheckOptions) -> Gradient | None:
     """Return the gradient function of ``--grad FILE.py:FUNCTION``; None if --grad is absent, a file or a column."""
     if check.grad is None or ".py:" not in check.grad:
         return None

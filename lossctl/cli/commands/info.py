@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import Output, expand_option_groups
+from lossctl.cli.options import OutputOptions, expand_option_groups
 from lossctl.report import Report
 
 HELP = """Describe a loss: formula, inputs, parameters, gradient, accuracy, pitfalls, curve.
@@ -24,8 +24,8 @@ Examples:
 def info(
     loss: Annotated[str, typer.Argument(metavar="LOSS", help="NAME, or FILE.py:FUNCTION")],
     *,
-    output: Output,
-) -> tuple[Report, Output]:
+    output: OutputOptions,
+) -> tuple[Report, OutputOptions]:
     """Describe a loss."""
     from lossctl.core.registry import get_loss
     from lossctl.report.catalogue import info_report

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import Output, expand_option_groups
+from lossctl.cli.options import OutputOptions, expand_option_groups
 from lossctl.report import Report
 
 HELP = """List the losses by task.
@@ -34,8 +34,8 @@ def list_(
         ),
     ] = None,
     family: Annotated[str | None, typer.Option("--family", metavar="NAME", help="show only this family")] = None,
-    output: Output,
-) -> tuple[Report, Output]:
+    output: OutputOptions,
+) -> tuple[Report, OutputOptions]:
     """List losses."""
     from dataclasses import replace
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import Compute, Data, Option, Output, expand_option_groups
+from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, expand_option_groups
 from lossctl.report import Report
 
 HELP = """Plot a loss and its gradient; with data, the distribution of losses, and predictions against targets.
@@ -32,10 +32,10 @@ def plot(
         str | None,
         Option("--range", metavar="LOW,HIGH", help="range of the x axis of curves: residual, margin or probability"),
     ] = None,
-    data: Data,
-    how: Compute,
-    output: Output,
-) -> tuple[Report, Output]:
+    data: InputOptions,
+    how: ComputationOptions,
+    output: OutputOptions,
+) -> tuple[Report, OutputOptions]:
     """Draw losses."""
     from dataclasses import replace
 

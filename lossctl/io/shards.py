@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.errors import DataError, UsageError
+from lossctl.errors import DataError, UsageError, counted
 from lossctl.io import byte_stream, column_selection
 from lossctl.io.source import BadValueError, Field, OpenedFile, Read, Rows, SeekableSource, Source, StreamingSource
 from lossctl.io.text_grammar import quote_cell
@@ -120,7 +120,7 @@ class ShardedFile:
 
 
 def _columns(names: tuple[str, ...] | None, width: int) -> str:
-    return column_selection.listed(names) if names is not None else f"{width} column{'s' * (width != 1)} without names"
+    return column_selection.listed(names) if names is not None else f"{counted(width, 'column')} without names"
 
 
 class Shards:
@@ -172,7 +172,7 @@ def check_shards_aligned(sources: Sequence[Source]) -> None:
             if (here := a_rows[1] - a_rows[0]) != (there := b_rows[1] - b_rows[0]):
                 first, second = byte_stream.display_name(a.paths[i]), byte_stream.display_name(b.paths[i])
                 raise DataError(
-                    f"{first} has {here:,} row{'s' * (here != 1)}, {second} has {there:,}: "
+                    f"{first} has {counted(here, 'row')}, {second} has {there:,}: "
                     "shards are paired in the order of their names, and both must have the same"
                 )
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.errors import DataError
+from lossctl.errors import DataError, counted
 from lossctl.io.text_grammar import NUMBER
 
 Rows: TypeAlias = tuple[npt.NDArray[Any], ...]  # for each field an array of shape (rows, *row_shape)
@@ -158,11 +158,12 @@ def length_mismatch(a: Source, rows: int, b: Source, others: int) -> DataError:
         b: the second source.
         others: number of rows of ``b``.
     """
-    counts = [f"{n:,} row{'s' * (n != 1)}" for n in (rows, others)]
     hint = "every row is one sample, and both must have the same"
     if abs(rows - others) == 1 and (isinstance(a, StreamingSource) or isinstance(b, StreamingSource)):
         hint += "; is a header taken for data, or data for a header? --header and --no-header say it"
-    return DataError(f"{a.display_name} has {counts[0]}, {b.display_name} has {counts[1]}: {hint}")
+    return DataError(
+        f"{a.display_name} has {counted(rows, 'row')}, {b.display_name} has {counted(others, 'row')}: {hint}"
+    )
 
 
 def label_codes(values: npt.NDArray[Any], labels: tuple[str, ...]) -> npt.NDArray[np.float64]:

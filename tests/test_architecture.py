@@ -77,6 +77,8 @@ def violations(module: str, source: str) -> list[str]:
             messages.append(f"{module}: {name} belongs in {' or '.join(homes)}")
         if here in ("core", "losses") and package not in NUMPY_ONLY:
             messages.append(f"{module}: {name}: core and losses import NumPy and the standard library only")
+        if here == "losses" and name.startswith("lossctl.losses.") and not name.startswith("lossctl.losses.numerics."):
+            messages.append(f"{module}: {name}: what several families need is in lossctl.losses.numerics")
         if package == "":
             messages.append(f"{module}: {name}: relative")
         if package == "typer" and "._" in name and module != "lossctl.cli.typer_internals":
@@ -148,6 +150,7 @@ def test_no_imports_go_in_a_circle() -> None:
         ("lossctl.core.loss", "from lossctl.io.dataset import Dataset"),
         ("lossctl.losses.robust", "from lossctl.engine.run import compute_losses"),
         ("lossctl.losses.robust", "import lossctl.io.delimited_text"),
+        ("lossctl.losses.robust", "from lossctl.losses.redescending import Cutoff"),
         ("lossctl.losses.robust", "import polars as pl"),
         ("lossctl.losses.robust", "from scipy import special"),
         ("lossctl.io.npy", "def late():\n    from lossctl import engine"),

@@ -12,7 +12,7 @@ from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Real
 from lossctl.core.interval import Interval
 from lossctl.losses.numerics.elementary import not_finite
-from lossctl.losses.robust import Scale, gaussian_slope
+from lossctl.losses.numerics.scaled_residual import Scale, gaussian_slope
 
 # Squares below or beyond it may have lost digits, or overflown.
 _VANISHED, _OVERFLOWN = 1e-290, 1e300

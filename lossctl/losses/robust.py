@@ -11,14 +11,10 @@ from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Real
 from lossctl.core.interval import POSITIVE
 from lossctl.losses.numerics.elementary import LOG_SERIES_BELOW, not_finite, select, u_minus_log1p_over_square
-from lossctl.losses.numerics.error_free import difference, product, quotient
-
-Scale = Annotated[float, Param("where it bends, in target units", POSITIVE)]
+from lossctl.losses.numerics.scaled_residual import Scale, gaussian_slope
 
 # Squares of numbers between these two neither overflow nor vanish.
 _TINY, _HUGE = 1e-150, 1e150
-# exp(−(r/c)²/4) is 0 for (r/c)² above this.
-_FLAT = 4000.0
 
 
 @loss(
@@ -205,18 +201,6 @@ def geman_mcclure(pred: Real, target: Real, *, c: Scale = 1.0) -> tuple[Array, T
         return select(u == 0, 0.0, np.sign(r) * (16.0 * (q / select(a == 0, 1.0, a)) * q))
 
     return 2.0 * square / (square + 4.0), gradient
-
-
-def gaussian_slope(pred: Array, target: Array, c: float) -> Array:
-    """Return ``r/c²·exp(−(r/c)²/2)``, corrected by the roundoff of r/c, which the exponential magnifies."""
-    r, lost = difference(pred, target)
-    u, u_low = quotient(r, lost, c)
-    w, w_low = product(u, u)
-    low = select(w < _FLAT, w_low + 2.0 * u * u_low, 0.0)
-    # Half of the exponent at a time: exp of the whole can vanish although its quotient by a tiny c does not.
-    half = np.exp(-0.25 * w) * (1.0 - 0.25 * low)
-    u[not_finite(u)] = 0.0  # the slope is 0 there
-    return np.asarray((u * half) / c * half)
 
 
 @loss(

@@ -1,4 +1,4 @@
-"""Losses of two classes: from a probability, from a logit."""
+"""Losses for two classes, from a probability or a logit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Smoothing = Annotated[float, Param("moves targets this far towards 1/2: t(1 − 
 
 
 def _smoothed(target: Array, s: float) -> tuple[Array, Array]:
-    """The smoothed target and one minus it, the second formed on its own: 1 − t would cancel near 1."""
+    """Return the smoothed target t and 1 − t; the second is computed separately, because 1 − t cancels near 1."""
     if s == 0:
         return target, 1.0 - target
     return target * (1.0 - s) + 0.5 * s, (1.0 - target) * (1.0 - s) + 0.5 * s
@@ -43,8 +43,8 @@ def bce(pred: Probability, target: Probability, *, label_smoothing: Smoothing = 
     t, not_t = _smoothed(target, label_smoothing)
 
     def gradient() -> Array:
-        # (p − t)/(p(1 − p)), each side of the division formed without loss. At p = 0 = t and
-        # p = 1 = t it is 0/0, whose limits along t = p are 1 and −1 = 1 − 2p.
+        # (p − t)/(p(1 − p)), numerator and denominator without cancellation. At p = t = 0 and p = t = 1 it is 0/0; the
+        # limits along t = p are 1 and −1, that is 1 − 2p.
         not_p = 1.0 - pred
         if label_smoothing:
             return not_t / not_p - t / pred
@@ -70,7 +70,7 @@ def bce_with_logits(
     pos_weight: Annotated[float, Param("factor of the positive term", POSITIVE)] = 1.0,
     label_smoothing: Smoothing = 0.0,
 ) -> tuple[Array, Thunk]:
-    """Binary cross-entropy from logits, right where they are large."""
+    """Binary cross-entropy from logits, accurate at large values."""
 
     def weights() -> tuple[Array, Array]:
         t, not_t = _smoothed(target, label_smoothing)
@@ -78,10 +78,10 @@ def bce_with_logits(
 
     below = -np.abs(pred)
     e = np.exp(below)
-    # The usual max(x, 0) − xt + log1p(e) cancels for soft targets; here every term is positive.
+    # The common form max(x, 0) − xt + log1p(e) cancels for soft targets; here no term is negative.
     value = np.log1p(e)
     if label_smoothing == 0 and pos_weight == 1:
-        missed = np.abs(target - (pred > 0))  # 1 − t or t, in 0.6 of the time that choosing takes
+        missed = np.abs(target - (pred > 0))  # 1 − t or t, in 0.6 of the time of select()
     else:
         t, not_t = weights()
         value *= t + not_t
@@ -92,7 +92,7 @@ def bce_with_logits(
     def gradient() -> Array:
         t, not_t = weights()
         large = 1.0 / (1.0 + e)
-        small = e * large  # σ(−|x|), where 1 − σ(|x|) would be 0 from |x| = 37 on
+        small = e * large  # σ(−|x|); 1 − σ(|x|) would be 0 from |x| = 37 on
         positive = pred > 0
         return not_t * select(positive, large, small) - t * select(positive, small, large)
 
@@ -114,7 +114,7 @@ def poly1(
         float, Param("what is added to the first term of the series of bce", Interval(-1.0, np.inf, open_high=True))
     ] = 1.0,
 ) -> tuple[Array, Thunk]:
-    """Binary cross-entropy with more, or less, of its leading term."""
+    """Binary cross-entropy with another weight of its leading term."""
     not_t, not_p = 1.0 - target, 1.0 - pred
     entropy = -(xlogy(target, pred) + xlog1py(not_t, -pred))
 
@@ -126,9 +126,9 @@ def poly1(
     return entropy + epsilon * (target * not_p + not_t * pred), gradient
 
 
-# Below it a product may have lost digits, or be 0: its logarithm is that of its factors.
+# Products below this may be subnormal or 0: use the sum of the logarithms of the factors.
 _TINY = 1e-300
-# Below −40 log(1 + e^x) is e^x to the last digit.
+# Below −40, log(1 + e^x) equals e^x in double precision.
 _ALMOST_NEVER = -40.0
 
 
@@ -140,7 +140,7 @@ _ALMOST_NEVER = -40.0
     pitfalls=("with exposure w an event has probability 1 − (1 + e^x)^−w",),
 )
 def cross_entropy_lambda(pred: Real, target: Probability, exposure: Positive) -> tuple[Array, Thunk]:
-    """Binary cross-entropy of events of unequal exposure."""
+    """Binary cross-entropy of events with different exposures."""
     e = np.exp(-np.abs(pred))
     rate = np.maximum(pred, 0.0) + np.log1p(e)
     y = exposure * rate
@@ -150,7 +150,7 @@ def cross_entropy_lambda(pred: Real, target: Probability, exposure: Positive) ->
 
     def gradient() -> Array:
         slope = select(pred > 0, 1.0, e) / (1.0 + e)
-        # σ/log(1 + e^x) and y/(e^y − 1) tend to 1 as the event gets rarer.
+        # σ(x)/log(1 + e^x) and y/(e^y − 1) tend to 1 as x → −∞.
         share = select(pred < _ALMOST_NEVER, 1.0, slope / rate)
         left = select(y < _TINY, 1.0, y / np.expm1(y))
         return np.asarray((1.0 - target) * (exposure * slope) - target * (share * left))
@@ -175,5 +175,5 @@ def zero_one(
     *,
     threshold: Annotated[float, Param("the score from which on class 1 is predicted", REAL)] = 0.5,
 ) -> tuple[Array, Thunk]:
-    """The share of wrong decisions; of a soft target the probability of being wrong."""
+    """The fraction of wrong decisions; of a soft target the probability of being wrong."""
     return select(pred < threshold, target, 1.0 - target), lambda: np.zeros_like(pred)

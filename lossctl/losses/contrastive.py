@@ -1,4 +1,4 @@
-"""Losses of vectors in a batch, each beside those of its own group and those of others."""
+"""Losses that compare each vector of a batch with the vectors of its group and of other groups."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from lossctl.core.interval import POSITIVE, UNIT
 from lossctl.losses.numerics.cosine import pieces, similar, unit
 from lossctl.losses.numerics.softmax import complement, restored, softmax
 
-# A vector is not one prediction, as in pairs.
+# The task cannot be derived from the inputs; it is that of metric_learning.
 TASK = "pairs"
 
-# Which of a batch are in a sample's group, but for itself, and which in other groups: (rows, n).
+# Masks (rows, n): the other samples of the group of each row, and the samples of other groups.
 Others: TypeAlias = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
-# What some rows lose by their cosines (rows, n) with all of a batch, and its slopes by these.
+# Maps cosines (rows, n) of some rows with the whole batch to their losses, and the derivatives by the cosines.
 Each: TypeAlias = Callable[[Array, Others], tuple[Array, Thunk]]
 
-# The least of finite numbers: none at all is less.
+# The least finite number: replaces −∞, the maximum over an empty set.
 _LEAST = float(np.finfo(np.float64).min)
 
 _BATCH = "all rows are one batch; a sample of weight 0 is not in it"
@@ -31,7 +31,7 @@ _TIME = "its memory grows with n, its time with n²"
 
 
 def _of_cosines(pred: Array, group: Array, each: Each) -> tuple[Array, Thunk]:
-    """The loss of each sample, and the gradient of their sum, a piece of the batch at a time."""
+    """Return the loss of each sample and the gradient of the sum of the losses; works on pieces of the batch."""
     u, shrink = unit(pred)
 
     def some() -> Iterator[tuple[slice, Array, Thunk]]:
@@ -58,7 +58,7 @@ def _of_cosines(pred: Array, group: Array, each: Each) -> tuple[Array, Thunk]:
 
 
 def _log_sum(z: Array, among: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
-    """``log Σ e^z`` of those that are among them, −inf of none, and the share of each in the sum."""
+    """Return ``log Σ e^z`` over the elements in the mask, −inf if there are none, and their shares in the sum."""
     z = np.where(among, z, -np.inf)
     top = np.maximum(z.max(axis=-1, keepdims=True), _LEAST)
     z -= top
@@ -69,13 +69,13 @@ def _log_sum(z: Array, among: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
 
 
 def _softplus(x: Array) -> tuple[Array, Array]:
-    """``log(1 + e^x)`` and its slope."""
+    """Return ``log(1 + e^x)`` and its derivative."""
     e = np.exp(-np.abs(x))
     return np.maximum(x, 0.0) + np.log1p(e), np.where(x > 0, 1.0, e) / (1.0 + e)
 
 
 def _partners(_pred: Array, group: Array, **_params: object) -> Array:
-    """How many others each sample's group has."""
+    """Return for each sample the number of other samples in its group."""
     _, place, counts = np.unique(group, return_inverse=True, return_counts=True)
     return np.asarray(counts[place] - 1.0)
 
@@ -102,7 +102,7 @@ def supervised_ntxent(
     *,
     temperature: Annotated[float, Param("what cosines are divided by", POSITIVE)] = 0.07,
 ) -> tuple[Array, Thunk]:
-    """Cross-entropy of telling each sample of one's group from all of other groups."""
+    """Cross-entropy of each pair within a group against the pairs with other groups."""
 
     def each(s: Array, others: Others) -> tuple[Array, Thunk]:
         alike, other = others
@@ -139,7 +139,7 @@ def circle(
     gamma: Annotated[float, Param("how much the worst counts beyond others", POSITIVE)] = 80.0,
     margin: Annotated[float, Param("distances up to it, or within it of 1, are right", UNIT)] = 0.4,
 ) -> tuple[Array, Thunk]:
-    """How far one's group is and how near others are, each weighed by how wrong."""
+    """Distances within a group and closeness to other groups, weighted by their error."""
 
     def each(s: Array, others: Others) -> tuple[Array, Thunk]:
         alike, other = others
@@ -177,7 +177,7 @@ def infonce(
     *,
     temperature: Annotated[float, Param("what cosines are divided by", POSITIVE)] = 0.07,
 ) -> tuple[Array, Thunk]:
-    """Cross-entropy of picking each vector's own partner out of the batch."""
+    """Cross-entropy of identifying the partner of each vector in the batch."""
     u, shrink = unit(pred)
     v, _ = unit(target)
     n = len(u)

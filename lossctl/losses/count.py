@@ -1,4 +1,4 @@
-"""Likelihoods of counts, up to a constant that no prediction changes or with it."""
+"""Negative log-likelihoods of counts, with or without the constant that does not depend on the prediction."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Full = Annotated[bool, Param("adds the constant log Γ(t + 1)")]
     relative_accuracy="the gradient everywhere",
 )
 def poisson_nll(pred: NonNegative, target: NonNegative, *, full: Full = False) -> tuple[Array, Thunk]:
-    """Negative log-likelihood of counts by their predicted rate."""
+    """Negative log-likelihood of Poisson counts, from the predicted rate."""
     value = pred - xlogy(target, pred)
     if full:
         value = value + log_factorial(target)
@@ -48,7 +48,7 @@ def poisson_nll(pred: NonNegative, target: NonNegative, *, full: Full = False) -
     pitfalls=("pred is the logarithm of a rate, any real number; for rates use poisson_nll",),
 )
 def poisson_nll_log_rate(pred: Real, target: NonNegative, *, full: Full = False) -> tuple[Array, Thunk]:
-    """Negative log-likelihood of counts by the logarithm of their predicted rate."""
+    """Negative log-likelihood of Poisson counts, from the logarithm of the predicted rate."""
     rate = np.exp(pred)
     value = rate - target * pred
     if full:
@@ -56,15 +56,15 @@ def poisson_nll_log_rate(pred: Real, target: NonNegative, *, full: Full = False)
     return value, lambda: rate - target
 
 
-# From this number of failures 1/α on the likelihood is that of a Poisson with a correction, by Stirling's
-# series, of which these terms leave 1e-17 there; below, the gamma functions themselves do not cancel.
+# For n = 1/dispersion from 20 on, the difference of log-gammas would cancel: the likelihood is computed as that of
+# Poisson counts plus a correction from Stirling's series, whose truncation error is 1e-17 at 20.
 _MANY = 20.0
-# Of y below it log(1 + y) is y, which as m·dispersion may have lost digits.
+# For y below this n·log(1 + y) equals m in double precision; y = dispersion·m may be subnormal.
 _FEW = 1e-17
 
 
 def _stirling(x: Array | float) -> Array | float:
-    """``log Γ(x)`` less its main part (x − ½)·log x − x + ½·log 2π, of x ≥ 20."""
+    """Return ``log Γ(x) − [(x − ½)·log x − x + ½·log 2π]`` for x ≥ 20."""
     y = 1.0 / (x * x)
     return (1 / 12 - y * (1 / 360 - y * (1 / 1260 - y * (1 / 1680 - y / 1188)))) / x
 
@@ -100,10 +100,10 @@ def negative_binomial_nll(
         value = t * np.log1p(1.0 / y)
         np.fmax(value, 0.0, out=value)  # 0·∞
         value += failures
-        # Of large counts the two are large and their difference is not: it is taken first.
+        # For large counts both are large and their difference is small: subtract them first.
         value -= (log_gamma_from(t, n) - math.lgamma(n)) - log_gamma_from(t, 1.0)
     else:
-        # log Γ(t + n) − log Γ(n) − t·log n, small where t is; log n is then in no other term
+        # extra = log Γ(t + n) − log Γ(n) − t·log n, which is small for small t; no other term contains log n
         s = t * dispersion
         extra = (t - 0.5) * np.log1p(s) - n * u_minus_log1p(s) + (_stirling(t + n) - _stirling(n))
         value = failures - (xlogy(t, m) - t * np.log1p(y)) + log_gamma_from(t, 1.0) - select(t == 0, 0.0, extra)

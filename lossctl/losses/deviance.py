@@ -1,4 +1,4 @@
-"""Deviances: how far a prediction is from the best, on the scale of a likelihood; 0 where it is the target."""
+"""Deviances: twice the difference of log-likelihood between the best prediction, the target itself, and this one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lossctl.losses.numerics.log_ratio import bregman, excess
     relative_accuracy="everywhere",
 )
 def poisson_deviance(pred: NonNegative, target: NonNegative) -> tuple[Array, Thunk]:
-    """Twice the log-likelihood that a rate misses of what the best one would have."""
+    """Twice the difference in log-likelihood between the best rate, the target, and the predicted one."""
     p, t = pred, target
     value = 2.0 * bregman(t, p)
     return value, lambda: select(t == 0, 2.0, 2.0 * ((p - t) / p))
@@ -39,18 +39,18 @@ def poisson_deviance(pred: NonNegative, target: NonNegative) -> tuple[Array, Thu
     relative_accuracy="everywhere",
 )
 def gamma_deviance(pred: Positive, target: Positive) -> tuple[Array, Thunk]:
-    """The deviance of positive amounts whose spread grows with them."""
+    """The deviance of positive amounts whose standard deviation is proportional to the mean."""
     return 2.0 * excess(target, pred), lambda: 2.0 * ((pred - target) / pred) / pred
 
 
-# Within a quarter of equality a binomial series; its terms fall by a factor of 4 or, with power 3, by
-# (k + 3)/(k + 1)/4, so that 32 leave less than 1e-17 of the first.
+# A binomial series for |t/p − 1| below 1/4. The ratio of its terms is about 1/4, with power 3 it is (k + 3)/(k + 1)/4;
+# 32 terms leave a relative truncation error below 1e-17.
 _NEAR = 0.25
 _TERMS = 32
 
 
 def _box_cox(x: Array, power: float) -> Array:
-    """``(x^power − 1)/power``, log x at power 0, without cancellation."""
+    """Return ``(x^power − 1)/power``, log x at power 0, without cancellation."""
     if power == 0:
         return np.log(x)
     value = x**power
@@ -63,9 +63,9 @@ def _box_cox(x: Array, power: float) -> Array:
 
 
 def _unit_deviance(x: Array, v: Array, power: float) -> Array:
-    """The deviance of target x and prediction 1, v = x − 1: 2·∫ (x − s)·s^(−power) ds from 1 to x."""
+    """Return the deviance of target x and prediction 1, 2·∫ (x − s)·s^(−power) ds from 1 to x; v is x − 1."""
     a, b = 1.0 - power, 2.0 - power
-    if power < 1.5:  # about 1 it is x·log x that power bends, about 2 log x
+    if power < 1.5:  # near power 1 the loss contains x·log x, near power 2 log x, as the limit of a Box–Cox term
         value = x * _box_cox(x, a)
         value[x == 0] = 0.0
         scale = 2.0 / b
@@ -81,7 +81,7 @@ def _unit_deviance(x: Array, v: Array, power: float) -> Array:
 
 
 def _binomial(u: Array, power: float) -> Array:
-    """``Σ C(−power, k)·u^k/((k + 1)(k + 2))``: the integral over u²."""
+    """Return ``Σ C(−power, k)·u^k/((k + 1)(k + 2))``, the integral divided by u²."""
     coefficient, coefficients = 1.0, []
     for k in range(_TERMS):
         coefficients.append(coefficient / ((k + 1) * (k + 2)))
@@ -115,7 +115,7 @@ def tweedie_deviance(
 ) -> tuple[Array, Thunk]:
     """Deviance where the variance is a power of the mean.
 
-    Insurance claims or rainfall, say: often 0, else positive and skewed.
+    For insurance claims or rainfall, for example: often 0, otherwise positive and skewed.
     """
     p, t = pred, target
     v = (t - p) / p

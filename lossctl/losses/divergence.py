@@ -1,4 +1,8 @@
-"""Losses between two distributions over the same classes."""
+"""Divergences: losses between two distributions over the same classes.
+
+The gradient check leaves 0.4 % of the random coordinates of ``reverse_kl`` and ``js_divergence`` unresolved: at q = 0
+the slope is −∞ like that of a logarithm, so a difference quotient grows by the same amount at every step.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +46,9 @@ def kl_divergence(pred: Probabilities, target: Probabilities) -> tuple[Array, Th
     pitfalls=("KL(pred ‖ target): a class with q > 0 and p = 0 costs inf, and so does every one-hot target but one",),
 )
 def reverse_kl(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
-    """Kullback–Leibler divergence of the target from the prediction, in nats.
-
-    At q = 0 its slope is −∞ as that of a logarithm is: differences, which grow by the same amount at
-    every step, leave it unresolved (0.4 % of the coordinates that are drawn).
-    """
+    """Kullback–Leibler divergence of the target from the prediction, in nats."""
     q, p = pred, target
-    # Off 0 a class that the target rules out costs inf at once.
+    # A class with p = 0 costs inf for every q > 0.
     return relative_entropy(q, p), lambda: np.where(p == 0, np.inf, log_ratio(q, p) + 1.0)
 
 
@@ -89,17 +89,13 @@ def kl_divergence_log_target(pred: LogProbabilities, target: LogProbabilities) -
     relative_accuracy="everywhere",
 )
 def js_divergence(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
-    """Jensen–Shannon divergence, in nats; not its square root, which is the distance.
-
-    At q = 0 its slope is −∞ as that of a logarithm is: differences, which grow by the same amount at
-    every step, leave it unresolved (0.4 % of the coordinates that are drawn).
-    """
+    """Jensen–Shannon divergence, in nats; not its square root, which is the distance."""
     q, p = pred, target
-    # With d = (q − p)/(q + p) a class costs m·[(1 − d)·log(1 − d) + (1 + d)·log(1 + d)]/2, m = (q + p)/2.
+    # A class contributes m·[(1 − d)·log(1 − d) + (1 + d)·log(1 + d)]/2, with d = (q − p)/(q + p), m = (q + p)/2.
     d = np.fmin((q - p) / (q + p), 1.0)  # 1 where both are 0
 
     def gradient() -> Array:
-        # 1 + d cancels where q is the smaller by far
+        # 1 + d cancels if q is much smaller than p
         return np.asarray(0.5 * np.where(d < -0.5, np.log(2.0 * (q / (q + p))), np.log1p(d)))
 
     return (0.25 * (q + p) * shared(d)).sum(axis=-1), gradient
@@ -113,7 +109,7 @@ def js_divergence(pred: Distribution, target: Distribution) -> tuple[Array, Thun
     relative_accuracy="everywhere",
 )
 def jeffreys(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
-    """Jeffreys divergence: both Kullback–Leibler divergences together, in nats."""
+    """Jeffreys divergence: the sum of both Kullback–Leibler divergences, in nats."""
     q, p = pred, target
     ratio = log_ratio(q, p)
 
@@ -155,11 +151,11 @@ def renyi(
     q, p = pred, target
     total, a = p.sum(axis=-1), alpha - 1.0
     if a:
-        # Σ p·r^a / Σ p is 1 and terms that cancel in part where p and q are close.
+        # log1p of Σ p·(r^a − 1) / Σ p, because Σ p·r^a / Σ p is close to 1 where p and q are close.
         grown = _growth(p, q, a).sum(axis=-1) / total
         value = np.log1p(grown)
         rows = np.flatnonzero((grown < -0.5) | (grown == np.inf))
-        if rows.size:  # in C order, where the sum of a row does not depend on which others are in it
+        if rows.size:  # in C order: the roundoff of a row sum does not depend on the other rows
             value[rows] = _powers(np.ascontiguousarray(p[rows]), np.ascontiguousarray(q[rows]), a, grown[rows])
         value /= a
     else:
@@ -174,7 +170,7 @@ def renyi(
 
 
 def _growth(p: Array, q: Array, a: float) -> Array:
-    """``p·((p/q)^a − 1)``, 0 where p is 0."""
+    """Return ``p·((p/q)^a − 1)``, 0 where p is 0."""
     if a == 1.0:
         grown = p - q
         grown /= q
@@ -185,7 +181,7 @@ def _growth(p: Array, q: Array, a: float) -> Array:
 
 
 def _beside(p: Array, q: Array, a: float) -> tuple[Array, Array, Array]:
-    """``r = p/q``, its powers ``r^a`` over the largest of a row, so that none overflows, and the logarithm of that."""
+    """Return r = p/q, r^a divided by the largest r^a of the row (so none overflows), and the log of that largest."""
     ratio = p / q
     power = np.where(p == 0, -np.inf, a * log_ratio(p, q) if a else 0.0)
     largest = power.argmax(axis=-1)[:, None]
@@ -194,7 +190,7 @@ def _beside(p: Array, q: Array, a: float) -> tuple[Array, Array, Array]:
 
 
 def _powers(p: Array, q: Array, a: float, grown: Array) -> Array:
-    """``log(Σ p·r^a / Σ p)`` of rows where that is far below 0, or where the sum may overflow."""
+    """Return ``log(Σ p·r^a / Σ p)`` for rows where it is far below 0 or where the sum may overflow."""
     ratio, beside, top = _beside(p, q, a)
     total = p.sum(axis=-1)
     few = np.log(np.where(p == 0, 0.0, p * ratio**a).sum(axis=-1) / total)

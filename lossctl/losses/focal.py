@@ -1,4 +1,4 @@
-"""Cross-entropies of two classes that pay less attention to what is easy."""
+"""Cross-entropies of two classes with a smaller weight for samples that are easy to classify."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _LIN = "Lin et al. 2017, doi:10.1109/ICCV.2017.324"
 _SOFT = "of soft targets torchvision, optax and keras mix p_t: here the loss"
 
 
-# Beyond it what rounding took from q may show in 1 − q, up to there in log(1 − q) by an ulp or ten.
+# Up to here the roundoff of q changes log(1 − q) by at most about ten ulp; above, 1 − q is computed from p itself.
 _CERTAIN = 1.0 - 1.0 / 64.0
 
 
 def _weights(target: Array, alpha: float | None) -> tuple[Array, Array]:
-    """Of the term of class 1, and of that of class 0."""
+    """Return the weights of the terms of class 1 and of class 0."""
     if alpha is None:
         return target, 1.0 - target
     return alpha * target, (1.0 - alpha) * (1.0 - target)
 
 
 def _weighted(weight: Array, x: Array) -> Array:
-    """``weight·x`` of what is at least 0, and 0 where the weight is 0, though x be infinite."""
+    """Return ``weight·x`` for x ≥ 0, and 0 where the weight is 0, even if x is infinite."""
     product = weight * x
-    return np.fmax(product, 0.0, out=product)  # of NaN and 0 it is 0
+    return np.fmax(product, 0.0, out=product)  # fmax ignores the NaN of 0·∞
 
 
 def _power(x: Array, gamma: float) -> Array:
-    if gamma != 4.0:  # asymmetric's own, for which pow takes eight times as long as two squares
+    if gamma != 4.0:  # the default of asymmetric is 4, where pow takes eight times as long as two squares
         return x**gamma
     square = x * x
     square *= square
@@ -46,14 +46,18 @@ def _power(x: Array, gamma: float) -> Array:
 
 
 def _focused(p: Array, not_p: Array, entropy: Array, gamma: float) -> tuple[Array, Thunk]:
-    """``−p^γ·log(1 − p)``, the cost of a probability p for what did not happen, and its derivative.
+    """Return ``−p^γ·log(1 − p)``, the loss of a probability p of the wrong class, and its derivative.
 
-    ``entropy`` is −log(1 − p).
+    Args:
+        p: the probability of the wrong class.
+        not_p: 1 − p.
+        entropy: −log(1 − p).
+        gamma: the exponent γ ≥ 0.
     """
     power = _power(p, gamma)
 
     def slope() -> Array:
-        # Of p^(γ − 1)·log(1 − p) the first is infinite and the other 0 at p = 0 where γ < 1: log(1 − p)/p is not.
+        # At p = 0 with γ < 1, p^(γ − 1)·log(1 − p) is ∞·0; p^γ·(log(1 − p)/p) is finite.
         share = select(p == 0, 1.0, entropy / select(p == 0, 1.0, p))
         return np.asarray(power * (1.0 / not_p + gamma * share))
 
@@ -73,7 +77,7 @@ def _focused(p: Array, not_p: Array, entropy: Array, gamma: float) -> tuple[Arra
     from_logits="focal_with_logits",
 )
 def focal(pred: Probability, target: Probability, *, alpha: Alpha = 0.25, gamma: Gamma = 2.0) -> tuple[Array, Thunk]:
-    """Cross-entropy that a sample leaves as it is learned: for rare objects."""
+    """Cross-entropy with less weight on easy samples: for rare objects."""
     yes, no = _weights(target, alpha)
     p, not_p = pred, 1.0 - pred
     missed, down = _focused(not_p, p, -np.log(p), gamma)
@@ -81,22 +85,22 @@ def focal(pred: Probability, target: Probability, *, alpha: Alpha = 0.25, gamma:
     return _weighted(yes, missed) + _weighted(no, false_alarm), lambda: _weighted(no, up()) - _weighted(yes, down())
 
 
-# Beyond it σ(−x) is e^(−x), and about to vanish.
+# Above this σ(−x) equals e^(−x) and is close to underflow.
 _FAR = 700.0
 
 
 def _sigmoids(x: Array, e: Array) -> tuple[Array, Array]:
-    """``σ(x)`` and ``σ(−x)``, of e = exp(−|x|)."""
+    """Return ``σ(x)`` and ``σ(−x)`` from x and e = exp(−|x|)."""
     large = 1.0 / (1.0 + e)
     return select_pair(x < 0, large, e * large)
 
 
 def _sigmoid_power(x: Array, sigmoid: Array, gamma: float) -> Array:
-    """``σ(−x)^γ``, also where σ(−x) itself is no double."""
+    """Return ``σ(−x)^γ``, also where σ(−x) underflows."""
     power = _power(sigmoid, gamma)
     if gamma < 1.0:
         far = np.flatnonzero(x > _FAR)
-        high, low = product(np.minimum(x[far], 1e100), gamma)  # whose rounding e^−γx would magnify
+        high, low = product(np.minimum(x[far], 1e100), gamma)  # e^(−γx) magnifies the roundoff of γx
         power[far] = np.exp(-high) * (1.0 - select(high < 1e3, low, 0.0))
     return power
 
@@ -112,7 +116,7 @@ def _sigmoid_power(x: Array, sigmoid: Array, gamma: float) -> Array:
 def focal_with_logits(
     pred: Real, target: Probability, *, alpha: Alpha = 0.25, gamma: Gamma = 2.0
 ) -> tuple[Array, Thunk]:
-    """The focal loss from logits, right where they are large."""
+    """The focal loss from logits, accurate at large values."""
     yes, no = _weights(target, alpha)
     e = np.exp(-np.abs(pred))
     p, not_p = _sigmoids(pred, e)
@@ -121,7 +125,7 @@ def focal_with_logits(
     yes_cost, no_cost = log - np.minimum(pred, 0.0), log + np.maximum(pred, 0.0)
 
     def gradient() -> Array:
-        # d/dx of σ(−x)^γ·softplus(−x): both of its terms have one sign
+        # d/dx of σ(−x)^γ·softplus(−x): its two terms have the same sign, so they do not cancel
         down = yes_focus * (gamma * p * yes_cost + not_p)
         up = no_focus * (gamma * not_p * no_cost + p)
         return np.asarray(no * up - yes * down)
@@ -147,10 +151,10 @@ def asymmetric(
         float, Param("negatives with a probability up to this are left out", Interval(0.0, 1.0, open_high=True))
     ] = 0.05,
 ) -> tuple[Array, Thunk]:
-    """Focal loss with a focus of its own for the many negatives."""
+    """Focal loss with another exponent for the many negatives."""
     p, not_p, no = pred, 1.0 - pred, 1.0 - target
     missed, down = _focused(not_p, p, -np.log(p), gamma_pos)
-    # One minus p − clip on its own: a tiny clip is all that is left of it at p = 1.
+    # 1 − q is computed as (1 − p) + clip, because 1 − (p − clip) loses a tiny clip at p = 1.
     q, not_q = np.maximum(p - clip, 0.0), np.minimum(not_p + clip, 1.0)
     entropy = -np.log1p(-q)
     certain = np.flatnonzero(q > _CERTAIN)

@@ -1,4 +1,4 @@
-"""The robust loss whose shape is a parameter."""
+"""Barron's general robust loss, whose shape is a parameter."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lossctl.core.interval import Interval
 from lossctl.losses.numerics.elementary import not_finite
 from lossctl.losses.numerics.scaled_residual import Scale, gaussian_slope
 
-# Squares below or beyond it may have lost digits, or overflown.
+# Squares outside these limits may be subnormal or infinite.
 _VANISHED, _OVERFLOWN = 1e-290, 1e300
-# alpha/b times a size of at most 2000 is then no part of 1.
+# For |alpha/b| below this, alpha/b times a size of at most 2000 is below the roundoff of 1: use the limit alpha = 0.
 _CAUCHY = 1e-20
-# From where on the exponent's error, some ulps of it, is to be kept from e^x.
+# Above this exponent, e^x would magnify the roundoff of x too much.
 _LARGE = 8.0
 
 Shape = Annotated[
@@ -36,13 +36,13 @@ Shape = Annotated[
     relative_accuracy="the value everywhere, the gradient for alpha ≥ −18 and −inf",
 )
 def barron(pred: Real, target: Real, *, alpha: Shape = 1.0, c: Scale = 1.0) -> tuple[Array, Thunk]:
-    """From least squares to a loss that forgets outliers, by one parameter."""
+    """From least squares to a loss that ignores outliers, by one parameter."""
     u = pred - target
     np.abs(u, out=u)
     u /= c
     if alpha == 2.0:
         return 0.5 * u * u, lambda: (pred - target) / c / c
-    if alpha == 1.0:  # thrice as fast as the powers below
+    if alpha == 1.0:  # three times as fast as the powers below
         h = _root(u, u * u, 1.0)
         share, beyond = u / (1.0 + h), not_finite(u)
         share[beyond] = 1.0
@@ -63,7 +63,7 @@ def barron(pred: Real, target: Real, *, alpha: Shape = 1.0, c: Scale = 1.0) -> t
     else:
         size *= ratio
         value = np.expm1(size)
-        # e^x magnifies the error of a large x; a power of 1 + v itself is good to an ulp.
+        # e^x magnifies the roundoff of a large x; a power of 1 + v is accurate to an ulp.
         large = np.flatnonzero(size > _LARGE)
         value[large] = (1.0 + v[large]) ** (0.5 * alpha) - 1.0
         lost = large[v[large] > _OVERFLOWN]
@@ -74,7 +74,7 @@ def barron(pred: Real, target: Real, *, alpha: Shape = 1.0, c: Scale = 1.0) -> t
         if alpha == -math.inf:
             return gaussian_slope(pred, target, c)
         s = _root(u, v, b)
-        # s^(alpha − 2), of whichever power is exact and does not overflow
+        # u·s^(alpha − 2) is share·power with power = s^(alpha − 1), in the form that is accurate and does not overflow
         power = s**alpha / s if alpha <= 1.0 else s ** (alpha - 1.0)
         share, beyond = u / s, not_finite(s)
         share[beyond], power[beyond] = math.sqrt(b), s[beyond] ** (alpha - 1.0)
@@ -84,7 +84,7 @@ def barron(pred: Real, target: Real, *, alpha: Shape = 1.0, c: Scale = 1.0) -> t
 
 
 def _size(u: Array, v: Array, b: float) -> Array:
-    """``b/2·log(1 + v)``, ``v = u²/b``: u²/2 where u is small, also where v has vanished."""
+    """Return ``b/2·log(1 + v)`` with v = u²/b; for small u it is u²/2, also where v underflows."""
     size = np.log1p(v)
     size *= 0.5 * b
     small, large = np.flatnonzero(v < _VANISHED), np.flatnonzero(v > _OVERFLOWN)
@@ -94,7 +94,7 @@ def _size(u: Array, v: Array, b: float) -> Array:
 
 
 def _root(u: Array, v: Array, b: float) -> Array:
-    """``√(1 + v)``, ``v = u²/b``, also where v overflows."""
+    """Return ``√(1 + v)`` with v = u²/b, also where v overflows."""
     s = np.sqrt(1.0 + v)
     large = np.flatnonzero(v > _OVERFLOWN)
     s[large] = u[large] / math.sqrt(b)

@@ -1,4 +1,4 @@
-"""Negative log-likelihoods of a real number whose spread is predicted as well."""
+"""Negative log-likelihoods of a real number, with a predicted scale or variance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lossctl.core.input_kinds import Positive, Real
 from lossctl.losses.numerics.elementary import select
 from lossctl.losses.numerics.gamma_functions import log_half_step
 
-# Beyond it a square may overflow.
+# Squares of larger numbers may overflow.
 _HUGE = 1e150
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -77,7 +77,7 @@ def student_t_nll(pred: Real, target: Real, scale: Positive, df: Positive) -> tu
     z = r / scale
     q = np.abs(z)
     q /= np.sqrt(df)
-    # log(1 + q²): 2·log q where the square overflows, and q itself may; where it vanishes so does the term
+    # log(1 + q²) is 2·log q where the square overflows; q itself may overflow too. Where q² underflows the term is 0.
     value = np.log1p(q * q)
     huge = np.flatnonzero(q > _HUGE)
     value[huge] = 2.0 * (np.log(np.abs(r[huge])) - np.log(scale[huge])) - np.log(df[huge])

@@ -1,4 +1,4 @@
-"""Losses of a margin: of a score times a label −1 or +1."""
+"""Losses of a margin: the score times the label, which is −1 or +1."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Margin = Annotated[float, Param("the score on the right side from which nothing 
     relative_accuracy="everywhere",
 )
 def hinge(pred: Real, target: Sign, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
-    """What a score lacks to the margin on its right side: support vector machines."""
+    """The shortfall of a score to the margin on its right side: support vector machines."""
     short = _shortfall(pred, target, margin)
     return short, lambda: select(short > 0, -target, 0.0)
 
@@ -85,10 +85,10 @@ def smoothed_hinge(
     relative_accuracy="everywhere",
 )
 def modified_huber(pred: Real, target: Sign) -> tuple[Array, Thunk]:
-    """Squared hinge that goes on as a line where the score is wrong by more than 1."""
+    """Squared hinge, continued as a line where the score is wrong by more than 1."""
     short = _shortfall(pred, target, 1.0)
     q = np.minimum(short, 2.0)
-    # s² and, from s = 2 on, 4(s − 1): that is q·(2s − q)
+    # s² up to s = 2, 4·(s − 1) beyond: both are q·(2s − q)
     return q * (2.0 * short - q), lambda: -2.0 * target * q
 
 
@@ -101,7 +101,7 @@ def modified_huber(pred: Real, target: Sign) -> tuple[Array, Thunk]:
     relative_accuracy="everywhere",
 )
 def soft_margin(pred: Real, target: Sign) -> tuple[Array, Thunk]:
-    """Logistic regression's loss, of labels −1 and +1."""
+    """The loss of logistic regression, for labels −1 and +1."""
     u = target * pred
     e = np.exp(-np.abs(u))
     value = np.maximum(-u, 0.0) + np.log1p(e)
@@ -129,7 +129,7 @@ def exponential(pred: Real, target: Sign) -> tuple[Array, Thunk]:
     relative_accuracy="everywhere",
 )
 def perceptron(pred: Real, target: Sign) -> tuple[Array, Thunk]:
-    """Hinge without a margin: what a score is worth on the wrong side."""
+    """Hinge without a margin: the size of a score on the wrong side."""
     short = _shortfall(pred, target, 0.0)
     return short, lambda: select(short > 0, -target, 0.0)
 
@@ -174,7 +174,7 @@ def tangent(pred: Real, target: Sign) -> tuple[Array, Thunk]:
     d = 2.0 * np.arctan(u) - 1.0
 
     def gradient() -> Array:
-        far = np.abs(u) > 1e100  # whose square may overflow
+        far = np.abs(u) > 1e100  # the square may overflow
         inverse = 1.0 / select(far, u, 1.0)
         return np.asarray(4.0 * target * d * select(far, inverse * inverse, 1.0 / (1.0 + select(far, 0.0, u) ** 2)))
 
@@ -194,7 +194,7 @@ def dwd(
     *,
     q: Annotated[float, Param("the power with which it falls off", POSITIVE)] = 1.0,
 ) -> tuple[Array, Thunk]:
-    """Distance weighted discrimination: a line, then a tail that never ends."""
+    """Distance weighted discrimination: a line, then a tail that goes to 0 like a power."""
     u = target * pred
     edge = q / (q + 1.0)
     far = u > edge

@@ -1,4 +1,4 @@
-"""Losses of how far apart things are: two vectors, three, a distance, a pair of scores, a batch of pairs."""
+"""Losses of distances: between two or three vectors, of a predicted distance, of a pair of scores."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lossctl.core.input_kinds import NonNegative, Probability, Real, Sign
 from lossctl.core.interval import POSITIVE, Interval
 from lossctl.losses.numerics.cosine import LARGE, SMALL, unit
 
-# Whatever a row or a number is, it is not one prediction.
+# The task cannot be derived from the inputs.
 TASK = "pairs"
 
-# Two distances are known to some ulps.
+# The relative error of a distance is below this.
 _ROUNDING = 16.0 * float(np.finfo(np.float64).eps)
 
 
 def _apart(x: Array, y: Array) -> tuple[Array, Array, Array, Thunk]:
-    """Directions u and v of two vectors, 1 − cos as |u − v|²/2, and its gradient by the first vector."""
+    """Return the directions u, v of two vectors, 1 − cos as |u − v|²/2, and its gradient by the first vector."""
     u, shrink = unit(x)
     v, _ = unit(y)
     r = u - v
@@ -87,7 +87,7 @@ def contrastive(
     *,
     margin: Annotated[float, Param("the distance from which unlike pairs cost nothing", POSITIVE)] = 1.0,
 ) -> tuple[Array, Thunk]:
-    """Squared distance of pairs that are alike, squared nearness of others."""
+    """Squared distance of pairs that are alike, squared hinge of the distance of others."""
     d, t = pred, target
     short = np.maximum(margin - d, 0.0)
     return t * (d * d) + (1.0 - t) * (short * short), lambda: 2.0 * (t * d - (1.0 - t) * short)
@@ -129,11 +129,11 @@ def margin_ranking(
 
 
 def _distance(r: Array, p: float) -> tuple[Array, Thunk]:
-    """``(Σ |r|^p)^(1/p)`` and its gradient; that of no distance is 0."""
+    """Return ``(Σ |r|^p)^(1/p)`` and its gradient, which is 0 at distance 0."""
     size = np.abs(r)
     total = (size**p).sum(axis=-1)
     length = total ** (1.0 / p)
-    # A root of huge or tiny sums magnifies the rounding of 1/p, but where that is exact.
+    # The root of huge or tiny sums magnifies the roundoff of 1/p, unless 1/p is exact.
     low, high = (SMALL, LARGE) if p in {1.0, 2.0} else (1e-8, 1e8)
     rows = np.flatnonzero(~((total > low) & (total < high)))
     if rows.size:
@@ -164,11 +164,11 @@ def triplet(
     negative: Vector,
     *,
     margin: Annotated[float, Param("how much farther the negative must be", POSITIVE)] = 1.0,
-    # Beyond 10 a ulp of a difference, to that power, is more than the 1e-14 promised.
+    # Above 10, the power magnifies an ulp of a difference beyond the accuracy promised, 1e-14.
     p: Annotated[float, Param("the norm: 1 adds up, 2 is Euclid's", Interval(1, 10))] = 2.0,
     swap: Annotated[bool, Param("takes the negative's distance to the positive where it is the smaller")] = False,
 ) -> tuple[Array, Thunk]:
-    """Hinge of an anchor's distance to a like vector, less that to an unlike one."""
+    """Hinge of the distance from the anchor to a like vector minus that to an unlike one."""
     positive_distance, toward = _distance(pred - target, p)
     far, away = _distance(pred - negative, p)
     other = _distance(target - negative, p)[0] if swap else np.full(len(pred), np.inf)
@@ -176,8 +176,8 @@ def triplet(
 
     def gradient() -> Array:
         from_negative = away()
-        # Which is the smaller is lost in rounding where anchor and positive are all but the same: then it is
-        # told by the slope of the distance from the one to the other.
+        # If anchor and positive almost coincide, roundoff hides which distance is smaller. The sign of the slope of the
+        # distance, along the line from the positive to the anchor, decides.
         same = np.abs(far - other) <= _ROUNDING * far
         nearer = np.where(same, (from_negative * (pred - target)).sum(axis=-1) <= 0, far <= other)
         slope = toward() - np.where(nearer[:, None], from_negative, 0.0)

@@ -1,4 +1,4 @@
-"""Losses of one class among several: a row of scores or probabilities is one sample."""
+"""Losses for one class out of several: a row of scores or probabilities is one sample."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def categorical_cross_entropy(pred: Probabilities, target: Probabilities) -> tup
 
 
 def _at(label: Array) -> tuple[np.ndarray, np.ndarray]:
-    """The index of each row's own class, for fancy indexing."""
+    """Return the index arrays of the target class of each row, for fancy indexing."""
     return np.arange(len(label)), label.astype(np.intp)
 
 
@@ -54,7 +54,7 @@ def _at(label: Array) -> tuple[np.ndarray, np.ndarray]:
     from_logits="sparse_softmax_cross_entropy",
 )
 def sparse_categorical_cross_entropy(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
-    """Cross-entropy from probabilities, the target a class index."""
+    """Cross-entropy from probabilities, with a class index as target."""
     at = _at(target)
     p = pred[at]
 
@@ -122,12 +122,12 @@ def sparse_softmax_cross_entropy(
     at = _at(target)
     top, e, tail_sum = softmax(pred)
     missed = top[:, 0] - pred[at]
-    if s:  # with s = 1 the own class has no weight beside the others, and its logit may be -inf
+    if s:  # with s = 1 the logit of the target class has no term of its own, and may be -inf
         missed = s * (top - pred).mean(axis=-1) + np.where(s == 1, 0.0, (1.0 - s) * missed)
 
     def gradient() -> Array:
         g = restored(e, top, pred) / (1.0 + tail_sum)[:, None]
-        # p[y] − 1 would cancel: it is minus the sum of the others.
+        # p[y] − 1 would cancel; it is computed as minus the sum of the other probabilities.
         label_slope = -complement(e[at], g[at], tail_sum)
         if s:
             towards_uniform = s * (g - 1.0 / pred.shape[-1])
@@ -150,7 +150,7 @@ def sparse_softmax_cross_entropy(
     pitfalls=("pred is scores: of probabilities a margin of 1 is never reached",),
 )
 def crammer_singer(pred: ClassScores, target: Label, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
-    """Hinge of the best wrong class against the right one."""
+    """Hinge of the highest score of a wrong class against the score of the right class."""
     at = _at(target)
     wrong = pred.copy(order="K")
     wrong[at] = -np.inf
@@ -172,10 +172,10 @@ def crammer_singer(pred: ClassScores, target: Label, *, margin: Margin = 1.0) ->
     pitfalls=("pred is scores, as for softmax; a right class that is ahead of all others by 1 costs nothing",),
 )
 def sparsemax(pred: Logits, target: Label) -> tuple[Array, Thunk]:
-    """The like of cross-entropy for probabilities that can be exactly 0."""
+    """The counterpart of cross-entropy for probabilities that can be exactly 0."""
     at = _at(target)
     gap = pred.max(axis=-1, keepdims=True) - pred
-    # Michelot 1986, doi:10.1007/BF00938486: what lies below the mean excess is left out until nothing does.
+    # Michelot 1986, doi:10.1007/BF00938486: drop the classes with gap ≥ edge, until none is dropped.
     kept = gap < 1.0
     while True:
         edge = (1.0 + np.where(kept, gap, 0.0).sum(axis=-1, keepdims=True)) / kept.sum(axis=-1, keepdims=True)
@@ -202,7 +202,7 @@ def multi_margin(
     p: Annotated[int, Param("1 for hinges, 2 for their squares", Interval(1, 2))] = 1,
     margin: Margin = 1.0,
 ) -> tuple[Array, Thunk]:
-    """Hinges of all wrong classes against the right one, averaged."""
+    """The average hinge of the wrong classes against the right class."""
     at = _at(target)
     short = np.maximum((pred - pred[at][:, None]) + margin, 0.0)
     short[at] = 0.0
@@ -217,7 +217,10 @@ def multi_margin(
 
 
 def _own(pred: Array, target: Array) -> tuple[Array, Array, Array, Callable[[Array], Array]]:
-    """p[y], 1 − p[y], −log p[y], and what makes a gradient of the factor of p[j] − [j = y]."""
+    """Return p[y], 1 − p[y], −log p[y], and a function that returns the gradient from its factor.
+
+    The gradient of a function of p[y] is factor·(p[j] − [j = y]), with a factor (n,).
+    """
     at = _at(target)
     top, e, tail_sum = softmax(pred)
     p = e[at] / (1.0 + tail_sum)
@@ -247,12 +250,12 @@ def softmax_focal(
     *,
     gamma: Annotated[float, Param("how much less rows count that are right already", NON_NEGATIVE)] = 2.0,
 ) -> tuple[Array, Thunk]:
-    """Focal loss of several classes: cross-entropy of the hard rows."""
+    """Focal loss of several classes: less weight on easy rows."""
     p, missed, cost, by_logits = _own(pred, target)
     weight = missed**gamma
 
     def gradient() -> Array:
-        # −p·log p / (1 − p) tends to 1 at p = 1, and to 0 at p = 0
+        # −p·log p/(1 − p) tends to 1 for p → 1 and to 0 for p → 0
         slope = np.where(missed == 0, 1.0, np.where(p == 0, 0.0, p * cost) / missed)
         return by_logits(weight * (gamma * slope + 1.0))
 

@@ -1,4 +1,4 @@
-"""Losses of any number of classes at once: a row of scores, and a row that says which classes it has."""
+"""Losses for samples with any number of classes: a row of scores, and a row with 1 for each class of the sample."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lossctl.core.decorator import Thunk, loss
     pitfalls=("pred is scores, not probabilities", "a row with no class, or with every class, costs nothing"),
 )
 def multilabel_margin(pred: ClassScores, target: ClassFlags) -> tuple[Array, Thunk]:
-    """Hinges of every class that is not there against every one that is."""
+    """Hinges of each absent class against each present class."""
     k = pred.shape[-1]
     value, lacks = np.zeros(len(pred)), 1.0 - target
     for j in range(k):  # k passes over (n, k), not one over (n, k, k): memory
@@ -49,7 +49,7 @@ _STEPS = "its gradient is 0 but where it jumps: nothing learns from it"
     relative_accuracy="everywhere",
 )
 def label_ranking(pred: ClassScores, target: ClassFlags) -> tuple[Array, Thunk]:
-    """The share of pairs of classes that are in the wrong order."""
+    """The fraction of pairs of classes that are in the wrong order."""
     k = pred.shape[-1]
     value, lacks = np.zeros(len(pred)), 1.0 - target
     for j in range(k):
@@ -68,7 +68,7 @@ def label_ranking(pred: ClassScores, target: ClassFlags) -> tuple[Array, Thunk]:
     relative_accuracy="everywhere",
 )
 def coverage(pred: ClassScores, target: ClassFlags) -> tuple[Array, Thunk]:
-    """How far down the list of its scores a row's classes reach."""
+    """The number of scores down to the lowest score of a present class."""
     least = np.where(target > 0, pred, np.inf).min(axis=-1, keepdims=True)
     return (pred >= least).sum(axis=-1, dtype=np.float64), lambda: np.zeros_like(pred)
 

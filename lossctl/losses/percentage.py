@@ -1,4 +1,4 @@
-"""Losses of a ratio: errors relative to the target, or of logarithms."""
+"""Losses of relative errors: the error divided by the size of the target, or the difference of logarithms."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from lossctl.losses.numerics.elementary import not_finite, select
 
 
 def _squared_log_ratio(pred: Array, target: Array) -> tuple[Array, Thunk]:
-    # log1p(p) − log1p(t) cancels where p ≈ t. The logarithm of the larger over the smaller is that
-    # of 1 + |p − t|/(1 + the smaller), which does not.
+    # log1p(p) − log1p(t) cancels where p ≈ t. log1p(|p − t|/(1 + min(p, t))) is its absolute value and does not cancel.
     smaller = 1.0 + np.minimum(pred, target)
     excess = (pred - target) / smaller
     d = np.copysign(np.log1p(np.abs(excess)), excess)
@@ -49,7 +48,7 @@ def msle(pred: AboveMinusOne, target: AboveMinusOne) -> tuple[Array, Thunk]:
     ),
 )
 def rmsle(pred: AboveMinusOne, target: AboveMinusOne) -> tuple[Array, Thunk]:
-    """The square root of msle: about the relative error that is typical.
+    """The square root of msle: about the typical relative error.
 
     Per-sample values are those of msle. At value 0 the gradient is taken to be 0.
     """
@@ -90,19 +89,19 @@ def mape(pred: Real, target: NonZero) -> tuple[Array, Thunk]:
 def smape(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """The absolute error relative to the mean size of prediction and target.
 
-    Of predictions within 1e-10 of the target's size of 0, where it has a kink, the slope is next to nothing
-    beside the value: gradcheck calls them unresolved.
+    The loss has a kink at pred = 0. If |pred| is less than 1e-10·|target|, the slope is too small relative to the value
+    for difference quotients, and the gradient check leaves such points unresolved.
     """
     r = pred - target
     size = np.abs(pred) + np.abs(target)
     divisor = select(size == 0, 1.0, size)
     share = np.abs(r) / divisor
-    if (beyond := not_finite(size)).size:  # the sum of two halves is not
+    if (beyond := not_finite(size)).size:  # the sum of the halves does not overflow
         p, t = 0.5 * pred[beyond], 0.5 * target[beyond]
         share[beyond] = np.abs(p - t) / (np.abs(p) + np.abs(t))
 
     def gradient() -> Array:
-        # Where the signs agree |r| and the size share the prediction: 4|t|/size², towards the target.
+        # If the signs agree, the slope is 4·|t|/size² towards the target; if not, the loss is constant.
         toward = select(np.sign(pred) * np.sign(target) < 0, 0.0, np.sign(r))
         return 4.0 * toward * (np.abs(target) / divisor / divisor)
 
@@ -125,6 +124,6 @@ def _size_of_target(_pred: Array, target: Array) -> Array:
     denominator=_size_of_target,
 )
 def wape(pred: Real, target: Real) -> tuple[Array, Thunk]:
-    """The absolute error of all as a fraction of all that there was."""
+    """The sum of the absolute errors as a fraction of the sum of the absolute targets."""
     r = pred - target
     return np.abs(r), lambda: np.sign(r)

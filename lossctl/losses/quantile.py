@@ -1,4 +1,4 @@
-"""Losses to which too much is not as bad as too little, or that do not see small errors."""
+"""Asymmetric losses: a prediction that is too high costs more or less than one that is too low."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lossctl.core.interval import OPEN_UNIT, REAL
 from lossctl.losses.numerics.elementary import EXP_SERIES_BELOW, expm1_minus_over_square, not_finite, select
 from lossctl.losses.numerics.error_free import difference, product
 
-# Up to z = 8 its rounding takes at most 8 half ulps from e^z, and below 0 what it takes is nothing beside z.
-# e^z is infinite beyond 709.
+# e^z magnifies the relative roundoff of z by z: for z up to 8 by at most 8; for z < 0 the error is negligible relative
+# to the term z of the loss. e^z is infinite above 709.
 _STEEP, _FAR = 8.0, 709.0
 
 
 def _weight(r: Array, tau: float) -> Array:
-    """Each residual's: tau where the prediction is too low, 1 − tau where it is too high."""
+    """Return the weight of each residual: tau if the prediction is too low, 1 − tau if it is too high."""
     return select(r > 0, 1.0 - tau, tau)
 
 
@@ -86,7 +86,7 @@ def expectile(
     *,
     tau: Annotated[float, Param("the expectile that is predicted", OPEN_UNIT)] = 0.5,
 ) -> tuple[Array, Thunk]:
-    """Squared error with one weight above the target and another below."""
+    """Squared error with different weights above and below the target."""
     r = pred - target
     return _weight(r, tau) * r * r, lambda: 2.0 * _weight(r, tau) * r
 
@@ -112,10 +112,10 @@ def linex(
     far = np.expm1(z)
     steep = np.flatnonzero((z > _STEEP) & (z < _FAR))
     if steep.size:
-        # e^z takes the error of z times z: what rounding took from it is put back.
+        # Correct e^z by the roundoff of z, which it magnifies.
         far[steep] += np.exp(z[steep]) * (product(e[steep], a)[1] + a * lost[steep])
     value = far - z
     small = np.flatnonzero(np.abs(z) < EXP_SERIES_BELOW)
     value[small] = z[small] ** 2 * expm1_minus_over_square(z[small])
-    value[not_finite(value)] = np.inf  # and not ∞ − ∞
+    value[not_finite(value)] = np.inf  # instead of ∞ − ∞
     return value, lambda: -a * far

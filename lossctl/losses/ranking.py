@@ -1,4 +1,4 @@
-"""Losses of the order of a list: a row of scores is one list, its target how relevant each item is."""
+"""Ranking losses: a row of scores is one list, and the target is the relevance of each item."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def ranknet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
         cost = np.abs(ahead)
         np.negative(cost, out=cost)
         np.exp(cost, out=cost)
-        cost *= 1.0 - lost  # of a large exponent its rounding shows, where there is nothing beside it: ahead > 0
+        cost *= 1.0 - lost  # e^−gap magnifies the roundoff of a large gap; it matters for ahead > 0 only
         np.log1p(cost, out=cost)
         cost -= np.minimum(ahead, 0.0)
         counts = np.abs(sign)
@@ -72,7 +72,7 @@ def ranknet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     relative_accuracy="the value everywhere",
 )
 def listnet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
-    """Cross-entropy of which item comes first, as it should be and as it is scored."""
+    """Cross-entropy between the probabilities that each item comes first, by targets and by scores."""
     best, chances, besides = softmax(target)
     weight = restored(chances, best, target)
     top, e, tail_sum = softmax(pred)
@@ -100,7 +100,7 @@ def listnet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     relative_accuracy="the value everywhere",
 )
 def softmax_ranking(pred: Scores, target: Relevances) -> tuple[Array, Thunk]:
-    """Cross-entropy of which item comes first, each wanted as much as it is relevant."""
+    """Cross-entropy of the item that comes first, with relevances as weights."""
     return cross_entropy(pred, target)
 
 
@@ -117,8 +117,8 @@ def listmle(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     x = np.take_along_axis(pred, order, axis=-1)
     k = x.shape[-1]
     columns = np.ascontiguousarray(x.T)
-    # From the last item, which is certain, to the first: the best score of those left, and the sum of exp(x − best)
-    # of the others.
+    # From the last item to the first: `top` is the maximum of the scores so far, `tail_sum` the sum of exp(x − top)
+    # without one largest term.
     top, tail_sum, value = columns[-1], np.zeros(len(x)), np.zeros(len(x))
     for score in columns[-2::-1]:
         ahead, lost = difference(score, top)
@@ -143,7 +143,7 @@ def listmle(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
 
 
 def _centred(pred: Array, target: Array) -> Array:
-    """Residuals less their mean over the list: scores up to what is added to all of them."""
+    """Return the residuals minus their mean over the list, which a constant added to all scores does not change."""
     r = pred - target
     r -= r.mean(axis=-1, keepdims=True)
     return r
@@ -159,7 +159,7 @@ def _centred(pred: Array, target: Array) -> Array:
     ),
 )
 def query_rmse(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
-    """Root of the mean squared error within lists, their levels apart.
+    """Root of the mean squared error within lists, up to a constant per list.
 
     Per-sample values are the mean of (r − m)² over the list. At value 0 the gradient is taken to be 0.
     """
@@ -175,7 +175,7 @@ def query_rmse(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     pitfalls=(_A_LIST, "what is added to all scores of a list costs nothing"),
 )
 def query_mae(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
-    """Mean absolute error within lists, their levels apart."""
+    """Mean absolute error within lists, up to a constant per list."""
     off = _centred(pred, target)
 
     def gradient() -> Array:
@@ -186,9 +186,14 @@ def query_mae(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
 
 
 def _log_losses(u: Point, t: Array) -> tuple[Array, Callable[[], Point]]:
-    """The mean over lists of −t·log σ(u) − (1 − t)·log(1 − σ(u)), and what makes it rise with ``u`` and fall.
+    """Return the mean over each list of −t·log σ(u) − (1 − t)·log(1 − σ(u)), and a function for its derivative by u.
 
-    ``u`` is a pair (n, k). Where t is 0 or 1 one of the two slopes is 0: nothing is subtracted.
+    The derivative is the difference of two positive parts, which that function returns. If t is 0 or 1, one part is 0,
+    so the difference does not cancel.
+
+    Args:
+        u: the scores (n, k), and their roundoff (n, k).
+        t: the target probabilities (n, k).
     """
     k = t.shape[-1]
     size = np.abs(u[0])
@@ -204,7 +209,10 @@ def _log_losses(u: Point, t: Array) -> tuple[Array, Callable[[], Point]]:
 
 
 def _balanced(rises: Array, falls: Array) -> Array:
-    """``rises − falls`` of rows of which that sums to 0: where one has more than all others, minus their sum."""
+    """Return ``rises − falls`` for rows whose sum of it is 0.
+
+    An element that is larger than all others together is computed as minus their sum, which is more accurate.
+    """
     slope, size = np.asarray(rises - falls), rises + falls
     top, row = size.argmax(axis=-1), np.arange(len(size))
     besides = size[row, top] > without(size, top).sum(axis=-1)
@@ -229,10 +237,10 @@ def query_cross_entropy(
     *,
     alpha: Annotated[float, Param("how much of it is of scores less what their list has in common", UNIT)] = 0.95,
 ) -> tuple[Array, Thunk]:
-    """Cross-entropy of scores as they are, and with the level of their list put right.
+    """Cross-entropy of the scores, and of the scores after the best shift of their list.
 
-    Where Σ H(x + s) is least its derivative by s is 0: how s moves with the scores changes nothing, to the
-    first order, and the slope is that of H at x + s.
+    At the s that minimises Σ H(x + s), the derivative by s is 0. The dependence of s on the scores therefore does not
+    contribute to the gradient, which is that of H at x + s.
     """
     value, slopes = _log_losses((pred, np.zeros_like(pred)), target)
     s = shift(pred, target)

@@ -1,4 +1,9 @@
-"""Redescending losses of robust statistics, constant or nearly constant at large residuals: statsmodels' rho."""
+"""Redescending losses of robust statistics, constant or nearly constant at large residuals: statsmodels' rho.
+
+The gradient check leaves two kinds of points unresolved. Near |r| = c the slope of the Tukey losses and of ``hampel``
+is so small relative to the value that the roundoff of the value hides it; this concerns large targets. At a kink of
+``trimmed_mean`` or ``wing`` that lies between two neighbouring doubles, no step avoids the kink.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +34,7 @@ _SCALED = "residuals are taken as they are: divide them by a scale, the MAD say,
     relative_accuracy="the value everywhere",
 )
 def tukey_biweight(pred: Real, target: Real, *, c: Cutoff = 4.685) -> tuple[Array, Thunk]:
-    """About r²/2 near zero, constant beyond ``c``.
-
-    About |r| = c its slope is next to nothing beside its value: gradcheck calls such points of large
-    targets unresolved.
-    """
+    """About r²/2 near zero, constant beyond ``c``."""
     r = pred - target
     a = np.minimum(np.abs(r), c)
     u = a / c
@@ -50,11 +51,7 @@ def tukey_biweight(pred: Real, target: Real, *, c: Cutoff = 4.685) -> tuple[Arra
     relative_accuracy="the value everywhere",
 )
 def tukey_quartic(pred: Real, target: Real, *, c: Cutoff = 3.61752) -> tuple[Array, Thunk]:
-    """Tukey's biweight with a power 4 for 2: longer like r²/2, constant beyond ``c``.
-
-    About |r| = c its slope is next to nothing beside its value: gradcheck calls such points of large
-    targets unresolved.
-    """
+    """Tukey's biweight with power 4 instead of 2: close to r²/2 for longer, constant beyond ``c``."""
     r = pred - target
     a = np.minimum(np.abs(r), c)
     u = a / c
@@ -84,7 +81,7 @@ def andrew_wave(
     *,
     a: Annotated[float, Param("a·π is where it becomes constant, in target units", POSITIVE)] = 1.339,
 ) -> tuple[Array, Thunk]:
-    """A wave of a cosine, constant from its top on."""
+    """Half a period of a cosine, constant beyond its maximum."""
     r = pred - target
     u = np.minimum(np.abs(r) / a, math.pi)
     s = np.sin(0.5 * u)
@@ -116,11 +113,7 @@ def hampel(
     b: Annotated[float, Param("where the line begins to flatten", POSITIVE)] = 4.0,
     c: Annotated[float, Param("from where on it is constant", POSITIVE)] = 8.0,
 ) -> tuple[Array, Thunk]:
-    """Huber's loss that flattens between ``b`` and ``c``: three parts and a constant.
-
-    About |r| = c its slope is next to nothing beside its value: gradcheck calls such points of large
-    targets unresolved.
-    """
+    """Huber's loss that flattens between ``b`` and ``c``: three parts and a constant."""
     if not a <= b < c:
         raise UsageError(f"hampel: a = {a:g}, b = {b:g}, c = {c:g}: a ≤ b < c is needed")
     r = pred - target
@@ -149,7 +142,7 @@ def ramsay(
     *,
     a: Annotated[float, Param("1/a is where its slope is largest, in 1/target units", POSITIVE)] = 0.3,
 ) -> tuple[Array, Thunk]:
-    """About r²/2 near zero, and 1/a² in the end."""
+    """About r²/2 near zero, towards 1/a² for large residuals."""
     r = pred - target
     size = np.abs(r)
     x = a * size
@@ -185,11 +178,7 @@ def ramsay(
     relative_accuracy="everywhere",
 )
 def trimmed_mean(pred: Real, target: Real, *, c: Cutoff = 2.0) -> tuple[Array, Thunk]:
-    """Least squares that cut off: half the square up to ``c``.
-
-    A kink that lies between two neighbouring doubles cannot be stepped around: gradcheck calls such
-    points, about the kink, unresolved.
-    """
+    """Half the squared error up to ``c``, constant beyond."""
     r = pred - target
     a = np.minimum(np.abs(r), c)
     return 0.5 * a * a, lambda: select(np.abs(r) <= c, r, 0.0)
@@ -208,11 +197,7 @@ def wing(
     width: Annotated[float, Param("up to where it is a logarithm, in target units", POSITIVE)] = 5.0,
     curvature: Annotated[float, Param("how soon the logarithm flattens, in target units", POSITIVE)] = 0.5,
 ) -> tuple[Array, Thunk]:
-    """A logarithm for small errors, a line for large ones: facial landmarks.
-
-    A kink that lies between two neighbouring doubles cannot be stepped around: gradcheck calls such
-    points, about the kink, unresolved.
-    """
+    """A logarithm for small errors, a line for large ones: facial landmarks."""
     r = pred - target
     a = np.abs(r)
     capped = np.minimum(a, width)

@@ -113,10 +113,10 @@ def lq(
     *,
     q: Annotated[float, Param("the power: 1 is mae, 2 is mse", Interval(1.0, math.inf, open_high=True))] = 1.5,
 ) -> tuple[Array, Thunk]:
-    """A power of the distance, between the absolute and the squared error and beyond.
+    """A power of the absolute error, from mae (1) over mse (2) to higher powers.
 
-    With q below 2 its slope falls like a root at r = 0, where finite differences do not settle: gradcheck
-    calls such points unresolved.
+    With q below 2 the slope goes to 0 like |r|^(q − 1) at r = 0. Difference quotients do not converge there, and the
+    gradient check leaves such points unresolved.
     """
     r = pred - target
     a = np.abs(r)
@@ -141,8 +141,8 @@ Epsilon = Annotated[float, Param("errors up to this cost nothing, in target unit
 def epsilon_insensitive(pred: Real, target: Real, *, epsilon: Epsilon = 0.1) -> tuple[Array, Thunk]:
     """The absolute error beyond a tolerance: support vector regression.
 
-    A kink that lies between two neighbouring doubles cannot be stepped around: gradcheck calls such
-    points, about the kink, unresolved.
+    The gradient check leaves points at a kink that lies between two neighbouring doubles unresolved, because no
+    step avoids the kink.
     """
     r = pred - target
     short = _beyond(r, epsilon)

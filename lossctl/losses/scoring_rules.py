@@ -1,4 +1,4 @@
-"""Proper scoring rules: of a probability, a distribution, an ensemble, an interval. Smaller is better."""
+"""Proper scoring rules for a probability, a distribution, an ensemble or an interval. Smaller is better."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def brier(pred: Probability, target: Probability) -> tuple[Array, Thunk]:
     relative_accuracy="everywhere",
 )
 def multiclass_brier(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
-    """The squared distance of a row of probabilities from what happened."""
+    """The squared distance between a row of probabilities and the one-hot target."""
     r = pred.copy(order="K")
     r[np.arange(len(r)), target.astype(np.intp)] -= 1.0
     return (r * r).sum(axis=-1), lambda: 2.0 * r
@@ -54,10 +54,10 @@ def multiclass_brier(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
     pitfalls=("the classes have an order, that of the columns: near misses cost less",),
 )
 def ranked_probability_score(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
-    """The Brier score of being at most each class, summed: for ordered classes."""
+    """The sum of the squared errors of cumulative probabilities: for ordered classes."""
     reached = np.arange(pred.shape[-1]) >= target[:, None]
     d = np.cumsum(pred, axis=-1)
-    d -= reached  # that of a difference, of F and C, would be C, but F where NumPy reuses a large temporary
+    d -= reached  # in place: for F − C order NumPy returns C order, or F order if it reuses a large temporary
     return (d * d).sum(axis=-1), lambda: np.asarray(2.0 * np.cumsum(d[:, ::-1], axis=-1)[:, ::-1])
 
 
@@ -84,7 +84,7 @@ def crps_gaussian(pred: Real, target: Real, sigma: Positive) -> tuple[Array, Thu
 
 
 def _surplus(x: Array) -> Array:
-    """Of each member of a row how many are smaller less how many are larger."""
+    """Return for each member of a row the number of smaller members minus the number of larger ones."""
     order = np.argsort(x, axis=-1, kind="stable")
     ordered = np.take_along_axis(x, order, axis=-1)
     m = x.shape[-1]
@@ -119,7 +119,7 @@ def crps_ensemble(
 ) -> tuple[Array, Thunk]:
     """The continuous ranked probability score of an ensemble.
 
-    Its mean absolute error less half the mean distance between its members.
+    The mean absolute error of the members, minus half the mean distance between them.
     """
     m = pred.shape[-1]
     if estimator == "fair" and m < 2:
@@ -127,7 +127,7 @@ def crps_ensemble(
     pairs = m * (m - 1.0) if estimator == "fair" else float(m * m)
     away = pred - target[:, None]
     ordered = np.sort(pred, axis=-1)
-    # Σ over pairs of |x[i] − x[j]|: each gap between neighbours lies between k·(m − k) pairs.
+    # Σ |x[i] − x[j]| over pairs: the k-th gap between neighbours counts in k·(m − k) pairs.
     k = np.arange(1.0, m)
     spread = ((ordered[:, 1:] - ordered[:, :-1]) * (k * (m - k) / pairs)).sum(axis=-1)
     return np.abs(away).sum(axis=-1) / m - spread, lambda: np.sign(away) / m - _surplus(pred) / pairs
@@ -151,7 +151,7 @@ def interval_score(
     *,
     alpha: Annotated[float, Param("share of misses", Interval(0.0, 1.0, open_low=True, open_high=True))] = 0.1,
 ) -> tuple[Array, Thunk]:
-    """The width of a prediction interval, and a price for misses."""
+    """The width of a prediction interval, plus a penalty for misses."""
     cost = 2.0 / alpha
     below, above = np.maximum(0.0, pred - target), np.maximum(0.0, target - upper)
     value = (upper - pred) + cost * below + cost * above

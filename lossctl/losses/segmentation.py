@@ -1,6 +1,6 @@
-"""Losses of a whole image at once: how well a predicted mask and the true one overlap.
+"""Losses of whole images: how well the predicted mask overlaps with the true mask.
 
-A sample is an image, all its axes but the first; for a batch as one image give it a first axis of 1.
+A sample is one image: all axes except the first. To treat a batch as one image, add a first axis of length 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _EMPTY = "with smooth = 0 two empty masks cost 0"
 
 
 def _missed(p: Array, t: Array, alpha: float, beta: float, smooth: float) -> tuple[Array, Thunk]:
-    """``1 − (TP + s)/(TP + alpha·FP + beta·FN + s)`` as (alpha·FP + beta·FN)/(…): no term is negative."""
+    """Return ``1 − (TP + s)/(TP + alpha·FP + beta·FN + s)`` as (alpha·FP + beta·FN)/(…), without cancellation."""
     hit = (p * t).sum(axis=-1) + smooth
     off = alpha * (p * (1.0 - t)).sum(axis=-1) + beta * (t * (1.0 - p)).sum(axis=-1)
     whole = hit + off
@@ -61,13 +61,13 @@ def dice(pred: Mask, target: Mask, *, smooth: Smooth = 1.0) -> tuple[Array, Thun
     relative_accuracy="the value everywhere",
 )
 def squared_dice(pred: Mask, target: Mask, *, smooth: Smooth = 1.0) -> tuple[Array, Thunk]:
-    """Dice loss with squares below, as V-Net has it."""
+    """Dice loss with squares in the denominator, as in V-Net."""
     r = pred - target
     off = (r * r).sum(axis=-1)
     whole = (pred * pred).sum(axis=-1) + (target * target).sum(axis=-1) + smooth
 
     def gradient() -> Array:
-        # p·shared − t = (p − t) − p·off: the shares of what is in both and of what is not are 1 together
+        # p·shared − t = (p − t) − p·missed, because shared + missed = 1; use the form that does not cancel
         shared, missed = ((2.0 * (pred * target).sum(axis=-1) + smooth) / whole)[:, None], (off / whole)[:, None]
         slope = 2.0 * np.where(missed < 0.5, r - pred * missed, pred * shared - target) / whole[:, None]
         return np.where(whole[:, None] == 0, 0.0, slope)
@@ -102,7 +102,7 @@ def jaccard(pred: Mask, target: Mask, *, smooth: Smooth = 1.0) -> tuple[Array, T
 def tversky(
     pred: Mask, target: Mask, *, alpha: Alpha = 0.5, beta: Beta = 0.5, smooth: Smooth = 1.0
 ) -> tuple[Array, Thunk]:
-    """Dice or Jaccard loss with a price of its own for each kind of error."""
+    """Dice or Jaccard loss with separate weights for false positives and false negatives."""
     return _missed(pred, target, alpha, beta, smooth)
 
 
@@ -156,7 +156,7 @@ def multiclass_generalized_dice(
     smooth: Smooth = 1.0,
     epsilon: Annotated[float, Param("what is added to the square of a class's pixels", POSITIVE)] = 1e-7,
 ) -> tuple[Array, Thunk]:
-    """Dice losses of several classes, the rarer a class the more it counts."""
+    """Dice losses of several classes, with larger weights for rarer classes."""
     value, parts = np.zeros(len(pred)), []
     for c, weight in enumerate(_rarity(target, pred.shape[-1], epsilon)):
         missed, slopes = _missed(pred[..., c], (target == c).astype(np.float64), 0.5, 0.5, 0.5 * smooth)
@@ -166,22 +166,25 @@ def multiclass_generalized_dice(
 
 
 def _rarity(labels: Array, classes: int, epsilon: float) -> Array:
-    """``1/(N² + epsilon)`` of each class that there are N pixels of, over their sum."""
+    """Return the weights ``1/(N² + epsilon)`` of classes with N pixels each, divided by their sum."""
     counts = np.bincount(labels.astype(np.intp).ravel(), minlength=classes).astype(np.float64)
-    # Beside the least, since epsilon may be too small for its inverse.
+    # Relative to the smallest N² + epsilon, because 1/epsilon may overflow.
     shares = (counts.min() ** 2 + epsilon) / (counts**2 + epsilon)
     return np.asarray(shares / shares.sum())
 
 
 def _lovasz(errors: Array, there: Array) -> Array:
-    """The Lovász extension of the Jaccard loss at ``errors`` ≥ 0 (n, pixels).
+    """Return the Lovász extension (n,) of the Jaccard loss.
 
-    With errors in falling order it is Σ error·(rise of the Jaccard loss when that pixel is missed as well):
-    1/union where the pixel is there, intersection/(union·(union − 1)) where it is not. ``there`` (n, pixels)
-    says which pixels are in the true mask.
+    With the errors in falling order it is Σ error·rise, where rise is the increase of the Jaccard loss when that pixel
+    is wrong too: 1/union for a pixel of the true mask, intersection/(union·(union − 1)) for other pixels.
+
+    Args:
+        errors: (n, pixels) errors ≥ 0.
+        there: (n, pixels) 1 for the pixels of the true mask, 0 for others.
     """
     n, pixels = errors.shape
-    order = np.argsort(-errors, axis=-1)  # of equal errors any comes first
+    order = np.argsort(-errors, axis=-1)  # the order of equal errors does not matter
     order += np.arange(n)[:, None] * pixels
     hit, ordered = np.ravel(there).take(order), np.ravel(errors).take(order)
     hits = np.cumsum(hit.astype(np.int32), axis=-1).astype(np.float64)
@@ -190,15 +193,17 @@ def _lovasz(errors: Array, there: Array) -> Array:
     intersection /= union - 1.0
     ordered *= select(hit > 0, 1.0, intersection)
     ordered /= union
-    # Of an empty mask the first pixel costs all.
+    # For an empty mask the first pixel has the whole weight.
     return np.asarray(np.where(hits[:, -1] > 0, ordered.sum(axis=-1), errors.max(axis=-1)))
 
 
 def _slope(errors: Array, lost: Array, there: Array) -> Array:
-    """The gradient of that by the errors.
+    """Return the gradient (n, pixels) of the Lovász extension with respect to the errors.
 
-    ``lost`` is what rounding took from the errors, since it can decide the order; ``there`` (n, pixels)
-    says which pixels are in the true mask.
+    Args:
+        errors: (n, pixels) errors ≥ 0.
+        lost: (n, pixels) the roundoff of the errors, which decides the order of errors that are equal as doubles.
+        there: (n, pixels) 1 for the pixels of the true mask, 0 for others.
     """
     order = np.lexsort((-lost, -errors), axis=-1)
     hit, sorted_ = np.take_along_axis(there, order, axis=-1), np.take_along_axis(errors, order, axis=-1)
@@ -207,11 +212,11 @@ def _slope(errors: Array, lost: Array, there: Array) -> Array:
     sorted_lost = np.take_along_axis(lost, order, axis=-1)
     edge = ((sorted_ == 0) | (sorted_ == 1)) & (sorted_lost == 0)
     if edge.any():
-        # A probability of 0 or 1 can only move inwards, and then its error, among equals before, is the
-        # first of them (it was 0) or the last (it was 1): there the loss has a kink, and one slope.
+        # A probability of 0 or 1 can move in one direction only. Its error then becomes the first among the errors that
+        # were equal to it (if it was 0) or the last (if it was 1), so the loss has a one-sided derivative there.
         first, last = _ties(sorted_, sorted_lost)
         at = np.where(sorted_ == 0, first, last)
-        besides = np.where(sorted_ == 0, np.take_along_axis(hit, at, axis=-1), hit)  # the pixel at `at`, or the own
+        besides = np.where(sorted_ == 0, np.take_along_axis(hit, at, axis=-1), hit)  # the pixel at `at`, or this one
         counted = np.take_along_axis(hits, at, axis=-1) - besides
         rise = np.where(edge, _rise(hit, counted, at - counted, total), rise)
     slope = np.empty_like(errors)
@@ -220,10 +225,16 @@ def _slope(errors: Array, lost: Array, there: Array) -> Array:
 
 
 def _rise(hit: Array, hits: Array, misses: Array, total: Array) -> Array:
-    """How much the Jaccard loss rises when a pixel is missed after so many that are there and so many that are not.
+    """Return the increase of the Jaccard loss when one more pixel is wrong.
 
-    As one fraction: 1/union where the pixel is there, intersection/(union·(union − 1)) where it is not;
-    and of an empty mask the first pixel costs all.
+    It is 1/union for a pixel of the true mask and intersection/(union·(union − 1)) for other pixels. For an empty mask
+    the first pixel has the whole weight.
+
+    Args:
+        hit: whether the pixel is in the true mask.
+        hits: number of wrong pixels of the true mask before it.
+        misses: number of wrong pixels outside the true mask before it.
+        total: number of pixels of the true mask.
     """
     union = total + misses + (1.0 - hit)
     rise = np.where(hit > 0, 1.0 / union, (total - hits) / (union * (union - 1.0)))
@@ -231,14 +242,14 @@ def _rise(hit: Array, hits: Array, misses: Array, total: Array) -> Array:
 
 
 def _less(x: Array) -> tuple[Array, Array]:
-    """``1 − x`` and what rounding took from it (Knuth's two-sum)."""
+    """Return ``1 − x`` and its roundoff (Knuth's two-sum)."""
     difference = 1.0 - x
     seen = 1.0 - difference
     return difference, (1.0 - (difference + seen)) + (seen - x)
 
 
 def _ties(x: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
-    """The first and the last place of the pairs equal to each, of sorted rows."""
+    """Return for each pair (x, y) of sorted rows the first and the last place of the pairs equal to it."""
     place = np.broadcast_to(np.arange(x.shape[-1]), x.shape)
     new = (np.diff(x, axis=-1, prepend=np.nan) != 0) | (np.diff(y, axis=-1, prepend=np.nan) != 0)
     last = np.roll(new, -1, axis=-1)

@@ -1,4 +1,4 @@
-"""Losses of sequences whose parts are not aligned with those of the target."""
+"""Losses of sequences whose frames are not aligned with the symbols of the target."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lossctl.errors import number
 
 Bools = npt.NDArray[np.bool_]
 
-# Where forward × backward, each scaled to 1, falls below this, what had underflowed on the way (1e-308)
-# may count: such samples are done in logarithms, whose digits are fewer.
+# If forward × backward, each scaled to a maximum of 1, is below this, terms that underflowed (1e-308) may matter. Such
+# samples are computed in logarithms, which are less accurate.
 _LEAST = 1e-200
 
 
 class _Algebra(NamedTuple):
-    """How the chances of paths are added and multiplied: as they are, or by their logarithms."""
+    """Addition and multiplication of the probabilities of paths: as numbers, or as logarithms."""
 
     add: Callable[[Array, Array], Array]
     times: Callable[[Array, Array], Array]
@@ -32,7 +32,7 @@ class _Algebra(NamedTuple):
 
 
 def _power_of_two(x: Array) -> Array:
-    """``x`` (n, states) with its largest near 1, scaled by a power of 2, which takes no digits."""
+    """Return ``x`` (n, states), each row scaled by a power of 2 to a maximum near 1; the scaling is exact."""
     return np.asarray(np.ldexp(x, -np.frexp(x.max(axis=-1, keepdims=True))[1]))
 
 
@@ -41,10 +41,13 @@ _LOGS = _Algebra(np.logaddexp, np.add, -np.inf, 0.0, lambda x: x)
 
 
 class _States(NamedTuple):
-    """The target with a blank before, between and after its symbols: what a path runs through.
+    """The states of a path: the symbols of the target, with a blank before, between and after them.
 
-    ``symbol`` (n, 2s + 1), ``skips``: whether the blank before it may be left out, ``frames`` and
-    ``last``: how many frames count, and the last state.
+    Attributes:
+        symbol: (n, 2s + 1) the class of each state.
+        skips: (n, 2s + 1) whether a path may skip the blank before the state.
+        frames: (n,) the number of frames, without padding.
+        last: (n,) the index of the last state.
     """
 
     symbol: npt.NDArray[np.intp]
@@ -56,7 +59,7 @@ class _States(NamedTuple):
 def _states(target: Array, input_lengths: Array, target_lengths: Array, blank: int) -> _States:
     n, s = target.shape
     symbol = np.full((n, 2 * s + 1), blank, np.intp)
-    there = np.arange(s) < target_lengths[:, None]  # what follows is padding, and may be anything
+    there = np.arange(s) < target_lengths[:, None]  # the symbols after it are padding with any value
     symbol[:, 1::2] = np.where(there, target, blank)
     skips = np.zeros(symbol.shape, bool)
     skips[:, 3::2] = symbol[:, 3::2] != symbol[:, 1:-2:2]
@@ -64,7 +67,7 @@ def _states(target: Array, input_lengths: Array, target_lengths: Array, blank: i
 
 
 def _shifted(x: Array, by: int, zero: float) -> Array:
-    """``x`` (n, states) moved ``by`` states on, or back."""
+    """Return ``x`` (n, states) shifted by ``by`` states, to the left if negative, filled with ``zero``."""
     moved = np.full_like(x, zero)
     if by > 0:
         moved[:, by:] = x[:, :-by]
@@ -74,7 +77,7 @@ def _shifted(x: Array, by: int, zero: float) -> Array:
 
 
 def _forward(x: Array, states: _States, ways: _Algebra) -> list[Array]:
-    """The chance of all beginnings of paths that end in each state, frame after frame: time × (n, states)."""
+    """Return for each frame the probability (n, states) of the starts of paths that reach each state."""
     n, time, width = x.shape
     begun = np.where(np.arange(width) < 2, x[:, 0], ways.zero) if time else np.full((n, width), ways.zero)
     chances = [ways.scaled(begun)]
@@ -88,7 +91,7 @@ def _forward(x: Array, states: _States, ways: _Algebra) -> list[Array]:
 
 
 def _backward(x: Array, states: _States, ways: _Algebra) -> list[Array]:
-    """The chance of all ends of paths that follow each state, frame after frame: time × (n, states)."""
+    """Return for each frame the probability (n, states) of the ends of paths that start after each state."""
     _, time, width = x.shape
     place = np.arange(width)
     ends = (place == states.last[:, None]) | (place == states.last[:, None] - 1)
@@ -104,17 +107,17 @@ def _backward(x: Array, states: _States, ways: _Algebra) -> list[Array]:
 
 
 def _log_chance(x: Array, states: _States) -> Array:
-    """The logarithm of the chance of all paths."""
+    """Return the logarithm (n,) of the probability of all paths."""
     final = _forward(x, states, _LOGS)[-1]
     rows = np.arange(len(x))
     before = np.where(states.last > 0, final[rows, states.last - 1], -np.inf)
     log_chance = np.logaddexp(final[rows, states.last], before)
-    # Without a frame there is one path, that of no symbol.
+    # With no frame there is one path, which has no symbol.
     return np.where(states.frames == 0, np.where(states.last == 0, 0.0, -np.inf), log_chance)
 
 
 def _visits(x: Array, states: _States) -> Array:
-    """The chance, given the target, that its path is in a state at a frame: (n, time, states)."""
+    """Return the probability (n, time, states) that the path is in a state at a frame, given the target."""
     rows = np.arange(len(x))
     plain = np.exp(x)
     both = np.stack(_forward(plain, states, _PLAIN), axis=1) * np.stack(_backward(plain, states, _PLAIN), axis=1)
@@ -184,7 +187,7 @@ def ctc(
     *,
     blank: Annotated[int, Param("the class that means no symbol", NON_NEGATIVE)] = 0,
 ) -> tuple[Array, Thunk]:
-    """Connectionist temporal classification: a sequence, however it is aligned."""
+    """Connectionist temporal classification: a sequence under any alignment."""
     states = _states(target, input_lengths, target_lengths, blank)
     x = np.take_along_axis(pred, states.symbol[:, None, :], axis=2)
 

@@ -1,4 +1,4 @@
-"""Distances between two distributions over the same classes that need no logarithm of their ratio."""
+"""Distances between two distributions over the same classes, other than divergences with log(p/q)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Probabilities
 
-# Products that add up to less may be subnormal under the root, or have vanished.
+# If Σ √(p·q) is below this, the products p·q may be subnormal or 0.
 _OVERLAP = 1e-140
 
 TASK = "distribution"
@@ -40,7 +40,7 @@ def hellinger(
         slope = np.where(p == 0, 0.5, 0.5 * apart / root_q)
         if squared:
             return slope
-        # Where both are the same the distance has a kink; but at the edges it has one slope, at 0 an infinite one.
+        # For p = q the distance has a kink, except at the bounds: the slope is infinite at q = 0 and finite at q = 1.
         beside = np.where(q == 0, np.inf, np.where(q == 1, -np.sqrt(0.125), 0.0))
         return np.where(distance[:, None] == 0, beside, slope / (2.0 * distance)[:, None])
 
@@ -59,9 +59,9 @@ def bhattacharyya(pred: Distribution, target: Distribution) -> tuple[Array, Thun
     np.sqrt(roots, out=roots)
     overlap = roots.sum(axis=-1)
     few = np.flatnonzero(overlap < _OVERLAP)
-    if few.size:  # in C order, where the sum of a row does not depend on which others are in it
+    if few.size:  # in C order: the roundoff of a row sum does not depend on the other rows
         overlap[few] = np.ascontiguousarray(np.sqrt(q[few]) * np.sqrt(p[few])).sum(axis=-1)
-    # Near 1 the overlap is 1 less this, whose first part, Σ (√q − √p)²/2, says how near.
+    # The overlap is 1 − less with less = Σ (√q − √p)²/2 + (1 − Σ q)/2 + (1 − Σ p)/2, which is accurate near 1.
     r = q - p
     roots *= 2.0
     roots += q
@@ -69,7 +69,7 @@ def bhattacharyya(pred: Distribution, target: Distribution) -> tuple[Array, Thun
     np.divide(r, roots, out=roots)
     roots *= r
     apart = roots.sum(axis=-1)
-    rows = np.flatnonzero(np.isnan(apart))  # of a class that has no chance in either
+    rows = np.flatnonzero(np.isnan(apart))  # a class with p = q = 0
     apart[rows] = np.fmax(np.ascontiguousarray(roots[rows]), 0.0).sum(axis=-1)
     less = 0.5 * (apart + (1.0 - q.sum(axis=-1)) + (1.0 - p.sum(axis=-1)))
     value = np.where(np.abs(less) < 0.5, -np.log1p(-less), -np.log(overlap))
@@ -87,13 +87,13 @@ def bhattacharyya(pred: Distribution, target: Distribution) -> tuple[Array, Thun
     relative_accuracy="everywhere",
 )
 def total_variation(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
-    """Total variation distance: the most that an event's probability can differ."""
+    """Total variation distance: the largest difference between the probabilities of an event."""
     r = pred - target
     return 0.5 * np.abs(r).sum(axis=-1), lambda: 0.5 * np.where(r == 0, _inwards(pred), np.sign(r))
 
 
 def _inwards(p: Array) -> Array:
-    """The slope of what costs 1 for each step away: towards the inside where there is but one side."""
+    """Return the slope of |p − p₀| at p = p₀: 1 at p = 0, −1 at p = 1 (one-sided), otherwise 0."""
     return np.where(p == 0, 1.0, np.where(p == 1, -1.0, 0.0))
 
 
@@ -140,9 +140,11 @@ def wasserstein_1d(pred: Distribution, target: Distribution) -> tuple[Array, Thu
 
 
 def _flow(pred: Array, target: Array) -> tuple[Array, Array]:
-    """What must pass from each class to the next (n, k − 1), and its sign: the gradient jumps where it is 0.
+    """Return the mass (n, k − 1) that moves from each class to the next, and its sign.
 
-    Differences and sums are carried with their rounding errors (Knuth's two-sum), so that the sign is right.
+    The gradient jumps where that mass is 0.
+
+    Differences and sums are computed with their roundoff (Knuth's two-sum), so that the sign is right.
     """
     n, k = pred.shape
     flow, side = np.empty((n, k - 1)), np.empty((n, k - 1))

@@ -1,4 +1,4 @@
-"""Losses of times until an event, of which some are not seen to their end: a score is a logarithm of a risk."""
+"""Losses of times until an event, where some times are censored: known only within bounds."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from lossctl.losses.numerics.elementary import select
 from lossctl.losses.numerics.error_free import difference, quotient
 from lossctl.losses.numerics.normal_interval import Point, between
 
-# Neither a time nor a risk is one prediction of it.
+# The task cannot be derived from the inputs.
 TASK = "survival"
 
 Event: TypeAlias = Annotated[Array, FlagsKind("Event", "0 or 1", UNIT)]
 
 
 def _falls(start: Array, now: Array) -> Array:
-    """``e^(now − start)`` of now ≤ start, with what rounding took from a large exponent put back."""
+    """Return ``e^(now − start)`` for now ≤ start, corrected by the roundoff of a large exponent."""
     gap, lost = difference(now, start)
     lost += 1.0
     lost *= np.exp(gap, out=gap)
-    return np.fmax(lost, 0.0, out=lost)  # nothing is known of what an infinite exponent lost
+    return np.fmax(lost, 0.0, out=lost)  # fmax: the roundoff of an infinite exponent is NaN
 
 
 def _shrunk(old: float, new: float) -> float:
-    """``e^−|new − old|``: in Python, since a call of NumPy's takes as long as all of it."""
+    """Return ``e^−|new − old|``, corrected by the roundoff; Python floats are faster here than NumPy."""
     low, high = (old, new) if old < new else (new, old)
     gap = low - high
     seen = low - gap
@@ -43,12 +43,17 @@ def _shrunk(old: float, new: float) -> float:
 
 
 def _added(level: Array, terms: Array, apart: Array) -> Array:
-    """Running sums of terms over stretches of one level, from one to the next of which what there is shrinks.
+    """Return running sums of terms that are scaled by e^−level, rescaled wherever the level changes.
 
-    A stretch begins with that, its first term being ignored; it is the sum of the one before and what was
-    ``apart`` at its end, times e^−(the change of level).
+    Consecutive elements of equal level form a stretch. The first term of a stretch is ignored; the sum starts there at
+    0 in the first stretch, and at (last sum + last ``apart`` of the stretch before)·e^−|change of level| in the others.
+
+    Args:
+        level: (n,) the level, monotonic.
+        terms: (n,) the terms, in units of their level.
+        apart: (n,) what is added to the sum at the end of a stretch.
     """
-    # In double precision the rounding of a million additions would show.
+    # Extended precision, because the roundoff of a million additions would exceed the accuracy promised.
     sums, carried = terms.astype(np.longdouble), 0.0
     ends = np.flatnonzero(level[1:] != level[:-1]) + 1
     for start, end in pairwise([0, *ends.tolist(), len(terms)]):
@@ -61,7 +66,7 @@ def _added(level: Array, terms: Array, apart: Array) -> Array:
 
 
 def _gathered(x: Array) -> tuple[Array, Array]:
-    """Of each beginning of a row its largest m, and the sum of e^(x − m) without one largest term."""
+    """Return for each prefix of x its maximum m, and the sum of e^(x − m) without one largest term."""
     top = np.maximum.accumulate(x)
     return top, _added(top, _falls(top, x), np.ones(len(x)))
 
@@ -82,11 +87,11 @@ def _gathered(x: Array) -> tuple[Array, Array]:
     batch_coupled=True,
 )
 def cox(pred: Real, target: NonNegative, event: Event) -> tuple[Array, Thunk]:
-    """Negative partial log-likelihood of who has an event first."""
+    """Negative partial log-likelihood of the order of events."""
     order = np.argsort(-target)
     x, time, seen = pred[order], target[order], event[order]
     top, tail_sum = _gathered(x)
-    # Who has the same time is at risk as well: from the last of them on.
+    # Samples with equal times are at risk together: use the sums at the last of them.
     last = np.ones(len(x), np.bool_)
     np.not_equal(time[1:], time[:-1], out=last[:-1])
     ends = np.flatnonzero(last)
@@ -99,15 +104,15 @@ def cox(pred: Real, target: NonNegative, event: Event) -> tuple[Array, Thunk]:
     value[order] = select(seen > 0, lost, 0.0)
 
     def gradient() -> Array:
-        # From the first time to the last those at risk get fewer, and the largest of them less: what the
-        # events before each time add to the slope, in units of e^−top.
+        # `before`: what the events at earlier times contribute to the slope, in units of e^−top. It is summed from the
+        # first time to the last, while the set at risk shrinks and its maximum `top` falls.
         deaths = np.add.reduceat(seen, np.append(0, ends[:-1] + 1))
         each = 1.0 / (1.0 + tail_sum)
         owed = (deaths * each)[::-1]
         before = _added(top[::-1], np.append(0.0, owed[:-1]), owed)[::-1]
         e = _falls(top[group], x)
         share = e * each[group]
-        # Of the own event 1 − share, which would cancel where nobody else is at risk.
+        # `missed` is 1 − share without the cancellation if no other sample is at risk.
         missed = np.where(e == 1.0, (tail_sum * each)[group], 1.0 - share)
         slope = np.empty_like(x)
         slope[order] = e * before[group] + share * (deaths[group] - seen) - seen * missed
@@ -116,18 +121,18 @@ def cox(pred: Real, target: NonNegative, event: Event) -> tuple[Array, Thunk]:
     return value, gradient
 
 
-# log 2 in two parts, of which an exponent times the first, of 32 bits, is exact.
+# log 2 in two parts. The first has 32 bits, so its product with an exponent is exact.
 _LOG2_HIGH = 0.6931471803691238
 _LOG2_LOW = 1.9082149292705877e-10
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
-# Beyond it e^z is 0 or infinite.
+# For |z| above this e^z is 0 or infinite.
 _GONE = 1e3
-# Below it a product may have lost digits, or be 0: its logarithm is that of its factors.
+# Products below this may be subnormal or 0: use the sum of the logarithms of the factors.
 _TINY = 1e-300
 
 
 def _standard(time: Array, pred: Array, sigma: float) -> Point:
-    """``(log time − pred)/sigma``, and what rounding took from it: e^z and z² magnify that."""
+    """Return ``z = (log time − pred)/sigma`` and its roundoff, which e^z and z² magnify."""
     mantissa, exponent = np.frexp(time)
     below = mantissa < math.sqrt(0.5)
     mantissa = select(below, 2.0 * mantissa, mantissa)
@@ -135,13 +140,13 @@ def _standard(time: Array, pred: Array, sigma: float) -> Point:
     high, low = difference(exponent * _LOG2_HIGH, pred)
     low += exponent * _LOG2_LOW + np.log(mantissa)
     z, lost = difference(high, -low)
-    if sigma != 1.0:  # the default takes nothing: it need not be divided by
+    if sigma != 1.0:  # skip the division by the default 1
         z, lost = quotient(z, lost, sigma)
     return z, select(np.abs(z) < _GONE, lost, 0.0)
 
 
 def _exp(z: Array, lost: Array) -> Array:
-    """``e^z``."""
+    """Return ``e^(z + lost)``."""
     return np.asarray(np.exp(z) * (1.0 + lost))
 
 
@@ -161,13 +166,13 @@ def _extreme(y: Point) -> tuple[Array, Array]:
 
 
 def _softplus(z: Array, lost: Array) -> tuple[Array, Array]:
-    """``log(1 + e^z)`` and its derivative."""
+    """Return ``log(1 + e^z)`` and its derivative."""
     e = _exp(-np.abs(z), -np.copysign(1.0, z) * lost)
     return np.maximum(z, 0.0) + np.log1p(e), select(z > 0, 1.0, e) / (1.0 + e)
 
 
 def _logistic_between(a: Point, b: Point, width: Array) -> tuple[Array, Array]:
-    # F(b) − F(a) = (1 − F(a))·F(b)·(1 − e^−width): nothing is subtracted but from 1.
+    # F(b) − F(a) = (1 − F(a))·F(b)·(1 − e^−width): this product does not cancel.
     before, early = _softplus(*a)
     after, late = _softplus(-b[0], -b[1])
     return before + after - np.log(-np.expm1(-width)), early - late
@@ -183,8 +188,8 @@ def _extreme_between(a: Point, b: Point, width: Array) -> tuple[Array, Array]:
     return start - happened, start - left
 
 
-# Of each distribution of z: −log f(z), and −log P of what lies between two, each with minus its slope as both
-# ends move up, that is with a mean of what pulls the prediction there.
+# For each distribution of z: −log f(z), and −log of the probability between two points; both with the derivative of
+# the loss with respect to z, for an interval with respect to a common shift of its ends.
 _DENSITY: dict[str, Callable[[Point], tuple[Array, Array]]] = {
     "normal": _normal,
     "logistic": _logistic,
@@ -216,7 +221,7 @@ def aft(
     sigma: Annotated[float, Param("the spread of log times", POSITIVE)] = 1.0,
     distribution: Annotated[Literal["normal", "logistic", "extreme"], Param("extreme: Gumbel's")] = "normal",
 ) -> tuple[Array, Thunk]:
-    """Negative log-likelihood of times that are known, or known within bounds."""
+    """Negative log-likelihood of times that are known exactly or within bounds."""
     known = lower == upper
     value, pull = np.empty_like(pred), np.empty_like(pred)
     at = np.flatnonzero(known)
@@ -226,7 +231,7 @@ def aft(
     at = np.flatnonzero(~known)
     x, first, last = pred[at], lower[at], upper[at]
     width = np.log1p((last - first) / first)
-    over = np.flatnonzero(width == np.inf)  # where the quotient is, at least
+    over = np.flatnonzero(width == np.inf)  # the quotient overflows
     width[over] = np.log(last[over]) - np.log(first[over])
     width /= sigma
     ends = _standard(first, x, sigma), _standard(last, x, sigma)

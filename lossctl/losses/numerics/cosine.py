@@ -1,4 +1,4 @@
-"""Cosine similarity: unit vectors, and products of pairs in pieces that fit the cache."""
+"""Cosine similarity: unit vectors, and products of pairs of rows in pieces that fit into the cache."""
 
 from __future__ import annotations
 
@@ -8,19 +8,27 @@ import numpy as np
 
 from lossctl.core.arrays import Array
 
-# Sums of powers beyond these may have overflown, or lost what is subnormal.
+# Sums of squares outside these limits may be infinite, or inaccurate because terms are subnormal.
 SMALL, LARGE = 1e-280, 1e300
-# Numbers of a piece of the n × n similarities of a batch: 2 MiB, so that it stays in the cache.
+# Size of a piece of the n × n similarities of a batch: 2 MiB of float64, which fits into the cache.
 _PIECE = 1 << 18
 
 
 def unit(x: Array) -> tuple[Array, Array]:
-    """``x/|x|`` and the factors, to be multiplied in turn, of 1/|x|: their product may be no double."""
+    """Return the unit vectors of rows, and 1/|x| as two factors.
+
+    Args:
+        x: (n, d) vectors other than 0.
+
+    Returns:
+        ``x/|x|`` (n, d), and the factors (2, n, 1) of 1/|x|. Multiply by one after the other, because their product may
+        overflow or underflow.
+    """
     total, top = (x * x).sum(axis=-1), np.ones(len(x))
     length = np.sqrt(total)
     unit = x / length[:, None]
     rows = np.flatnonzero(~((total > SMALL) & (total < LARGE)))
-    if rows.size:  # in C order, where the sum of a row does not depend on which others are in it
+    if rows.size:  # in C order: the roundoff of a row sum does not depend on the other rows
         extreme = np.ascontiguousarray(x[rows])
         largest = np.abs(extreme).max(axis=-1)
         extreme /= largest[:, None]
@@ -30,12 +38,12 @@ def unit(x: Array) -> tuple[Array, Array]:
 
 
 def pieces(n: int) -> Iterator[tuple[np.ndarray, slice]]:
-    """Which samples of a batch to take at once, as places and as a slice."""
+    """Yield the pieces of a batch of n samples: the row numbers as an array and as a slice."""
     step = max(1, _PIECE // n)
     for start in range(0, n, step):
         yield np.arange(start, min(start + step, n)), slice(start, start + step)
 
 
 def similar(u: Array, v: Array) -> Array:
-    """All products of rows: not by BLAS, whose last bits depend on how many threads it has."""
+    """Return all dot products (i, j) of rows; not by BLAS, whose last bits depend on its number of threads."""
     return np.asarray(np.einsum("id,jd->ij", u, v))

@@ -1,8 +1,8 @@
-"""Sums, products and quotients with what rounding took from them.
+"""Error-free transformations: differences and products with their exact roundoff, quotients with a close estimate.
 
-A function that magnifies the error of its argument, as exp(−(r/c)²/2) does by (r/c)², needs that
-argument to more digits than a double holds. Dekker 1971, doi:10.1007/BF01397083; Knuth, TAOCP 2,
-4.2.2. All of it holds for numbers whose products neither overflow nor underflow, about 1e-150 to 1e150.
+exp(−(r/c)²/2) magnifies the relative error of r/c by (r/c)², so it needs r/c to more digits than a double has. The pair
+(value, roundoff) has about twice the digits. Dekker 1971, doi:10.1007/BF01397083; Knuth, TAOCP 2, 4.2.2. Valid if no
+product overflows or underflows: for numbers from about 1e-150 to 1e150.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import numpy as np
 
 from lossctl.core.arrays import Array
 
-# 2²⁷ + 1 cuts the 53 bits of a double into halves of 26, whose products are exact.
+# 2²⁷ + 1 splits the 53 bits of a double into halves of 26 bits, whose products are exact.
 _SPLITTER = 134217729.0
 
 
 def difference(a: Array, b: Array) -> tuple[Array, Array]:
-    """``a − b`` rounded, and what was lost: their sum is exactly a − b.
+    """Return ``a − b`` rounded, and its roundoff; their sum is exactly a − b.
 
     >>> difference(np.array([1.0]), np.array([1e-20]))
     (array([1.]), array([-1.e-20]))
@@ -27,7 +27,7 @@ def difference(a: Array, b: Array) -> tuple[Array, Array]:
 
 
 def product(a: Array, b: Array | float) -> tuple[Array, Array]:
-    """``a·b`` rounded, and what was lost.
+    """Return ``a·b`` rounded, and its roundoff; their sum is exactly a·b.
 
     >>> high, low = product(np.array([1.0 + 2.0**-30]), 1.0 + 2.0**-30)
     >>> low == 2.0**-60
@@ -40,7 +40,7 @@ def product(a: Array, b: Array | float) -> tuple[Array, Array]:
 
 
 def quotient(high: Array, low: Array, c: float) -> tuple[Array, Array]:
-    """``(high + low)/c`` as such a pair."""
+    """Return ``(high + low)/c`` rounded, and its roundoff to the digits of a double."""
     q = high / c
     p, lost = product(q, c)
     return q, (((high - p) - lost) + low) / c

@@ -1,4 +1,4 @@
-"""Logarithms of the gamma function, and the error function: what NumPy lacks and ``math`` has one number at a time."""
+"""Log-gamma functions and the error function for arrays; NumPy lacks them, and ``math`` has them for single numbers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lossctl.losses.numerics.elementary import select
 
 _lgamma = np.frompyfunc(math.lgamma, 1, 1)
 
-# The error function is read off Taylor series about multiples of 1/16: with |h| ≤ 1/32 the term of h¹⁰, the first
-# that is left out, is at most 0.005·h¹⁰ = 4e-18. From 6 on it is 1 to the last digit.
+# The error function is computed by Taylor series about multiples of 1/16, with |h| ≤ 1/32. The first term left out,
+# that of h¹⁰, is at most 0.005·h¹⁰ = 4e-18. From 6 on erf is 1 in double precision.
 _ERF_STEP, _ERF_END, _ERF_TERMS = 1 / 16, 6.0, 9
 
-# ζ(k) − 1 for k = 2 … 28: log Γ(1 + t) = −log(1 + t) + (1 − γ)t + Σ (−1)^k (ζ(k) − 1) t^k/k. At t = 1/2
-# the next term is 2^-29·2^-29/29. (Σ n^-k: of the tail beyond N = 60, Euler–Maclaurin leaves 4e-18.)
+# log Γ(1 + t) = −log(1 + t) + (1 − γ)t + Σ (−1)^k (ζ(k) − 1) t^k/k, for k = 2 … 28. At t = 1/2 the first term left out
+# is 2^-29·2^-29/29. ζ(k) is a sum to 60 plus the Euler–Maclaurin formula, with a truncation error of 4e-18.
 _EULER = 0.57721566490153286060651209008240243
 _NEAR = 0.5
 
@@ -35,7 +35,7 @@ _SERIES = [(-1) ** k * _zeta_minus_one(k) / k for k in range(2, 29)]
 
 @cache
 def _erf_table() -> Array:
-    """Of each power of h, from h⁰ on, its factor about 0, 1/16, …, 6."""
+    """Return the Taylor coefficients: for each power of h, from h⁰ on, those at 0, 1/16, …, 6."""
     table = []
     for i in range(round(_ERF_END / _ERF_STEP) + 1):
         x = i * _ERF_STEP
@@ -50,7 +50,7 @@ def _erf_table() -> Array:
 
 
 def erf(x: Array) -> Array:
-    """The error function of x ≥ 0.
+    """Return the error function for x ≥ 0.
 
     >>> erf(np.array([0.0, 1.0])).tolist()
     [0.0, 0.8427007929497149]
@@ -68,17 +68,17 @@ def erf(x: Array) -> Array:
 
 
 def log_gamma(x: Array) -> Array:
-    """``log Γ(x)`` of x > 0."""
+    """Return ``log Γ(x)`` for x > 0."""
     return np.asarray(_lgamma(x), dtype=np.float64)
 
 
-# Whole numbers below it are looked up, beyond them the next term of Stirling's series is 1e-20.
+# Values at integers below this are in a table. Above, the first term of Stirling's series left out is 1e-20.
 _TABLE = 256
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
 def log_gamma_from(t: Array, n: float) -> Array:
-    """``log Γ(t + n)`` of whole t ≥ 0 and n > 0.
+    """Return ``log Γ(t + n)`` for integers t ≥ 0 and n > 0.
 
     >>> log_gamma_from(np.array([0.0, 4.0]), 1.0).round(12).tolist()
     [0.0, 3.178053830348]
@@ -95,12 +95,12 @@ def log_gamma_from(t: Array, n: float) -> Array:
 
 
 def log_factorial(t: Array) -> Array:
-    """``log Γ(t + 1)`` of t ≥ 0, exact to the last digits: no Stirling; t need not be whole.
+    """Return ``log Γ(t + 1)`` for real t ≥ 0, accurate to a few ulp (no Stirling approximation).
 
     >>> log_factorial(np.array([0.0, 1.0, 5.0])).round(12).tolist()
     [0.0, 0.0, 4.787491742782]
     """
-    is_small = t < _NEAR  # t + 1 would round a small t away
+    is_small = t < _NEAR  # t + 1 would lose the digits of a small t
     small = select(is_small, t, 0.0)
     series = np.full_like(small, _SERIES[-1])
     for factor in _SERIES[-2::-1]:
@@ -109,15 +109,15 @@ def log_factorial(t: Array) -> Array:
     return select(is_small, low, log_gamma(select(is_small, 1.0, t) + 1.0))
 
 
-# Below 8 the argument is shifted up by so much; from there on the terms left out of the expansion
-# −Σ (2 − 2^(1 − 2k))·B[2k]/(2k(2k − 1)·x^(2k − 1)), with Bernoulli's numbers, are below 2e-17.
+# Arguments below 8 are shifted up by 8. From 8 on, the terms left out of the expansion
+# −Σ (2 − 2^(1 − 2k))·B[2k]/(2k(2k − 1)·x^(2k − 1)), with Bernoulli numbers B, are below 2e-17.
 _FAR = 8
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
 _STEP = [-(2.0 - 2.0 ** (1 - 2 * k)) * b / (2 * k * (2 * k - 1)) for k, b in enumerate(_BERNOULLI, 1)]
 
 
 def log_half_step(x: Array) -> Array:
-    """``log Γ(x + 1/2) − log Γ(x) − log(x)/2`` of x > 0, which tends to −1/(8x), within some 1e-15.
+    """Return ``log Γ(x + 1/2) − log Γ(x) − log(x)/2`` for x > 0, to about 1e-15; it tends to −1/(8x).
 
     >>> f"{log_half_step(np.array([0.5, 1e10]))[0]:.12f}"
     '-0.225791352645'
@@ -132,7 +132,7 @@ def log_half_step(x: Array) -> Array:
         value *= y2
         value += factor
     value *= y
-    # log Γ(x + ½)/Γ(x) = that of x + 8, less Σ log((x + i + ½)/(x + i))
+    # log(Γ(x + ½)/Γ(x)) is its value at x + 8 minus Σ log((x + i + ½)/(x + i)) over i = 0 … 7.
     small_x = x[small]
     above, below = small_x + 0.5, small_x.copy()
     for i in range(1, _FAR):

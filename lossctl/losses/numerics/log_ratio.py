@@ -1,4 +1,4 @@
-"""Logarithms of ratios, and what divergences make of them, where both numbers are nearly the same or far apart."""
+"""log(p/q) and the terms of divergences, accurate both for nearly equal and for very different p and q."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array, Order, memory_order
 from lossctl.losses.numerics.elementary import atanh_tail, not_finite, rows_of
 
-# (1 − d)·log(1 − d) + (1 + d)·log(1 + d) = Σ d^2n / (n·(2n − 1)) loses a factor 4 beyond 0.3, and up to
-# there thirteen terms leave less than 1e-16 (0.09¹³/351) of the first.
+# (1 − d)·log(1 − d) + (1 + d)·log(1 + d) = Σ d^2n / (n·(2n − 1)). Above d = 0.3 the left side magnifies roundoff by at
+# most 4; below, thirteen terms of the series have a relative truncation error below 1e-16 (0.09¹³/351).
 _SERIES_BELOW = 0.3
 _SERIES_TERMS = 13
-# From 7/8 to 8/7 log(p/q) is taken from the exact difference of p and q; beyond, the quotient's rounding
-# is at most 4 ulp of its logarithm.
+# For p/q from 7/8 to 8/7, log(p/q) is computed from the exact difference of p and q. Outside, the roundoff of the
+# quotient changes its logarithm by at most 4 ulp.
 _RATIO_FROM, _RATIO_TO = 7 / 8, 8 / 7
-# p·log(p/q) − p + q loses a factor 12 where q/p is 5/7 or 7/5, that is |q − p|/(q + p) = 1/6: between them
-# a series, of whose nine terms (1/36)⁹/21 is left out.
+# p·log(p/q) − p + q magnifies roundoff by 12 at q/p = 5/7 or 7/5, that is |q − p|/(q + p) = 1/6. Between them a series
+# of nine terms is used; its truncation error is (1/36)⁹/21.
 _NEAR_FROM, _NEAR_TO = 5 / 7, 7 / 5
 _NEAR_TERMS = 9
-# What is least of its kind, where a logarithm that is multiplied by 0 is to be finite.
+# The smallest arguments whose logarithm is finite, for a log x and a log1p x that are multiplied by 0.
 _LEAST = 5e-324
 _NOT_NEVER = 2.0**-53 - 1.0
 
 
 def log_ratio(p: Array, q: Array) -> Array:
-    """``log(p/q)``, good to a few ulp; 0 where both are 0."""
+    """Return ``log(p/q)``, accurate to a few ulp; 0 where both are 0."""
     order, a, b = _flat(p, q)
     ratio = a / b
     close = _between(ratio, _RATIO_FROM, _RATIO_TO)
@@ -37,9 +37,9 @@ def log_ratio(p: Array, q: Array) -> Array:
 
 
 def relative_entropy(p: Array, q: Array) -> Array:
-    """``Σ p·log(p/q)`` over the last axis; 0 where p is 0."""
-    # p·log(p/q) has the sign of p − q and cancels in the sum where q ≈ p. With u = (q − p)/p it is
-    # p·(u − log1p u) + (p − q): a term that is never negative, and one that is exact.
+    """Return ``Σ p·log(p/q)`` over the last axis; a term is 0 where p is 0."""
+    # p·log(p/q) has the sign of p − q, so the sum cancels where q ≈ p. With u = (q − p)/p it is
+    # p·(u − log1p u) + (p − q): the first term is never negative, the second is exact.
     order, a, b = _flat(p, q)
     terms, close = _terms(a, b)
     total = terms.reshape(p.shape, order=order).sum(axis=-1)
@@ -49,7 +49,7 @@ def relative_entropy(p: Array, q: Array) -> Array:
 
 
 def bregman(p: Array, q: Array) -> Array:
-    """``p·log(p/q) − p + q`` ≥ 0, element by element; q where p is 0."""
+    """Return ``p·log(p/q) − p + q`` ≥ 0 for each element; q where p is 0."""
     order, a, b = _flat(p, q)
     terms, close = _terms(a, b)
     gap = b - a
@@ -59,21 +59,21 @@ def bregman(p: Array, q: Array) -> Array:
 
 
 def _terms(p: Array, q: Array) -> tuple[Array, npt.NDArray[np.intp]]:
-    """``p·log(p/q)``, 0 where p is 0; but at the places that are told, where q ≈ p, with ``q − p`` added to it."""
+    """Return ``p·log(p/q)``, 0 where p is 0, and the places where q ≈ p; there ``q − p`` is added to the term."""
     ratio = p / q
     close = _between(ratio, _NEAR_FROM, _NEAR_TO)
-    # Of a quotient that is 0, or of 0/0, the product is 0, or so near to it that no sum with q can tell.
+    # If the quotient is 0 or 0/0, the term is 0, or so small that it does not change a sum with q.
     terms = np.log(np.fmax(ratio, _LEAST, out=ratio), out=ratio)
     terms *= p
     if terms.size and terms.max() == np.inf and (lost := np.flatnonzero((terms == np.inf) & (q > 0))).size:
-        terms[lost] = p[lost] * (np.log(p[lost]) - np.log(q[lost]))  # their quotient is no double
+        terms[lost] = p[lost] * (np.log(p[lost]) - np.log(q[lost]))  # their quotient overflows
     close_p = p[close]
     terms[close] = close_p * _series(close_p, q[close])
     return terms, close
 
 
 def excess(x: Array, y: Array) -> Array:
-    """``x/y − 1 − log(x/y)`` ≥ 0 of positive numbers, in one dimension."""
+    """Return ``x/y − 1 − log(x/y)`` ≥ 0 for one-dimensional arrays of positive numbers."""
     ratio = x / y
     close = _between(ratio, _NEAR_FROM, _NEAR_TO)
     log = np.log(ratio)
@@ -87,7 +87,7 @@ def excess(x: Array, y: Array) -> Array:
 
 
 def _series(p: Array, q: Array) -> Array:
-    """``u − log(1 + u)``, ``u = (q − p)/p``, where q ≈ p: see u_minus_log1p."""
+    """Return ``u − log(1 + u)`` with u = (q − p)/p, for q ≈ p; the series is that of :func:`.u_minus_log1p`."""
     apart = q - p  # exact, by Sterbenz
     s = apart / (q + p)
     s2 = s * s
@@ -99,13 +99,13 @@ def _between(x: Array, low: float, high: float) -> npt.NDArray[np.intp]:
 
 
 def _flat(p: Array, q: Array) -> tuple[Order, Array, Array]:
-    """Both in one dimension, without a copy: the memory order, and what they hold in that order."""
+    """Return the memory order of ``p``, and both arrays flattened in that order (without a copy if both have it)."""
     order = memory_order(p)
     return order, p.ravel(order), q.ravel(order)
 
 
 def shared(d: Array) -> Array:
-    """``(1 − d)·log(1 − d) + (1 + d)·log(1 + d)`` ≥ 0 of −1 ≤ d ≤ 1.
+    """Return ``(1 − d)·log(1 − d) + (1 + d)·log(1 + d)`` ≥ 0 for −1 ≤ d ≤ 1.
 
     >>> f"{shared(np.array([1e-8]))[0]:.12e}"
     '1.000000000000e-16'

@@ -1,6 +1,6 @@
-"""The normal distribution far out: its tail, and what lies between two numbers, in logarithms.
+"""Logarithms of the probability of an interval under the normal distribution, accurate far out in the tails.
 
-A point is a pair of a double and what rounding took from it, since e^(−z²/2) magnifies the error of z by z².
+A point is a pair of a double and its roundoff, because e^(−z²/2) magnifies the relative error of z by z².
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from lossctl.losses.numerics.error_free import product
 
 Point: TypeAlias = tuple[Array, Array]
 
-# erfcx(x) = e^(x²)·erfc(x) is read off Taylor series about multiples of 1/16: with |h| ≤ 1/32 the term of h¹⁰, the
-# first left out, is below 2e-16 of it up to 8. From there on sixteen terms of 1/(x√π)·(1 − 1/(2x²) + …) leave 1e-16.
+# erfcx(x) = e^(x²)·erfc(x) is computed by Taylor series about multiples of 1/16 up to x = 8, with |h| ≤ 1/32. The first
+# term left out, that of h¹⁰, is below 2e-16 relatively. From 8 on, sixteen terms of 1/(x√π)·(1 − 1/(2x²) + …) have a
+# truncation error of 1e-16.
 _STEP, _END, _TERMS, _FAR_TERMS = 1 / 16, 8.0, 10, 16
 _ROOT_HALF, _HALF_LOG_2PI = math.sqrt(0.5), 0.5 * math.log(2.0 * math.pi)
-# Beyond it e^(−z²/2) is 0, and a square may overflow.
+# For |z| above this e^(−z²/2) is 0, and the square may overflow.
 _GONE = 1e3
-# Narrower than this, in units of how far the density falls, an interval is integrated: there tails would cancel. Of
-# e^−s over a length of 1 eight points of Gauss and Legendre leave less than 1e-19.
+# An interval over which the logarithm of the density changes by less than 1 is integrated numerically, because the
+# difference of the tails would cancel. For e^−s over a length of 1, eight Gauss–Legendre points leave less than 1e-19.
 _NARROW, _POINTS = 1.0, 8
 
 
 @cache
 def _table() -> Array:
-    """Of each power of h, from h⁰ on, its factor about 0, 1/16, …, 8."""
+    """Return the Taylor coefficients: for each power of h, from h⁰ on, those at 0, 1/16, …, 8."""
     table = []
     for i in range(round(_END / _STEP) + 1):
-        x = i * _STEP  # whose square is exact
+        x = i * _STEP  # its square is exact
         before, now = math.erfc(x) * math.exp(x * x), 0.0
         row = [before]
         now = 2.0 * x * before - 2.0 / math.sqrt(math.pi)
@@ -45,7 +46,7 @@ def _table() -> Array:
 
 
 def erfcx(x: Array) -> Array:
-    """``e^(x²)·erfc(x)`` of x ≥ 0.
+    """Return ``e^(x²)·erfc(x)`` for x ≥ 0.
 
     >>> erfcx(np.array([0.0, 1.0, 100.0])).round(15).tolist()
     [1.0, 0.427583576155807, 0.005641613782989]
@@ -71,7 +72,7 @@ def erfcx(x: Array) -> Array:
 
 
 def _bell(z: Array, lost: Array) -> Array:
-    """``e^(−z²/2)``."""
+    """Return ``e^(−z²/2)`` from z and its roundoff."""
     in_range = np.abs(z) < _GONE
     safe_z = select(in_range, z, 0.0)
     square, square_low = product(safe_z, safe_z)
@@ -79,9 +80,12 @@ def _bell(z: Array, lost: Array) -> Array:
 
 
 def between(low: Point, high: Point, width: Array) -> tuple[Array, Array]:
-    """``−log P`` of a normal number between two, and its mean there.
+    """Return ``−log P(low < z < high)`` of a standard normal z, and the mean of z in that interval.
 
-    ``width`` is ``high − low``, which their difference might have lost; both may be infinite.
+    Args:
+        low: the lower end (n,) and its roundoff; it may be −inf.
+        high: the upper end (n,) and its roundoff; it may be inf.
+        width: (n,) high − low, which the difference of the two might compute inaccurately.
 
     >>> zero = np.zeros(1)
     >>> cost, mean = between((zero, zero), (np.array([np.inf]), zero), np.array([np.inf]))
@@ -104,18 +108,18 @@ def between(low: Point, high: Point, width: Array) -> tuple[Array, Array]:
     return cost, select(flip, -mean, mean)
 
 
-# The last two by the tails at both ends: from the one to the other the density falls by e^−fall.
+# Both functions below use the tails at the two ends. `fall` is log φ(a) − log φ(b), with the normal density φ.
 
 
 def _beyond(a: Array, b: Array, fall: Array) -> tuple[Array, Array]:
-    """Where both ends are above 0."""
+    """Return the results of :func:`between` if both ends are above 0."""
     share = erfcx(_ROOT_HALF * a)
     inside = share - erfcx(_ROOT_HALF * b) * np.exp(-fall)
     return 0.5 * a * a - np.log(0.5 * inside), math.sqrt(2.0 / math.pi) * -np.expm1(-fall) / inside
 
 
 def _around(a: Point, b: Point, fall: Array) -> tuple[Array, Array]:
-    """Where they are on either side of 0."""
+    """Return the results of :func:`between` if 0 is between the ends."""
     bell = _bell(*a)
     left_out = 0.5 * (erfcx(-_ROOT_HALF * a[0]) * bell + erfcx(_ROOT_HALF * b[0]) * _bell(*b))
     return -np.log1p(-left_out), math.sqrt(0.5 / math.pi) * bell * -np.expm1(-fall) / (1.0 - left_out)
@@ -123,13 +127,13 @@ def _around(a: Point, b: Point, fall: Array) -> tuple[Array, Array]:
 
 @cache
 def _gauss() -> list[tuple[float, float]]:
-    """Places from −1/2 to 1/2, and their weights."""
+    """Return the Gauss–Legendre points on [−1/2, 1/2] and their weights."""
     places, weights = np.polynomial.legendre.leggauss(_POINTS)
     return list(zip((0.5 * places).tolist(), (0.5 * weights).tolist(), strict=True))
 
 
 def _integrated(middle: Array, width: Array) -> tuple[Array, Array]:
-    """By the density at the middle, and how it changes up to the ends."""
+    """Return the results of :func:`between` by numerical integration of the density, relative to that at the middle."""
     total, moment = np.zeros_like(middle), np.zeros_like(middle)
     for s, weight in _gauss():
         part = weight * np.exp(-(middle + 0.5 * s * width) * (s * width))

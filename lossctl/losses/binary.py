@@ -175,5 +175,5 @@ def zero_one(
     *,
     threshold: Annotated[float, Param("the score from which on class 1 is predicted", REAL)] = 0.5,
 ) -> tuple[Array, Thunk]:
-    """The fraction of wrong decisions; of a soft target the probability of being wrong."""
+    """The fraction of wrong decisions; of a soft target the chance of a wrong one."""
     return select(pred < threshold, target, 1.0 - target), lambda: np.zeros_like(pred)

@@ -34,7 +34,7 @@ Full = Annotated[bool, Param("adds the constant log Γ(t + 1)")]
     relative_accuracy="the gradient everywhere",
 )
 def poisson_nll(pred: NonNegative, target: NonNegative, *, full: Full = False) -> tuple[Array, Thunk]:
-    """Negative log-likelihood of Poisson counts, from the predicted rate."""
+    """Negative log-likelihood of Poisson counts, from the rate."""
     value = pred - xlogy(target, pred)
     if full:
         value = value + log_factorial(target)
@@ -48,7 +48,7 @@ def poisson_nll(pred: NonNegative, target: NonNegative, *, full: Full = False) -
     pitfalls=("pred is the logarithm of a rate, any real number; for rates use poisson_nll",),
 )
 def poisson_nll_log_rate(pred: Real, target: NonNegative, *, full: Full = False) -> tuple[Array, Thunk]:
-    """Negative log-likelihood of Poisson counts, from the logarithm of the predicted rate."""
+    """Negative log-likelihood of Poisson counts, from the logarithm of the rate."""
     rate = np.exp(pred)
     value = rate - target * pred
     if full:

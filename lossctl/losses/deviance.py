@@ -24,7 +24,7 @@ from lossctl.losses.numerics.log_ratio import bregman, excess
     relative_accuracy="everywhere",
 )
 def poisson_deviance(pred: NonNegative, target: NonNegative) -> tuple[Array, Thunk]:
-    """Twice the difference in log-likelihood between the best rate, the target, and the predicted one."""
+    """Twice the log-likelihood that a rate lacks compared with the best one."""
     p, t = pred, target
     value = 2.0 * bregman(t, p)
     return value, lambda: select(t == 0, 2.0, 2.0 * ((p - t) / p))
@@ -39,7 +39,7 @@ def poisson_deviance(pred: NonNegative, target: NonNegative) -> tuple[Array, Thu
     relative_accuracy="everywhere",
 )
 def gamma_deviance(pred: Positive, target: Positive) -> tuple[Array, Thunk]:
-    """The deviance of positive amounts whose standard deviation is proportional to the mean."""
+    """The deviance of positive amounts whose spread is proportional to the mean."""
     return 2.0 * excess(target, pred), lambda: 2.0 * ((pred - target) / pred) / pred
 
 

@@ -37,7 +37,7 @@ Margin = Annotated[float, Param("the score on the right side from which nothing 
     relative_accuracy="everywhere",
 )
 def hinge(pred: Real, target: Sign, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
-    """The shortfall of a score to the margin on its right side: support vector machines."""
+    """What a score lacks to the margin on its right side: support vector machines."""
     short = _shortfall(pred, target, margin)
     return short, lambda: select(short > 0, -target, 0.0)
 
@@ -194,7 +194,7 @@ def dwd(
     *,
     q: Annotated[float, Param("the power with which it falls off", POSITIVE)] = 1.0,
 ) -> tuple[Array, Thunk]:
-    """Distance weighted discrimination: a line, then a tail that goes to 0 like a power."""
+    """Distance weighted discrimination: a line, then a tail that is a power."""
     u = target * pred
     edge = q / (q + 1.0)
     far = u > edge

@@ -87,7 +87,7 @@ def contrastive(
     *,
     margin: Annotated[float, Param("the distance from which unlike pairs cost nothing", POSITIVE)] = 1.0,
 ) -> tuple[Array, Thunk]:
-    """Squared distance of pairs that are alike, squared hinge of the distance of others."""
+    """Squared distance of pairs that are alike, squared hinge of it for others."""
     d, t = pred, target
     short = np.maximum(margin - d, 0.0)
     return t * (d * d) + (1.0 - t) * (short * short), lambda: 2.0 * (t * d - (1.0 - t) * short)
@@ -168,7 +168,7 @@ def triplet(
     p: Annotated[float, Param("the norm: 1 adds up, 2 is Euclid's", Interval(1, 10))] = 2.0,
     swap: Annotated[bool, Param("takes the negative's distance to the positive where it is the smaller")] = False,
 ) -> tuple[Array, Thunk]:
-    """Hinge of the distance from the anchor to a like vector minus that to an unlike one."""
+    """Hinge of the distance from an anchor to a like minus that to an unlike vector."""
     positive_distance, toward = _distance(pred - target, p)
     far, away = _distance(pred - negative, p)
     other = _distance(target - negative, p)[0] if swap else np.full(len(pred), np.inf)

@@ -150,7 +150,7 @@ def sparse_softmax_cross_entropy(
     pitfalls=("pred is scores: of probabilities a margin of 1 is never reached",),
 )
 def crammer_singer(pred: ClassScores, target: Label, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
-    """Hinge of the highest score of a wrong class against the score of the right class."""
+    """Hinge of the best wrong class against the right one."""
     at = _at(target)
     wrong = pred.copy(order="K")
     wrong[at] = -np.inf

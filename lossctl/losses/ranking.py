@@ -72,7 +72,7 @@ def ranknet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     relative_accuracy="the value everywhere",
 )
 def listnet(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
-    """Cross-entropy between the probabilities that each item comes first, by targets and by scores."""
+    """Cross-entropy of which item comes first, by the targets and by the scores."""
     best, chances, besides = softmax(target)
     weight = restored(chances, best, target)
     top, e, tail_sum = softmax(pred)
@@ -237,7 +237,7 @@ def query_cross_entropy(
     *,
     alpha: Annotated[float, Param("how much of it is of scores less what their list has in common", UNIT)] = 0.95,
 ) -> tuple[Array, Thunk]:
-    """Cross-entropy of the scores, and of the scores after the best shift of their list.
+    """Cross-entropy of the scores, as they are and after the best shift.
 
     At the s that minimises Σ H(x + s), the derivative by s is 0. The dependence of s on the scores therefore does not
     contribute to the gradient, which is that of H at x + s.

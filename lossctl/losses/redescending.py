@@ -51,7 +51,7 @@ def tukey_biweight(pred: Real, target: Real, *, c: Cutoff = 4.685) -> tuple[Arra
     relative_accuracy="the value everywhere",
 )
 def tukey_quartic(pred: Real, target: Real, *, c: Cutoff = 3.61752) -> tuple[Array, Thunk]:
-    """Tukey's biweight with power 4 instead of 2: close to r²/2 for longer, constant beyond ``c``."""
+    """Tukey's biweight with power 4: close to r²/2 for longer, constant beyond ``c``."""
     r = pred - target
     a = np.minimum(np.abs(r), c)
     u = a / c

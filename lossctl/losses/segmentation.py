@@ -102,7 +102,7 @@ def jaccard(pred: Mask, target: Mask, *, smooth: Smooth = 1.0) -> tuple[Array, T
 def tversky(
     pred: Mask, target: Mask, *, alpha: Alpha = 0.5, beta: Beta = 0.5, smooth: Smooth = 1.0
 ) -> tuple[Array, Thunk]:
-    """Dice or Jaccard loss with separate weights for false positives and false negatives."""
+    """Dice or Jaccard loss with a weight for false positives and for negatives."""
     return _missed(pred, target, alpha, beta, smooth)
 
 

@@ -87,7 +87,7 @@ def bhattacharyya(pred: Distribution, target: Distribution) -> tuple[Array, Thun
     relative_accuracy="everywhere",
 )
 def total_variation(pred: Distribution, target: Distribution) -> tuple[Array, Thunk]:
-    """Total variation distance: the largest difference between the probabilities of an event."""
+    """Total variation distance: the most that an event's probability can differ."""
     r = pred - target
     return 0.5 * np.abs(r).sum(axis=-1), lambda: 0.5 * np.where(r == 0, _inwards(pred), np.sign(r))
 

@@ -30,7 +30,7 @@ os.environ["TERM"] = "xterm-256color"
 def run_command(
     request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> RunCommand:
-    """Run the module's COMMAND with a line of arguments in the root of the project; exit code, stdout and stderr."""
+    """Run the module's COMMAND with a line of arguments in the project root; return exit code, stdout, stderr."""
     from lossctl.cli.app import main
 
     monkeypatch.chdir(Path(__file__).parent.parent)
@@ -45,7 +45,7 @@ def run_command(
 
 @pytest.fixture
 def run_json(run_command: RunCommand) -> RunJson:
-    """Run a line of arguments that succeeds; its JSON document."""
+    """Run a line of arguments that must succeed; return its JSON document."""
 
     def run(line: str) -> dict[str, Any]:
         code, out, err = run_command(f"{line} -f json")

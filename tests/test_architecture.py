@@ -53,7 +53,7 @@ TERMS = {"lossctl.gradients": {"given"}}
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
-    """Every name that is imported, wherever: at the top, in a function, for the type checker."""
+    """Yield each name that is imported: at the top, in a function, or for type checkers."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -62,12 +62,12 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 
 def part_of(name: str) -> str:
-    """``io`` of ``lossctl.io.npy``."""
+    """Return ``io`` for ``lossctl.io.npy``."""
     return [*name.split("."), ""][1]
 
 
 def violations(module: str, source: str) -> list[str]:
-    """The imports that a module of the package may not have."""
+    """Return a message for each import that the contracts forbid."""
     here = part_of(module)
     messages = []
     for name in imports(ast.parse(source)):
@@ -89,7 +89,7 @@ def violations(module: str, source: str) -> list[str]:
 
 
 def import_graph() -> dict[str, set[str]]:
-    """The modules of the package that each module imports, at the top or in a function."""
+    """Return for each module the modules of lossctl that it imports, at the top or in a function."""
     return {
         module: {
             target
@@ -103,7 +103,7 @@ def import_graph() -> dict[str, set[str]]:
 
 
 def circles(graph: Mapping[str, Collection[str]]) -> list[str]:
-    """A circle of imports, or nothing. A package's ``__init__`` and its modules count as one another's parts."""
+    """Return the modules of a circle of imports, or []."""
     try:
         tuple(TopologicalSorter(graph).static_order())
     except CycleError as error:
@@ -112,7 +112,7 @@ def circles(graph: Mapping[str, Collection[str]]) -> list[str]:
 
 
 def test_every_part_has_a_contract() -> None:
-    """The contracts forget no module at the top, and invent none."""
+    """Each top-level module has a contract, and each contract a module."""
     parts = {module.name for module in pkgutil.iter_modules(lossctl.__path__)} - {"__main__"}
     assert parts == set(CONTRACTS)
 
@@ -182,7 +182,7 @@ def test_allowed_imports_are_no_violations() -> None:
 
 
 def shadowed(modules: Iterable[str], public: Iterable[str]) -> set[str]:
-    """Names that are both: importing the module would put it where the public name was."""
+    """Return names of modules that are also public names: importing the module would replace the public name."""
     return set(modules) & set(public)
 
 
@@ -194,14 +194,14 @@ def test_no_module_takes_a_public_name() -> None:
 
 @pytest.mark.parametrize("name", lossctl.__all__)
 def test_public_names_are_there_and_documented(name: str) -> None:
-    """Every public name can be imported; a class or function says what it is, a function with an example."""
+    """Each public name can be imported; classes and functions have a docstring, functions an example."""
     value = getattr(lossctl, name)
     if inspect.isclass(value) or inspect.isfunction(value):
         assert undocumented(value) is None
 
 
 def undocumented(value: type | object) -> str | None:
-    """What the documentation of a class or function lacks."""
+    """Return what is missing in the docstring of a class or function, or None."""
     doc = value.__doc__ or ""
     # A dataclass without a docstring is given its signature as one.
     if not doc.strip() or doc.startswith(f"{getattr(value, '__name__', '')}("):
@@ -223,14 +223,14 @@ def test_missing_documentation_is_seen() -> None:
 
 
 def test_type_checkers_see_what_is_public() -> None:
-    """The names under TYPE_CHECKING are those of ``__all__``, each from where it is found at run time."""
+    """The names under TYPE_CHECKING are those of ``__all__``, from the same modules as at run time."""
     tree = ast.parse(SOURCES["lossctl"].read_text(encoding="utf-8"))
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
     assert set(imports(block)) == {f"{home}.{name}" for name, home in lossctl._HOME.items()}
 
 
 def dropped(source: str) -> list[int]:
-    """The lines on which the answer of a comparison is thrown away, so that it asserts nothing."""
+    """Return the lines with a comparison whose result is not used, so that it tests nothing."""
     statements = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Expr)]
     calls = [node for node in statements if isinstance(node, ast.Call)]
     return sorted(call.lineno for call in calls if ast.unparse(call.func).rpartition(".")[2] in COMPARISONS)
@@ -248,7 +248,7 @@ def test_a_dropped_comparison_is_seen() -> None:
 
 
 def vague_names(source: str) -> list[str]:
-    """The names of ``VAGUE`` that a source gives to a variable, a class field, an attribute or a parameter."""
+    """Return the names in ``VAGUE`` that a source uses for a variable, field, attribute or parameter."""
     names = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

@@ -25,7 +25,7 @@ TO_TRY = [line for block in readme.blocks(SAMPLES, "sh") for line in block.split
 
 
 def needed(command: str) -> None:
-    """Skip where the command needs a tool that this machine lacks."""
+    """Skip the test if the command needs a tool that is not installed."""
     if tool := readme.missing_tool(command):
         pytest.skip(f"{tool} is not installed")
 
@@ -71,7 +71,7 @@ def test_the_commands_that_the_samples_suggest_work(command: str) -> None:
 
 
 def test_a_stale_output_is_noticed() -> None:
-    """One changed digit, one line too many, a table row too few: each is noticed, and mended by the script."""
+    """A changed digit, an additional line and a missing table row are detected, and the script corrects them."""
     command = "lossctl compute mse samples/diabetes_preds.csv samples/diabetes_targets.csv"
     true = readme.run(command).output
     assert "3106.35" in true
@@ -144,7 +144,7 @@ def test_files_and_links_exist() -> None:
 
 
 def test_the_two_lines_to_paste_are_there() -> None:
-    """Each alone in a block. CI runs the second, found by the expression in .ci/run."""
+    """Both lines are in a block of their own; .ci/run finds the second with a regular expression."""
     install = (
         "python3 -m venv .venv && . .venv/bin/activate && pip install . && "
         "lossctl compute mse samples/diabetes_preds.csv samples/diabetes_targets.csv\n"

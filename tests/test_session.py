@@ -19,7 +19,7 @@ def test_the_picture_is_current() -> None:
 
 
 def test_the_picture_is_all_there() -> None:
-    """An SVG that fetches nothing, with every line of what the commands print."""
+    """The SVG has each line of the output and loads no external files."""
     svg = session.PICTURE.read_text(encoding="utf-8")
     shown = "".join(ET.fromstring(svg).itertext()).replace("\xa0", " ")  # noqa: S314 - our own file
     for command in session.COMMANDS:
@@ -46,7 +46,7 @@ def descent() -> ModuleType:
 
 
 def test_the_choice_of_a_loss_decides_the_line(descent: ModuleType) -> None:
-    """Outliers carry the mean away with them under mse; under mae and huber the line stays where the points are."""
+    """With mse outliers move the fitted line; with mae and huber it stays with the points."""
     x, y = descent.points()
     far = {}
     for name in ("mse", "mae", "huber"):

@@ -35,7 +35,7 @@ N = 700
 
 @pytest.fixture
 def table(tmp_path: Path) -> tuple[Path, dict[str, np.ndarray]]:
-    """A file of 700 samples with two outputs, weights of which some are 0, and two columns of groups."""
+    """A file of 700 samples with two outputs, weights (some of them 0) and two columns of groups."""
     rng = np.random.default_rng(5)
     data = {
         "pred": rng.normal(size=(N, 2)),
@@ -56,7 +56,7 @@ def table(tmp_path: Path) -> tuple[Path, dict[str, np.ndarray]]:
 
 
 def ranked(parts: np.ndarray) -> np.ndarray:
-    """Rows from the largest part to the least; of equals the first."""
+    """Return row numbers by contribution, largest first, ties in row order."""
     return np.argsort(-parts, kind="stable")
 
 
@@ -72,7 +72,7 @@ def check_worst(rows: Sequence[dict[str, Any]], losses: np.ndarray, parts: np.nd
 
 
 def check_distribution(document: dict[str, Any], losses: np.ndarray, parts: np.ndarray, shares: np.ndarray) -> None:
-    """Quantiles, histogram and tails of samples that all count."""
+    """Check quantiles, histogram and tails of samples without zero weights."""
     n = len(losses)
     (found,) = document["distribution"]
     mean = parts.sum() / shares.sum()
@@ -112,7 +112,7 @@ def test_plain_losses(run_json: RunJson, table: tuple[Path, dict[str, np.ndarray
 
 
 def test_weights(run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]]) -> None:
-    """The worst are those that add most, w·loss; quantiles count each sample once; weight 0 does not count."""
+    """The worst samples have the largest w·loss; quantiles count each sample with w > 0 once."""
     path, data = table
     document = run_json(f"mse {path} -p p0 -t t0 -w w --nan skip")
     kept = data["weight"] > 0
@@ -129,7 +129,7 @@ def test_weights(run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]]) -
 
 
 def test_ties_at_the_edge_of_the_worst(run_json: RunJson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of samples that add the same, the first ones are among the worst, wherever a record ends."""
+    """Of samples with equal contributions the first are among the worst, for any size of records."""
     monkeypatch.setattr(run, "BLOCK", 8)
     monkeypatch.setattr(spool, "ROWS", 8)
     weights = np.tile([1.0, 2.0, 4.0], 40)
@@ -144,7 +144,7 @@ def test_ties_at_the_edge_of_the_worst(run_json: RunJson, tmp_path: Path, monkey
 
 
 def test_outputs(run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]]) -> None:
-    """A sample's loss is the mean over its outputs; what is shown is its worst; and there is a table by output."""
+    """The loss of a sample is the mean over its outputs; the worst output is shown, and a table by output."""
     path, data = table
     document = run_json(f"mse {path} -p 'p?' -t 't?'")
     each = (data["pred"] - data["target"]) ** 2
@@ -164,7 +164,7 @@ def test_outputs(run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]]) -
 
 
 def test_missing_elements(run_json: RunJson, tmp_path: Path) -> None:
-    """Samples of different numbers of elements: means over what there is, and what they are divided by."""
+    """If elements are missing, the mean of a sample is over the elements that exist."""
     rng = np.random.default_rng(2)
     pred, target = rng.normal(size=(2, 300, 3))
     pred[rng.random((300, 3)) < 0.4] = np.nan
@@ -200,7 +200,7 @@ def test_rmse_is_told_on_its_own_scale(run_json: RunJson, table: tuple[Path, dic
 
 
 def test_a_ratio(run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]]) -> None:
-    """The loss wape divides by Σ|t|, in groups and without the worst too."""
+    """The loss wape divides by Σ|t|, also in groups and without the worst samples."""
     path, data = table
     document = run_json(f"wape {path} -p p0 -t t0")
     losses, amounts = np.abs(data["pred"] - data["target"])[:, 0], np.abs(data["target"][:, 0])
@@ -219,7 +219,7 @@ def test_groups(
     column: str,
     weighted: bool,
 ) -> None:
-    """Count, mean ± standard error and share of each, the worst first."""
+    """Count, mean ± standard error and share of each group, largest mean first."""
     path, data = table
     rows = run_json(f"mse {path} -p 'p?' -t 't?' --by {column}" + " -w w" * weighted)["groups"]
     each = (data["pred"] - data["target"]) ** 2
@@ -258,7 +258,7 @@ def test_groups_by_class(run_json: RunJson) -> None:
 
 
 def test_numbers_that_are_equal_are_one_group(run_json: RunJson, tmp_path: Path) -> None:
-    """1, 1.0 and 01; and in order as numbers. With one text among them all are texts."""
+    """1, 1.0 and 01 are one group, and groups are sorted as numbers. One text makes all of them texts."""
     path = tmp_path / "a.csv"
     path.write_text("g,p,t\n10,1,0\n1,2,0\n1.0,3,0\n01,4,0\n9,1,0\nnan,5,0\n")
     rows = run_json(f"mae {path} -p p -t t --by g --sort row")["groups"]
@@ -273,7 +273,7 @@ def test_numbers_that_are_equal_are_one_group(run_json: RunJson, tmp_path: Path)
 
 
 def test_large_integers_are_different_groups(run_json: RunJson, tmp_path: Path) -> None:
-    """Beyond 2**53, where doubles run out: ids are such numbers."""
+    """Integers above 2**53, such as ids, are not rounded to doubles."""
     ids = np.array([2**53, 2**53 + 1, 2**53 + 1])
     np.save(tmp_path / "g.npy", ids)
     (tmp_path / "g.csv").write_text("g\n" + "\n".join(map(str, ids)) + "\n")
@@ -292,7 +292,7 @@ def test_large_integers_are_different_groups(run_json: RunJson, tmp_path: Path) 
     st.sampled_from([0, 3, 1 << 21]),
 )
 def test_order_statistics_are_exact(numbers: list[float], pieces: int, gathered: int) -> None:
-    """Of any doubles, in any chunks, whether the last bits are counted or what is left is sorted."""
+    """Order statistics are exact for any doubles, in any chunks, with both algorithms."""
     array = np.array(numbers)
     chunks = [c for c in np.array_split(array, pieces) if len(c)]
     before, quantiles._GATHERED = quantiles._GATHERED, gathered
@@ -311,7 +311,7 @@ def test_quantiles_are_those_of_numpy(numbers: list[float], q: float) -> None:
 
 
 def test_quantiles_between_infinities() -> None:
-    """NumPy answers NaN where it subtracts them."""
+    """Quantiles between infinities; numpy.quantile returns NaN."""
     assert quantiles.quantile_position(0.5, 4).value({1: 2.0, 2: math.inf}) == math.inf
     assert quantiles.quantile_position(0.5, 4).value({1: math.inf, 2: math.inf}) == math.inf
     assert quantiles.quantile_position(0.5, 4).value({1: -1e308, 2: 1.7e308}) == pytest.approx(0.35e308)
@@ -319,7 +319,7 @@ def test_quantiles_between_infinities() -> None:
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 2.0, math.inf, math.nan, -1.0]), max_size=600), st.integers(1, 5))
 def test_the_foremost_are_in_the_order_of_a_stable_sort(numbers: list[float], top: int) -> None:
-    """Of equals the first rows, NaN with infinity; whichever way they are found."""
+    """Ties are in row order, NaN ranks with infinity, for both algorithms."""
     parts = np.array(numbers)
     known = np.where(np.isnan(parts), np.inf, parts)
     with pytest.MonkeyPatch.context() as patched:
@@ -345,7 +345,7 @@ def test_bins_are_round_and_hold_all() -> None:
 def test_blocks_spools_and_threads_change_nothing(
     run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor does it where a block has one row, records are on disk, and bits are counted to the last."""
+    """Blocks of one row, records on disk and more rounds of counting do not change the result."""
     path, _ = table
     options = ("", " --by town", " --bottom", " --all --columns name")
     lines = [f"mse {path} -p 'p?' -t 't?' -w w{more}" for more in options]
@@ -359,7 +359,7 @@ def test_blocks_spools_and_threads_change_nothing(
 
 
 def same(a: Any, b: Any, *, exact: bool) -> bool:
-    """Whether two documents are equal; sums of other blocks may differ in their last bits."""
+    """Return whether two documents are equal, up to the last bits of sums over other blocks."""
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key], exact=exact) for key in a)
     if isinstance(a, list):
@@ -407,7 +407,7 @@ def test_from_stdin_arrays_and_shards(
 
 
 def test_order_and_number(run_command: RunCommand, tmp_path: Path) -> None:
-    """Of equal losses the first row; the best; the order of the file; all where N is more than there are."""
+    """Ties in row order, the best samples, the order of the file, N above the number of samples."""
     path = tmp_path / "a.csv"
     path.write_text("p,t\n1,0\n3,0\n0,0\n3,0\n1,0\n")
 
@@ -431,7 +431,7 @@ def test_top_leaves_the_distribution_out(run_json: RunJson) -> None:
 
 
 def test_columns_beside_samples(run_json: RunJson, tmp_path: Path) -> None:
-    """By name or position, from either file, or a file of its own; of both files only where it is a key."""
+    """Columns by name or position, from PREDS, TARGETS or another file; from both only if it is a key."""
     line = "bce samples/cancer.csv -p prob -t label --top 2"
     rows = run_json(f"{line} --columns id,diagnosis")["worst"]
     assert [(row["id"], row["diagnosis"]) for row in rows] == [("40", "malignant"), ("213", "malignant")]
@@ -464,7 +464,7 @@ def test_infinite_losses_are_told(run_command: RunCommand, run_json: RunJson, tm
 
 
 def test_groups_with_infinite_losses(run_json: RunJson, tmp_path: Path) -> None:
-    """They are infinite, the others are not; and a sum beyond every double is exact all the same."""
+    """A group with an infinite loss is infinite, others are not; sums above the largest double are exact."""
     (tmp_path / "a.csv").write_text("g,p,t\na,0,1\nb,0.5,1\na,0.9,1\n")
     rows = run_json(f"bce {tmp_path}/a.csv -p p -t t --by g")["groups"]
     assert [(row["g"], row["mean"], row["std_error"], row["share"]) for row in rows] == [
@@ -477,7 +477,7 @@ def test_groups_with_infinite_losses(run_json: RunJson, tmp_path: Path) -> None:
 
 
 def test_weights_beyond_the_largest_double(run_command: RunCommand, run_json: RunJson, tmp_path: Path) -> None:
-    """Products that no double holds, of sums whose quotient is one; and in the group that has them."""
+    """w·loss overflows while Σ w·loss / Σ w does not, overall and in a group."""
     (tmp_path / "a.csv").write_text("p,t,w\n1e308,0,100\n5e307,0,1\n1,0,1\n")
     line = f"mae {tmp_path}/a.csv -p p -t t -w w"
     mean = (100 * 10**308 + 5 * 10**307 + 1) / 102
@@ -490,7 +490,7 @@ def test_weights_beyond_the_largest_double(run_command: RunCommand, run_json: Ru
 
 
 def test_nan_is_told(run_command: RunCommand, tmp_path: Path) -> None:
-    """A loss that is NaN, and inputs that are: nothing is said of quantiles then."""
+    """With NaN losses or inputs no quantiles are shown."""
     (tmp_path / "a.csv").write_text("p,t\n1,0\nnan,0\n3,0\n")
     (tmp_path / "mine.py").write_text("def odd(pred, target):\n    return (pred - 2) ** 0.5\n")
     code, out, err = run_command(f"mse {tmp_path}/a.csv -p p -t t --nan propagate -f json")
@@ -520,7 +520,7 @@ def test_losses_below_0_have_no_shares(run_command: RunCommand, tmp_path: Path) 
 def test_every_sample_in_every_format(
     run_command: RunCommand, table: tuple[Path, dict[str, np.ndarray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same rows from all of them, and files as well as stdout; .npy has a row for each of the input."""
+    """All formats, on stdout and in files, have the same rows; .npy has one row per input row."""
     monkeypatch.setattr(spool, "ROWS", 50)
     path, data = table
     line = f"mse {path} -p p0 -t t0 -w w --columns name"
@@ -559,7 +559,7 @@ def test_every_sample_in_every_format(
 def test_every_sample_by_its_loss(
     run_command: RunCommand, table: tuple[Path, dict[str, np.ndarray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order of the worst, of equals by row, through many piles and records; .npy keeps its rows."""
+    """Rows by loss, ties in row order, through many partitions and records; .npy keeps the input order."""
     monkeypatch.setattr(spool, "ROWS", 50)
     monkeypatch.setattr(external_sort, "_PARTITION_ROWS", 90)
     monkeypatch.setattr(external_sort, "_BUFFERED_ROWS", 30)
@@ -586,7 +586,7 @@ def test_every_sample_by_its_loss(
     st.integers(1, 5),
 )
 def test_piles_are_a_stable_sort(numbers: list[float], height: int, most: int) -> None:
-    """Whatever comes twice; and no more rows are sorted at once than a pile may have."""
+    """The sort is stable, and no partition is larger than the limit."""
     rows, at_once = Spool(4), []
     for begin in range(0, len(numbers), 7):
         keys = np.array(numbers[begin : begin + 7])
@@ -605,7 +605,7 @@ def test_piles_are_a_stable_sort(numbers: list[float], height: int, most: int) -
 
 
 def test_json_of_rows_is_what_the_renderer_of_documents_writes(run_command: RunCommand) -> None:
-    """Streamed or not, the same indents."""
+    """Streamed JSON has the same indents as a document."""
     out = run_command(f"mse {PAIR} --all -f json")[1]
     assert out == json.dumps(json.loads(out), indent=2, ensure_ascii=False) + "\n"
 
@@ -623,7 +623,7 @@ def test_nothing_is_written_when_the_last_row_is_bad(run_command: RunCommand, tm
 
 
 def test_many_groups(run_command: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """People see twenty and are told of the rest; programs get all; and there is a limit."""
+    """Tables show twenty groups and a note; programs get all groups, up to a limit."""
     (tmp_path / "a.csv").write_text("g,p,t\n" + "".join(f"g{i},{i},0\n" for i in range(30)))
     line = f"mae {tmp_path}/a.csv -p p -t t --by g"
     assert "10 more groups; all of them: --top 30" in run_command(line)[1]
@@ -666,7 +666,7 @@ def test_mistakes(run_command: RunCommand, line: str, told: str) -> None:
 @pytest.mark.parametrize("form", ["table", "markdown", "csv", "tsv", "json", "jsonl", "value"])
 @pytest.mark.parametrize("options", ["", "--top 3", "--by group", "--all"])
 def test_every_format(run_command: RunCommand, form: str, options: str) -> None:
-    """One that is empty, or has a number of NumPy's in it, is none."""
+    """Each format is valid: it is not empty and contains no repr of a NumPy number."""
     code, out, _ = run_command(f"mse samples/diabetes.csv -p ridge -t target -f {form} {options}")
     assert code == 0
     assert len(out.splitlines()) >= 2
@@ -681,7 +681,7 @@ def test_tables_fit_into_80_columns(run_command: RunCommand) -> None:
 
 
 def test_a_terminal_without_bars(monkeypatch: pytest.MonkeyPatch) -> None:
-    """LANG=C: bars of #."""
+    """With LANG=C the bars consist of #."""
     command = [sys.executable, "-m", "lossctl", "breakdown", "mse", *PAIR.split(), "--top", "2"]
     env = {"PATH": "/usr/bin", "LANG": "C", "TERM": "xterm"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=env)

@@ -37,7 +37,7 @@ N = 400
 
 
 def drawn(seed: int = 3, n: int = N) -> dict[str, np.ndarray]:
-    """A target, three models of it of which the third is worse, and weights."""
+    """Targets, predictions of three models (the third is worse), and weights."""
     rng = np.random.default_rng(seed)
     target = rng.normal(size=n)
     return {
@@ -64,7 +64,7 @@ def without(data: dict[str, np.ndarray], *names: str) -> dict[str, np.ndarray]:
 
 
 def test_scores_and_differences_of_plain_losses() -> None:
-    """Value, standard error, paired t and Wilcoxon as SciPy has them, wins and ties by counting."""
+    """Value, standard error, paired t and Wilcoxon tests agree with SciPy, wins and ties with a count."""
     data = without(drawn(), "weight")
     found = judge("mse", data, resamples=200)
     losses = np.array([(data[f"pred{i}"] - data["target"]) ** 2 for i in ("", " 2", " 3")])
@@ -85,7 +85,7 @@ def test_scores_and_differences_of_plain_losses() -> None:
 
 @pytest.mark.parametrize("name", ["mse", "rmse", "wape", "weighted mse", "weighted rmse"])
 def test_standard_errors_by_the_jackknife(name: str) -> None:
-    """Of ratios, weighted means and square roots: what leaving out one sample does, to first order."""
+    """Standard errors of ratios, weighted means and square roots agree with the jackknife."""
     data = drawn(n=3000)
     loss = name.rsplit(maxsplit=1)[-1]
     if "weighted" not in name:
@@ -120,7 +120,7 @@ def test_standard_errors_by_the_jackknife(name: str) -> None:
 
 @pytest.mark.parametrize("n", [9, 60])
 def test_the_interval_is_that_of_scipy(n: int) -> None:
-    """Percentiles of a skewed difference, at 50,000 resamples of each: what is left is chance."""
+    """Percentiles of a skewed difference with 50,000 resamples; the tolerance covers their random error."""
     rng = np.random.default_rng(0)
     data = {"target": np.zeros(n), "pred": rng.normal(size=n), "pred 2": rng.lognormal(0.0, 0.8, n)}
     found = judge("mse", data, models=2, resamples=50_000).differences[0]
@@ -132,7 +132,7 @@ def test_the_interval_is_that_of_scipy(n: int) -> None:
 
 
 def theirs_of(columns: tuple[np.ndarray, ...], statistic: Any, influence: np.ndarray) -> list[float]:
-    """SciPy's percentile interval, as far out as t is, of the freedom that the tails of the influences leave."""
+    """SciPy's percentile interval, expanded to the quantiles of t with the estimated degrees of freedom."""
     n = len(influence)
     freedom = min(n - 1, 2 * n / (stats.kurtosis(influence, fisher=False) - 1))
     level = 2 * stats.norm.cdf(math.sqrt(n / (n - 1)) * stats.t.ppf(0.975, freedom)) - 1
@@ -150,7 +150,7 @@ def theirs_of(columns: tuple[np.ndarray, ...], statistic: Any, influence: np.nda
 
 
 def test_the_freedom_of_a_variance() -> None:
-    """Of normal numbers n − 1, of one that has all of it 1 or 2; by the kurtosis that SciPy tells."""
+    """Degrees of freedom: n − 1 for normal numbers, 1 or 2 if one number dominates; kurtosis from SciPy."""
     rng = np.random.default_rng(0)
     for n, draw in ((50, rng.lognormal), (400, rng.normal), (3, rng.normal)):
         x = draw(size=n)
@@ -163,7 +163,7 @@ def test_the_freedom_of_a_variance() -> None:
 
 @pytest.mark.parametrize("name", ["rmse", "wape"])
 def test_the_interval_of_ratios_and_roots(name: str) -> None:
-    """Resampled in pairs on the loss's own scale, as SciPy does it with a function of all samples."""
+    """Intervals of ratios and roots agree with SciPy's bootstrap of pairs."""
     data = drawn(n=80)
     found = judge(name, data, models=2, resamples=30_000).differences[0]
     columns = (data["pred"], data["pred 2"], data["target"], data["weight"])
@@ -181,13 +181,13 @@ def test_the_interval_of_ratios_and_roots(name: str) -> None:
 
 
 def left_out(columns: tuple[np.ndarray, ...], statistic: Any) -> np.ndarray:
-    """The influence of each sample: what leaving it out does."""
+    """Return the influence of each sample: the change if it is left out."""
     every = np.arange(len(columns[0]))
     return np.array([-statistic(*(c[every != i] for c in columns)) for i in every])
 
 
 def test_denominators_of_their_own() -> None:
-    """A ratio whose denominator depends on the predictions has one for each model."""
+    """If the denominator of a ratio depends on the predictions, each model has its denominator."""
     data = without(drawn(n=80), "weight", "pred 3")
     relative = replace(get_loss("mae"), denominator=lambda pred, target: np.abs(pred))
     (found,) = compare_models(from_arrays(data), [relative], 2, ComputeOptions(), ExecutionConfig(), resamples=30_000)
@@ -204,7 +204,7 @@ def test_denominators_of_their_own() -> None:
 
 
 def test_groups_of_samples_vary_as_samples_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above the limit the interval is that of groups: the same to the accuracy that so many groups have."""
+    """Above the limit groups of samples are resampled; the interval agrees within the accuracy of groups."""
     for name, data in (("mse", without(drawn(n=12_000), "weight")), ("rmse", drawn(n=12_000))):
         whole = judge(name, data, resamples=3000)
         with monkeypatch.context() as patched:
@@ -219,7 +219,7 @@ def test_groups_of_samples_vary_as_samples_do(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_ranks_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above the limit Wilcoxon's test is of so many samples, chosen at random over all records."""
+    """Above the limit Wilcoxon's test uses a random subset of the samples of all records."""
     data = without(drawn(n=5000), "weight")
     monkeypatch.setattr(spool, "ROWS", 300)
     monkeypatch.setattr(run, "BLOCK", 256)
@@ -242,7 +242,7 @@ def test_ranks_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_same_whatever_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads, and where records end, change no digit of an interval; another seed does."""
+    """Threads and the size of records change no digit of an interval; another seed does."""
     data = drawn()
     first = judge("mse", data, resamples=1000)
     assert judge("mse", data, resamples=1000).differences == first.differences
@@ -257,7 +257,7 @@ def test_the_same_whatever_way(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_resamples_are_uniform_draws() -> None:
-    """Each row as often as any other, with replacement, n of n, also where a resample is drawn in pieces."""
+    """A resample draws n of n rows uniformly with replacement, also if it is drawn in pieces."""
     n = 70_000
     marks = np.zeros(n)
     marks[-7000:] = 1.0
@@ -271,7 +271,7 @@ def test_resamples_are_uniform_draws() -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 7, 61, 128])
 def test_every_row_is_drawn_as_often(n: int) -> None:
-    """On both sides of where rows are cut into pieces: each row's count is binomial, and any two vary as they must."""
+    """The counts of rows have binomial variances and covariances, also across the border of two pieces."""
     draws = 10_000
     with Threads(2) as executor:
         counts = np.array(bootstrap.bootstrap_sums(list(np.eye(n)), draws, 0, executor))
@@ -298,7 +298,7 @@ def test_samples_that_one_model_lacks_are_left_out_of_all(run_command: RunComman
 
 
 def test_elements_that_one_model_lacks() -> None:
-    """A sample of which one model has fewer outputs is no pair."""
+    """A sample with missing elements in one model is left out of the pairs."""
     pred = np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 6.0]])
     data = {"pred": pred, "pred 2": np.nan_to_num(pred, nan=4.0) + 1, "target": np.zeros((3, 2))}
     found = judge("mae", data, models=2, resamples=100, policy=ComputeOptions("skip"))
@@ -307,7 +307,7 @@ def test_elements_that_one_model_lacks() -> None:
 
 
 def test_a_gap_elsewhere_changes_no_loss() -> None:
-    """Models that agree on a sample tie on it, whatever one lacks in another sample of several outputs."""
+    """Models with equal predictions on a sample tie on it, if elements are missing in another sample too."""
     rng = np.random.default_rng(0)
     pred, target = rng.normal(size=(2, 200, 9))
     gaps = pred.copy()
@@ -317,7 +317,7 @@ def test_a_gap_elsewhere_changes_no_loss() -> None:
 
 
 def test_infinite_losses(run_command: RunCommand, tmp_path: Path) -> None:
-    """No interval and no test, wins all the same; and the gate fails."""
+    """With infinite losses there is no interval and no test, but wins; --fail-if-worse fails."""
     (tmp_path / "a.csv").write_text("a,b,t\n0.9,0,1\n0.1,0.2,0\n0.5,0.4,1\n")
     code, out, err = run_command(f"bce {tmp_path}/a.csv -p a -p b -t t -f json --fail-if-worse")
     first, second = json.loads(out)["models"]
@@ -332,7 +332,7 @@ def test_infinite_losses(run_command: RunCommand, tmp_path: Path) -> None:
 
 
 def test_models_that_are_the_same(run_json: RunJson) -> None:
-    """No difference, no test, an interval of nothing, all ties."""
+    """Equal models: difference 0, interval of length 0, no test, all ties."""
     pair = "samples/cancer_probs.csv samples/cancer_probs.npy samples/cancer_targets.csv"
     first, second = run_json(f"bce {pair} --fail-if-worse")["models"]
     assert first["ties"] == 1.0
@@ -345,7 +345,7 @@ def test_models_that_are_the_same(run_json: RunJson) -> None:
 
 
 def test_columns_files_and_pipes_are_the_same(run_json: RunJson, tmp_path: Path) -> None:
-    """Three files; one file with --pred once for each; two files; stdin; arrays."""
+    """Three files, one file with --pred for each model, two files, stdin and arrays give the same result."""
     with (ROOT / "samples/diabetes.csv").open() as file:
         rows = list(csv.DictReader(file))
     for name in ("ridge", "forest", "target"):
@@ -376,7 +376,7 @@ def test_columns_files_and_pipes_are_the_same(run_json: RunJson, tmp_path: Path)
 
 
 def test_models_of_several_columns(run_json: RunJson, tmp_path: Path) -> None:
-    """Each --pred is a model, and a glob is the classes of one."""
+    """Each --pred is one model, and a glob selects the class columns of a model."""
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(2, 50, 3)), rng.integers(0, 3, 50)
     with (tmp_path / "a.csv").open("w") as file:
@@ -389,7 +389,7 @@ def test_models_of_several_columns(run_json: RunJson, tmp_path: Path) -> None:
 
 
 def test_each_model_has_its_own_further_inputs(run_json: RunJson, tmp_path: Path) -> None:
-    """The variances in a model's own file; one that is in TARGETS is for all."""
+    """Variances come from the file of each model; a column in TARGETS is used for all models."""
     (tmp_path / "a.csv").write_text("p,var\n1,1\n2,4\n")
     (tmp_path / "b.csv").write_text("p,var\n1,2\n2,8\n")
     (tmp_path / "t.csv").write_text("t,v\n0,3\n0,3\n")
@@ -413,7 +413,7 @@ def test_keys_are_compared_in_every_file(run_command: RunCommand, tmp_path: Path
 
 
 def test_where_models_differ_most(run_json: RunJson) -> None:
-    """By the largest gap of losses; with what each predicts and costs."""
+    """Samples by the largest difference of losses, with prediction and loss of each model."""
     document = run_json(f"mse {ONE} --top 4 --columns id")
     data = np.genfromtxt(ROOT / "samples/diabetes.csv", delimiter=",", names=True, dtype=None, encoding=None)
     losses = [(data[name] - data["target"]) ** 2 for name in ("ridge", "forest")]
@@ -452,7 +452,7 @@ def test_where_models_differ_most(run_json: RunJson) -> None:
     ],
 )
 def test_the_gate(run_command: RunCommand, options: str, code: int) -> None:
-    """It fails where the interval lies above 0, or above X; any later model, anywhere on the line."""
+    """--fail-if-worse fails if the interval of a later model is above 0, or above X; any place on the line."""
     done, out, err = run_command(f"mse samples/diabetes.csv -t target {options}")
     assert done == code
     assert out
@@ -460,7 +460,7 @@ def test_the_gate(run_command: RunCommand, options: str, code: int) -> None:
 
 
 def test_the_gate_before_the_files(run_command: RunCommand) -> None:
-    """A file that follows is no value."""
+    """A file after --fail-if-worse is not taken as its value."""
     assert run_command("--fail-if-worse mse samples/diabetes.csv -p ridge -p forest -t target")[0] == 0
     pair = "samples/cancer_probs.csv samples/cancer_probs.npy samples/cancer_targets.csv"
     assert run_command(f"bce --fail-if-worse {pair}")[0] == 0
@@ -546,7 +546,7 @@ def test_every_format(run_command: RunCommand, form: str) -> None:
 
 
 def test_what_models_are_called(run_json: RunJson, tmp_path: Path) -> None:
-    """As short as tells them apart."""
+    """Names of models are as short as possible, but different."""
     files = ["a.csv", "b.csv", "b.v2.csv", "sub/a.csv"]
     (tmp_path / "sub").mkdir()
     for name in (*files, "t.csv"):
@@ -569,7 +569,7 @@ def test_tables_fit_into_80_columns(run_command: RunCommand) -> None:
 
 
 def test_scipy_is_for_this_command_alone() -> None:
-    """Nobody waits for it elsewhere."""
+    """Other commands do not import SciPy."""
     code = (
         "import sys\nfrom lossctl.cli.app import main\n"
         "main(['breakdown', 'mse', 'samples/diabetes.csv', '-p', 'ridge', '-t', 'target', '-q'])\n"

@@ -37,14 +37,14 @@ ROWS = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
 
 
 def told(loss: str, pred: Any, target: Any, threads: int = 2, **more: Any) -> list[str]:
-    """The advice on arrays."""
+    """Return the advice of ``compute`` on arrays."""
     data = dataset.from_arrays({"pred": pred, "target": target, **more})
     losses = [get_loss(spec) for spec in loss.split(",")]
     return advice(data, losses, ComputeOptions(), threads)
 
 
 def advice(data: dataset.Dataset, losses: list[Loss], options: ComputeOptions, threads: int = 2) -> list[str]:
-    """The warnings of one pass over the data."""
+    """Return the warnings of one pass over the data."""
     computed = compute_losses(data, losses, options, "mean", ExecutionConfig(threads), profile=profile_block)
     return list(check_inputs(data, computed.plans, options, computed.profiles))
 
@@ -97,7 +97,7 @@ def test_planted(loss: str, pred: np.ndarray, target: np.ndarray, note: str) -> 
     ],
 )
 def test_every_loss_is_looked_at(loss: str, pred: np.ndarray, target: np.ndarray, note: str) -> None:
-    """In either order the same: what is wrong for one of them is told, and once."""
+    """Each loss is checked, in any order, and a warning is shown once."""
     lines, others = (told(spec, pred, target) for spec in (loss, ",".join(reversed(loss.split(",")))))
     assert len([line for line in lines if re.search(note, line)]) == 1
     assert lines == others
@@ -105,7 +105,7 @@ def test_every_loss_is_looked_at(loss: str, pred: np.ndarray, target: np.ndarray
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_the_same_whatever_the_threads(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
-    """Traits of many small blocks add up to those of one."""
+    """Profiles of many small blocks add up to that of one block."""
     monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
     for loss, pred, target, note in PLANTED:
         (line,) = told(loss, pred, target, threads)
@@ -113,7 +113,7 @@ def test_the_same_whatever_the_threads(monkeypatch: pytest.MonkeyPatch, threads:
 
 
 def test_blocks_are_small_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the test above is of many."""
+    """Checks that the test above has many blocks."""
     data = dataset.from_arrays({"pred": SCORES, "target": NOISE})
     job = plan_loss(get_loss("mse"), data, ComputeOptions())
     assert block_rows(data, [job]) >= N
@@ -167,7 +167,7 @@ def test_silent(loss: str, pred: np.ndarray, target: np.ndarray) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_chance_gives_no_advice(seed: int) -> None:
-    """Rows with ties, in any number: what comes twice by chance is not told."""
+    """Rows that are equal by chance give no warning, for any number of rows."""
     rng = np.random.default_rng(seed)
     n = int(10 ** rng.uniform(0.7, 4))
     values = int(10 ** rng.uniform(0.5, 4))
@@ -177,7 +177,7 @@ def test_chance_gives_no_advice(seed: int) -> None:
 
 
 def test_silent_with_labels_and_weights() -> None:
-    """--labels says where labels start; of samples that weigh, copies may be meant."""
+    """No warning about the first label with --labels, nor about duplicate rows with weights."""
     data = dataset.from_arrays({"pred": LOGITS, "target": 1 + LABELS % 3})
     policy = ComputeOptions(labelled=frozenset({"target"}))
     assert advice(data, [get_loss("cross_entropy")], policy) == []
@@ -185,7 +185,7 @@ def test_silent_with_labels_and_weights() -> None:
 
 
 def test_many_rows_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory: a digest a row is kept up to a limit, and none beyond."""
+    """A digest of each row is stored up to a limit of rows; above, rows are not compared."""
     monkeypatch.setattr("lossctl.analysis.input_profile._ROWS", 2 * N - 1)
     assert told("mse", np.tile(SCORES, 2), np.tile(SCORES + NOISE, 2)) == []
     monkeypatch.setattr("lossctl.analysis.input_profile._ROWS", 2 * N)
@@ -249,7 +249,7 @@ def test_strict_makes_it_an_error(planted: list[str], capsys: pytest.CaptureFixt
 
 
 def test_strict_knows_the_outlier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The sample that carries most of the loss is advice like the rest; other notes are not."""
+    """With --strict a dominant sample is an error, other notes are not."""
     far = SCORES.copy()
     far[7] = 1e6
     files = [written(tmp_path, "a.csv", "p", far), written(tmp_path, "b.csv", "t", SCORES + NOISE)]
@@ -264,7 +264,7 @@ def test_strict_knows_the_outlier(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_told_by_every_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    """The same advice as compute's, silenced by -q, and an error with --strict."""
+    """All commands give the advice of compute; -q silences it, --strict makes it an error."""
     monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
     files = {n: written(tmp_path, n, n, v) for n, v in (("p.csv", PROBS), ("q.csv", PROBS / 2), ("t.csv", HAPPENED))}
     words = command.format(p=files["p.csv"], q=files["q.csv"], t=files["t.csv"]).split()
@@ -283,7 +283,7 @@ def test_told_by_every_command(
 def test_every_block_is_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: int
 ) -> None:
-    """One target that is neither 0 nor 1 ends the advice, wherever it is."""
+    """One target other than 0 and 1 in any block removes the warning."""
     monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
     quantities = HAPPENED.copy()
     quantities[place] = 0.5
@@ -294,14 +294,14 @@ def test_every_block_is_looked_at(
 
 
 def test_what_a_sample_carries_is_weighed() -> None:
-    """The largest part of the sum, and not the largest loss."""
+    """The dominant sample has the largest w·loss, not the largest loss."""
     found = api.compute("mae", [1.0, 5.0, 2.0], [0.0, 0.0, 0.0], weight=[100.0, 1.0, 1.0])
     assert (found.top, found.argmax) == (0, 1)
     assert found.top_share == pytest.approx(100 / 107)
 
 
 def test_the_model_that_is_meant_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is true of one model alone; what is true of all is told once, without a name."""
+    """A warning about one model names it; a warning about all models is shown once, without a name."""
     files = [
         written(tmp_path, n, n[0], v) for n, v in (("a.csv", SCORES), ("b.csv", np.full(N, 2.5)), ("t.csv", NOISE))
     ]
@@ -312,7 +312,7 @@ def test_the_model_that_is_meant_is_named(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_an_interval_that_hangs_on_few_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Advice, and so an error with --strict; of few samples that are told to be few, nothing more."""
+    """A warning (with --strict an error); for few samples, only the warning that there are few."""
     far = SCORES.copy()
     far[7] += 1e3
     words = []
@@ -340,7 +340,7 @@ def test_an_interval_that_hangs_on_few_samples(tmp_path: Path, capsys: pytest.Ca
 def test_the_command_that_a_note_ends_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], loss: str, options: str
 ) -> None:
-    """With the same input and options it gives the same value, and shows the sample first."""
+    """The command in the note has the same input and options, and shows the sample first."""
     monkeypatch.chdir(ROOT)
     (tmp_path / "my file.csv").write_text("a,b,w\n" + "".join(f"{i % 3},1,2\n" for i in range(40)) + "1e5,1,2\n")
     words = shlex.split(options)
@@ -364,7 +364,7 @@ def test_the_command_that_a_note_ends_with(
     ],
 )
 def test_silent_on_the_samples(command: str) -> None:
-    """Real predictions of real models, as they should be used."""
+    """The files in samples/, used correctly, give no warning."""
     own = command.partition("#")[0].replace("lossctl", f"{sys.executable} -m lossctl")
     done = subprocess.run(
         ["sh", "-c", f"{own} --strict"],
@@ -412,7 +412,7 @@ def test_the_likely_cause(loss: str, pred: np.ndarray, target: np.ndarray, cause
 
 
 def test_no_cause_is_made_up() -> None:
-    """A NaN or an infinity is neither a logit nor a percentage."""
+    """No likely cause is suggested for NaN and infinity."""
     for value in (np.nan, np.inf):
         bad = PROBS.copy()
         bad[3] = value

@@ -1,6 +1,6 @@
 """Time and memory of ``lossctl breakdown`` against ``compute``: ``python tests/benchmarks/breakdown.py [ROWS]``.
 
-The commands take turns, and medians are compared. At most 2 × for ``--top 20``, 4 × for exact quantiles, 200 MiB.
+The commands alternate, and medians are compared. The limits: 2 × for ``--top 20``, 4 × for exact quantiles, 200 MiB.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from subprocess import DEVNULL
 import numpy as np
 
 ROUNDS = 5
-PIECE = 500_000  # rows that are made at once: a child's peak memory starts at what its parent has
+PIECE = 500_000  # rows per write: the peak memory of a child starts at the memory of its parent
 
 
 def _write(path: Path, rows: int, draw: Callable[[int], np.ndarray]) -> None:
-    """An NPY file, made in parts."""
+    """Write an NPY file in parts."""
     with path.open("wb") as file:
         header = {"descr": draw(1).dtype.str, "fortran_order": False, "shape": (rows,)}
         np.lib.format.write_array_header_1_0(file, header)

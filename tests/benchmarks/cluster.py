@@ -1,4 +1,4 @@
-"""What a cluster of this machine gives and costs: ``python tests/benchmarks/cluster.py``."""
+"""Results, speed-up and overhead of a cluster on this machine: ``python tests/benchmarks/cluster.py``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TASKS = 400
 
 
 class _Nothing:
-    """A task that does nothing: what is left is what handing it out costs."""
+    """A task that does nothing; its time is the cost of distributing a task."""
 
     def __call__(self) -> int:
         return 0
@@ -39,7 +39,7 @@ def _write(path: Path, rows: int, rng: np.random.Generator) -> str:
 
 
 def main() -> None:
-    """Time on one and two workers, and of a task."""
+    """Print the time on one and on two workers, and the cost of a task."""
     import distributed
 
     rows = int(float(sys.argv[1])) if len(sys.argv) > 1 else ROWS

@@ -1,7 +1,7 @@
-"""Speed and honesty of ``lossctl compare``'s interval: ``python tests/benchmarks/compare.py [speed] [coverage]``.
+"""Speed and coverage of the intervals of ``compare``: ``python tests/benchmarks/compare.py [speed] [coverage]``.
 
-Speed: 10,000 resamples of 100,000 paired samples, as a process, are to take under 5 s. Coverage: how often
-the 95 % interval holds the true difference, of models whose errors are drawn from known distributions.
+Speed: a process with 10,000 resamples of 100,000 paired samples should take less than 5 s. Coverage: how often the 95 %
+interval contains the true difference, for models whose errors have known distributions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions
 from lossctl.io.dataset import from_arrays
 
-RUNS, RESAMPLES = 4000, 1000  # 4000 runs know a coverage of 95 % to ± 0.7 %
+RUNS, RESAMPLES = 4000, 1000  # 4000 runs measure a coverage of 95 % to ± 0.7 %
 ROUNDS = 3
 
 
@@ -40,13 +40,13 @@ class Case(NamedTuple):
 
 
 def normal(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Errors of two models that have much in common; the second's are larger by a tenth."""
+    """Draw correlated errors of two models; those of the second are larger by a tenth."""
     shared, own = rng.normal(size=(2, n))
     return shared, 1.1 * (0.9 * shared + math.sqrt(1 - 0.81) * own)
 
 
 def skewed(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Errors of which some are large: absolute ones are log-normal."""
+    """Draw errors with log-normal absolute values, some of them large."""
     shared, own = rng.normal(size=(2, n))
     return np.exp(0.7 * shared), 1.1 * np.exp(0.7 * (0.9 * shared + math.sqrt(1 - 0.81) * own))
 
@@ -69,7 +69,7 @@ CASES = [
 
 
 def coverage() -> None:
-    """Print how often each case's interval holds the truth."""
+    """Print how often the interval of each case contains the true difference."""
     print(f"coverage of the {100 * LEVEL:.0f} % interval, {RUNS} runs of {RESAMPLES} resamples, ± 0.7 %")
     for case in CASES:
         held = 0
@@ -93,7 +93,7 @@ def coverage() -> None:
 
 
 def speed() -> None:
-    """Print what 10,000 resamples of 100,000 pairs take."""
+    """Print the time of 10,000 resamples of 100,000 pairs."""
     with tempfile.TemporaryDirectory() as folder:
         rng = np.random.default_rng(0)
         n = 100_000
@@ -116,7 +116,7 @@ FIGURES = {"speed": speed, "coverage": coverage}
 
 
 def main(names: Sequence[str]) -> None:
-    """Print the figures asked for, or both."""
+    """Print the figures that are named, or both."""
     for name in names or FIGURES:
         FIGURES[name]()
 

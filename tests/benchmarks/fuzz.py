@@ -1,4 +1,4 @@
-"""``python tests/benchmarks/fuzz.py N [SEED]``: N spoiled files, on every core; what ended wrongly is kept and told."""
+"""Run N corrupted files on all cores; store and print wrong outcomes: ``python tests/benchmarks/fuzz.py N [SEED]``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Found = list[tuple[list[str], str, bytes]]
 
 
 def batch(seed: int) -> tuple[int, Found, int]:
-    """One batch in a folder of its own; the peak memory of the process besides, in MiB."""
+    """Run one batch in a temporary folder; return the count, the wrong outcomes and the peak memory in MiB."""
     with tempfile.TemporaryDirectory() as folder:
         count, found = rounds(seed, BATCH, Path(folder))
     return count, found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
 def main() -> int:
-    """Run them; exit 1 if one of them ended wrongly."""
+    """Run all batches; return 1 if an outcome is wrong."""
     wanted, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     began, done, wrong, peak = time.monotonic(), 0, 0, 0
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:

@@ -1,4 +1,4 @@
-"""Points at which the usual forms of a loss cancel, overflow or clip, and what other libraries call it there."""
+"""Points at which the usual forms of a loss cancel, overflow or clip, and the names of the loss in other libraries."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ TINY = np.array([1e-12, 1e-8, 3e-5])
 
 @dataclass(frozen=True)
 class Points:
-    """A loss at some points, and by library its values there, an expression.
+    """A loss, some points, and for each library an expression for its values there.
 
-    ``inputs`` are its own, in their order: ``p``, ``t`` and whatever else it takes, as expressions call them.
+    ``inputs`` are the inputs of the loss in its order, by the names in the expressions: ``p``, ``t`` and others.
     """
 
     where: str

@@ -1,6 +1,6 @@
-"""What the constants of the engine stand on: ``python tests/benchmarks/inside.py [NAME …]``.
+"""Measurements behind the constants of the engine: ``python tests/benchmarks/inside.py [NAME …]``.
 
-Times are medians of alternating rounds in one process; those of two threads need two cores that nobody else uses.
+Times are medians of alternating rounds in one process; times of two threads need two idle cores.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ROUNDS = 7
 
 
 def alternating(functions: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
-    """The median milliseconds of each, which take turns."""
+    """Return the median milliseconds of each function; the functions alternate."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
@@ -57,7 +57,7 @@ def _pairs(name: str, rng: np.random.Generator, count: int = PAIRS) -> tuple[np.
 
 
 def blocks() -> None:
-    """engine.BLOCK: time of a loss in memory by the size of a block, with one thread and with two."""
+    """engine/run.BLOCK: time of a loss in memory by the size of a block, with one thread and with two."""
     rng = np.random.default_rng(0)
     print(f"\n{PAIRS:,} pairs, ms by the numbers in a block: one thread, two\n")
     for name in ("mse", "bce_with_logits"):
@@ -71,7 +71,7 @@ def blocks() -> None:
 
 
 def threads() -> None:
-    """What a second thread gains, and a second process (processes.py).
+    """executors: the speed-up of a second thread and of a second process.
 
     Beside them what a thread gains where nothing but one NumPy call on a cached block is run.
     """
@@ -96,7 +96,7 @@ def _gains(numbers: int, rng: np.random.Generator) -> None:
 
 
 def _summed(name: str, pairs: Sequence[np.ndarray], start: Callable[[], Threads | Processes]) -> None:
-    """As ``compute -q`` does it."""
+    """Compute as ``compute -q`` does."""
     loss = lossctl.get_loss(name)
     data = from_arrays(dict(zip(("pred", "target"), pairs, strict=True)))
     with start() as executor:
@@ -131,7 +131,7 @@ print(sorted(times)[4] * 1e3)
 
 
 def pages() -> None:
-    """executor.keep_pages: mse on 4M pairs with freed memory kept, and as glibc comes."""
+    """executors/threads.retain_freed_memory: mse on 4M pairs with freed memory retained, and with glibc's defaults."""
     print("\nmse on 4M pairs in memory, one thread, ms\n")
     for how in ("with", "out"):
         run = subprocess.run([sys.executable, "-c", _WITHOUT_PAGES, how], capture_output=True, text=True, check=True)
@@ -139,7 +139,7 @@ def pages() -> None:
 
 
 def where() -> None:
-    """numerics.choose against np.where, on a block with a random mask."""
+    """numerics/elementary.select against np.where, on a block with a random mask."""
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, run.BLOCK))
     mask = a > 0
@@ -150,7 +150,7 @@ def where() -> None:
 
 
 def clips() -> None:
-    """robust.huber: np.clip against np.minimum; binary.bce_with_logits: |t − [x > 0]| against a choice."""
+    """robust.huber: np.clip against np.minimum; binary.bce_with_logits: |t − [x > 0]| against select."""
     x, t = np.random.default_rng(0).normal(size=(2, run.BLOCK))
     a, t = np.abs(x), (t > 0) * 1.0
     ways = {
@@ -164,7 +164,7 @@ def clips() -> None:
 
 
 def proofs() -> None:
-    """propagates_nonfinite: mse of pairs in memory on one thread where its values prove its inputs, and beforehand."""
+    """propagates_nonfinite: mse of pairs in memory on one thread, with inputs checked by the loss and before it."""
     data = from_arrays(dict(zip(("pred", "target"), _pairs("mse", np.random.default_rng(0)), strict=True)))
 
     def summed(loss: Loss) -> None:
@@ -181,7 +181,7 @@ def proofs() -> None:
 
 
 def sums() -> None:
-    """as_float64: the sums of a block of rows of ten classes, row after row or column after column."""
+    """as_float64: the row sums of a block of ten classes, in C and in Fortran order."""
     rows = np.random.default_rng(0).dirichlet(np.ones(10), run.BLOCK // 10)
     columns = np.asfortranarray(rows)
     ways = {"rows": lambda: rows.sum(axis=-1), "columns": lambda: columns.sum(axis=-1)}
@@ -190,7 +190,7 @@ def sums() -> None:
 
 
 def casts() -> None:
-    """as_float64 of a float32 block of ten classes, and in two steps: into float64, then into column order."""
+    """as_float64 of a float32 block of ten classes, and in two steps: to float64, then to Fortran order."""
     z = np.random.default_rng(0).normal(size=(run.BLOCK // 10, 10)).astype(np.float32)
     two = lambda: np.asfortranarray(z.astype(np.float64))  # noqa: E731
     for name, ms in alternating({"one step": lambda: as_float64(z), "two": two}, 99).items():
@@ -212,7 +212,7 @@ def _lse(z: np.ndarray) -> np.ndarray:
 
 
 def draws() -> None:
-    """resamples._DRAWS: 1000 resamples of 100,000 rows on two threads, by the draws that are made at once."""
+    """analysis/bootstrap._DRAWS: 1000 resamples of 100,000 rows on two threads, by the number of draws at once."""
     column = np.random.default_rng(0).normal(size=100_000)
     print("\n1000 resamples of 100,000 rows, two threads, ms\n")
     for size in (1 << 16, 1 << 18, 1 << 20):
@@ -223,7 +223,7 @@ def draws() -> None:
 
 
 def strips() -> None:
-    """columnar._STRIP_ROWS: 4M rows of two columns of Parquet in row groups of 122,880, by the rows read at once."""
+    """io/columnar._STRIP_ROWS: 4M rows of two columns of Parquet in row groups of 122,880, by the rows read at once."""
     rng = np.random.default_rng(0)
     print("\nmse of 4M rows of Parquet, ms\n")
     with tempfile.TemporaryDirectory() as folder:
@@ -236,7 +236,7 @@ def strips() -> None:
 
 
 def pieces() -> None:
-    """stream.CHUNK, which polars parses at once, and stream.PIECE, which the grammar does: 2M rows of text."""
+    """io/byte_stream.CHUNK, which polars parses at once, and PIECE, for the grammar: 2M rows of text."""
     print("\nmse of 2M rows of CSV, ms\n")
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/x.csv"
@@ -253,7 +253,7 @@ def pieces() -> None:
 
 
 def _command(path: str) -> None:
-    columnar._strip.cache_clear()  # what a run before has read
+    columnar._strip.cache_clear()  # drop the rows that the run before has read
     with contextlib.redirect_stdout(io.StringIO()):
         main_of_lossctl(["compute", "mse", path, "-p", "pred", "-t", "target", "-q"])
 
@@ -264,7 +264,7 @@ FIGURES = {
 
 
 def main(names: Sequence[str]) -> None:
-    """Print the figures asked for, or all."""
+    """Print the figures that are named, or all."""
     print(f"Python {sys.version.split()[0]}, NumPy {np.__version__}, {len(os.sched_getaffinity(0))} cores")
     for name in names or FIGURES:
         FIGURES[name]()

@@ -1,8 +1,8 @@
 """lossctl against its peers on arrays in memory: ``python tests/benchmarks/peers.py [ROWS]``.
 
-Run it with an interpreter that has them (``pip install 'lossctl[peers]'``); those that are missing are left out.
-All of them in one process, on the same arrays, in turn: the median of five rounds. lossctl as with ``-q`` (the value
-alone) and with what the table shows; torch on as many threads as lossctl. Rows of ten classes count as ten samples.
+Install the libraries with ``pip install 'lossctl[peers]'``; missing ones are left out. All run in one process, on the
+same arrays, alternating; times are medians of five rounds. lossctl runs as with ``-q`` (the value alone) and with all
+results of the table; torch uses as many threads as lossctl. Rows of ten classes count as ten samples.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What processes cost, start-up and memory: ``python tests/benchmarks/run.py [NAME …]``.
+"""Start-up, time and memory of whole processes: ``python tests/benchmarks/run.py [NAME …]``.
 
-Times are ratios within one run: the commands take turns, and the medians are compared. Run it with
-the interpreter of an environment in which lossctl is installed (not in editable mode: a wheel has
-its byte code compiled).
+Times are ratios within one run: the commands alternate, and medians are compared. Run it in an environment in which
+lossctl is installed as a wheel, not in editable mode, because a wheel has compiled byte code.
 """
 
 from __future__ import annotations

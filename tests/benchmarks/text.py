@@ -1,6 +1,6 @@
-"""Text against what else reads it: ``python tests/benchmarks/text.py [NAME …]``.
+"""Text input of lossctl against other readers: ``python tests/benchmarks/text.py [NAME …]``.
 
-Whole processes take turns, and medians are compared. What is not installed is left out: pandas, scikit-learn
+Whole processes alternate, and medians are compared. Tools that are not installed are left out: pandas, scikit-learn
 and DuckDB as packages of this interpreter, awk, Miller and datamash as programs.
 """
 

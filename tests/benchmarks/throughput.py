@@ -1,10 +1,10 @@
-"""How fast each kernel is beside plain NumPy: ``python tests/benchmarks/throughput.py [NAME …]``.
+"""Speed of each kernel against plain NumPy: ``python tests/benchmarks/throughput.py [NAME …]``.
 
-For every registered loss, or those that are named: million numbers a second, of one block of the engine's size
-on one thread, of its value (parameters at their defaults, inputs as their kinds draw them), of its value and
-gradient, and of the value as the expression that plain/ has for it, which makes no effort to be right at the
-edges. They take turns, and medians are compared; the slowest ratio of the values comes first. The bar of the
-catalogue is a third. The last column is how many times as long as the value alone both take.
+For each registered loss, or those that are named: million numbers per second for one block on one thread, with default
+parameters and random inputs of its kinds. The columns are the value, value and gradient, and the plain expression in
+plain/, which need not be right at the limits of a domain. The three alternate, and medians are compared; the lowest
+ratio comes first. The catalogue promises at least a third. The last column is the time of value and gradient divided by
+that of the value.
 """
 
 from __future__ import annotations

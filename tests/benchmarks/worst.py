@@ -1,4 +1,4 @@
-"""Who loses digits where: ``python tests/benchmarks/worst.py`` and ``python tests/benchmarks/worst.py all [LOSS…]``.
+"""Worst errors: ``python tests/benchmarks/worst.py`` and ``python tests/benchmarks/worst.py all [LOSS…]``.
 
 The first prints, for points at which the usual forms cancel, overflow or clip, the worst relative error of lossctl
 and of every library that is installed, all in double precision, against tests/losses/oracle at 50 digits: of the value

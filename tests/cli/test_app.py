@@ -48,7 +48,7 @@ Cli: TypeAlias = Callable[..., Done]
 
 
 def run(*args: str, stdin: str | BinaryIO | None = None, env: dict[str, str] | None = None, **how: Any) -> Done:
-    """A real process from the top of the repository; without ``stdin`` (text or a file) it reads nothing."""
+    """Run a process in the root of the repository; without ``stdin`` (text or a file) its stdin is empty."""
     how = {"stdout": PIPE, "stderr": PIPE, "encoding": "utf-8", "command": LOSSCTL} | how
     how |= {"input": stdin} if isinstance(stdin, str) else {"stdin": stdin or DEVNULL}
     environ = {**os.environ, **(env or {})}
@@ -56,12 +56,12 @@ def run(*args: str, stdin: str | BinaryIO | None = None, env: dict[str, str] | N
 
 
 def shell(redirection: str, *args: str) -> Done:
-    """A real process with its streams as a shell sets them: ``>&-``, ``2>/dev/full``."""
+    """Run a process with streams as a shell sets them: ``>&-``, ``2>/dev/full``."""
     return run(*args, command=["sh", "-c", f'exec "$@" {redirection}', "sh", *LOSSCTL])
 
 
 def on_terminal(*args: str, columns: int = 80, env: dict[str, str] | None = None) -> Done:
-    """A real process whose stdin and stdout are a terminal of so many columns."""
+    """Run a process whose stdin and stdout are a terminal with the given number of columns."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environ = {**os.environ, **(env or {})}
@@ -79,7 +79,7 @@ def on_terminal(*args: str, columns: int = 80, env: dict[str, str] | None = None
 
 
 def read(terminal: int, process: subprocess.Popen[bytes]) -> bytes:
-    """What a terminal shows next; nothing when the process has left it, as one that waits for ever is made to."""
+    """Return the next output on a terminal; empty if the process has ended or was killed after a timeout."""
     if not select.select([terminal], [], [], 30)[0]:
         process.kill()
     try:
@@ -90,7 +90,7 @@ def read(terminal: int, process: subprocess.Popen[bytes]) -> bytes:
 
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """The entry point in this process, from the top of the repository."""
+    """Call the entry point in this process, in the root of the repository."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("COLUMNS", "80")
 
@@ -103,7 +103,7 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def scored(tmp_path: Path) -> str:
-    """A file of predictions p, targets t, weights w and names c."""
+    """A file with predictions p, targets t, weights w and names c."""
     return write(tmp_path / "scored.csv", "p,t,w,c\n0.5,1,1,yes\n0.25,0,2,no\n0.75,1,1,yes\n")
 
 
@@ -113,13 +113,13 @@ def write(path: Path, text: str) -> str:
 
 
 def assert_refused(done: Done, code: int = 2) -> None:
-    """One line on stderr, nothing on stdout."""
+    """Check that stderr has one line and stdout is empty."""
     assert (done.returncode, done.stdout) == (code, ""), done
     assert re.fullmatch(r"lossctl: [^\n]+\n", done.stderr), done.stderr
 
 
 def assert_shown(name: str, text: str) -> None:
-    """The text is the snapshot's."""
+    """Check that the text is that of the snapshot."""
     path = SNAPSHOTS / f"{name}.txt"
     if os.environ.get("LOSSCTL_UPDATE_SNAPSHOTS"):
         path.parent.mkdir(exist_ok=True)
@@ -152,7 +152,7 @@ def test_stdout_carries_the_result_and_stderr_the_notes() -> None:
     ],
 )
 def test_pages(cli: Cli, name: str, args: list[str]) -> None:
-    """What people see looks as somebody has read and accepted it."""
+    """The output for people is that of the snapshots, which somebody has read."""
     done = cli(*args)
     assert done.returncode == 0
     assert_shown(name, done.stdout)
@@ -160,7 +160,7 @@ def test_pages(cli: Cli, name: str, args: list[str]) -> None:
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_list_on_a_terminal(columns: int) -> None:
-    """Text is folded to the terminal's width."""
+    """Text is wrapped to the width of the terminal."""
     done = on_terminal("list", "--family", "binary", "--color", "never", columns=columns)
     assert_shown(f"list_{columns}", done.stdout)
 
@@ -226,7 +226,7 @@ def prints(pred, target):
 
 
 def test_errors_are_one_line_and_exit_2(cli: Cli, scored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is wrong: exit 2, stdout empty, one line on stderr that says it and what is right."""
+    """Each error: exit code 2, stdout empty, one line on stderr with the cause and the remedy."""
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "own.py", OWN)
     write(tmp_path / "bad.csv", "p,t\n1,2\noops,3\n")
@@ -243,7 +243,7 @@ def fail(*_: object) -> None:
 
 
 def test_a_bug_exits_3_with_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A defect of lossctl's own is told in one line that says how to report it."""
+    """A bug in lossctl gives exit code 3 and one line that says how to report it."""
     monkeypatch.setattr("lossctl.core.registry.get_loss", fail)
     done = cli("info", "mse")
     assert_refused(done, 3)
@@ -252,7 +252,7 @@ def test_a_bug_exits_3_with_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_bug_shows_its_traceback_when_asked(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LOSSCTL_DEBUG=1 adds the traceback and changes nothing else: 1 would say that a gate has failed."""
+    """LOSSCTL_DEBUG=1 adds the traceback; the exit code stays 3, because 1 means a failed threshold."""
     monkeypatch.setattr("lossctl.core.registry.get_loss", fail)
     monkeypatch.setenv("LOSSCTL_DEBUG", "1")
     done = cli("info", "mse")
@@ -274,7 +274,7 @@ def test_a_bug_shows_its_traceback_when_asked(cli: Cli, monkeypatch: pytest.Monk
     ids=" ".join,
 )
 def test_a_reader_that_has_left_is_no_error(args: list[str]) -> None:
-    """``lossctl … | head -0``: 141 as of SIGPIPE, and not a word."""
+    """``lossctl … | head -0``: exit code 141 as for SIGPIPE, and no output."""
     reader, writer = os.pipe()
     os.close(reader)
     done = run(*args, stdout=writer)
@@ -283,7 +283,7 @@ def test_a_reader_that_has_left_is_no_error(args: list[str]) -> None:
 
 
 def test_interrupted_while_waiting_for_a_pipe() -> None:
-    """Ctrl-C: 130, and nothing on either stream."""
+    """Ctrl-C: exit code 130, and no output."""
     with subprocess.Popen(
         [*LOSSCTL, "compute", "mse", "-", "-p", "p", "-t", "t"], cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=PIPE
     ) as process:
@@ -302,7 +302,7 @@ def test_interrupted_while_waiting_for_a_pipe() -> None:
 
 
 def unread(pipe: int) -> int:
-    """How many bytes wait in a pipe."""
+    """Return the number of unread bytes in a pipe."""
     (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))
     return int(count)
 
@@ -312,7 +312,7 @@ def unread(pipe: int) -> int:
     ("redirection", "cause"), [(">/dev/full", "no space left on device"), (">&-", "stdout is closed")]
 )
 def test_a_stdout_that_takes_nothing(args: list[str], redirection: str, cause: str) -> None:
-    """A full disk and a closed stdout are told in one line, and never taken for success or for a bug."""
+    """A full disk or a closed stdout is an error of one line, neither a success nor a bug."""
     done = shell(redirection, *args)
     assert_refused(done)
     assert cause in done.stderr
@@ -320,7 +320,7 @@ def test_a_stdout_that_takes_nothing(args: list[str], redirection: str, cause: s
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "<&-"])
 def test_other_streams_do_not_matter(redirection: str) -> None:
-    """Notes that nobody can take, and a stdin that nobody needs, change neither result nor exit code."""
+    """A closed stderr and an unused stdin change neither result nor exit code."""
     done = shell(redirection, "compute", "rmse", *PAIR, "--format", "value")
     assert value_of(done) == pytest.approx(55.7346, rel=1e-5)
 
@@ -337,7 +337,7 @@ def test_stdin_that_is_closed_or_empty() -> None:
 
 
 def test_a_terminal_is_not_read_from() -> None:
-    """``-`` typed where a pipe was meant does not wait for somebody to type numbers."""
+    """With ``-`` and a terminal as stdin, lossctl reports an error instead of waiting for input."""
     done = on_terminal("compute", "mse", "-", PAIR[1])
     assert_refused(done)
     assert "stdin is a terminal" in done.stderr
@@ -347,7 +347,7 @@ def test_a_terminal_is_not_read_from() -> None:
     "env", [{"LANG": "C"}, {"LC_ALL": "C"}, {"LC_ALL": "POSIX"}, {"PYTHONIOENCODING": "ascii"}], ids=str
 )
 def test_ascii_gets_stand_ins(env: dict[str, str]) -> None:
-    """A terminal without a character gets what can be read in its place, in results, notes and errors."""
+    """Characters that the terminal lacks are replaced in results, notes and errors."""
     done = run("compute", "rmse", *PAIR, env=env)
     assert done.returncode == 0
     assert done.stdout.splitlines()[0] == f"148 samples | {', '.join(PAIR)} | mean"
@@ -356,13 +356,13 @@ def test_ascii_gets_stand_ins(env: dict[str, str]) -> None:
 
 
 def test_utf8_keeps_its_characters() -> None:
-    """LC_ALL counts before LANG; what the encoding has is not replaced."""
+    """LC_ALL has precedence over LANG; characters of the encoding are not replaced."""
     assert "─" in run("compute", "mse", *PAIR, env={"LC_ALL": "C.UTF-8", "LANG": "C"}).stdout
     assert "r²" in run("info", "mse").stdout
 
 
 def test_no_encoding_stops_a_result() -> None:
-    """Latin-1 has ² and no ─: neither is a crash; nor is a path that is no UTF-8."""
+    """Latin-1 has ² but not ─, and a path need not be UTF-8: neither stops the output."""
     assert run("list", env={"PYTHONIOENCODING": "latin-1"}, encoding="latin-1").returncode == 0
     path = os.fsdecode(b"n\xff\xc3\xb6.csv")
     assert_refused(run("compute", "mse", path, path, env={"LC_ALL": "C"}))
@@ -370,7 +370,7 @@ def test_no_encoding_stops_a_result() -> None:
 
 @pytest.mark.parametrize("name", registered())
 def test_every_character_of_the_catalogue_has_a_stand_in(cli: Cli, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    r"""``LANG=C lossctl info`` prints words, not ``\u2264``, and a product is not told as ``|``."""
+    r"""``LANG=C lossctl info`` prints words, not ``\u2264``, and a product is not written as ``|``."""
     formula = json.loads(cli("info", name, "-f", "json").stdout)["formula"]
     monkeypatch.setenv("LANG", "C")
     done = cli("info", name)
@@ -382,7 +382,7 @@ def test_every_character_of_the_catalogue_has_a_stand_in(cli: Cli, monkeypatch: 
 
 @pytest.mark.slow
 def test_off_a_terminal_nothing_depends_on_the_width() -> None:
-    """COLUMNS, however small, neither cuts nor wraps what goes into a pipe."""
+    """COLUMNS does not cut or wrap output to a pipe."""
     for args in (["compute", "mse,rmse", *PAIR], ["list"], ["info", "bce"]):
         assert run(*args, env={"COLUMNS": "20"}).stdout == run(*args, env={"COLUMNS": "500"}).stdout
     assert max(map(len, run("list", env={"COLUMNS": "20"}).stdout.splitlines())) > 80
@@ -399,7 +399,7 @@ def test_a_terminal_never_cuts_or_folds_a_number(columns: int) -> None:
 
 
 def test_a_table_loses_no_character_at_any_width() -> None:
-    """Folding moves characters and drops none; numbers stay in one piece."""
+    """Wrapping drops no characters and does not split numbers."""
     listed, _ = build()(args=["list"], standalone_mode=False)
     columns = [Column("name", "text"), Column("long", "text"), Column("x"), Column("n", "count")]
     wide = Report("test/1", [Table("rows", columns, [("name", "word " * 9, -1.2345678e-300, 123456789012)])])
@@ -416,7 +416,7 @@ def characters(report: Report, width: int | None) -> Counter[str]:
 
 @pytest.mark.parametrize("columns", [80, 74, 73])
 def test_a_table_too_wide_for_a_terminal_is_drawn_closer(columns: int) -> None:
-    """With fewer blanks, then with headings of several lines: it fits where its numbers do."""
+    """A wide table uses fewer blanks, then headings of several lines, so it fits if its numbers fit."""
     args = ("gradcheck", "huber", "--samples", "2000", "--color", "never")
     lines = on_terminal(*args, columns=columns).stdout.splitlines()
     wide = run(*args).stdout.splitlines()
@@ -425,7 +425,7 @@ def test_a_table_too_wide_for_a_terminal_is_drawn_closer(columns: int) -> None:
 
 
 def test_colour_changes_nothing_but_colour() -> None:
-    """FORCE_COLOR and --color always add escape codes to the very same text, on a pipe and at any width."""
+    """FORCE_COLOR and --color always add escape codes and change nothing else, on a pipe and at any width."""
     args = ("compute", "mse,rmse", *PAIR)
     plain = run(*args).stdout
     assert not ESCAPE.search(plain)
@@ -461,7 +461,7 @@ def test_force_color_leaves_other_formats_alone(cli: Cli, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("options", [[], ["--color", "always"], ["-f", "json"], ["-f", "csv"]], ids=str)
 def test_names_are_never_markup_nor_terminal_codes(cli: Cli, tmp_path: Path, options: list[str]) -> None:
-    """``[red]`` prints as ``[red]``, an escape byte as its escape, in results, notes and errors alike."""
+    """``[red]`` prints as ``[red]`` and an escape byte as its escape, in results, notes and errors."""
     name = "[red]x[\x1b[31m\x9b\a\n].csv"
     path = write(tmp_path / name, "[red]x[/],y\x1b[31m\n1,2\n3,30\n" + "4,4\n" * 5)
     shown = "[red]x[\\x1b[31m\\x9b\\x07\\n].csv"
@@ -484,14 +484,14 @@ def test_cells_are_shown_as_text(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_a_table_prints_markup_as_it_stands() -> None:
-    """Cells, headings and titles go through no markup at all."""
+    """Markup in cells, headings and titles is not interpreted."""
     rows = Table("rows", [Column("[b]h[/]", "text")], [("[red]x[/]\x1b[1m",)])
     report = Report("test/1", [rows], title="[i]t[/]")
     assert "".join(table(report, Style())).split() == ["[i]t[/]", "[b]h[/]", "─" * 16, r"[red]x[/]\x1b[1m"]
 
 
 def test_every_format_has_the_same_numbers(cli: Cli) -> None:
-    """The bare numbers are ``repr`` of the doubles that JSON and CSV hold, to the bit."""
+    """Values, JSON and CSV have the same doubles, to the bit."""
     args = ("compute", "mse,rmse,mae,huber:delta=50", *PAIR)
     lines = cli(*args, "-f", "value").stdout.splitlines()
     document = json.loads(cli(*args, "-f", "json").stdout, parse_constant=pytest.fail)
@@ -530,7 +530,7 @@ def test_quiet_prints_numbers_and_no_notes(cli: Cli, scored: str) -> None:
 
 
 def test_which_format(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """-q, then --format, then the suffix of -o, then LOSSCTL_FORMAT, then a table."""
+    """Precedence: -q, --format, the suffix of -o, LOSSCTL_FORMAT, table."""
     out = tmp_path / "out.csv"
     args = ("compute", "mse", *PAIR)
     assert cli(*args).stdout.startswith("148 samples")
@@ -565,14 +565,14 @@ def test_precision_is_of_tables_only(cli: Cli) -> None:
     ids=" ".join,
 )
 def test_where_inputs_may_be(scored: str, args: list[str]) -> None:
-    """In one file, in the same file twice, in a pipe on either side, in one pipe."""
+    """Inputs in one file, in the same file twice, in a pipe for PREDS or TARGETS, in one pipe."""
     named = [scored if arg == "FILE" else arg for arg in args]
     stdin = Path(scored).read_text(encoding="utf-8") if "-" in args else None
     assert value_of(run("compute", "mse", *named, "-q", stdin=stdin)) == 0.125
 
 
 def test_piped_arrays() -> None:
-    """A pipe of another format is named by --input-format."""
+    """--input-format selects the format of a pipe."""
     with (ROOT / "samples/diabetes_preds.npy").open("rb") as piped:
         done = run("compute", "mse", "-", "samples/diabetes_targets.npy", "--input-format", "npy", "-q", stdin=piped)
     assert value_of(done) == 3106.345132808906
@@ -580,7 +580,7 @@ def test_piped_arrays() -> None:
 
 @pytest.mark.parametrize("weight", ["w", "weights.csv"])
 def test_weights_by_column_or_by_file(cli: Cli, scored: str, tmp_path: Path, weight: str) -> None:
-    """A known suffix names a file, anything else a column; the denominator is the sum of the weights."""
+    """A value with a known suffix is a file, another value a column; the denominator is the sum of weights."""
     if weight == "weights.csv":
         weight = write(tmp_path / weight, "w\n1\n2\n1\n")
     (loss,) = json.loads(cli("compute", "mse", scored, "-p", "p", "-t", "t", "-w", weight, "-f", "json").stdout)[
@@ -617,20 +617,20 @@ def test_ways_to_give_a_parameter(cli: Cli, scored: str, loss: str | list[str]) 
     ],
 )
 def test_names_that_mean_the_same(cli: Cli, scored: str, written: str, name: str) -> None:
-    """Aliases, hyphens and capitals; the report has the one name."""
+    """Aliases, hyphens and capitals work; the report has the name of the loss."""
     done = cli("compute", written, scored, "-p", "p", "-t", "t", "-f", "csv")
     assert done.stdout.splitlines()[1].startswith(f"{name},{name},")
 
 
 def test_a_parameter_written_as_an_option_is_answered_with_how_to_write_it(cli: Cli, scored: str) -> None:
-    """Even where an option of a similar name exists (--delimiter, --weight)."""
+    """The hint is given even if an option has a similar name (--delimiter, --weight)."""
     args = ("compute", "pseudo-huber", scored, "-p", "p", "-t", "t")
     assert "write pseudo_huber:delta=VALUE or -P delta=VALUE" in cli(*args, "--delta", "0.5").stderr
     assert "write bce_with_logits:pos_weight=VALUE" in cli(*args, "--pos-weight=2").stderr
 
 
 def test_what_a_loss_prints_is_no_result(scored: str, tmp_path: Path) -> None:
-    """Stdout carries results and nothing else, whoever prints."""
+    """Text that a loss prints does not go to stdout, which has results only."""
     own = write(tmp_path / "own.py", OWN)
     done = run("compute", f"{own}:prints", scored, "-p", "p", "-t", "t", "-q")
     assert value_of(done) == (0.5 + 0.25 + 0.25) / 3
@@ -645,7 +645,7 @@ def test_output_goes_to_the_file_alone(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_a_run_that_fails_leaves_the_file_as_it_was(cli: Cli, tmp_path: Path) -> None:
-    """Bad input, however late, writes nothing."""
+    """An error in the input, even in the last row, leaves the output file unchanged."""
     out = write(tmp_path / "out.csv", "old")
     bad = write(tmp_path / "bad.csv", "p,t\n" + "1,2\n" * 5000 + "1,oops\n")
     assert_refused(cli("compute", "mse", bad, "-p", "p", "-t", "t", "-o", out))
@@ -654,7 +654,7 @@ def test_a_run_that_fails_leaves_the_file_as_it_was(cli: Cli, tmp_path: Path) ->
 
 
 def test_a_disk_that_fills_leaves_the_file_as_it_was(tmp_path: Path) -> None:
-    """The new file is complete before it takes the old one's place; its remains are removed."""
+    """The new file replaces the old one when it is complete; an incomplete file is removed."""
     out = write(tmp_path / "out.csv", "old")
     limited = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *LOSSCTL]
     done = run("compute", "mse", *PAIR, "-o", out, command=limited)
@@ -674,7 +674,7 @@ def test_places_that_take_no_file(cli: Cli, out: str) -> None:
 
 
 def test_links_stay_links(tmp_path: Path) -> None:
-    """A file is replaced, a link to it is not; least of all /dev/stdout (or /dev/fd/1), whatever that leads to."""
+    """A link stays a link, its target is replaced; /dev/stdout and /dev/fd/1 are written, not replaced."""
     table = run("compute", "mse", *PAIR).stdout
     link, target = tmp_path / "link.txt", tmp_path / "target.txt"
     link.symlink_to(target)
@@ -687,14 +687,14 @@ def test_links_stay_links(tmp_path: Path) -> None:
 
 
 def examples() -> list[str]:
-    """Every example of every command's help."""
+    """Return all examples in the help of the commands."""
     pages = [str(page.help) for page in (build().info, *build().registered_commands)]
     return [line.strip() for page in pages for line in page.splitlines() if line.startswith("  lossctl ")]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_shows_examples_on_lines_of_their_own(cli: Cli, command: str) -> None:
-    """An example can be copied: help does not wrap it."""
+    """Help does not wrap examples, so that they can be copied."""
     done = cli(*command.split(), "--help")
     assert (done.returncode, done.stderr) == (0, "")
     shown = [line.strip() for line in done.stdout.splitlines() if line.startswith("    lossctl ")]
@@ -711,7 +711,7 @@ def test_examples_run(example: str) -> None:
 
 
 def imported_by(statement: str) -> set[str]:
-    """Which of the slow packages a fresh interpreter has imported after the statement."""
+    """Return which of the slow packages a new interpreter imports for a statement."""
     code = f"import sys\n{statement}\nprint(*{{'numpy', 'rich', 'polars'}} & set(sys.modules))"
     return set(run(code, command=[sys.executable, "-c"]).stdout.splitlines()[-1].split())
 

@@ -25,7 +25,7 @@ from lossctl.cli.app import main
 
 @dataclass(frozen=True)
 class Case:
-    """A command that must be refused: its files, what is piped in, and what the error tells, in order."""
+    """A command that must fail: its files, its stdin, and the parts of the error message in order."""
 
     name: str
     argv: tuple[str, ...]
@@ -55,7 +55,7 @@ def as_bytes(content: str | bytes | np.ndarray) -> bytes:
 
 
 def raw(header: str, data: bytes = bytes(24), version: tuple[int, int] = (1, 0), length: int | None = None) -> bytes:
-    """An NPY file of any header."""
+    """An NPY file with any header."""
     text = header.encode("latin-1")
     size = struct.pack("<H" if version[0] == 1 else "<I", len(text) if length is None else length)
     return b"\x93NUMPY" + bytes(version) + size + text + data
@@ -69,51 +69,51 @@ def described(descr: str = "'<f8'", shape: str = "(3,)", order: str = "False", e
 
 
 def bad(name: str, command: str, *told: str, stdin: Any = None, **files: Any) -> Case:
-    """Any command; ``p_csv=…`` is the content of p.csv."""
+    """A case with any command; ``p_csv=…`` is the content of p.csv."""
     contents = GOOD | {key.replace("_", "."): value for key, value in files.items()}
     encoded = {file: as_bytes(content) for file, content in contents.items()}
     return Case(name, ("compute", *shlex.split(command)), told, encoded, None if stdin is None else as_bytes(stdin))
 
 
 def text(name: str, content: str | bytes, cause: str, *more: str, options: str = "") -> Case:
-    """Predictions in a CSV file that cannot be used."""
+    """Predictions in an invalid CSV file."""
     return bad(f"text-{name}", f"mse p.csv t.csv {options}", "lossctl: p.csv" + cause, *more, p_csv=content)
 
 
 def cell(written: str, cause: str, *more: str, options: str = "", name: str = "") -> Case:
-    """A table with a bad cell in its third line."""
+    """A table with an invalid cell in line 3."""
     content = f"p\n1\n{written}\n3\n"
     return text(f"cell-{name or written}", content, ":3: column 'p': " + cause, *more, options=options)
 
 
 def column(name: str, options: str, *told: str, content: str = WIDE) -> Case:
-    """A choice of columns that one file does not have."""
+    """A selection of columns that a file does not have."""
     return bad(f"column-{name}", f"mse p.csv {options}", *told, p_csv=content)
 
 
 def array(name: str, content: bytes | np.ndarray, *told: str) -> Case:
-    """Predictions in an NPY file that cannot be used."""
+    """Predictions in an invalid NPY array."""
     return bad(f"npy-{name}", "mse p.npy t.csv", "lossctl: p.npy: ", *told, p_npy=content)
 
 
 def unreadable(name: str, content: bytes, cause: str = "its header does not describe an array: ") -> Case:
-    """An NPY file that is none."""
+    """A file with the suffix .npy that is not an NPY file."""
     return array(name, content, "not a readable NPY file: " + cause)
 
 
 def option(name: str, options: str, *told: str, command: str = "mse p.csv t.csv") -> Case:
-    """Options that mean nothing, on good data."""
+    """Invalid options on valid data."""
     return bad(f"option-{name}", f"{command} {options}", *told)
 
 
 def label(name: str, written: str, cause: str, *more: str, command: str = "nll l.npy t.csv", **files: Any) -> Case:
-    """A target in line 3 that the loss cannot take."""
+    """A target in line 3 outside the domain of the loss."""
     given = {"l_npy": HALF, "t_csv": f"t\n1\n{written}\n1\n"} | files
     return bad(f"label-{name}", command, "lossctl: t.csv:3: column 't': " + cause, *more, **given)
 
 
 def user(name: str, source: str, *told: str, spec: str = "f", options: str = "", **files: Any) -> Case:
-    """A loss of the user's own that is none."""
+    """A user file or function that is not a loss."""
     return bad(f"user-{name}", f"my.py:{spec} p.csv t.csv {options}", *told, my_py=source, **files)
 
 
@@ -323,7 +323,7 @@ WRITERS: dict[str, Callable[[np.ndarray], str | bytes]] = {
 
 
 def lengths() -> Iterator[Case]:
-    """Every format against every other: the error tells both lengths."""
+    """Each pair of formats with different numbers of rows: the error names both numbers."""
     rows = {3: np.arange(3.0), 5: np.arange(5.0)}
     for one, other, (n, m) in product(WRITERS, WRITERS, ((3, 5), (5, 3))):
         files = {f"p_{one}": WRITERS[one](rows[n]), f"t_{other}": WRITERS[other](rows[m])}
@@ -474,7 +474,7 @@ ARRAYS = [
 
 
 def missing() -> Iterator[Case]:
-    """A NaN in every input, format and policy that cannot go on."""
+    """A NaN in each input, format and policy that is an error."""
     holed = np.array([1.0, math.nan, 1.0])
     for form, at in (("csv", ":3: column 'x': "), ("npy", ": row 1: ")):
         write = WRITERS[form]
@@ -602,7 +602,7 @@ LOSSES = [
 
 
 def body(name: str, returned: str, *told: str) -> Case:
-    """A user's function that returns what is no loss."""
+    """A function of the user that returns an invalid loss."""
     return user(name, f"import numpy as np\ndef f(p, t):\n    {returned}\n", *told)
 
 
@@ -717,7 +717,7 @@ def put(case: Case, folder: Path) -> list[str]:
 
 
 def check_refused(code: int, out: bytes, err: bytes, told: tuple[str, ...] = ()) -> None:
-    """Exit 2, nothing on stdout, one printable line on stderr that tells these things in this order."""
+    """Check for exit code 2, empty stdout, and one printable line on stderr with these parts in this order."""
     message = err.decode()
     assert code == 2, message
     assert out == b""
@@ -732,7 +732,7 @@ def check_refused(code: int, out: bytes, err: bytes, told: tuple[str, ...] = ())
 
 
 def test_cases_are_distinct() -> None:
-    """No two cases have a name or a whole content in common."""
+    """No two cases have the same name or the same content."""
     assert len({case.name for case in CASES}) == len(CASES)
     assert len({(case.argv, tuple(case.files.items()), case.stdin) for case in CASES}) == len(CASES)
 
@@ -741,7 +741,7 @@ def test_cases_are_distinct() -> None:
 def test_refused(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """One line with the place, the value and the cure; nothing is written, and no code in a file has run."""
+    """One line with location, value and remedy; nothing is written, and no code from a file has run."""
     names = put(case, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(case.stdin or b"")))
@@ -773,20 +773,20 @@ def run(*argv: str, cwd: Path, **how: Any) -> tuple[int, bytes, bytes]:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.name in PROCESSES], ids=lambda case: case.name)
 def test_refused_by_a_process(case: Case, tmp_path: Path) -> None:
-    """The same from outside, where warnings, the interpreter's end and pipes count."""
+    """The same in a process, which also shows warnings and errors at exit."""
     put(case, tmp_path)
     check_refused(*run(*case.argv, cwd=tmp_path, input=case.stdin or b""), case.told)
 
 
 def test_closed_stdin(tmp_path: Path) -> None:
-    """``<&-`` leaves nothing to read from."""
+    """With ``<&-`` stdin is closed: an error."""
     (tmp_path / "t.csv").write_text("1\n")
     outcome = run("compute", "mse", "-", "t.csv", cwd=tmp_path, preexec_fn=lambda: os.close(0))
     check_refused(*outcome, ("stdin: it is closed",))
 
 
 def test_terminal_as_stdin(tmp_path: Path) -> None:
-    """Nobody types predictions: ``-`` at a terminal is told, not waited for."""
+    """``-`` with a terminal as stdin is an error; lossctl does not wait for input."""
     ours, theirs = os.openpty()
     try:
         outcome = run("compute", "mse", "-", "t.csv", cwd=tmp_path, stdin=theirs)
@@ -798,7 +798,7 @@ def test_terminal_as_stdin(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "content"), [("p.npy", npy(np.ones(2))[:-1]), ("p.csv", b"p\n1\n2,")])
 def test_writer_that_breaks_off(name: str, content: bytes, tmp_path: Path) -> None:
-    """A named pipe whose writer dies in the middle of a row."""
+    """A named pipe whose writer ends in the middle of a row."""
     os.mkfifo(tmp_path / name)
     (tmp_path / "t.csv").write_text("1\n2\n")
     with subprocess.Popen(["sh", "-c", f"cat > {name}"], cwd=tmp_path, stdin=subprocess.PIPE) as writer:
@@ -810,7 +810,7 @@ def test_writer_that_breaks_off(name: str, content: bytes, tmp_path: Path) -> No
 
 
 def compute(folder: Path, command: str, capfdbinary: pytest.CaptureFixture[bytes]) -> tuple[int, bytes, bytes]:
-    """A command on files in a folder that is not the current one."""
+    """Run a command on files in another folder than the current one."""
     argv = [str(folder / word) if (folder / word).exists() else word for word in shlex.split(command)]
     code = main(["compute", *argv])
     return code, *capfdbinary.readouterr()
@@ -821,7 +821,7 @@ def compute(folder: Path, command: str, capfdbinary: pytest.CaptureFixture[bytes
 def test_missing_values_when_asked_for(
     form: str, role: str, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """``--nan skip`` leaves the sample out, ``--nan propagate`` lets it through, in every format."""
+    """``--nan skip`` leaves the sample out, ``--nan propagate`` computes with it, in every format."""
     for name in ("p", "t"):
         content = WRITERS[form](np.array([3.0, math.nan if name == role else 2.0, 3.0]))
         (tmp_path / f"{name}.{form}").write_bytes(as_bytes(content))
@@ -834,7 +834,7 @@ def test_missing_values_when_asked_for(
 def test_the_first_bad_row_is_told(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """However many threads find bad rows of their own."""
+    """The first bad row is reported, even if several threads find bad rows."""
     monkeypatch.setattr(lossctl.engine.run, "BLOCK", 4)
     monkeypatch.setattr(lossctl.engine.run, "TASK_BLOCKS", 1)
     values = np.arange(400.0)
@@ -848,7 +848,7 @@ def test_the_first_bad_row_is_told(
 
 
 def test_integers_in_text_are_decimals(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    """Text has no integer type: 2**53 + 1 is the nearest double, as 0.1 is; an NPY integer that changes is refused."""
+    """In text 2**53 + 1 is read as the nearest double; an NPY integer that changes is an error."""
     (tmp_path / "p.csv").write_text("9007199254740993\n")
     (tmp_path / "t.csv").write_text("0\n")
     assert compute(tmp_path, "mae p.csv t.csv -q", capfdbinary) == (0, b"9007199254740992.0\n", b"")
@@ -884,7 +884,7 @@ ARRAYS_TO_SPOIL = [np.arange(3.0), np.ones((3, 2), ">f4", order="F"), np.ones((2
 
 
 def spoiled(content: bytes, rng: random.Random) -> bytes:
-    """A few bytes changed, cut, doubled or put in."""
+    """Return the content with a few bytes changed, removed, doubled or inserted."""
     data = bytearray(content)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(data) + 1)
@@ -902,7 +902,7 @@ def spoiled(content: bytes, rng: random.Random) -> bytes:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_no_input_is_a_bug(seed: int, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    """Whatever the bytes and the options: a result, or one line that says why not."""
+    """Any bytes and options give a result or an error of one line."""
     rng = random.Random(seed)  # noqa: S311 - no secret
     (tmp_path / "t.csv").write_text("1\n0\n1\n")
     for _ in range(120):

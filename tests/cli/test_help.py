@@ -44,7 +44,7 @@ def told() -> dict[str, source_scan.ScannedLoss]:
 
 
 def test_the_sources_say_what_the_registry_says() -> None:
-    """Completion reads names, aliases, inputs, parameters and defaults out of the files: the same as are imported."""
+    """Names, aliases, inputs, parameters and defaults read from source files are those of the registry."""
     read = told()
     assert list(read) == list(registered())
     for loss in registered().values():
@@ -65,7 +65,7 @@ def test_the_sources_say_what_the_registry_says() -> None:
 
 
 def test_a_difference_would_be_seen() -> None:
-    """The reader follows the source: another default, alias or parameter is another answer."""
+    """Checks that the test above can fail: another default, alias or parameter in the source is detected."""
     source = (ROOT / "lossctl" / "losses" / "robust.py").read_text(encoding="utf-8")
     (before, *_), (after, *_) = (
         list(source_scan.read_losses(text, declared=True))
@@ -90,7 +90,7 @@ def test_literals_booleans_and_none_are_offered() -> None:
 
 @pytest.fixture
 def offered(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], list[str]]:
-    """What fish is offered after a line (the others differ in quotes): the whole words."""
+    """Return the completions for fish after a line as whole words (other shells differ in quotes)."""
 
     def ask(line: str) -> list[str]:
         monkeypatch.setenv("_LOSSCTL_COMPLETE", "complete_fish")
@@ -202,7 +202,7 @@ def test_what_follows(offered: Callable[[str], list[str]], line: str, expected: 
 def test_columns(  # noqa: PLR0917 - what pytest fills in
     offered: Callable[[str], list[str]], tmp_path: Path, name: str, content: bytes, options: str, expected: list[str]
 ) -> None:
-    """The names in the first line, whatever the file is; nothing of a file that cannot be read."""
+    """The names in the first line of any file; nothing if the file cannot be read."""
     path = tmp_path / name
     path.write_bytes(content)
     assert names(*offered(f"lossctl compute mse {path} {options} -p ")) == names(*expected)
@@ -220,7 +220,7 @@ def test_columns_of_compressed_text(offered: Callable[[str], list[str]], tmp_pat
 
 
 def test_a_pipe_is_not_read(offered: Callable[[str], list[str]], tmp_path: Path) -> None:
-    """It would wait for a writer, and take from the run what it holds."""
+    """Completion does not read a pipe: it would wait for a writer and consume the data."""
     os.mkfifo(tmp_path / "a.csv")
     assert offered(f"lossctl compute mse {tmp_path}/a.csv -p ") == []
     assert offered("lossctl compute mse /dev/stdin --input-format csv -p ") == []
@@ -229,7 +229,7 @@ def test_a_pipe_is_not_read(offered: Callable[[str], list[str]], tmp_path: Path)
 def test_losses_of_packages_are_offered(
     offered: Callable[[str], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By their metadata: nothing of the package is imported."""
+    """Losses of packages are completed from metadata, without importing the package."""
     (tmp_path / "acme-1.0.dist-info").mkdir()
     (tmp_path / "acme-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
     (tmp_path / "acme-1.0.dist-info" / "entry_points.txt").write_text("[lossctl.losses]\nquartic = nowhere:nothing\n")
@@ -241,7 +241,7 @@ def test_losses_of_packages_are_offered(
 
 
 def shell(name: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """A real process that is asked as a shell asks it."""
+    """Run a process in the way in which a shell requests completions."""
     env = {**os.environ, "_LOSSCTL_COMPLETE": f"complete_{name}", **env}
     return subprocess.run([LOSSCTL], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False)
 
@@ -260,7 +260,7 @@ def test_bash_gets_what_follows_its_word_break() -> None:
 
 
 def test_bash_with_the_script_of_typer() -> None:
-    """An older script, sourced in somebody's shell, sends words instead of the line."""
+    """An older script of typer in a running shell sends words instead of the line."""
     done = shell("bash", COMP_WORDS="lossctl\ncompute\nhub", COMP_CWORD="2")
     assert done.stdout == "huber\n"
 
@@ -290,14 +290,14 @@ def test_fish_is_told_when_to_offer_files() -> None:
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish", "powershell", "nonsense", ""])
 def test_never_a_traceback(name: str) -> None:
-    """Whatever the environment holds: somebody is in the middle of a line."""
+    """With any environment variables completion prints no traceback."""
     done = shell(name)
     assert "Traceback" not in done.stderr
     assert "Error" not in done.stderr
 
 
 def test_a_fault_of_ours_is_silent(offered: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A defect planted in a completer: nothing is offered and nothing is said."""
+    """A bug in a completer gives no completions and no message."""
 
     def broken(*_: object) -> completers.Found:
         raise RuntimeError("on purpose")
@@ -308,7 +308,7 @@ def test_a_fault_of_ours_is_silent(offered: Callable[[str], list[str]], monkeypa
 
 
 def test_completion_imports_no_numpy() -> None:
-    """Nor rich, nor polars: it answers within 1.5 × the time that NumPy takes (tests/benchmarks/run.py completion)."""
+    """It imports neither NumPy nor rich nor polars; it takes at most 1.5 × the import of NumPy (run.py completion)."""
     code = (
         "import sys, os\nfrom lossctl.cli.app import main\n"
         "try: main([])\nexcept SystemExit: pass\n"
@@ -330,7 +330,7 @@ def test_completion_imports_no_numpy() -> None:
 
 
 def typed(*lines: str) -> list[str]:
-    """What a real bash makes of each line at a TAB."""
+    """Return the lines after TAB in a real bash."""
     process, terminal = pty.fork()
     if process == 0:  # pragma: no cover - the child
         os.chdir(ROOT)
@@ -364,7 +364,7 @@ def typed(*lines: str) -> list[str]:
 
 
 def test_a_real_bash(tmp_path: Path) -> None:
-    """Words with : = and commas, no blank after delta=, files where we have nothing to offer, quoted columns."""
+    """Words with : = and commas, no blank after delta=, files as the fallback, quoted columns."""
     (tmp_path / "a.csv").write_text("a b,$(touch x)\n1,2\n")
     file = f"lossctl compute mse {tmp_path}/a.csv -p"
     assert typed(
@@ -388,7 +388,7 @@ def test_a_real_bash(tmp_path: Path) -> None:
     ("text", "quote"), [("a b$`\"'\\!;*", ""), ("a b$`\"\\;*'", '"'), ('a b$`"\\;*', "'"), ("é;\u00a0x", "")]
 )
 def test_bash_reads_back_what_it_is_given(text: str, quote: str) -> None:
-    """Every character that bash could act on stays itself."""
+    """Characters with a meaning in bash are quoted."""
     line = f"printf %s {quote}{shells._escaped(text, quote)}{quote}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     assert done.stdout == text
@@ -409,7 +409,7 @@ def test_the_script_is_bash(tmp_path: Path) -> None:
 def run_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], tuple[int, str, str]]:
-    """Exit code, stdout and stderr of a command line."""
+    """Return exit code, stdout and stderr of a command line."""
     monkeypatch.chdir(ROOT)
 
     def run(line: str) -> tuple[int, str, str]:
@@ -432,7 +432,7 @@ def test_h_is_help(run_command: Callable[[str], tuple[int, str, str]], command: 
 
 
 def test_the_environment_is_told(run_command: Callable[[str], tuple[int, str, str]]) -> None:
-    """Every variable that the command line reads, each on its line."""
+    """Help lists each environment variable that the command line reads, one per line."""
     _, out, _ = run_command("--help")
     environment = out.partition("Environment:")[2]
     read = {"LOSSCTL_FORMAT", "LOSSCTL_DEBUG", "NO_COLOR", "FORCE_COLOR"}
@@ -442,7 +442,7 @@ def test_the_environment_is_told(run_command: Callable[[str], tuple[int, str, st
 
 
 def test_options_are_in_groups(run_command: Callable[[str], tuple[int, str, str]]) -> None:
-    """A command's own first; what commands share by what it is about; none lost, none twice."""
+    """The options of the command come first, then shared options by group; each option appears once."""
     _, out, _ = run_command("gradcheck --help")
     headings = [line for line in out.splitlines() if line.endswith(":") and not line.startswith(" ")]
     assert headings == [
@@ -489,7 +489,7 @@ def test_options_are_in_groups(run_command: Callable[[str], tuple[int, str, str]
     ],
 )
 def test_what_was_meant(run_command: Callable[[str], tuple[int, str, str]], line: str, told: str) -> None:
-    """One line, exit 2, and the word that was meant."""
+    """An error of one line with exit code 2 that suggests the right word."""
     code, out, err = run_command(line)
     assert (code, out) == (2, "")
     assert told in err
@@ -499,7 +499,7 @@ def test_what_was_meant(run_command: Callable[[str], tuple[int, str, str]], line
 def test_right_words_are_not_corrected(
     run_command: Callable[[str], tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files called like losses, and losses in files, are what they are."""
+    """Files with names of losses, and losses in files, cause no suggestion."""
     for name in ("mse", "mae"):
         (tmp_path / name).write_text("1\n2\n")
     (tmp_path / "v1.csv.py").write_text("def f(pred, target):\n    return pred - target\n")
@@ -526,7 +526,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_info_of_a_function_without_a_docstring(run_command: Callable[[str], tuple[int, str, str]], mine: Path) -> None:
-    """Its name alone is the title, and the file is told."""
+    """The title is the name of the function, and the file is shown."""
     code, out, _ = run_command(f"info {mine}:bare")
     assert code == 0
     assert out.splitlines()[0] == "bare"

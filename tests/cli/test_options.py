@@ -48,19 +48,19 @@ ARGUMENTS = {"losses": "loss", "preds": "pred", "targets": "target"}
 
 
 def keywords(name: str) -> dict[str, Any]:
-    """The keywords of a function of the package, with their defaults."""
+    """Return the keywords of a public function with their defaults."""
     function: Callable[..., Any] = getattr(lossctl, name)
     return {p.name: p.default for p in inspect.signature(function).parameters.values()}
 
 
 def options(name: str) -> dict[str, Any]:
-    """The arguments and options of a command, with their defaults."""
+    """Return the arguments and options of a command with their defaults."""
     command = get_command(build()).commands[name]  # type: ignore[attr-defined]
     return {ARGUMENTS.get(p.name, p.name): p.default for p in reversed(command.params)}
 
 
 def differences(python: Mapping[str, Any], command: Mapping[str, Any], exceptions: Mapping[str, str]) -> list[str]:
-    """A line for each name that one side lacks without an exception, and for each exception that is not needed."""
+    """Return a line for each name that one side lacks without an exception, and for each unused exception."""
     return [
         *(f"no option for the keyword {name}" for name in python if name not in command),
         *(f"no keyword for the option {name}" for name in command if name not in python and name not in exceptions),
@@ -87,7 +87,7 @@ def test_an_option_on_one_side_is_seen() -> None:
 
 @pytest.mark.parametrize("name", EXCEPTIONS)
 def test_defaults_are_equal(name: str) -> None:
-    """None on the command line leaves the default to the function that computes."""
+    """A default of None on the command line means the default of the function."""
     python = keywords(name)
     written = {key: value for key, value in options(name).items() if key in python and value not in (None, [])}
     written.pop("loss", None)

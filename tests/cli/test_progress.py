@@ -29,7 +29,7 @@ ROWS = 40 * 131_072
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A slow loss and data for it."""
+    """A folder with a slow loss and data for it."""
     folder = tmp_path_factory.mktemp("progress")
     (folder / "slow.py").write_text(SLOW)
     np.save(folder / "p.npy", np.arange(ROWS, dtype=np.float32))
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def at_terminal(folder: Path, *options: str, ctrl_c_when: str = "") -> tuple[int, bytes, str]:
-    """Exit code, stdout, and what a terminal sees of stderr; Ctrl-C once it has seen some text."""
+    """Return exit code, stdout, and stderr on a terminal; press Ctrl-C after a text appears."""
     argv = [sys.executable, "-m", "lossctl", "compute", "slow.py:slow", "p.npy", "t.npy", "--threads", "1", *options]
     ours, theirs = pty.openpty()
     with subprocess.Popen(
@@ -100,7 +100,7 @@ def test_a_pipe_of_stderr_gets_nothing(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Stream:
-    """Rows of which it is not known how many there are."""
+    """A source with an unknown number of rows."""
 
     share: float | None = 0.25
     display_name: str = "p"

@@ -28,7 +28,7 @@ LENGTHS = {"input_lengths": np.full(N, 8), "target_lengths": RNG.integers(0, 4, 
 
 
 def gradient(loss: str, policy: ComputeOptions | None = None, **arrays: Array) -> Array:
-    """What ``lossctl grad`` writes."""
+    """Return the array that ``lossctl grad`` writes."""
     data = from_arrays(arrays)
     return np.concatenate(
         [*spool_gradient(data, get_loss(loss), policy or ComputeOptions(), "none", workers=ExecutionConfig(1)).chunks()]
@@ -45,7 +45,7 @@ def test_an_image_is_one_sample_whatever_its_axes(loss: str) -> None:
 
 
 def test_a_large_image_is_one_block_and_not_computed_twice() -> None:
-    """A lone row is repeated only where its layout could tell: 129 pixels and more are rows in any block."""
+    """A single row of up to 128 pixels is computed as two rows, whose layout is that of a block."""
     seen: list[tuple[int, ...]] = []
     dice = get_loss("dice")
 
@@ -71,7 +71,7 @@ def test_the_gradient_of_an_image_has_its_shape() -> None:
 
 @pytest.mark.parametrize("axis", [1, 2, 3, -1, -2])
 def test_the_classes_of_an_image_can_be_along_any_axis(axis: int) -> None:
-    """The value is that of classes last, and the gradient has the shape of the predictions."""
+    """The value does not depend on the class axis, and the gradient has the shape of the predictions."""
     moved = np.moveaxis(CHANCES, -1, axis)
     want = get_loss("lovasz_softmax").value(CHANCES, LABELS).mean()
     assert float(lossctl.compute("lovasz_softmax", moved, LABELS, class_axis=axis)) == pytest.approx(want, rel=1e-15)
@@ -111,7 +111,7 @@ def test_images_with_classes_want_to_know_which_axis_has_them() -> None:
 
 
 def test_the_target_is_the_input_of_that_name() -> None:
-    """margin_ranking takes (x1, x2, target): x1 is pred, and x2 a further input."""
+    """margin_ranking takes (x1, x2, target): x1 is pred, x2 another input."""
     loss = get_loss("margin_ranking")
     assert loss.roles == ("pred", "x2", "target")
     assert get_loss("triplet").roles == ("pred", "target", "negative")
@@ -139,7 +139,7 @@ def test_ctc_does_not_look_at_padding() -> None:
 
 
 def broken(name: str, at: tuple[int, ...], value: float) -> dict[str, Array]:
-    """The inputs of ctc, one number of which is another."""
+    """The inputs of ctc with one number changed."""
     given = {"pred": FRAMES, "target": SYMBOLS, "input_lengths": np.full(N, 8), "target_lengths": np.full(N, 3)}
     given[name] = given[name].astype(float)
     given[name][at] = value
@@ -164,7 +164,7 @@ def test_ctc_says_whose_row_is_wrong(given: dict[str, Array], message: str) -> N
 
 
 def test_the_tolerance_of_sums_holds_for_checks_across_inputs() -> None:
-    """A frame whose probabilities sum to 1.02: within a tolerance of 0.1, beyond the default."""
+    """Probabilities of a frame that sum to 1.02 pass with a tolerance of 0.1 and fail with the default."""
     frames = FRAMES.copy()
     frames[1, 2] += np.log(1.02)
     arrays = [frames, SYMBOLS, *(np.asarray(LENGTHS[name]) for name in ("input_lengths", "target_lengths"))]
@@ -193,7 +193,7 @@ def test_ctc_without_its_blank_says_so() -> None:
 
 
 def test_ctc_of_what_cannot_be_is_inf() -> None:
-    """Three equal symbols need two blanks between them: five frames; and no frame is no symbol."""
+    """Three equal symbols need two blanks between them, that is five frames. No frame fits no symbol."""
     frames = np.log(np.full((3, 4, 2), 0.5))
     lengths = {"input_lengths": np.array([4, 0, 0]), "target_lengths": np.array([3, 1, 0])}
     values = get_loss("ctc").value(frames, np.ones((3, 3)), *lengths.values())
@@ -202,7 +202,7 @@ def test_ctc_of_what_cannot_be_is_inf() -> None:
 
 
 def test_ctc_of_targets_next_to_impossible() -> None:
-    """Frames that all but rule the target out (e^-2000 in all): by logarithms, the visits add up to 1 a frame."""
+    """The target has a probability of e^-2000; in logarithms the visits of each frame still sum to 1."""
     frames = np.tile([-2000.0, 0.0, -1000.0], (1, 6, 1))
     lengths = [np.array([6.0]), np.array([2.0])]
     value = get_loss("ctc:blank=0").value(frames, np.array([[2.0, 1.0]]), *lengths)
@@ -232,7 +232,7 @@ def test_arrays_as_elements(
 
 
 def test_items_of_equal_relevance_stay_in_the_order_of_the_row() -> None:
-    """Four hundred, of two grades: few are sorted by a method that keeps their order whatever is asked of it."""
+    """Four hundred items of two grades: NumPy sorts short arrays stably with any method."""
     scores = RNG.normal(size=400)
     ordered = np.concatenate([scores[1::2], scores[::2]])
     want = sum(float(np.log(np.exp(ordered[i:]).sum()) - ordered[i]) for i in range(400))

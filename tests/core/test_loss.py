@@ -166,7 +166,7 @@ def test_a_plain_function_may_give_its_gradient_as_an_array_or_a_thunk(thunk: bo
 
 
 def test_a_loss_in_a_script_is_refreshed_by_no_name_clash(tmp_path: Path) -> None:
-    """Two files may define the same name, and a built-in's name."""
+    """Two files may define a loss of the same name, also the name of a built-in loss."""
     for i in (1, 2):
         (tmp_path / f"l{i}.py").write_text(f"def mse(pred, target):\n    return 0 * pred + {i}\n")
     assert [float(lossctl.compute(f"{tmp_path}/l{i}.py:mse", [0.0], [0.0])) for i in (1, 2)] == [1.0, 2.0]

@@ -66,7 +66,7 @@ def test_a_users_loss_comes_back_with_its_parameters(loss: Loss) -> None:
 def test_another_process_in_another_directory_reads_a_users_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The path travels in full, whatever the user wrote."""
+    """The pickle contains the absolute path, even if the user wrote a relative path."""
     monkeypatch.chdir(SAMPLES)
     data = pickle.dumps(get_loss("my_losses.py:asym:alpha=3"))
     code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).value([2.0], [0.0])[0])"
@@ -75,7 +75,7 @@ def test_another_process_in_another_directory_reads_a_users_file(
 
 
 def test_a_kernel_in_place_of_a_registered_one_is_not_lost() -> None:
-    """A loss with the name of a registered one and another kernel does not come back as that."""
+    """A loss with the name of a registered loss but another kernel is not unpickled as the registered one."""
     other = replace(from_function(cubic), name="mse")
     assert pickle.loads(pickle.dumps(other)).kernel is cubic  # noqa: S301
 

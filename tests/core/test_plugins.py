@@ -70,7 +70,7 @@ def run(*args: str, path: Path) -> Done:
 
 
 def test_a_package_offers_losses(install: Install, tmp_path: Path) -> None:
-    """By the name of the entry point, with parameters, hyphens and all, like any other."""
+    """A loss of a package has the name of its entry point; parameters and hyphens work as for built-in losses."""
     install("acme-losses", {"fourth-power": "quartic", "sixth": "plain"})
     assert get_loss("fourth_power:scale=2").spec == "fourth_power:scale=2"
     assert float(compute("Fourth-Power", [3.0, 1.0], [1.0, 1.0])) == 8.0
@@ -97,7 +97,7 @@ def test_list_shows_the_package_as_the_family(install: Install, tmp_path: Path) 
 
 
 def test_two_packages_of_one_name(install: Install, tmp_path: Path) -> None:
-    """Both are named when it is asked for; nothing else is hindered."""
+    """The error names both packages; other losses still work."""
     install("acme-losses", {"fourth": "quartic", "sixth": "plain"})
     install("zeta-losses", {"fourth": "plain"})
     with pytest.raises(UsageError, match="'fourth': the packages acme-losses and zeta-losses all offer it"):
@@ -126,7 +126,7 @@ def test_two_packages_of_one_name(install: Install, tmp_path: Path) -> None:
     ],
 )
 def test_a_package_that_cannot_be_used(install: Install, value: str, module: str, cause: str) -> None:
-    """An error when it is asked for, naming the package; a known name does not even look at it."""
+    """The error names the package; a built-in loss does not load it."""
     install("acme-losses", {"bad": value}, module)
     install("zeta-losses", {"sixth": "plain"})
     with pytest.raises(UsageError, match=f"^loss 'bad' of the package acme-losses.*({cause})") as told:
@@ -149,7 +149,7 @@ def test_list_names_what_cannot_be_imported(install: Install, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["mse", "l2"])
 def test_a_built_in_name_stays_what_it_is(install: Install, tmp_path: Path, name: str) -> None:
-    """Neither a name nor an alias can be taken over, and `list` says that somebody tried."""
+    """A package cannot replace a name or an alias, and `list` shows a note about the attempt."""
     install("acme-losses", {name: "plain"})
     assert float(compute(name, [3.0], [1.0])) == 4.0
     done = run("list", path=tmp_path)
@@ -158,7 +158,7 @@ def test_a_built_in_name_stays_what_it_is(install: Install, tmp_path: Path, name
 
 
 def test_known_names_do_not_scan(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The scan is for names that nobody else knows."""
+    """Entry points are read for unknown names only."""
 
     def scan(**_: object) -> None:
         raise AssertionError("scanned")

@@ -24,7 +24,7 @@ BOUND = 1e-14
 
 
 def vectors(seed: int, n: int = 6) -> list[Array]:
-    """Two batches: vectors of any length, of which some pairs are all but parallel."""
+    """Two batches of vectors of any length; some pairs are almost parallel."""
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(2, n, 3)) * 10.0 ** rng.uniform(-150, 150, (2, n, 1))
     x[0] = y[0] * (1 + 1e-9 * rng.normal(size=3)) * 1e-3
@@ -32,7 +32,7 @@ def vectors(seed: int, n: int = 6) -> list[Array]:
 
 
 def test_every_batch_coupled_loss_is_compared_with_its_formula() -> None:
-    """test_kernels.py leaves out losses whose samples depend on each other; this file and test_rarity.py have them."""
+    """losses/test_losses.py leaves out these losses; this file and losses/test_segmentation.py test them."""
     coupled = {loss.name for loss in registered().values() if loss.batch_coupled}
     compared = {"infonce", "supervised_ntxent", "circle", "cox", "multiclass_generalized_dice"}
     assert coupled == compared, "compare the loss with its formula in this file"
@@ -41,7 +41,7 @@ def test_every_batch_coupled_loss_is_compared_with_its_formula() -> None:
 @pytest.mark.parametrize("temperature", [0.07, 1.0, 37.0])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_infonce_agrees_with_fifty_digits(seed: int, temperature: float) -> None:
-    """The sum over a batch, and the derivative of that sum by some coordinates."""
+    """The sum over a batch, and its derivative with respect to some coordinates."""
     loss, batch = get_loss("infonce").bind(temperature=temperature), vectors(seed, 4)
     want, magnitude = oracle.value("infonce", batch, loss.params)
     assert oracle.error(float(loss.value(*batch).sum()), want, magnitude) <= BOUND
@@ -73,7 +73,7 @@ def test_groups_agree_with_fifty_digits(seed: int, spec: str) -> None:
 
 @pytest.mark.parametrize("name", ["supervised_ntxent", "circle"])
 def test_a_group_alone_has_nothing_to_be_told_from(name: str) -> None:
-    """Neither where there is no other group nor where nobody else is in one's own."""
+    """The loss is 0 if there is no other group, or if the group has one sample."""
     loss, x = get_loss(name), np.concatenate(vectors(2, 2))
     for groups in (np.zeros(4), np.arange(4.0)):
         assert not loss.value(x, groups).any()
@@ -92,7 +92,7 @@ def test_groups_in_pieces_are_those_of_the_whole(name: str, monkeypatch: pytest.
 
 @pytest.mark.parametrize("seed", range(8))
 def test_cox_agrees_with_fifty_digits(seed: int) -> None:
-    """Risks from alike to 150 decades apart, times that are equal or not, everybody or some seen to the end."""
+    """Risks from equal to 150 decades apart, equal and different times, with and without censoring."""
     rng = np.random.default_rng(seed)
     pred = rng.normal(size=7) * 10.0 ** rng.uniform(-3, 3)
     pred = rng.choice([-1.0, 1.0], 7) * 10.0 ** rng.uniform(-150, 150, 7) if seed in (3, 4) else pred
@@ -104,14 +104,14 @@ def test_cox_agrees_with_fifty_digits(seed: int) -> None:
 
 
 def test_cox_of_many_keeps_its_digits() -> None:
-    """A sum of a hundred thousand risks, each rounded once: 1/n, 1/(n − 1) … of risks that are all the same."""
+    """A sum over a hundred thousand equal risks: terms of 1/n, 1/(n − 1) and so on."""
     n = 100_000
     value = get_loss("cox").value(np.full(n, 0.3), np.arange(n, dtype=float), np.ones(n))
     np.testing.assert_allclose(value, np.log(np.arange(n, 0.0, -1.0)), rtol=1e-15)
 
 
 def test_infonce_is_torchs_cross_entropy_of_cosines() -> None:
-    """By torch 2.13.0: F.cross_entropy(F.normalize(x) @ F.normalize(y).T / 0.5, torch.arange(3))."""
+    """The value of torch 2.13.0: F.cross_entropy(F.normalize(x) @ F.normalize(y).T / 0.5, torch.arange(3))."""
     x = [[1.0, 2.0, -1.0], [0.5, -1.0, 3.0], [-2.0, 0.25, 1.0]]
     y = [[2.0, 1.0, 0.0], [0.0, -1.0, 1.0], [1.0, 1.0, 1.0]]
     assert float(lossctl.compute("infonce:temperature=0.5", x, y)) == pytest.approx(0.7540183729848704, rel=1e-14)
@@ -127,7 +127,7 @@ def test_pieces_of_the_similarities_add_up_to_the_whole(monkeypatch: pytest.Monk
 
 
 def test_a_batch_is_not_cut_into_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In blocks of two rows every sample would have one other to be told from, not ten."""
+    """In blocks of two rows each sample would be compared with one other sample, not with ten."""
     batch = vectors(4, 11)
     want = get_loss("infonce").value(*batch).mean()
     monkeypatch.setattr(run, "BLOCK", 6)
@@ -149,7 +149,7 @@ def test_the_order_of_a_batch_does_not_matter() -> None:
 
 
 def test_what_does_not_fit_is_refused_before_it_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An array of 80 GB that was never written: nothing of it is read."""
+    """An array of 80 GB in a sparse file; the error comes before anything is read."""
     header = {"descr": "<f8", "fortran_order": False, "shape": (10_000_000, 1000)}
     for name in ("x.npy", "y.npy"):
         with open(tmp_path / name, "wb") as file:
@@ -200,7 +200,7 @@ def test_a_factor_is_named(factor: float, words: str) -> None:
 def test_the_gradient_of_a_weighted_batch_is_refused(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Row i is the derivative of all losses by prediction i: no weight of a sample can be put to it afterwards."""
+    """Row i is the derivative of all losses by prediction i, so the weight of a sample cannot be applied to it."""
     path = tmp_path / "x.csv"
     path.write_text("p,t,e,w,g\n1,2,1,1,0\n0,1,1,3,0\n0.5,3,1,1,0\n")
     name, loss, *rest = command.split()
@@ -220,7 +220,7 @@ def test_differences_of_a_batch_are_not_taken_one_by_one(tmp_path: Path, capsys:
 
 
 def test_a_wrong_gradient_of_a_batch_is_seen() -> None:
-    """A gradient that forgets to project away the length of the vector."""
+    """The wrong gradient lacks the projection orthogonal to the vector."""
     x, y = vectors(1)
     x, y = (a / np.abs(a).max(axis=1, keepdims=True) for a in (x, y))
     wrong = get_loss("infonce").gradient(x, y) + 1e-3 * x

@@ -54,14 +54,14 @@ def test_torchs_figures(loss: str, options: dict[str, Any], want: float) -> None
 
 
 def drawn(loss: Loss) -> list[np.ndarray]:
-    """Predictions, of the kind of the loss, and targets."""
+    """Random predictions of the kind that the loss takes, and targets."""
     dims = {"classes": K}
     return [i.kind.sample(np.random.default_rng(3), N, dims) for i in loss.inputs]
 
 
 @pytest.mark.parametrize("loss", OF_LABELS, ids=lambda loss: loss.name)
 def test_a_weight_for_each_class_is_one_for_each_sample(loss: Loss) -> None:
-    """Multiplied with the samples' own; the mean divides by the sum of both."""
+    """Class weights multiply the weights of samples, and the mean divides by the sum of the products."""
     pred, target = drawn(loss)
     own = RNG.uniform(0.5, 2, N)
     got = lossctl.compute(loss, pred, target, weight=own, class_weight=WEIGHTS)
@@ -89,7 +89,7 @@ def test_a_row_of_classes_weighs_what_its_classes_do(loss: Loss) -> None:
 
 
 def test_one_hot_rows_weigh_as_their_labels() -> None:
-    """Where torch divides by n for rows and by the weights for labels, both are the same here."""
+    """Rows and labels give the same mean here; torch divides by n for rows and by the weights for labels."""
     rows = lossctl.compute("softmax_cross_entropy", LOGITS, np.eye(K)[LABELS], class_weight=WEIGHTS)
     assert float(rows) == float(lossctl.compute("ce", LOGITS, LABELS, class_weight=WEIGHTS))
 
@@ -100,7 +100,7 @@ def test_the_memory_order_of_rows_moves_no_digit() -> None:
 
 
 def test_a_class_without_weight_exempts_its_samples() -> None:
-    """Even where they cost inf."""
+    """A class weight of 0 removes the samples of the class, also if their loss is infinite."""
     pred = np.array([[1.0, 0.0], [0.25, 0.75]])
     got = lossctl.compute("sparse_categorical_cross_entropy", pred, [1, 0], class_weight=(2.0, 0.0))
     assert float(got) == pytest.approx(math.log(4))
@@ -146,7 +146,7 @@ def test_blocks_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch, threa
 
 
 def test_a_gradient_of_the_mean_has_the_weights_in_it() -> None:
-    """What grad writes with --reduction mean is what gradcheck takes for it."""
+    """The command gradcheck accepts what grad writes with --reduction mean."""
     data = from_arrays({"pred": LOGITS, "target": np.where(LABELS == 2, -1, LABELS)})
     policy = ComputeOptions(class_weight=WEIGHTS, ignore_index=-1)
     (g,) = spool_gradient(data, get_loss("ce"), policy, "mean", workers=ExecutionConfig(1)).chunks()
@@ -158,7 +158,7 @@ def test_a_gradient_of_the_mean_has_the_weights_in_it() -> None:
 
 
 def test_the_command_line(tmp_path: Path) -> None:
-    """The denominator is told, and what was left out."""
+    """The output shows the denominator and the number of samples left out."""
     np.save(tmp_path / "z.npy", np.array(TORCH_LOGITS))
     np.save(tmp_path / "y.npy", LABELS_OF_TORCH)
     words = ["compute", "ce", "z.npy", "y.npy", "--class-weight", "0.5,2,1", "--ignore-index", "-100"]

@@ -27,7 +27,7 @@ ROWWISE = "sparse_softmax_cross_entropy"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """The address of two workers."""
+    """The address of a scheduler with two workers."""
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=60) as found:
         yield str(found.scheduler_address)
 
@@ -57,7 +57,7 @@ DOORS = ["npy", "_f.npy", "csv", "parquet", "arrow", "_shards", "pipe of csv", "
 
 
 def answer(folder: Path, name: str, door: str, options: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
-    """What ``compute`` prints as JSON, without the names of files."""
+    """The JSON output of ``compute`` without the names of files."""
     last = CLASSES + 1 if name == "rows" else 2
     columns = [f"--pred=@1-{last - 1}" if name == "rows" else "--pred=@1", f"--target=@{last}"]
     path = str(folder / (f"{name}{door}" if door.startswith("_") else f"{name}.{door}"))
@@ -80,7 +80,7 @@ def answer(folder: Path, name: str, door: str, options: list[str], capsys: pytes
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many blocks and tasks, also of a small file."""
+    """Small blocks, so that a small file has many blocks and tasks."""
     monkeypatch.setattr(run, "BLOCK", 2048)
 
 
@@ -99,7 +99,7 @@ def test_the_digits_depend_on_nothing_but_the_numbers(
 def test_another_grid_gives_other_digits(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that the test above can fail: it is the grid that makes them the same."""
+    """Checks that the test above can fail: another grid of blocks changes last digits."""
     truth = answer(folder, "pairs", "npy", [], capsys)
     monkeypatch.setattr(run, "BLOCK", 1000)
     assert answer(folder, "pairs", "npy", [], capsys) != truth
@@ -115,7 +115,7 @@ def test_where_no_thread_can_be_had_it_is_done_here(monkeypatch: pytest.MonkeyPa
 
 
 def test_threads_start_with_the_second_task() -> None:
-    """A pool and its import cost more than a small run."""
+    """A run with one task starts no threads, because the pool and its import cost more than the run."""
     with Threads(2) as executor:
         assert executor.submit(threading.get_ident).result() == threading.get_ident()
     with Threads(2) as executor:

@@ -62,7 +62,7 @@ def test_a_sum_beyond_every_double_has_a_mean() -> None:
 
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(0.1, 10)), min_size=2, max_size=40), st.integers(1, 39))
 def test_the_spread_of_parts_is_that_of_the_whole(pairs: list[tuple[float, float]], at: int) -> None:
-    """Second moments merged about different centres equal the ones computed at once."""
+    """Second moments merged from parts equal those computed at once."""
     lost, share = np.array(pairs).T
 
     def spread(part: slice) -> WeightedMoments:
@@ -81,7 +81,7 @@ def test_the_spread_of_parts_is_that_of_the_whole(pairs: list[tuple[float, float
 
 
 def test_the_spread_keeps_its_digits_beside_a_large_mean() -> None:
-    """Losses of 1e9 ± 1e-3: the textbook sum of squares would give 0 or a negative variance."""
+    """For losses of 1e9 ± 1e-3, Σx² − (Σx)²/n would give a variance of 0 or below."""
     rng = np.random.default_rng(0)
     pred = np.sqrt(1e9 + 1e-3 * rng.normal(size=100_000))
     result = lossctl.compute("mse", pred, np.zeros_like(pred))
@@ -150,7 +150,7 @@ def test_weights_divide_by_their_sum(small_blocks: None, per_element: bool) -> N
 
 
 def test_a_zero_weight_exempts_a_sample_from_everything() -> None:
-    """Outside the domain, NaN, infinite: with weight 0 it is not looked at."""
+    """With weight 0 a sample may be NaN, infinite or outside the domain."""
     result = lossctl.compute("bce", [0.5, 7.0, math.nan, 0.0], [1.0, 1.0, 1.0, 1.0], weight=[2.0, 0.0, 0.0, 0.0])
     assert float(result) == pytest.approx(math.log(2))
     assert (result.count, result.infinite, result.missing) == (1, 0, 0)
@@ -174,7 +174,7 @@ def test_rmse_is_the_root_of_the_mean_over_everything_and_its_error_goes_through
 
 
 def test_a_ratio_divides_by_its_own_denominator(small_blocks: None) -> None:
-    """What wape will be: Σ|r| / Σ|t|, with the standard error of a ratio."""
+    """As in wape: Σ|r| / Σ|t|, with the standard error of a ratio."""
     wape = lossctl.loss(denominator=lambda _pred, target: np.abs(target))(lambda pred, target: np.abs(pred - target))
     rng = np.random.default_rng(5)
     pred, target = rng.normal(size=(2, 90))
@@ -328,7 +328,7 @@ def _run(*args: str, stdin: bytes | None = None) -> str:
 
 
 def test_digits_are_the_same_from_every_format_and_a_pipe(tmp_path: Path) -> None:
-    """NPY of either order and byte order, CSV, TXT, stdin, with one thread and five, alone and in company."""
+    """NPY in both memory and byte orders, CSV, TXT, stdin; one thread and five; one loss and several."""
     rng = np.random.default_rng(9)
     z, y = rng.normal(size=(20_011, 4)) * 5, rng.integers(0, 4, 20_011)
     t = np.eye(4)[y]
@@ -355,7 +355,7 @@ def test_digits_are_the_same_from_every_format_and_a_pipe(tmp_path: Path) -> Non
 
 
 def test_parts_add_up_to_the_whole_exactly() -> None:
-    """Summaries of blocks, added in any grouping, keep the exact sums."""
+    """Merging summaries of blocks in any grouping gives the exact sums."""
     rng = np.random.default_rng(10)
     parts = [
         replace(Summary(elements=1, samples=1), total=exact(float(v)), weight=exact(1.0)) for v in rng.normal(size=40)
@@ -372,7 +372,7 @@ def test_unknown_words_are_refused() -> None:
 
 
 def test_several_losses_read_the_data_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """One pass: the bytes read are those of the file, however many losses are asked for."""
+    """The number of bytes read is the size of the file, for any number of losses."""
     import os
 
     from lossctl.cli.app import main
@@ -396,7 +396,7 @@ def test_a_loss_is_bound_to_its_parameters() -> None:
 def test_a_normalised_row_has_the_same_digits_whatever_is_beside_it(
     how: str, classes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows are divided by sums, which round in another order where they lie otherwise in memory."""
+    """The sum of a row must not depend on the memory layout of the block."""
     rng = np.random.default_rng(classes)
     pred, target = rng.random((2, 40, classes))
     loss = get_loss("categorical_cross_entropy")

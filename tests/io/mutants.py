@@ -77,13 +77,13 @@ def npz(arrays: dict[str, np.ndarray], *, deflated: bool = False) -> bytes:
 
 
 def headed(header: bytes, data: bytes = b"", length: int | None = None) -> bytes:
-    """An NPY file of any header."""
+    """An NPY file with any header."""
     size = len(header) if length is None else length
     return b"\x93NUMPY\x02\0" + (size % 2**32).to_bytes(4, "little") + header + data
 
 
 def spoiled(content: bytes, rng: random.Random) -> bytes:
-    """A few bytes changed, cut, doubled or put in."""
+    """Return the content with a few bytes changed, removed, doubled or inserted."""
     data = bytearray(content)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(data) + 1)
@@ -104,7 +104,7 @@ def spoiled(content: bytes, rng: random.Random) -> bytes:
 
 
 def content_of(form: str, rng: random.Random) -> bytes:
-    """What is in a file of this format: valid, spoiled, of a huge header, or anything at all."""
+    """Return a file of this format: valid, corrupted, with a huge header, or random bytes."""
     how = rng.randrange(10)
     if how == 0:
         return rng.randbytes(rng.randrange(300))
@@ -134,7 +134,7 @@ def content_of(form: str, rng: random.Random) -> bytes:
 
 
 def mutant(rng: random.Random, folder: Path) -> tuple[list[str], bytes]:
-    """A command on a file that it writes, and what is piped into it."""
+    """Write a file; return a command that reads it, and the stdin of the command."""
     form, compression = rng.choice(FORMATS), rng.choice(list(COMPRESS))
     if form == "npz":
         compression = ""
@@ -155,7 +155,7 @@ def mutant(rng: random.Random, folder: Path) -> tuple[list[str], bytes]:
 
 
 def targets(folder: Path) -> None:
-    """The good files beside the bad one."""
+    """Write the valid files that the commands use as well."""
     (folder / "t.csv").write_text("id,t\n1,1\n2,0\n3,1\n")
     (folder / "t.npy").write_bytes(npy(np.array([1, 0, 1])))
     (folder / "t.npz").write_bytes(npz({"t": np.array([1.0, 0, 1]), "id": np.arange(3)}))
@@ -163,7 +163,7 @@ def targets(folder: Path) -> None:
 
 @contextmanager
 def patience(seconds: int) -> Iterator[None]:
-    """An error for what takes longer."""
+    """Raise an error if a block takes longer than the limit."""
 
     def late(*_: Any) -> None:
         raise TimeoutError(f"over {seconds} s")
@@ -178,7 +178,7 @@ def patience(seconds: int) -> Iterator[None]:
 
 
 def outcome(argv: list[str], stdin: bytes = b"") -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command in this process."""
+    """Return exit code, stdout and stderr of a command that runs in this process."""
     before = sys.stdin
     out, err = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
@@ -195,7 +195,7 @@ def outcome(argv: list[str], stdin: bytes = b"") -> tuple[int, str, str]:
 
 
 def fault(argv: list[str], stdin: bytes = b"") -> str | None:
-    """What is wrong with how a command ends: neither a result nor one line that says why not."""
+    """Return what is wrong with the outcome of a command, which must be a result or an error of one line."""
     try:
         with patience(20):
             code, out, err = outcome(argv, stdin)
@@ -215,7 +215,7 @@ def fault(argv: list[str], stdin: bytes = b"") -> str | None:
 
 
 def rounds(seed: int, count: int, folder: Path) -> tuple[int, list[tuple[list[str], str, bytes]]]:
-    """How many commands were run, and those that ended wrongly: argv, how, content."""
+    """Return the number of commands run, and those with a wrong outcome: argv, fault, content."""
     rng = random.Random(seed)  # noqa: S311 - no secret
     targets(folder)
     found = []

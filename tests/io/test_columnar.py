@@ -36,7 +36,7 @@ indexed = pytest.mark.parametrize("form", INDEXED)
 
 
 def put(path: Path, **data: Any) -> str:
-    """A file of these columns, in several row groups where its format has them."""
+    """Write a file of these columns, in several row groups if the format has row groups."""
     table = pl.DataFrame(data, strict=False)
     if path.suffix == ".parquet":
         table.write_parquet(path, row_group_size=7)
@@ -52,14 +52,14 @@ def opened(path: str, *names: str, **how: Any) -> Source:
 
 
 def values(source: Source) -> np.ndarray:
-    """All rows."""
+    """Return all rows of a source."""
     if isinstance(source, StreamingSource):
         return np.concatenate([rows[0] for rows in source.chunks()])
     return np.array(source.reader()(0, source.rows)[0])
 
 
 def told(path: str, *names: str, **how: Any) -> str:
-    """The error that a file is, when it is opened or read."""
+    """Return the error of opening or reading a file."""
     code, out, err = outcome(["compute", "mse", path, path, *(f"-p{n}" for n in names), *(f"-t{n}" for n in names)])
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
@@ -83,7 +83,7 @@ def test_every_type_of_number(dtype: Any, form: str, tmp_path: Path) -> None:
 
 @formed
 def test_nulls_are_missing(form: str, tmp_path: Path) -> None:
-    """As NaN is: an error that names the row, unless --nan says what it does."""
+    """A null is treated like NaN: an error that names the row, unless --nan is set."""
     path = put(tmp_path / f"x{form}", p=[1.0, None, 3.0], t=[1, 1, None], s=[2, 2, 2])
     np.testing.assert_array_equal(values(opened(path, "p")), [[1], [math.nan], [3]])
     np.testing.assert_array_equal(values(opened(path, "t")), [[1], [1], [math.nan]])
@@ -106,7 +106,7 @@ def test_columns_are_chosen_as_in_text(form: str, tmp_path: Path) -> None:
 @indexed
 @pytest.mark.parametrize("rows", [1, 5, 7, 8, 21, 40])
 def test_any_range_of_rows(rows: int, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In strips of any size, forwards and back, from a file of several row groups."""
+    """Ranges of any size, forwards and backwards, from a file of several row groups."""
     monkeypatch.setattr(columnar, "_STRIP_ROWS", rows)
     columnar._strip.cache_clear()
     source = opened(put(tmp_path / f"x{form}", a=np.arange(30.0), b=np.arange(30)))
@@ -161,7 +161,7 @@ def test_what_is_no_number_is_told_by_column_and_type(cells: Any, said: str, for
 @indexed
 @pytest.mark.parametrize("null", [False, True])
 def test_integers_that_are_no_doubles(null: bool, form: str, tmp_path: Path) -> None:
-    """With a null among them as without."""
+    """Large integers are read in the same way with and without nulls."""
     path = put(tmp_path / f"x{form}", i=[1, 2**53 + 1, None if null else 3], ok=[2**53, -(2**53), None if null else 3])
     assert told(path, "i").startswith(f"x{form}: row 1, column 'i': 9007199254740993 is beyond 2**53")
     np.testing.assert_array_equal(values(opened(path, "ok"))[:2, 0], [2**53, -(2**53)])
@@ -169,7 +169,7 @@ def test_integers_that_are_no_doubles(null: bool, form: str, tmp_path: Path) -> 
 
 @formed
 def test_labels_and_keys(form: str, tmp_path: Path) -> None:
-    """Text in a column is as good for them as text in a CSV file."""
+    """Labels and keys can be text columns, as in CSV."""
     path = put(tmp_path / f"x{form}", y=["yes", "no", " yes"], n=[1, 0, 1], p=[1.0, -2.0, 0.5], id=["a", "b", "c"])
     np.testing.assert_array_equal(values(opened(path, "y", labels=("no", "yes"))), [[1], [0], [1]])
     np.testing.assert_array_equal(values(opened(path, "n", labels=("1", "0"))), [[0], [1], [0]])
@@ -237,7 +237,7 @@ def spoilt(content: bytes, rng: random.Random) -> bytes:
 
 @pytest.mark.parametrize("form", [".parquet", ".arrow"])
 def test_spoilt_files(form: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """One line or numbers, and nothing of what polars says when it panics: some of these make it."""
+    """A corrupted file gives numbers or one error line, without the panic messages of polars."""
     path = put(tmp_path / f"x{form}", p=np.arange(100.0), y=np.arange(100), s=["ab"] * 100)
     content, rng = Path(path).read_bytes(), random.Random(7)  # noqa: S311 - no secret
     codes = set()
@@ -253,7 +253,7 @@ def test_spoilt_files(form: str, tmp_path: Path, capfd: pytest.CaptureFixture[st
 
 
 def test_a_panic_is_not_heard(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Rust writes on the descriptor; what else is written there meanwhile is passed on."""
+    """The panic text of Rust on descriptor 2 is dropped; other text written there is passed on."""
     path = put(tmp_path / "x.parquet", p=[1.0])
 
     def panic(table: object) -> None:
@@ -270,7 +270,7 @@ def test_a_panic_is_not_heard(tmp_path: Path, capfd: pytest.CaptureFixture[str])
 
 @indexed
 def test_closed_stderr(form: str, tmp_path: Path) -> None:
-    """Where descriptor 2 was closed at the start it is some other file, which is left alone."""
+    """If stderr was closed at the start, descriptor 2 may be another file, which is not touched."""
     path = put(tmp_path / f"x{form}", p=[1.0, 2.0])
     code = (
         "import sys;from lossctl.io.formats import open_source;from lossctl.io.source import Field, Options;"
@@ -286,7 +286,7 @@ def test_closed_stderr(form: str, tmp_path: Path) -> None:
 
 @indexed
 def test_another_process_reads_the_same_file(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its path, from wherever it was started; and not another file of that name."""
+    """Another process opens the file by its absolute path, and rejects another file of that name."""
     monkeypatch.chdir(tmp_path)
     put(tmp_path / f"x{form}", p=np.arange(20.0))
     packed = pickle.dumps(opened(f"x{form}"))
@@ -302,7 +302,7 @@ def test_another_process_reads_the_same_file(form: str, tmp_path: Path, monkeypa
 
 
 def lines(content: str | bytes, *names: str, worth: float = math.inf, chunk: int = 1 << 22, **how: Any) -> Any:
-    """What a file of this content gives: values, or the error."""
+    """Return the values of a file with this content, or the error."""
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.object(byte_stream, "PIECE", 16),
@@ -321,7 +321,7 @@ def lines(content: str | bytes, *names: str, worth: float = math.inf, chunk: int
 
 
 def piped(blocks: list[bytes], *, size: int = 64, limit: int = 80) -> list[float]:
-    """The values of p that a pipe gives, which is written a block at a time."""
+    """Return the values of p from a pipe that is written in blocks."""
     reading, writing = os.pipe()
 
     def write() -> None:
@@ -351,7 +351,7 @@ TEXTS = st.text(st.sampled_from('"\\,{}\r\nab\u00e9'), max_size=30)
 def test_a_pipe_gives_every_row_whatever_its_texts_and_blocks(
     texts: list[str], step: int, end: str, closed: bool
 ) -> None:
-    """Quotes in texts do not hide the end of a line, and nothing depends on how a pipe is written."""
+    """Quotes in texts do not hide the end of a line, and the size of writes to the pipe does not matter."""
     records = [{"s": text, "p": i} for i, text in enumerate(texts)] + [{"p": i} for i in range(50)]
     content = end.join(map(json.dumps, records)) + end * closed
     data = content.encode()
@@ -360,7 +360,7 @@ def test_a_pipe_gives_every_row_whatever_its_texts_and_blocks(
 
 
 def test_a_pipe_written_line_by_line_loses_no_rows() -> None:
-    """One text with a quote in it, then more bytes than a record may have: 137,284 of 300,000 rows were read."""
+    """A text with a quote, then more bytes than a record may have; once only 137,284 of 300,000 rows were read."""
     lines = [b'{"s": "a\\"b", "p": 0, "t": 0}\n', *(b'{"p": %d, "t": 0}\n' % i for i in range(1, 3000))]
     assert piped(lines, size=1 << 10, limit=1 << 10) == list(range(3000))
 
@@ -415,7 +415,7 @@ SCALARS = st.one_of(
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=3, max_size=20), st.data())
 def test_polars_and_the_standard_library_agree(numbers: list[float], data: st.DataObject) -> None:
-    """On numbers to the bit, and on the errors."""
+    """Both readers return the same bits and the same errors."""
     rows = [json.dumps({"a": 1, "p": x, "s": "é"}, ensure_ascii=False) for x in numbers]
     for _ in range(data.draw(st.integers(0, 2))):
         at = data.draw(st.integers(0, len(rows) - 1))

@@ -42,7 +42,7 @@ LINE_END = re.compile(r"\r\n|\r|\n")
 
 @dataclass
 class Text:
-    """What a file gave: its names, the numbers of one field, and where each row stands."""
+    """The contents of a file: names, the numbers of one field, the location of each row."""
 
     names: tuple[str, ...] | None
     values: np.ndarray
@@ -52,7 +52,7 @@ class Text:
 def read(
     content: str | bytes, *chosen: str, suffix: str = ".csv", labels: tuple[str, ...] = (), **options: Any
 ) -> Text:
-    """The file of this content, through the source."""
+    """Read a file with this content through the source."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"x{suffix}"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -64,7 +64,7 @@ def read(
 
 
 def fault(content: str | bytes, *chosen: str, **how: Any) -> str:
-    """The error that this content is, without its folder."""
+    """Return the error for a file with this content, without the folder."""
     with pytest.raises(LossctlError) as told:
         read(content, *chosen, **how)
     return re.sub(r"^.*?/x\.\w+", "x", str(told.value))
@@ -78,7 +78,7 @@ def cut(piece: int, limit: int = 1 << 20) -> Iterator[None]:
 
 
 def same(a: npt.ArrayLike, b: npt.ArrayLike) -> bool:
-    """Equal to the bit, but for which NaN it is."""
+    """Return whether arrays are equal to the bit, apart from the payload of NaN."""
     x, y = np.asarray(a, float), np.asarray(b, float)
     return np.array_equal(x, y, equal_nan=True) and bool((np.isnan(x) | (np.signbit(x) == np.signbit(y))).all())
 
@@ -87,7 +87,7 @@ def same(a: npt.ArrayLike, b: npt.ArrayLike) -> bool:
 
 
 def plain_float(cell: str) -> float | None:
-    """float() of what is ASCII, without underscores, and has no blanks but spaces and tabs around it."""
+    """Return float() of ASCII text without underscores, with only spaces and tabs around it."""
     text = cell.strip(" \t")
     if not text.isascii() or "_" in text or text != text.strip():
         return None
@@ -115,7 +115,7 @@ BLANKS = st.text(" \t", max_size=2)
 @settings(max_examples=500)
 @given(st.one_of(LETTERS, WRITTEN, st.tuples(BLANKS, WRITTEN, BLANKS).map("".join)))
 def test_a_cell_is_a_number_where_float_says_so(cell: str) -> None:
-    """And float() is not asked about what only Python writes: 1_000, other scripts' digits, other blanks."""
+    """Forms that only Python accepts are not numbers: 1_000, digits of other scripts, other blanks."""
     found, expected = Dialect(",").number(cell), plain_float(cell)
     assert (found is None) == (expected is None)
     assert found is None or same(found, expected)
@@ -124,7 +124,7 @@ def test_a_cell_is_a_number_where_float_says_so(cell: str) -> None:
 @settings(max_examples=300)
 @given(st.lists(st.one_of(WRITTEN, LETTERS), min_size=1, max_size=5))
 def test_many_cells_are_read_as_one_is(cells: list[str]) -> None:
-    """The fast way and the slow way agree, on values and on the first cell that has none."""
+    """Fast and slow parser agree on values and on the first cell that is not a number."""
     expected = [plain_float(cell) for cell in cells]
     bad = [
         value is None or (math.isinf(value) and any(c.isdigit() for c in cell))
@@ -145,7 +145,7 @@ def test_what_repr_writes_is_read_back(x: float) -> None:
 
 @given(st.one_of(LETTERS, WRITTEN))
 def test_decimal_comma(cell: str) -> None:
-    """``--decimal ,`` reads what has a comma as what has a point, and refuses a point."""
+    """``--decimal ,`` reads 1,5 as 1.5, and a point is an error."""
     swapped = cell.translate({ord("."): ",", ord(","): "."})
     found, expected = Dialect(";", decimal=",").number(swapped), plain_float(cell)
     assert (found is None) == (expected is None)
@@ -164,7 +164,7 @@ def test_what_is_too_large_is_no_infinity(cell: str) -> None:
 
 @dataclass(frozen=True)
 class Table:
-    """A text, the records it was made of, and which columns hold numbers."""
+    """A text, its records, and which columns contain numbers."""
 
     text: str
     records: list[list[str]]
@@ -185,7 +185,7 @@ def quoted(cell: str) -> str:
 def written(
     records: list[list[str]], delimiter: str, end: str, quotes: list[bool], *, last: bool
 ) -> tuple[str, list[int], int]:
-    """The text of the records, the line of each, the length of the longest."""
+    """Return the text of records, the line of each record, the length of the longest."""
     text, lines, longest = "", [], 0
     choice = iter(quotes * sum(map(len, records)))
     for record in records:
@@ -202,7 +202,7 @@ ANY = st.text(st.sampled_from('ab1,;"\n\r\t |é€😀\u2028\x0b\x85#'), max_siz
 
 @st.composite
 def tables(draw: st.DrawFn) -> Table:
-    """A header and rows, columns of numbers and of any text, quoted at will, in any line ends."""
+    """Draw a header and rows, with columns of numbers and text, random quotes and any line ends."""
     delimiter = draw(st.sampled_from(",;\t|:^]\\§€"))
     width, height = draw(st.integers(1, 4)), draw(st.integers(1, 7))
     numeric = draw(st.lists(st.integers(0, width - 1), min_size=1, unique=True))
@@ -225,7 +225,7 @@ def values_of(records: list[list[str]], chosen: list[int]) -> np.ndarray:
 @settings(max_examples=150, deadline=None)
 @given(tables(), st.booleans(), st.integers(4, 40))
 def test_a_table_is_read_as_csv_reads_it(table: Table, mark: bool, piece: int) -> None:
-    """Values, names and lines, whole and in pieces of a few bytes, with and without a byte-order mark."""
+    """Values, names and lines agree with csv, in one piece and in small pieces, with and without a BOM."""
     expected = list(csv.reader(io.StringIO(table.text, newline=""), delimiter=table.delimiter))
     assert expected == table.records
     content = b"\xef\xbb\xbf" * mark + table.text.encode()
@@ -277,7 +277,7 @@ def test_one_ragged_row_is_told_by_file_and_line(table: Table, data: st.DataObje
 @settings(max_examples=120, deadline=None)
 @given(tables(), st.integers(4, 40))
 def test_a_record_is_too_long_wherever_it_is_cut(table: Table, piece: int) -> None:
-    """The limit is a matter of the record alone: one character less and it is refused, in any piece."""
+    """Whether a record is too long does not depend on the pieces in which it is read."""
     how: dict[str, Any] = {"delimiter": table.delimiter, "header": True}
     with cut(piece, limit=table.longest):
         assert len(read(table.text, *positions(table), **how).values) == len(table.records) - 1
@@ -308,7 +308,7 @@ def test_runs_of_blanks(rows: list[list[str]], gaps: list[str], quote: bool, pie
 
 
 def test_old_line_ends_and_new_ones_inside_quotes() -> None:
-    """Lone carriage returns end records, and a line feed in a cell ends none: nothing is lost behind it."""
+    """A lone carriage return ends a record; a line feed inside quotes does not."""
     text = 'p,q\r1,"a\nb"\r' + "2,c\r" * 500
     with cut(16, limit=64):
         found = read(text, "p")
@@ -317,7 +317,7 @@ def test_old_line_ends_and_new_ones_inside_quotes() -> None:
 
 
 def test_lines_far_into_a_file() -> None:
-    """Line numbers are right in the second and third MiB, with quoted lines on the way."""
+    """Line numbers are right in the second and third MiB, after quoted line ends."""
     rows = ["1.25,xx\n"] * 150_000
     rows[100] = '1,"a\r\nb\n"\n'
     text = "p,q\n" + "".join(rows)
@@ -363,7 +363,7 @@ STRAY = [
 
 @dataclass(frozen=True)
 class Case:
-    """A file, good or bad, what is asked of it, and in which chunks it is read."""
+    """A valid or invalid file, the columns selected, and the sizes of chunks."""
 
     content: bytes
     fields: tuple[Field, ...]
@@ -375,7 +375,7 @@ class Case:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Mostly plain tables, with one or two odd cells and stray characters in them."""
+    """Draw tables that are mostly plain, with a few unusual cells and characters."""
     kind = draw(st.sampled_from([",", ",", ",", ";", "\t", "|", "-", ".", "e", "1", " ", None, None]))
     delimiter = " " if kind is None else kind
     decimal = draw(st.sampled_from([".", ".", ".", ","])) if delimiter not in ".," else "." if kind == "," else ","
@@ -433,12 +433,12 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def bits(values: np.ndarray) -> Any:
-    """What is equal where values are, to the bit; a NaN is a NaN, whatever its bits."""
+    """Return the bits of values, with one value for all NaN."""
     return values.tolist() if values.dtype == object else np.where(np.isnan(values), np.nan, values).tobytes()
 
 
 def answer(case: Case, worth: float) -> Any:
-    """Names, values to the bit and lines, or the error; and how many chunks polars read."""
+    """Return names, bits of values and lines, or the error; and the number of chunks that polars read."""
     taken = []
     read_rows = text_polars.PolarsTextReader.rows
 
@@ -471,7 +471,7 @@ TAKEN = {True: 0, False: 0}
 @settings(max_examples=300, deadline=None)
 @given(cases())
 def test_polars_and_the_grammar_agree(case: Case) -> None:
-    """On values, errors, names and lines, wherever the file is cut; the long run is tests/benchmarks/fuzz.py."""
+    """Polars and the grammar agree on values, errors, names and lines for all chunks; fuzz.py runs longer."""
     wanted, none = answer(case, math.inf)
     found, taken = answer(case, 0)
     assert found == wanted
@@ -481,7 +481,7 @@ def test_polars_and_the_grammar_agree(case: Case) -> None:
 
 
 def taken(content: str, *chosen: str, **how: Any) -> bool:
-    """Whether polars reads all but the first line."""
+    """Return whether polars reads all lines except the first."""
     fields = (Field("pred", chosen, how.pop("labels", ()), text=how.pop("text", False)),)
     first = len(content[: content.find("\n") + 1].encode())  # which the grammar reads, whatever comes then
     case = Case(content.encode(), fields, {"header": False} | how, first or 4, 1 << 22, 1 << 20)
@@ -511,7 +511,7 @@ def taken(content: str, *chosen: str, **how: Any) -> bool:
     ],
 )
 def test_what_polars_reads(rows: str, how: dict[str, Any]) -> None:
-    """Common tables do not fall back on the grammar: that would be right, and ten times slower."""
+    """Common tables do not use the fallback parser, which is ten times slower."""
     options = dict(how)
     end, chosen = options.pop("end", "\n"), options.pop("chosen", "@1-2")
     assert taken((rows + end) * 50, chosen, **options)
@@ -546,7 +546,7 @@ def threads() -> int:
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("stop", ["end", "error", "left", "unread"])
 def test_no_thread_is_left(stop: str, suffix: str, tmp_path: Path) -> None:
-    """Whether all is read, an error ends it, or nobody wants more."""
+    """No thread is left after the end of the file, after an error, or if reading stops early."""
     text = "p\n" + "1.25\n" * 2_000_000 + "oops\n" * (stop == "error")
     path = tmp_path / f"x.csv{suffix}"
     path.write_bytes(text.encode() if not suffix else gzip.compress(text.encode(), 1))
@@ -568,7 +568,7 @@ def test_no_thread_is_left(stop: str, suffix: str, tmp_path: Path) -> None:
 
 
 def test_what_is_read_ahead_is_bounded() -> None:
-    """One chunk waits and one is being made, however slowly they are taken."""
+    """At most two chunks are prefetched, even if the consumer is slow."""
     made = []
 
     def chunks() -> Iterator[bytes]:
@@ -601,7 +601,7 @@ def test_what_is_raised_ahead_is_raised_in_its_place() -> None:
 
 @pytest.mark.parametrize("name", ["-", "x.csv.gz"])
 def test_interrupted(name: str, tmp_path: Path) -> None:
-    """Ctrl-C while a pipe is waited for, or a long file decompressed: exit 130, and nothing on stdout."""
+    """Ctrl-C while waiting for a pipe or decompressing a long file: exit code 130, empty stdout."""
     (tmp_path / "x.csv.gz").write_bytes(gzip.compress(b"p,t\n" + b"1.25,2.5\n" * 20_000_000, 1))
     command = [sys.executable, "-m", "lossctl", "compute", "mse", name, "-p", "p", "-t", "t"]
     process = subprocess.Popen(
@@ -625,7 +625,7 @@ def test_interrupted(name: str, tmp_path: Path) -> None:
 
 
 def test_a_pipe_that_does_not_wait(tmp_path: Path) -> None:
-    """What is not there yet is not the end of it."""
+    """A non-blocking pipe without data is not at its end."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     command = [sys.executable, "-m", "lossctl", "compute", "mse", "-", "-p", "@1", "-t", "@2", "-q"]
@@ -646,7 +646,7 @@ def test_a_pipe_that_does_not_wait(tmp_path: Path) -> None:
 @pytest.mark.parametrize("header", ["", "a b c"])
 @pytest.mark.parametrize("shape", [(5, 3), (1, 3)])
 def test_savetxt(how: dict[str, str], header: str, shape: tuple[int, int]) -> None:
-    """.txt reads what np.savetxt writes, its commented header too."""
+    """A .txt file of np.savetxt is read, also with its commented header."""
     file = io.BytesIO()
     np.savetxt(file, np.random.default_rng(0).normal(size=shape), header=header, **how)
     found = read(file.getvalue(), suffix=".txt")
@@ -703,7 +703,7 @@ ENCODINGS += ["utf-16-le", "utf-16-be"]
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("piece", [4, 5, 7, 1 << 20])
 def test_encodings(encoding: str, piece: int) -> None:
-    """The same table in any encoding, whose characters may lie on both sides of a cut."""
+    """Tables in any encoding, with characters that are split between two pieces."""
     text = 'é,"ü\nñ"\n' + "".join(f"{i}.5,é\n" for i in range(9))
     with cut(piece):
         found = read(text.encode(encoding), "é", encoding=encoding)
@@ -723,7 +723,7 @@ def test_encodings_of_many_bytes(encoding: str, piece: int) -> None:
 
 @pytest.mark.parametrize("piece", [4, 5, 7, 1 << 20])
 def test_half_a_character_at_the_end(piece: int) -> None:
-    """A file cut inside its last character is an error, and not a shorter file."""
+    """A file that ends inside a character is an error."""
     with cut(piece):
         assert fault("1\n2\n3".encode("utf-16")[:-1], encoding="utf-16") == "x:3: not utf-16: truncated data"
         assert fault("p,q\n1,€".encode()[:-1], "p").startswith("x:2: byte 0xe2 is not UTF-8")
@@ -758,7 +758,7 @@ def test_a_first_row_without_numbers_is_a_header(first: str, names: tuple[str, .
 
 @pytest.mark.parametrize("first", ["0,1,2", "0,1,2,3,4", "0.0,1e0,2", '"0","1","2"'])
 def test_counting_names_are_asked_about(first: str) -> None:
-    """What pandas calls columns without names is not taken for a sample, nor thrown away."""
+    """A first row 0, 1, 2, …, as pandas writes it, is an error without --header or --no-header."""
     row = ",".join(["7"] * len(first.split(",")))
     assert fault(f"{first}\n{row}\n").startswith("x:1: the first row is 0, 1, … ")
     assert len(read(f"{first}\n{row}\n", header=True).values) == 1
@@ -787,7 +787,7 @@ def test_a_first_row_of_labels_is_data() -> None:
     ],
 )
 def test_labels(cells: str, labels: tuple[str, ...], codes: list[float]) -> None:
-    """A cell is the label that it equals, as a number or else as text."""
+    """A cell is matched with labels as a number, otherwise as text."""
     text = "".join(f" {cell}\t\n" for cell in cells.split())
     assert same(read(text, labels=labels, header=False).values[:, 0], codes)
 
@@ -797,7 +797,7 @@ def test_a_label_in_another_case_is_another_label() -> None:
 
 
 def test_na_values() -> None:
-    """What is declared missing is NaN, in any blanks and exact case; the empty cell too."""
+    """Declared missing values and empty cells are NaN; blanks around them are ignored, case matters."""
     found = read("p,q\n NA ,1\n,2\n-999,x\n3,4\n", "p", na_values=("NA", "", "-999"))
     assert same(found.values[:, 0], [math.nan, math.nan, math.nan, 3])
     assert fault("p\nna\n", na_values=("NA",)).startswith("x:2: column 'p': not a number: 'na'")
@@ -835,7 +835,7 @@ def test_selection(selectors: tuple[str, ...], chosen: list[int]) -> None:
     st.text("ab*?[]!_", min_size=1, max_size=4),
 )
 def test_globs_match_as_fnmatch_does(names: list[str], pattern: str) -> None:
-    """In the order of the file; a name of its own goes first."""
+    """Columns are in the order of the file; an exact name has precedence over a pattern."""
     expected = [i for i, name in enumerate(names) if name == pattern] or [
         i for i, name in enumerate(names) if fnmatch.fnmatchcase(name, pattern)
     ]
@@ -848,7 +848,7 @@ def test_globs_match_as_fnmatch_does(names: list[str], pattern: str) -> None:
 
 @given(st.permutations([1, 2, 3, 10, 11]))
 def test_numbered_columns_must_ascend(order: list[int]) -> None:
-    """Classes in another order than their numbers are a silent error: told."""
+    """Numbered columns in another order than their numbers are an error, as a silent mix-up of classes."""
     names = tuple(f"p{n}" for n in order)
     if order == sorted(order):
         assert column_selection.select(("p*",), names, 5, "x") == [0, 1, 2, 3, 4]
@@ -864,7 +864,7 @@ def test_unselected_columns_may_hold_anything() -> None:
 
 
 def test_many_columns_take_no_time() -> None:
-    """50,000 names are checked for doubles, and chosen, in one go."""
+    """Checking and selecting 50,000 names takes no quadratic time."""
     names = ",".join(f"c{i}" for i in range(50_000))
     row = ",".join(["1"] * 50_000)
     for chosen in ((), ("c*",), ("@1-50000",)):
@@ -877,7 +877,7 @@ def test_many_columns_take_no_time() -> None:
 
 
 def peak(rows: int, folder: Path) -> int:
-    """KiB at most resident while so many rows are computed from text."""
+    """Return the peak resident memory in KiB of a run on text with this number of rows."""
     (folder / "big.csv").write_text("p,t\n" + "0.123456789,0.987654321\n" * rows)
     # VmHWM, since ru_maxrss counts the process that started this one.
     # And small blocks: what waits for a free thread is soon as much as it ever is.
@@ -892,9 +892,9 @@ def peak(rows: int, folder: Path) -> int:
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """66 MB more of text, whose numbers alone are 48 MB: by the grammar, and in bulk."""
+    """66 MB more of text, with 48 MB of numbers, need no more memory; with the grammar and with polars."""
     small, large = peak(20_000, tmp_path), peak(140_000, tmp_path)
-    assert large - small < 8 * 1024, (small, large)  # of a file below bulk.WORTH a chunk is held, 3.5 MiB
+    assert large - small < 8 * 1024, (small, large)  # below text_polars.WORTH a chunk of 3.5 MiB is held
     small, large = peak(1_500_000, tmp_path), peak(4_500_000, tmp_path)
     assert large - small < 16 * 1024, (small, large)
     assert large < 200 * 1024

@@ -44,7 +44,7 @@ def as_bytes(content: str | bytes | np.ndarray) -> bytes:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current one, with good files in it."""
+    """Change to a folder with valid files."""
     monkeypatch.chdir(tmp_path)
     put(GOOD)
     return tmp_path
@@ -56,14 +56,14 @@ def put(files: dict[str, str | bytes | np.ndarray]) -> None:
 
 
 def value(command: str, stdin: bytes = b"") -> str:
-    """What is on stdout of a command that works."""
+    """Return stdout of a command that succeeds."""
     code, out, err = outcome(["compute", *command.split(), "-q"], stdin)
     assert code == 0, err
     return out
 
 
 def check_told(code: int, out: str, err: str, *told: str) -> None:
-    """Exit 2, nothing on stdout, and one line that tells these things in this order."""
+    """Check for exit code 2, empty stdout, and one line with these parts in this order."""
     assert (code, out) == (2, ""), err
     assert err.startswith("lossctl: ")
     assert err.endswith("\n")
@@ -89,7 +89,7 @@ formed = pytest.mark.parametrize("form", FORMS)
 @packed
 @formed
 def test_compressed_files_give_the_same_digits(form: str, suffix: str, folder: Path) -> None:
-    """Long enough for many pieces, from a file, under another name, and from a pipe."""
+    """Files of many pieces, read from a file, from a file with another name, and from a pipe."""
     rng = np.random.default_rng(0)
     pred, target = rng.normal(size=12_000), rng.normal(size=12_000)
     plain = {"a": as_bytes(pred), "b": as_bytes(target)}
@@ -109,7 +109,7 @@ def test_compressed_files_give_the_same_digits(form: str, suffix: str, folder: P
 @packed
 @formed
 def test_streams_that_follow_each_other_are_one_file(form: str, suffix: str, folder: Path) -> None:
-    """As `cat a.gz b.gz` and pigz make them; zeros between and after them are padding."""
+    """Concatenated streams, as `cat a.gz b.gz` and pigz write them; zeros between and after them are padding."""
     content = as_bytes(GOOD["p1.csv" if form == "csv" else "p.npy"])
     pack = COMPRESS[suffix]
     for padding in (b"", bytes(4), bytes(200_000)):
@@ -130,7 +130,7 @@ def test_a_truncated_stream(keep: int | str, form: str, suffix: str, folder: Pat
 @formed
 @pytest.mark.parametrize("how", ["plain", "middle", "after"])
 def test_a_damaged_stream(how: str, form: str, suffix: str, folder: Path) -> None:
-    """What is no stream is never left out in silence, as the library's readers do with what comes after one."""
+    """Bytes after a stream that are not a stream are an error; the readers of the libraries ignore them."""
     plain = as_bytes(GOOD["p1.csv" if form == "csv" else "p.npy"])
     content = COMPRESS[suffix](plain)
     half = len(content) // 2
@@ -181,14 +181,14 @@ def bomb(suffix: str) -> tuple[str, bytes]:
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".zst", ".npz"])
 def test_a_bomb_is_spooled_as_far_as_it_declares(suffix: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """8 bytes are declared, and 200 MB would follow: they are neither written nor decompressed."""
+    """The header declares 8 bytes, and 200 MB follow: these are not decompressed."""
     name, content = bomb(suffix)
     put({name: content})
     spooled: list[int] = []
     taken: list[int] = []
 
     class Watched:
-        """A temporary file that tells how much is written."""
+        """A temporary file that records the number of bytes written."""
 
         def __enter__(self) -> Self:
             return self
@@ -222,7 +222,7 @@ def test_a_bomb_is_spooled_as_far_as_it_declares(suffix: str, folder: Path, monk
 
 @packed
 def test_text_does_not_grow_memory(suffix: str, folder: Path) -> None:
-    """What decompresses to a record without end is refused for its first mebibytes."""
+    """A compressed record without end is an error after the first MiB."""
     put({f"x.csv{suffix}": COMPRESS[suffix](b"1" * (16 << 20))})
     refused(f"mse x.csv{suffix} t1.csv", f"x.csv{suffix}:1: a record of over 1 MiB")
 
@@ -362,7 +362,7 @@ def keyed(folder: Path) -> None:
     ],
 )
 def test_keys_that_agree(command: str, keyed: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key is no value: where no columns are chosen, it is none of them."""
+    """If no columns are selected, the key is not used as an input."""
     piped = as_bytes(GOOD["t.csv" if command.endswith("-") else "p.csv"])
     wanted = "0.0\n" if "-t pred" in command else MSE
     for block in (run.BLOCK, 1):
@@ -471,7 +471,7 @@ INDEX = "say --pred "
     ],
 )
 def test_an_index_of_pandas(content: str, options: str, told: str, folder: Path) -> None:
-    """It is named whether shapes differ or not: with an index in both files, they would be compared."""
+    """The index is reported even if both files have one, where the two would be compared."""
     put({"x.csv": content})
     refused(
         f"mse x.csv t1.csv {options}", "x.csv: its first column, '", "is an index as pandas writes it, no pred: " + told
@@ -526,7 +526,7 @@ def test_what_is_said_of_headers_stands(folder: Path) -> None:
     ],
 )
 def test_the_format_is_of_what_does_not_tell_it(command: str, piped: str | None, folder: Path) -> None:
-    """Where every name tells its format, it is of them all."""
+    """If all names have known suffixes, --input-format applies to all files."""
     put({"p.bin": PRED, "w.csv": "1\n1\n1\n", "w": "1\n1\n1\n", "p.npy.txt": PRED, "t.npy.txt": TARGET})
     assert value(f"mse {command}", as_bytes(GOOD[piped]) if piped else b"") == MSE
 
@@ -535,7 +535,7 @@ def test_the_format_is_of_what_does_not_tell_it(command: str, piped: str | None,
 
 
 def written(path: str, content: bytes) -> threading.Thread:
-    """A thread that writes a named pipe."""
+    """Start a thread that writes to a named pipe."""
     thread = threading.Thread(target=lambda: Path(path).write_bytes(content))
     thread.start()
     return thread
@@ -593,7 +593,7 @@ def test_a_pipe_is_read_once(folder: Path) -> None:
 def test_a_file_that_changes_while_it_is_read(
     change: str, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Told, whether it was cut at a row, went on growing, or holds other numbers now."""
+    """A file that is truncated at a row, grows or changes during the run is an error."""
     content = as_bytes(np.ones(30_000)) if name == "x.npy" else b"1.5\n" * 30_000
     if name.endswith(".gz"):
         content = COMPRESS[".gz"](content)
@@ -678,7 +678,7 @@ def test_labels_are_not_named_where_they_are_none(command: str, never: str, fold
 
 @pytest.mark.slow
 def test_spoiled_files_of_every_format(tmp_path: Path) -> None:
-    """A slice of what tests/benchmarks/fuzz.py runs at length."""
+    """A part of the cases of tests/benchmarks/fuzz.py."""
     count, found = rounds(0, 250, tmp_path)
     assert (count, found) == (250, [])
 
@@ -690,7 +690,7 @@ def test_spoiled_files_of_every_format(tmp_path: Path) -> None:
     suffix=st.sampled_from([*COMPRESS]),
 )
 def test_any_bytes(content: bytes, form: str, suffix: str, tmp_path: Path) -> None:
-    """Random bytes in a file, and well compressed."""
+    """Random bytes in a file, also in a valid compressed file."""
     targets(tmp_path)
     name = tmp_path / ("p.npz" if form == "npz" else f"p.{form}{suffix}")
     for data in (content, COMPRESS[suffix](content)):
@@ -699,7 +699,7 @@ def test_any_bytes(content: bytes, form: str, suffix: str, tmp_path: Path) -> No
 
 
 def test_a_planted_bug_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fuzz test sees a traceback, a hang and a bad message."""
+    """Checks that the fuzz test detects a traceback, a hang and a bad message."""
     targets(tmp_path)
     argv = ["compute", "mse", str(tmp_path / "t.csv"), str(tmp_path / "t.csv"), "-p", "t", "-t", "t"]
     assert fault(argv) is None

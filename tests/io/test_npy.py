@@ -35,7 +35,7 @@ SHAPES = [(7,), (7, 1), (7, 3), (1, 4), (5, 2, 3), (4, 1, 2, 2)]
 
 
 def numbers(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Values that this dtype and float64 both hold, its edges among them."""
+    """Draw values that are exact in this dtype and in float64, with its limits."""
     made = np.dtype(dtype)
     rng = np.random.default_rng(len(shape))
     if made.kind == "b":
@@ -67,13 +67,13 @@ def opened(path: str, *columns: str, labels: tuple[str, ...] = (), **options: An
 
 
 def rows(source: Source, start: int = 0, stop: int | None = None) -> np.ndarray:
-    """A range of rows as float64."""
+    """Return a range of rows as float64."""
     end = stop if stop is not None else source.rows or 0
     return source.reader()(start, end)[0].astype(np.float64)
 
 
 def same(found: np.ndarray, expected: np.ndarray) -> None:
-    """The same shape and the same bits, but for which NaN it is."""
+    """Return whether shapes and bits are equal, apart from the payload of NaN."""
     assert found.dtype == np.float64
     assert found.shape == expected.shape
     np.testing.assert_array_equal(found, expected)
@@ -123,7 +123,7 @@ RANGES = st.lists(st.tuples(st.integers(0, 23), st.integers(0, 23)).map(sorted),
 def test_any_ranges_in_any_order(
     tmp_path_factory: pytest.TempPathFactory, what: tuple[tuple[int, ...], str, str], ranges: list[Any], strip: int
 ) -> None:
-    """One reader, asked for ranges that overlap, go back and are empty, with strips of any size."""
+    """One reader reads overlapping, backward and empty ranges, with strips of any size."""
     shape, dtype, order = what
     path = put(tmp_path_factory.getbasetemp(), saved(numbers(shape, dtype), order))
     expected = np.load(path).astype(np.float64)
@@ -135,7 +135,7 @@ def test_any_ranges_in_any_order(
 
 
 def test_two_readers_do_not_share_a_buffer(tmp_path: Path) -> None:
-    """Tasks read at the same time."""
+    """Two tasks may read at the same time."""
     for order in "CF":
         source = opened(put(tmp_path, saved(np.arange(40.0).reshape(20, 2), order)))
         one, other = source.reader(), source.reader()
@@ -156,7 +156,7 @@ def test_fields_of_one_file(order: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_reads_may_be_short(order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system may give less than it is asked for, at any byte."""
+    """A read may return fewer bytes than requested."""
     whole = os.preadv
 
     def short(fd: int, buffers: list[memoryview], offset: int) -> int:
@@ -174,7 +174,7 @@ def test_versions(version: tuple[int, int], tmp_path: Path) -> None:
 
 
 def test_header_of_python_2(tmp_path: Path) -> None:
-    """Its long integers are read, and NumPy's warning about them goes nowhere."""
+    """Long integers (10L) in the header are read, without NumPy's warning."""
     content = saved(np.arange(3.0)).replace(b"(3,), } ", b"(3L,), }")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -186,7 +186,7 @@ def test_header_of_python_2(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_stdin(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipe is spooled, and then read as a file is."""
+    """A pipe is written to a temporary file, which is then read."""
     array = numbers((50_000, 3), "<f4")  # longer than a piece
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(saved(array, order))))
     source = opened("-", input_format="npy")
@@ -208,10 +208,10 @@ def test_named_pipe(tmp_path: Path) -> None:
 
 
 def test_what_is_no_array_is_not_spooled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipe of another format may be without end: its start is enough to refuse it."""
+    """A pipe of another format is an error after its first bytes, because it may have no end."""
 
     class Endless(io.RawIOBase):
-        """Zeros, of which nobody needs many."""
+        """A stream of zeros without end."""
 
         taken = 0
 
@@ -235,7 +235,7 @@ def test_what_is_no_array_is_not_spooled(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("keep", [0, 1, 3, 100])
 def test_a_file_that_shrinks_while_it_is_read(keep: int, order: str, tmp_path: Path) -> None:
-    """What was there when it was opened is gone: an error, and not zeros."""
+    """A file that shrinks after it was opened is an error, and is not read as zeros."""
     path = put(tmp_path, saved(np.arange(60.0).reshape(20, 3), order))
     source = opened(path)
     read = source.reader()
@@ -246,7 +246,7 @@ def test_a_file_that_shrinks_while_it_is_read(keep: int, order: str, tmp_path: P
 
 
 def test_a_file_that_is_replaced_while_it_is_read(tmp_path: Path) -> None:
-    """The file that was opened is read to its end, whatever now has its name."""
+    """If the file is replaced, the opened file is still read to its end."""
     path = put(tmp_path, saved(np.arange(5.0)))
     source = opened(path)
     os.unlink(path)
@@ -298,7 +298,7 @@ def reading_text(folder: Path) -> None:
 
 
 def leaving_text(folder: Path) -> None:
-    """Opened, and never read; or read until an error."""
+    """Open a file and do not read it, or read it up to an error."""
     opened(str(folder / "good.csv"))
     with pytest.raises(DataError):
         list(opened(str(folder / "bad.csv")).chunks())
@@ -311,7 +311,7 @@ def running(folder: Path) -> None:
 
 @pytest.mark.parametrize("use", [reading_npy, refusing_npy, reading_text, leaving_text, running])
 def test_no_descriptor_is_left_open(use: Callable[[Path], None], tmp_path: Path) -> None:
-    """200 times."""
+    """After 200 uses the number of open descriptors is the same."""
     put(tmp_path, saved(np.arange(3.0)), "good.npy")
     put(tmp_path, saved(np.array([None])), "bad.npy")
     put(tmp_path, saved(np.arange(3.0))[:-1], "short.npy")
@@ -339,7 +339,7 @@ class Trap:
 
 
 def test_no_pickle_is_ever_loaded(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The trap works, and lossctl does not step into it."""
+    """Unpickling the trap would create a file; lossctl does not unpickle it."""
     sprung = tmp_path / "sprung"
     path = put(tmp_path, saved(np.array([Trap(str(sprung))] * 3)))
     np.load(path, allow_pickle=True)
@@ -353,7 +353,7 @@ def test_no_pickle_is_ever_loaded(tmp_path: Path, capfd: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("form", ["npy", "csv", "txt"])
 def test_a_bare_pickle_is_no_data(form: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Renamed to what lossctl reads."""
+    """A pickle with a suffix that lossctl reads is an error."""
     path = put(tmp_path, pickle.dumps(Trap(str(tmp_path / "sprung"))), f"x.{form}")
     assert main(["compute", "mse", path, path, "-p@1", "-t@1"]) == 2
     assert not (tmp_path / "sprung").exists()
@@ -368,7 +368,7 @@ def test_a_bare_pickle_is_no_data(form: str, tmp_path: Path, capfd: pytest.Captu
 def test_text_and_arrays_line_up(
     tmp_path_factory: pytest.TempPathFactory, count: int, slab_rows: int, piece: int
 ) -> None:
-    """Row i of every source, whatever the pieces of text and the size of a slab."""
+    """Row i of each source belongs together, for any pieces of text and any range of rows."""
     folder = tmp_path_factory.getbasetemp()
     paths = [
         put(folder, b"p\n" + b"".join(b"%d\n" % i for i in range(count)), "a.csv"),
@@ -401,7 +401,7 @@ def test_text_and_arrays_line_up(
 def test_lengths_that_differ(
     tmp_path_factory: pytest.TempPathFactory, *, one: int, more: int, slab_rows: int, piece: int, text: bool
 ) -> None:
-    """Both lengths are told, however much of the longer has not been read when the shorter ends."""
+    """The error names both numbers of rows, even if the longer file is not read to its end yet."""
     folder = tmp_path_factory.getbasetemp()
     short = put(folder, b"p\n" + b"1\n" * one, "short.csv")
     rest = b"1 \n" * (one + more) if text else saved(np.ones(one + more))
@@ -421,7 +421,7 @@ def test_lengths_that_differ(
 
 @pytest.mark.parametrize("name", ["x.npy", "x.npy.gz", "x.npz", "f.npy"])
 def test_another_process_reads_the_same_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is opened again by its path, wherever the process was started; another file of that name is refused."""
+    """Another process opens the file by its absolute path, and rejects another file of that name."""
     monkeypatch.chdir(tmp_path)
     array = np.arange(60.0).reshape(20, 3)
     content = saved(array, "F" if name == "f.npy" else "C")
@@ -455,7 +455,7 @@ def test_a_pipe_is_for_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_columns_that_are_not_wanted_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In Fortran order they lie apart."""
+    """In Fortran order the unused columns are not read."""
     array = numbers((11, 50), "<f8")
     source = opened(put(tmp_path, saved(array, "F")), "@7", "@3")
     taken = []
@@ -473,7 +473,7 @@ def test_columns_that_are_not_wanted_are_not_read(tmp_path: Path, monkeypatch: p
 def test_a_read_that_fails_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As of a bad disk."""
+    """A failing read, as from a bad disk, is an error."""
     path, other = str(tmp_path / "x.npy"), str(tmp_path / "y.npy")
     np.save(path, np.zeros(5))
     np.save(other, np.zeros(5))

@@ -26,7 +26,7 @@ CUTS = [0, 300, 301, 700, 1000]
 
 
 def put(name: str, values: np.ndarray, column: str = "p") -> None:
-    """A shard in the format that its name tells."""
+    """Write a shard in the format of its suffix."""
     path, form = Path(name), Path(name).name.split(".", 1)[1]
     path.parent.mkdir(exist_ok=True)
     text = "".join(f"{v!r}\n" for v in values.tolist())
@@ -49,7 +49,7 @@ def put(name: str, values: np.ndarray, column: str = "p") -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current one, with predictions and targets whole and in shards."""
+    """Change to a folder with predictions and targets, as single files and as shards."""
     monkeypatch.chdir(tmp_path)
     np.save("p.npy", P)
     np.save("t.npy", T)
@@ -77,7 +77,7 @@ def told(*argv: str) -> str:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_shards_are_one_file(form: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A directory, a glob, one side or both, the weights too: the digits of whole files, in any number of threads."""
+    """A directory or a glob, for any input and any number of threads, gives the digits of single files."""
     monkeypatch.setattr(run, "BLOCK", 128)
     wanted = value("mse,mae", "p.npy", "t.npy")
     for threads in "125":
@@ -106,7 +106,7 @@ def test_weights_and_keys_in_shards(folder: Path) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_errors_name_the_shard(form: str, folder: Path) -> None:
-    """And the row or line in it."""
+    """Errors name the shard and the row or line in it."""
     bad = P[301:700].copy()
     bad[7] = np.nan
     put(f"{form}-p/s-02.{form}", bad)
@@ -118,7 +118,7 @@ def test_errors_name_the_shard(form: str, folder: Path) -> None:
 
 
 def test_samples_are_numbered_through(folder: Path) -> None:
-    """The largest loss is in the last shard, and its row number is that of the whole."""
+    """Row numbers count over all shards."""
     worst = P[700:].copy()
     worst[11] = 100
     put("npy-p/s-03.npy", worst)
@@ -185,7 +185,7 @@ def test_what_is_there_under_that_name_is_no_glob(folder: Path) -> None:
 
 
 def test_marks_beside_the_shards(folder: Path) -> None:
-    """What Spark leaves, and hidden files, are no shards."""
+    """Marker files of Spark and hidden files are not read as shards."""
     for name in ("_SUCCESS", ".crc", "._s-00.csv"):
         Path(f"csv-p/{name}").touch()
     assert value("mse", "csv-p", "csv-t") == value("mse", "p.npy", "t.npy")
@@ -205,7 +205,7 @@ def source(path: str) -> Source:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.data())
 def test_any_range_of_rows(tmp_path_factory: pytest.TempPathFactory, counts: list[int], data: st.DataObject) -> None:
-    """Across as many shards as it takes."""
+    """A range of rows can cover several shards."""
     folder = tmp_path_factory.mktemp("shards")
     ends = np.cumsum(counts)
     for i, (end, count) in enumerate(zip(ends, counts, strict=True)):
@@ -239,7 +239,7 @@ def test_thousands_of_shards_need_no_thousand_descriptors(folder: Path) -> None:
 
 
 def test_shards_of_several_types(folder: Path) -> None:
-    """Where a range lies in two of them, integers are not turned into doubles unseen."""
+    """A range over shards of different types does not convert integers to doubles silently."""
     put("types/a.npy", np.array([2**53 + 1]))
     put("types/b.npy", np.array([0.5]))
     with pytest.raises(LossctlError, match=r"types: shards of float64 and int64: write them all as one type"):
@@ -249,7 +249,7 @@ def test_shards_of_several_types(folder: Path) -> None:
 
 
 def test_pairs_are_checked_before_the_end(folder: Path) -> None:
-    """Where all rows are known, before anything is computed."""
+    """If the numbers of rows are known, pairs of shards are checked before the computation."""
     put("short/s-00.npy", P[:299])
     for i, (a, b) in enumerate(pairwise(CUTS[1:]), 1):
         put(f"short/s-{i:02}.npy", P[a:b])

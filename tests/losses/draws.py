@@ -154,7 +154,7 @@ def hurtful(loss: Loss, rng: np.random.Generator, n: int) -> list[Array]:
 
 
 def admitted(loss: Loss, arrays: list[Array]) -> list[Array]:
-    """The inputs, with a sample that the loss takes in place of each that it refuses."""
+    """The inputs, with each sample that the loss rejects replaced by a valid one."""
     invalid, places = loss.domain.invalid_mask(arrays), np.arange(len(arrays[0]))
     kept = np.flatnonzero(~invalid)
     return [a[np.where(invalid, kept[places % len(kept)], places)] for a in arrays]
@@ -182,7 +182,7 @@ FITS: dict[str, Callable[[dict[str, Value]], bool]] = {
 
 
 def settings(loss: Loss) -> list[dict[str, Value]]:
-    """Parameter values to try: the defaults, and each parameter at others of its domain."""
+    """Parameter values to test: the defaults, and other values of each parameter."""
     tried: list[dict[str, Value]] = [{}]
     for p in loss.parameters:
         candidates = (0.1, 1.0, 0.37, 3.7, 1e-150, 1e150)

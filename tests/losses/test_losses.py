@@ -37,7 +37,7 @@ every_uncoupled_case = pytest.mark.parametrize(("loss", "params"), UNCOUPLED, id
 
 
 def errors(loss: Loss, rng: np.random.Generator) -> Iterator[tuple[str, float, str]]:
-    """(what, error in units of its magnitude, where) of every value and derivative at hurtful points."""
+    """Yield (quantity, error relative to its magnitude, point) for values and derivatives at extreme points."""
     count = FEWER if loss.bound_values else SAMPLES
     arrays = hurtful(loss, rng, count)
     values, gradient = loss.value(*arrays), loss.gradient(*arrays).reshape(count, -1)
@@ -68,7 +68,7 @@ def test_value_and_gradient_agree_with_fifty_digits(loss: Loss, params: dict[str
 
 @pytest.mark.parametrize("factor", [1 + 1e-13, -1.0, 0.5, 0.0])
 def test_a_wrong_value_or_gradient_is_seen(factor: float) -> None:
-    """The comparison above can fail: a kernel off by 1e-13 is found, and so is its gradient."""
+    """Checks that the test above can fail: an error of 1e-13 in the value or the gradient is detected."""
 
     def off(which: int) -> Loss:
         def kernel(pred, target):
@@ -90,7 +90,7 @@ def test_every_loss_has_an_independent_formula(loss: Loss) -> None:
 
 @every_uncoupled_case
 def test_a_sample_has_the_same_digits_in_any_block(loss: Loss, params: dict[str, object]) -> None:
-    """Alone, in any part, in any order: not a bit changes, of the value or of the gradient."""
+    """Value and gradient of a sample have the same bits alone, in any part and in any order of the block."""
     rng = np.random.default_rng(3)
     bound = loss.bind(**params)
     arrays = hurtful(bound, rng, 97)
@@ -107,7 +107,7 @@ def test_a_sample_has_the_same_digits_in_any_block(loss: Loss, params: dict[str,
 @pytest.mark.parametrize("classes", [2, 3, 9, 100, 128, 129, 700])
 @pytest.mark.parametrize("loss", [entry for entry in LOSSES if entry.row_wise and not entry.batch_coupled], ids=names)
 def test_any_number_of_classes(loss: Loss, classes: int) -> None:
-    """Rows have the same digits alone and together, in either memory order, whatever k is."""
+    """Rows have the same digits alone and together, in both memory orders, for any number of classes."""
     rng = np.random.default_rng(5)
     dims = AXES | {"classes": classes}
     arrays = admitted(loss, [i.kind.sample(rng, 9, dims) for i in loss.inputs])
@@ -119,7 +119,7 @@ def test_any_number_of_classes(loss: Loss, classes: int) -> None:
 
 @pytest.mark.parametrize("loss", [entry for entry in LOSSES if entry.row_wise and not entry.batch_coupled], ids=names)
 def test_a_row_has_the_same_digits_in_a_large_block(loss: Loss) -> None:
-    """From 256 KiB on NumPy computes in place in its temporaries, and so perhaps in another memory order."""
+    """From 256 KiB on NumPy reuses temporaries in place, which can change their memory order."""
     dims = {axis: max(length, 9) for axis, length in AXES.items()}  # up to 8 numbers are added in turn in both
     rng = np.random.default_rng(6)
     arrays = admitted(loss, [i.kind.sample(rng, 4000, dims) for i in loss.inputs])
@@ -133,7 +133,7 @@ RESIDUALS = [case for case in UNCOUPLED if [i.kind.name for i in case[0].inputs]
 
 @pytest.mark.parametrize(("loss", "params"), RESIDUALS, ids=lambda v: v.name if isinstance(v, Loss) else "")
 def test_a_residual_beyond_every_double_costs_what_it_must(loss: Loss, params: dict[str, object]) -> None:
-    """And pulls as it must: neither is ∞ − ∞ or ∞·0."""
+    """Value and gradient are the right limits, not the NaN of ∞ − ∞ or ∞·0."""
     far = np.array([1.7e308, -1.7e308, 1.7e308])
     value, slope = loss.bind(**params).evaluate(far, np.array([-1e308, 1e308, 1.6e308]))
     assert slope is not None
@@ -164,7 +164,7 @@ def test_smape_of_what_sums_beyond_every_double(pred: float, target: float) -> N
 
 
 def concealed(loss: Loss) -> list[str]:
-    """What can be in an input that any finite number can be in, and the loss be finite."""
+    """Yield the non-finite values that an input can contain while the loss stays finite."""
     found = []
     for i, spec in enumerate(loss.inputs):
         if spec.kind.implied_by_finite_loss:
@@ -191,7 +191,7 @@ def test_a_finite_loss_implies_finite_inputs(loss: Loss, params: dict[str, objec
 
 
 def test_a_loss_that_conceals_is_seen() -> None:
-    """Of an infinite score on the right side nothing is lost."""
+    """The loss of an infinite score on the right side is 0."""
     assert concealed(get_loss("hinge")) == ["pred inf", "pred -inf"]
 
 

@@ -33,7 +33,7 @@ GOLDEN = figures()
 
 
 def derivatives(name: str, inputs: Any, params: Any, only: Any = None) -> list[float]:
-    """The gradient without its magnitudes, as doubles."""
+    """Return the gradient of a formula as doubles, without magnitudes."""
     return [float(d) for d, _ in gradient(name, inputs, params, only)]
 
 
@@ -71,7 +71,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> Any:
     ],
 )
 def test_known_values(name: str, inputs: Any, params: Any, expected: Any) -> None:
-    """Closed forms, among them what doubles lose: values below 1e-308 and 300 digits of cancellation."""
+    """Closed forms, also with values below 1e-308 and with a cancellation of 300 digits."""
     got, magnitude = value(name, inputs, params)
     assert float(magnitude) >= abs(float(got))
     assert mp.almosteq(got, expected, rel_eps=1e-15)
@@ -98,12 +98,12 @@ def test_known_values(name: str, inputs: Any, params: Any, expected: Any) -> Non
     ],
 )
 def test_known_derivatives(name: str, inputs: Any, params: Any, expected: list[float]) -> None:
-    """From 1e-150 to 1e150, at 0, at minima, at smooth joints and at the edges of a domain."""
+    """From 1e-150 to 1e150, at 0, at minima, where smooth pieces meet, and at the limits of a domain."""
     assert derivatives(name, inputs, params) == pytest.approx(expected, rel=1e-15, abs=0)
 
 
 def records(*, coupled: bool) -> Any:
-    """Parametrise over the figures of losses whose samples depend on each other, or of the others."""
+    """Parametrise over the records of batch-coupled losses, or of the other losses."""
     chosen = [r for r in GOLDEN if get_loss(r["loss"]).batch_coupled == coupled]
     return pytest.mark.parametrize(
         "record", chosen, ids=[f"{i}-{r['loss']}-{r['library']}" for i, r in enumerate(chosen)]
@@ -112,7 +112,7 @@ def records(*, coupled: bool) -> Any:
 
 @records(coupled=True)
 def test_other_libraries_agree_on_batches(record: dict[str, Any]) -> None:
-    """A formula of a whole batch is the sum of its losses, and its gradient that of the sum."""
+    """The formula of a batch-coupled loss is the sum over the batch."""
     loss, inputs = get_loss(record["loss"]), record["inputs"]
     total = float(value(loss.name, inputs, record["params"])[0])
     count = loss.denominator(*map(np.asarray, inputs)).sum() if loss.denominator else len(inputs[0])
@@ -125,7 +125,7 @@ def test_other_libraries_agree_on_batches(record: dict[str, Any]) -> None:
 
 @records(coupled=False)
 def test_other_libraries_agree(record: dict[str, Any]) -> None:
-    """Mean, loss per sample and gradient are what torch, scikit-learn, scipy, optax and keras give."""
+    """Mean, loss per sample and gradient agree with torch, scikit-learn, scipy, optax and keras."""
     name, params = record["loss"].partition(":")[0], record["params"]
     samples = list(zip(*record["inputs"], strict=True))
     weights = record.get("weight", [1.0] * len(samples))
@@ -148,7 +148,7 @@ def test_other_libraries_agree(record: dict[str, Any]) -> None:
 
 
 def test_a_wrong_formula_is_seen(planted: Any) -> None:
-    """Huber with the ½ of its line forgotten no longer agrees with torch."""
+    """Huber without the ½ in its linear part disagrees with torch."""
 
     def wrong(pred: Number, target: Number, *, delta: Number) -> list[Number]:
         a = abs(pred - target)
@@ -160,7 +160,7 @@ def test_a_wrong_formula_is_seen(planted: Any) -> None:
 
 
 def test_a_wrong_kernel_is_seen() -> None:
-    """Half a gradient is off by half of it, and one bad bit by its size."""
+    """Half the gradient has an error of one half; a wrong bit has an error of its size."""
     (want, magnitude), *_ = gradient("mse", (3.0, 1.0), {})
     assert error(2.0, want, magnitude) == 0.5
     assert error(4.0, want, magnitude) == 0.0
@@ -169,7 +169,7 @@ def test_a_wrong_kernel_is_seen() -> None:
 
 
 def test_terms_that_cancel_set_the_scale() -> None:
-    """Σ p·log(p/q) where q ≈ p: the value is 1e-8 of its terms. A soft target: of two slopes."""
+    """Σ p·log(p/q) with q ≈ p is 1e-8 of its terms; with a soft target two slopes cancel."""
     total, magnitude = value("kl_divergence", ([0.5, 0.5], [0.5 + 1e-8, 0.5 - 1e-8]), {})
     assert 0 < total < 1e-7 * magnitude
     slope, magnitude = gradient("bce", (0.5, 0.5), HARD)[0]
@@ -178,7 +178,7 @@ def test_terms_that_cancel_set_the_scale() -> None:
 
 
 def test_promised_relative_accuracy_sets_the_scale(planted: Any) -> None:
-    """The magnitude is the result's own where a loss promises that, whatever its terms are."""
+    """If a loss promises relative accuracy, the magnitude is that of the result, not of its terms."""
 
     def split(pred: Number) -> list[Number]:
         return [pred, 1 - pred]
@@ -211,7 +211,7 @@ def test_kinks(name: str, inputs: Any, params: Any, sides: tuple[int, int]) -> N
 
 
 def test_edges_of_a_domain(planted: Any) -> None:
-    """Where a formula ends, the one-sided slope counts; √p and p·log p have none at 0."""
+    """At the limit of a domain the one-sided slope counts; √p and p·log p have none at 0."""
     planted("sqrt", lambda pred: [mp.sqrt(pred)])
     planted("plogp", lambda pred: [wlog(pred, pred)])
     planted("cubed", lambda pred: [mp.sqrt(pred) ** 3 + 2 * pred])
@@ -225,12 +225,12 @@ def test_edges_of_a_domain(planted: Any) -> None:
 
 
 def test_one_formula_a_loss() -> None:
-    """A second formula of the same name is refused."""
+    """A second formula of the same name is an error."""
     with pytest.raises(ValueError, match="two formulas for 'mse'"):
         oracle("mse")(lambda pred, target: [pred - target])
 
 
 def test_parameters_must_all_be_given() -> None:
-    """A default here could hide a wrong one there."""
+    """A default in a formula could hide a wrong default in the kernel."""
     with pytest.raises(TypeError, match="delta"):
         value("huber", (1.0, 0.0), {})

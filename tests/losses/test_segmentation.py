@@ -15,7 +15,7 @@ SPECS = ["", ":smooth=0", ":smooth=1e-150", ":epsilon=1e-150", ":smooth=37:epsil
 
 
 def worst(loss: Loss, seed: int) -> float:
-    """The error of a batch's sum, and of its derivatives, beside 50 digits."""
+    """Return the error of the sum of a batch and of its derivatives, compared with 50 digits."""
     batch = hurtful(loss, np.random.default_rng(seed), 4)
     found = [oracle.error(float(loss.value(*batch).sum()), *oracle.value(loss.name, batch, loss.params))]
     got = loss.gradient(*batch).ravel()
@@ -46,7 +46,7 @@ def test_a_class_that_no_image_has_weighs_the_inverse_of_epsilon() -> None:
 
 
 def test_images_share_the_weights_of_their_batch() -> None:
-    """Two images of other classes: alone each has other weights."""
+    """For two images with different classes, the weights of the batch differ from those of each image."""
     rng = np.random.default_rng(1)
     pred, target = rng.dirichlet(np.ones(2), (2, 8)), np.array([[0] * 7 + [1], [1] * 7 + [0]])
     loss = get_loss("multiclass_generalized_dice")

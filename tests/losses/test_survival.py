@@ -16,7 +16,7 @@ from lossctl import get_loss
     "pred", [(400.1, -200.123456), (650.7, 0.0123456), (-0.3, -690.123), (1.0, 1.0), (1.7e308, -1.7e308)]
 )
 def test_cox_of_one_other_who_hardly_counts(pred: tuple[float, float]) -> None:
-    """Of e^−gap no digit is lost in the exponent."""
+    """e^−gap keeps its digits for a large gap."""
     with mp.workdps(50):
         want = float(mp.log1p(mp.exp(mp.mpf(pred[1]) - mp.mpf(pred[0]))))
     for times in ((1.0, 2.0), (1.0, 1.0)):  # the other comes first, or in the order of the rows
@@ -26,7 +26,7 @@ def test_cox_of_one_other_who_hardly_counts(pred: tuple[float, float]) -> None:
 
 
 def test_cox_of_a_falling_and_of_a_rising_row() -> None:
-    """A new largest score with every sample, or never one: by another way through the sums."""
+    """The running maximum of the scores changes with each sample, or never."""
     n = 300
     rng = np.random.default_rng(0)
     x, event = np.sort(rng.normal(size=n)) * 30, (rng.random(n) < 0.5).astype(float)
@@ -45,7 +45,7 @@ def test_cox_of_a_falling_and_of_a_rising_row() -> None:
 @pytest.mark.parametrize("sigma", [1.0, 0.3, 2.0])
 @pytest.mark.parametrize("distribution", ["normal", "logistic", "extreme"])
 def test_aft_of_times_without_a_bound(distribution: str, sigma: float) -> None:
-    """Nothing is known: nothing is lost, and nothing pulls; with one bound it is that of a tail."""
+    """Without bounds loss and gradient are 0; with one bound the loss is that of a tail."""
     loss: Any = get_loss(f"aft:distribution={distribution}:sigma={sigma}")
     assert loss.value([0.5], [0.0], [math.inf])[0] == 0
     assert loss.gradient([0.5], [0.0], [math.inf])[0] == 0

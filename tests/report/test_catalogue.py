@@ -41,7 +41,7 @@ def run_command(
 
 
 def names(listed: tuple[int, str, str]) -> set[str]:
-    """The losses of a list for people."""
+    """Return the names of losses in the output of list."""
     assert listed[0] == 0, listed[2]
     return {line.split()[0] for line in listed[1].splitlines() if line.startswith("  ")}
 
@@ -61,7 +61,7 @@ def test_every_loss_has_one_line_under_its_task(run_command: Callable[[str], tup
 
 
 def test_most_lines_fit_on_a_narrow_terminal(run_command: Callable[[str], tuple[int, str, str]]) -> None:
-    """A summary is cut where a clause ends; one that has no clauses is folded there, and whole on a pipe."""
+    """A long summary is cut at the end of a clause or, without clauses, wrapped; a pipe gets it whole."""
     _, out, _ = run_command("list")
     lines = out.splitlines()
     assert sum(len(line) > 80 for line in lines) < 0.25 * len(lines)
@@ -172,14 +172,14 @@ def test_a_small_curve_or_none(run_command: Callable[[str], tuple[int, str, str]
 
 @pytest.mark.parametrize("name", registered())
 def test_info_fits_one_screen(name: str) -> None:
-    """Of 80 columns and 24 lines, one of them for the next prompt: what most terminals open with."""
+    """A terminal of 80 columns and 24 lines, with one line for the next prompt."""
     shown = "".join(table(info_report(get_loss(name), name), Style(width=80))).splitlines()
     assert max(map(cell_len, shown)) <= 80
     assert len(shown) <= 23, "\n".join(shown)
 
 
 def test_a_family_says_itself_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TASK in its file wins over what inputs tell; in a user's own file the name means nothing."""
+    """TASK in the file of a family has precedence over its inputs; in a user file TASK has no meaning."""
     loss = get_loss("contrastive")
     assert task_of(loss) == "pairs"
     monkeypatch.setitem(loss.kernel.__globals__, "TASK", "matching")
@@ -189,7 +189,7 @@ def test_a_family_says_itself_what_it_is_for(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_example_has_something_to_lose() -> None:
-    """Predictions that differ from their targets."""
+    """The predictions of an example differ from the targets."""
     assert "0.1,0.8,0.1,1" in example(get_loss("sparse_categorical_cross_entropy"), "scce")
     assert example(get_loss("infonce"), "infonce").startswith("(echo 2,0.5,-1,0,1,1; echo 0.1,0.8,0.3,1,0,0) |")
 
@@ -198,7 +198,7 @@ def test_an_example_has_something_to_lose() -> None:
 def test_the_example_is_right(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its rows are taken, from a file instead of a pipe."""
+    """The rows of the example are valid inputs, read from a file."""
     monkeypatch.chdir(tmp_path)
     command = example(get_loss(name), name)
     made, _, line = re.split(r" (&&|\|) lossctl ", command)
@@ -216,7 +216,7 @@ def test_the_example_is_right(
 
 @pytest.mark.parametrize("name", ["huber", "nll", "interval_score", "ctc"])
 def test_the_example_runs(name: str, tmp_path: Path) -> None:
-    """As it stands, in a shell, where there is no file."""
+    """The example command runs in a shell in an empty folder."""
     env = {"PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}", "LANG": "C.UTF-8"}
     command = example(get_loss(name), name)
     done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)

@@ -72,14 +72,14 @@ def test_every_loss_has_a_curve_or_says_that_it_has_none(name: str) -> None:
 
 
 def alone(name: str) -> bool:
-    """Whether one number moves along the curve, and not with it the other classes of a row."""
+    """Return whether only one number changes along the curve, not the other classes of a row."""
     axis = axis_of(get_loss(name))
     return axis.place is None or axis.name.startswith("logit")
 
 
 @pytest.mark.parametrize("name", [name for name in registered() if name not in WITHOUT and alone(name)])
 def test_the_gradient_is_the_slope_of_the_curve(name: str) -> None:
-    """Where one number moves, between kinks and away from edges."""
+    """The gradient is the slope of the curve, between kinks and away from the limits of the domain."""
     loss = get_loss(name)
     axis, curve = axis_of(loss), curve_of(loss)
     assert curve.gradient is not None
@@ -113,7 +113,7 @@ def test_what_a_curve_is_drawn_against(spec: str, axis: str) -> None:
 
 
 def test_a_parameter_widens_the_axis() -> None:
-    """So that what begins there is seen."""
+    """The axis is wide enough to show a change of the formula at a parameter."""
     assert axis_of(get_loss("huber")).default == (-3.0, 3.0)
     assert axis_of(get_loss("huber:delta=10")).default == (-15.0, 15.0)
 
@@ -276,7 +276,7 @@ def test_colour_is_not_on_a_pipe() -> None:
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_pictures_are_files(run_command: Callable[..., tuple[int, str, str]], tmp_path: Path, suffix: str) -> None:
-    """The same bytes twice; what they show is text in an SVG."""
+    """Two runs write the same bytes, and text in an SVG is text."""
     pytest.importorskip("matplotlib")
     for args in (["bce,mse"], ["bce", "samples/cancer.csv", "-p", "prob", "-t", "label"]):
         files = [tmp_path / f"{i}.{suffix}" for i in range(2)]
@@ -299,7 +299,7 @@ def test_without_matplotlib_it_says_what_to_install(
 
 
 def test_what_is_imported() -> None:
-    """Neither library by other commands; matplotlib not where nothing is drawn to a file."""
+    """Other commands import neither library; matplotlib is imported for files only."""
     code = (
         "import sys\nfrom lossctl.cli.app import main\nmain(sys.argv[1:])\n"
         "print([m for m in ('plotille', 'matplotlib', 'polars', 'scipy') if m in sys.modules], file=sys.stderr)"
@@ -327,7 +327,7 @@ def pictured(loss: str, pred: Any, target: Any, threads: int = 2) -> Any:
 
 
 def test_every_sample_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against numpy's own histograms between the same edges, whatever the blocks and threads."""
+    """Histograms agree with NumPy for the same edges, for any blocks and threads."""
     rng = np.random.default_rng(1)
     pred, target = rng.normal(size=3000), rng.normal(size=3000)
     whole = pictured("mae", pred, target)
@@ -365,7 +365,7 @@ def test_classes_are_a_matrix() -> None:
 
 
 def test_a_long_tail_is_one_bar() -> None:
-    """One sample of a million times the loss of the others does not put them all in the first."""
+    """One sample with a million times the loss of the others does not put these into one bar."""
     rng = np.random.default_rng(4)
     pred = rng.normal(size=1000)
     pred[3] = 1e4
@@ -419,7 +419,7 @@ def test_data_on_a_pipe(run_command: Callable[..., tuple[int, str, str]]) -> Non
 def test_a_file_of_several_blocks_is_counted_as_it_is(
     run_command: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reader reads the next block over the one before."""
+    """A reader reuses its buffer for the next block; each block is counted before."""
     monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
     numbers = np.random.default_rng(0).normal(size=(300, 2))
     told = []

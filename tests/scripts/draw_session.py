@@ -1,7 +1,7 @@
 """Draw the README's picture of a terminal session: ``python tests/scripts/draw_session.py``.
 
-The commands are run, and what they print is drawn as it stands on a terminal with colour.
-``tests/test_session.py`` fails when the picture is stale.
+The script runs the commands and draws their output as on a terminal with colours.
+``tests/test_session.py`` fails if the picture is not current.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ COMMANDS = (
     f"lossctl compute mse,mae,huber:delta=50 {PAIR}",
     f"lossctl gradcheck samples/my_losses.py:wrong_grad {PAIR} --top 2",
 )
-# As wide as the longest command: nothing is folded.
+# As wide as the longest command, so that no line is wrapped.
 WIDTH = 2 + max(map(len, COMMANDS))
 
 
 def ran(command: str) -> str:
-    """What a command prints, in colour, stdout and stderr in the order in which they come."""
+    """Return the coloured output of a command, stdout and stderr in the order of writing."""
     env = {"PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}", "LANG": "C.UTF-8"}
     done = subprocess.run(
         ["sh", "-c", command],
@@ -47,7 +47,7 @@ def ran(command: str) -> str:
 
 
 def drawn() -> str:
-    """The picture, the same bytes for the same output."""
+    """Return the SVG; equal output gives equal bytes."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, _environ={})
     for i, command in enumerate(COMMANDS):
         if i:
@@ -55,7 +55,7 @@ def drawn() -> str:
         console.print(Text(f"$ {command}", style="bold"), soft_wrap=True)
         console.print(Text.from_ansi(ran(command).rstrip("\n")), soft_wrap=True)
     svg = console.export_svg(title="lossctl", theme=DIMMED_MONOKAI, unique_id="session")
-    # rich lets the picture fetch a font from elsewhere: it is to be drawn with one that the reader has.
+    # rich refers to a font on another server; remove it, so that a font of the reader is used.
     svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     svg = svg.replace("Fira Code, monospace", "monospace")
     return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"

@@ -1,12 +1,12 @@
-r"""Figures of other libraries for tests/losses/golden: what each gives, and the very call that gave it.
+r"""Values of other libraries for tests/losses/golden, each with the call that returned it.
 
     python -m venv peers
     peers/bin/pip install torch scikit-learn scipy jax optax rax keras statsmodels scoringrules kornia monai \
         timm pytorch-toolbelt gtsam symforce dwd sktime catboost lightgbm xgboost
     PYTHONPATH=tests/losses peers/bin/python tests/scripts/make_golden.py [FAMILY…]
 
-The cases are in tests/losses/golden/FAMILY.py, the figures beside them in FAMILY.json. ``params`` are all the
-parameters of our loss, defaults included.
+The cases are in tests/losses/golden/FAMILY.py, the values in FAMILY.json. ``params`` contains all parameters of the
+loss in lossctl, also the defaults.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-# Where an expression names several libraries, the first of these is the one whose figure it is.
+# If an expression names several libraries, the first in this list is the source of the value.
 PACKAGES = {
     "keras": "keras",
     "sklearn": "scikit-learn",
@@ -44,7 +44,7 @@ PACKAGES = {
     "sktime": "sktime",
     "torch": "torch",
 }
-# Those whose functions take tensors, and are differentiated by torch; by jax those of the second.
+# Libraries whose functions take tensors and are differentiated by torch, and those differentiated by jax.
 TENSORS, JAX = ("torch", "keras", "kornia", "monai", "timm", "pytorch_toolbelt"), ("optax", "rax")
 MODULES = (
     "keras",
@@ -79,7 +79,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "losses" / "golden"
 
 
 def peers() -> dict[str, Any]:
-    """The libraries, by the names that the expressions use, set to float64."""
+    """Return the libraries, set to float64, by the names used in the expressions."""
     os.environ["KERAS_BACKEND"] = "torch"  # its numpy backend rounds to float32 throughout
     modules = {name.partition(".")[0]: import_module(name.partition(".")[0]) for name in MODULES}
     for name in MODULES:
@@ -90,19 +90,19 @@ def peers() -> dict[str, Any]:
 
 
 def in_full(expression: str) -> str:
-    """The expression with ``F.`` written out."""
+    """Return the expression with ``F.`` expanded."""
     return re.sub(r"\bF\.", "torch.nn.functional.", expression)
 
 
 def _value(text: str) -> float | bool | str | None:
-    """A parameter as a loss's spec writes it."""
+    """Return a parameter as it is written after the name of a loss."""
     if text in WORDS:
         return WORDS[text]
     return text if text.isalpha() else float(text)
 
 
 def figures(case: Any, defaults: dict[str, Any], libraries: dict[str, Any]) -> dict[str, Any]:
-    """What the library of a case gives for it, as golden/FAMILY.json holds it."""
+    """Return the result of the library for a case, as it is stored in golden/FAMILY.json."""
     call, each = in_full(case.call), in_full(case.each or "")
     library = next(name for name in PACKAGES if f"{name}." in call)
     torch, jax = libraries["torch"], libraries["jax"]
@@ -142,7 +142,7 @@ def figures(case: Any, defaults: dict[str, Any], libraries: dict[str, Any]) -> d
 
 
 def main(chosen: list[str]) -> None:
-    """Write the figures of the families that are named, or of all that have cases."""
+    """Write the values of the families that are named, or of all families."""
     libraries = peers()
     for path in sorted(GOLDEN.glob("*.py")):
         record = getattr(import_module(f"golden.{path.stem}"), "record", None) if path.stem != "__init__" else None

@@ -24,7 +24,15 @@ TABLE = Path(__file__).parent / "peers.toml"
 
 @dataclass(frozen=True)
 class Peer:
-    """A library's losses, by name: which of ours each is, what there is not here, and what is no loss of data."""
+    """The losses of a library.
+
+    Attributes:
+        name: the library.
+        version: its version.
+        has: for each loss that lossctl has, its name in lossctl.
+        lacks: for each loss that lossctl lacks, the reason.
+        other: for each name that is not a loss of data, the reason.
+    """
 
     name: str
     version: str
@@ -34,7 +42,7 @@ class Peer:
 
     @property
     def share(self) -> str:
-        """Of those that can be computed from data.
+        """The share of losses of data that lossctl has.
 
         >>> Peer("a", "1", {"l1": "mae"}, {"l0": "no"}, {}).share
         '1 of 2 (50 %)'
@@ -44,7 +52,7 @@ class Peer:
 
 
 def peers() -> list[Peer]:
-    """The table."""
+    """Return the table of peers.toml."""
     found = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     return [Peer(name, p["version"], p["has"], p.get("lacks", {}), p.get("other", {})) for name, p in found.items()]
 
@@ -54,7 +62,7 @@ def _named(module: str, fits: Callable[[str, Any], bool]) -> set[str]:
 
 
 def _refused(train: Callable[[], object], pattern: str) -> set[str]:
-    """The names that an error lists, of an objective that there is not."""
+    """Return the names listed in the error for an unknown objective."""
     try:
         train()
     except Exception as error:  # noqa: BLE001 - each library has its own
@@ -71,7 +79,7 @@ def _xgboost() -> set[str]:
 
 
 def _catboost() -> set[str]:
-    """Those of the table that it knows: it lists metrics among its losses."""
+    """Return the names of the table that the library knows; its list of losses contains metrics too."""
     import catboost
     import numpy as np
 
@@ -80,7 +88,7 @@ def _catboost() -> set[str]:
 
 
 def _lightgbm() -> set[str]:
-    """Those of the table that it knows: it lists none."""
+    """Return the names of the table that the library knows; it has no list of losses."""
     import lightgbm
     import numpy as np
 
@@ -100,7 +108,7 @@ def _ours(name: str) -> set[str]:
     return {*peer.has, *peer.lacks, *peer.other}
 
 
-# What each library has, as it tells itself.
+# The losses of each library, according to the library.
 EXPORTS: dict[str, Callable[[], set[str]]] = {
     "torch.nn": lambda: _named("torch.nn", lambda n, _: n.endswith("Loss")),
     "keras.losses": lambda: _named("keras.losses", lambda _, value: isfunction(value)),
@@ -116,7 +124,7 @@ EXPORTS: dict[str, Callable[[], set[str]]] = {
 
 
 def main() -> int:
-    """Print a line a library; 1 where one that is installed has what the table has not, or the other way round."""
+    """Print a line per library; return 1 if the table and an installed library differ."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     wrong = 0
     for peer in peers():

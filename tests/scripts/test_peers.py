@@ -26,7 +26,7 @@ def test_what_a_peer_has_is_here_or_the_reason_is_told(peer: Peer) -> None:
     assert all(reason.strip() for reason in (*peer.lacks.values(), *peer.other.values()))
     names = [*peer.has, *peer.lacks, *peer.other]
     assert len(names) == len(set(names))
-    # What comes nearest is named where there is something: an old name would mislead.
+    # A reason may name the closest loss of lossctl, which must exist.
     losses = set(registered())
     for word in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", " ".join(peer.lacks.values())):
         assert word in losses, word
@@ -42,7 +42,7 @@ def test_every_peer_can_be_asked_what_it_has() -> None:
 
 
 def test_versions_are_those_of_the_golden_values() -> None:
-    """One set of libraries is installed to make both."""
+    """The versions in peers.toml and in the golden values are the same."""
     records = [r for path in GOLDEN.glob("*.json") for r in json.loads(path.read_text(encoding="utf-8"))]
     versions = {record["library"].replace("-", "_"): record["version"] for record in records}
     modules = {"sklearn": "scikit_learn"}
@@ -72,7 +72,7 @@ def test_the_command_prints_a_share_for_each() -> None:
     ],
 )
 def test_a_name_from_elsewhere_finds_the_loss(written: str, meant: str) -> None:
-    """As an alias, or as the first that the error offers."""
+    """The name is an alias, or the first suggestion of the error."""
     try:
         found = get_loss(written)
     except UsageError as error:

@@ -1,11 +1,11 @@
-"""Rewrite what README.md shows of lossctl: ``python tests/scripts/update_readme.py``.
+"""Update outputs and generated tables in README.md: ``python tests/scripts/update_readme.py``.
 
-- In ``console`` blocks a line that begins with ``$ `` is a command, and the lines below it are its
-  output, stdout and stderr in the order in which they come.
-- Between ``<!-- catalogue -->`` and ``<!-- /catalogue -->``, and the other names of ``GENERATED``,
-  stands what a function makes of the registry or of the samples.
+- In ``console`` blocks a line that begins with ``$ `` is a command, and the lines below it are its output, stdout and
+  stderr in the order of writing.
+- The text between ``<!-- catalogue -->`` and ``<!-- /catalogue -->``, and between the other names of ``GENERATED``, is
+  generated from the registry or from the samples.
 
-Python blocks with ``>>>`` are doctests, written by hand. ``tests/test_readme.py`` fails when any of it is stale.
+Python blocks with ``>>>`` are doctests, written by hand. ``tests/test_readme.py`` fails if any part is not current.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ README = ROOT / "README.md"
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STEP = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*?)(?P<gap>\n*)(?=\$ |\Z)", re.MULTILINE)
-# Numbers with every digit: another processor's exp and log may round their last ones otherwise.
+# Numbers with all digits; the last ones may differ, because exp and log depend on the processor.
 _FULL = re.compile(r"\d+\.\d{10,}(?:e[+-]?\d+)?")
-# What commands use that POSIX does not promise: where it is not installed they are not run.
+# Tools outside POSIX that commands use; a command is not run if its tool is not installed.
 _OPTIONAL = ("jq",)
-# The losses whose definitions people most often trip over: the README has room for some.
+# Losses whose definitions differ most often between libraries; the README has space for some only.
 DISPUTED = (
     *("bce", "bce_with_logits", "softmax_cross_entropy", "categorical_cross_entropy", "kl_divergence"),
     *("hinge", "mse", "rmse", "huber"),
@@ -44,37 +44,37 @@ DISPUTED = (
 
 
 class Step(NamedTuple):
-    """A command, and the output that is written below it."""
+    """A command, and the output below it."""
 
     command: str
     output: str
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The contents of the fenced blocks of a language."""
+    """Return the contents of the fenced blocks of a language."""
     return [content for name, content in _BLOCK.findall(text) if name == language]
 
 
 def steps(text: str) -> list[Step]:
-    """The commands of all console blocks."""
+    """Return the commands of all console blocks."""
     found = (match for block in blocks(text, "console") for match in _STEP.finditer(block))
     return [Step(match["command"], match["output"]) for match in found]
 
 
 def missing_tool(command: str) -> str | None:
-    """A tool that the command needs and this machine lacks."""
+    """Return a tool that the command needs and that is not installed, or None."""
     return next((tool for tool in _OPTIONAL if f"{tool} " in command and not shutil.which(tool)), None)
 
 
 class Ran(NamedTuple):
-    """What became of a command."""
+    """The outcome of a command."""
 
     output: str
     code: int
 
 
 def run(command: str) -> Ran:
-    """Run a command as a newcomer would, off a terminal, in a folder where ``samples`` is the repository's.
+    """Run a command without a terminal, in a folder with the ``samples`` of the repository.
 
     It finds the ``lossctl`` that is installed beside this interpreter, and none of the caller's settings.
     """
@@ -97,7 +97,7 @@ def run(command: str) -> Ran:
 
 
 def same(a: str, b: str) -> bool:
-    """Whether two outputs differ in nothing but the last digits of numbers that have all of them."""
+    """Return whether two outputs are equal, up to the last digits of numbers with all digits."""
     return _FULL.sub(_rounded, a) == _FULL.sub(_rounded, b)
 
 
@@ -106,7 +106,7 @@ def _rounded(number: re.Match[str]) -> str:
 
 
 def fresh(text: str) -> str:
-    """The text with outputs and generated blocks as they are now."""
+    """Return the text with current outputs and generated blocks."""
     text = _BLOCK.sub(_rerun, text)
     for name, make in GENERATED.items():
         text = filled(text, name, make())
@@ -114,7 +114,7 @@ def fresh(text: str) -> str:
 
 
 def filled(text: str, name: str, content: str) -> str:
-    """The text with the content between the marks of that name."""
+    """Return the text with this content between the marks of that name."""
     before, start, rest = text.partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- /{name} -->")
     if not end or start in after:
@@ -134,7 +134,7 @@ def _again(step: re.Match[str]) -> str:
 
 
 def catalogue() -> str:
-    """Every registered loss, and what the kinds of its inputs mean."""
+    """Return the table of all registered losses, and the meanings of the kinds of inputs."""
     losses = registered().values()
     rows = [
         (
@@ -152,7 +152,7 @@ def catalogue() -> str:
 
 
 def elsewhere() -> str:
-    """Who defines a loss otherwise, and which versions were compared."""
+    """Return the list of different definitions in other libraries, and the versions compared."""
     losses: list[Loss] = [registered()[name] for name in DISPUTED]
     rows = [(f"`{entry.name}`", "<br>".join(entry.differences)) for entry in losses]
     paths = (ROOT / "tests" / "losses" / "golden").glob("*.json")
@@ -162,7 +162,7 @@ def elsewhere() -> str:
 
 
 def own_loss() -> str:
-    """The imports and the decorated loss of samples/my_losses.py."""
+    """Return the imports and the decorated loss of samples/my_losses.py."""
     source = (ROOT / "samples" / "my_losses.py").read_text(encoding="utf-8")
     code = "\n\n\n".join(_excerpts(ast.parse(source), source.splitlines()))
     return f"```python\n{code}\n```\n"
@@ -173,11 +173,11 @@ def _excerpts(module: ast.Module, lines: list[str]) -> Iterator[str]:
     yield "\n".join(lines[imports[0].lineno - 1 : imports[-1].end_lineno])
     for node in module.body:
         if isinstance(node, ast.FunctionDef) and node.decorator_list:
-            yield "\n".join(lines[node.decorator_list[0].lineno - 1 : node.end_lineno])  # ast: from the line of def
+            yield "\n".join(lines[node.decorator_list[0].lineno - 1 : node.end_lineno])  # lineno: of `def`
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table; a bar in a cell is written so that it separates nothing."""
+    """Return a Markdown table; bars in cells are escaped."""
     cells = [head, tuple("---" for _ in head), *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
     return "".join(f"| {' | '.join(row)} |\n" for row in cells)
 
@@ -186,7 +186,7 @@ GENERATED = {"catalogue": catalogue, "elsewhere": elsewhere, "own loss": own_los
 
 
 def main() -> int:
-    """Rewrite README.md where it is stale, and say so."""
+    """Rewrite README.md if it is not current, and print a message."""
     text = README.read_text(encoding="utf-8")
     current = fresh(text)
     if current == text:

@@ -27,7 +27,7 @@ N = 40_000
 
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[Any]:
-    """Two workers, as somebody may have running."""
+    """A scheduler with two workers, started as a user would start it."""
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=60, scheduler_port=0
     ) as cluster:
@@ -36,14 +36,14 @@ def scheduler() -> Iterator[Any]:
 
 @pytest.fixture
 def address(scheduler: Any) -> str:
-    """Where the scheduler is; workers that a test has killed are back."""
+    """The address of the scheduler, after killed workers have restarted."""
     scheduler.wait_for_workers(2, timeout=300)
     return str(scheduler.scheduler_address)
 
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many tasks of few rows: the grid is made here and sent with each task."""
+    """Small blocks, so that there are many tasks of few rows. Each task contains the grid."""
     monkeypatch.setattr(run, "BLOCK", 512)
     monkeypatch.setattr(clusters, "_GROUPS", 3)
     monkeypatch.setattr(clusters.Cluster, "groups", 3)
@@ -51,7 +51,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
-    """The same numbers in every kind of file."""
+    """The same numbers in a file of each format."""
     rng = np.random.default_rng(0)
     found: dict[str, Path] = {}
     for name in ("p", "t"):
@@ -69,12 +69,12 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def small(address: str, files: dict[str, Path]) -> list[object]:
-    """A command on the cluster."""
+    """Run a command on the cluster."""
     return ["compute", "mse", files["p.npy"], files["t.npy"], "-q", "--cluster", address]
 
 
 def ran(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command."""
+    """Return exit code, stdout and stderr of a command."""
     code = main([str(word) for word in argv])
     return code, *capsys.readouterr()
 
@@ -106,7 +106,7 @@ def test_the_digits_are_those_of_a_local_run(
 
 
 def test_a_cluster_of_this_machine(files: dict[str, Path]) -> None:
-    """As a process of its own: it must leave no other behind, and say nothing."""
+    """Run as a process: no worker outlives it, and stderr is empty."""
     argv = [sys.executable, "-m", "lossctl", "compute", "mse", str(files["p.npy"]), str(files["t.npy"]), "-q"]
     here = subprocess.run(argv, capture_output=True, text=True, check=True)
     there = subprocess.run([*argv, "--cluster", "local", "--threads", "1"], capture_output=True, text=True, check=True)
@@ -231,7 +231,7 @@ def test_without_dask_the_cure_is_told(
 
 
 def test_ctrl_c_ends_the_workers_too(tmp_path: Path, files: dict[str, Path]) -> None:
-    """At a terminal it goes to all processes, and none may print a traceback."""
+    """Ctrl-C at a terminal reaches all processes, and none may print a traceback."""
     begun = tmp_path / "begun"
     (tmp_path / "slow.py").write_text(
         f"import time\nfrom pathlib import Path\n\ndef slow(pred, target):\n    Path({str(begun)!r}).touch()\n"
@@ -255,7 +255,7 @@ def test_ctrl_c_ends_the_workers_too(tmp_path: Path, files: dict[str, Path]) -> 
 
 
 def _ended(group: int) -> bool:
-    """Whether no process of the group is left; a tenth of a second to leave, if one is."""
+    """Return whether no process of the group is left; wait 0.1 s if there is one."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

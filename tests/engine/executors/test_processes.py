@@ -28,7 +28,7 @@ OWN = "import os, numpy as np\n\ndef who(pred, target):\n    return np.full(len(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two files of several tasks, and one with a NaN in two of them."""
+    """Two files of several tasks, and one with a NaN in two tasks."""
     folder = tmp_path_factory.mktemp("processes")
     pred, target = np.random.default_rng(0).normal(size=(2, ROWS)).astype(np.float32)
     np.save(folder / "p.npy", pred)
@@ -41,13 +41,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _worth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That the few tasks here are worth a fork."""
+    """Use processes from two tasks on."""
     monkeypatch.setattr(processes, "_WORTH", 2)
 
 
 @pytest.fixture
 def forks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The children of a command line that is run here, where pytest may have threads."""
+    """Allow forks although pytest may have threads; return the list of the children forked."""
     born: list[int] = []
     fork = os.fork
 
@@ -62,12 +62,12 @@ def forks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def children(pid: int) -> list[int]:
-    """Those that a process has."""
+    """Return the child processes of a process."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def alive(pid: int) -> bool:
-    """Whether it is still there, and no zombie."""
+    """Return whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -75,7 +75,7 @@ def alive(pid: int) -> bool:
 
 
 def until(happens: Callable[[], object]) -> None:
-    """Wait for something."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + 30
     while not happens():
         assert time.monotonic() < deadline
@@ -83,7 +83,7 @@ def until(happens: Callable[[], object]) -> None:
 
 
 def later(number: int) -> tuple[int, int]:
-    """A task that takes the longer the earlier it is; and who has done it."""
+    """A task that takes longer for smaller numbers; returns its number and process."""
     time.sleep(0.05 / (1 + number))
     return number, os.getpid()
 
@@ -111,7 +111,7 @@ def test_a_result_of_any_size_comes_whole() -> None:
 
 
 def until_the_error(tasks: Iterable[Callable[[], int]]) -> tuple[list[int], str]:
-    """The results before an error, and what it says."""
+    """Return the results before an error, and the message of the error."""
     results = []
     try:
         with Processes(2) as executor:
@@ -123,7 +123,7 @@ def until_the_error(tasks: Iterable[Callable[[], int]]) -> tuple[list[int], str]
 
 
 def failing(number: int) -> int:
-    """A task of which some raise."""
+    """A task that raises for some numbers."""
     if number in (3, 5):
         raise DataError(f"task {number}")
     return number
@@ -143,7 +143,7 @@ def test_what_tasks_raise_as_they_are_made_comes_after_them() -> None:
 
 
 def ended(number: int) -> int:
-    """A task that the system ends."""
+    """A task whose process is killed."""
     if number == 4:
         os.kill(os.getpid(), signal.SIGKILL)
     return number
@@ -159,7 +159,7 @@ def test_a_child_that_dies_is_told_of() -> None:
 def test_where_no_more_processes_can_be_had_the_others_do_it(
     call: str, allowed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No process, no descriptor: one child of two is born, or none, and nothing is left open."""
+    """If fork or pipe fails, the run continues with one child or none, and no descriptor stays open."""
     left, real = [None] * allowed, getattr(os, call)
 
     def refusing() -> object:
@@ -245,7 +245,7 @@ def test_the_first_row_that_is_wrong_is_told(
 
 
 def test_somebody_elses_code_is_not_forked(folder: Path, forks: list[int], capsys: pytest.CaptureFixture[str]) -> None:
-    """It may hold threads or a GPU, which do not outlive a fork."""
+    """User code may have threads or a GPU context, which do not survive a fork."""
     argv = [f"{folder}/own.py:who", str(folder / "p.npy"), str(folder / "t.npy"), "--threads", "2", "-q"]
     assert main(["compute", *argv]) == 0
     assert float(capsys.readouterr().out) == os.getpid()
@@ -273,7 +273,7 @@ def test_what_does_not_outlive_a_fork_is_not_forked(
 
 @pytest.fixture
 def endless(tmp_path: Path) -> Path:
-    """Two files of holes, of eight gigabytes each: seconds of work."""
+    """Two sparse files of eight gigabytes each: seconds of work."""
     for name in ("p", "t"):
         with (tmp_path / f"{name}.npy").open("wb") as file:
             np.lib.format.write_array_header_1_0(
@@ -285,7 +285,7 @@ def endless(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_no_child_outlives_a_run_that_is_ended(endless: Path, how: signal.Signals) -> None:
-    """Ctrl-C, which all of them hear: 130, and nothing on either stream; or an end that nobody hears."""
+    """Ctrl-C reaches all processes: exit code 130 and no output. SIGKILL reaches the parent only."""
     argv = [sys.executable, "-m", "lossctl", "compute", "mse", "p.npy", "t.npy", "--threads", "2"]
     with subprocess.Popen(
         argv, cwd=endless, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True

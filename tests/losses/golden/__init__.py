@@ -13,5 +13,5 @@ HERE = Path(__file__).parent
 
 
 def figures() -> list[dict[str, Any]]:
-    """Every record of every family."""
+    """Return the records of all families."""
     return [record for path in sorted(HERE.glob("*.json")) for record in json.loads(path.read_text(encoding="utf-8"))]

@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses of two classes."""
+"""Values of other libraries for losses for two classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One figure of another library, and how it is got."""
+"""One value of another library, and the expression that computes it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FLOAT32 = 1e-6  # keras takes means in float32, and hinges too, whatever it is g
 class Case:
     """A loss, its inputs, and the expressions in their ``names`` and ``weight`` that compute it.
 
-    ``call`` gives the mean over everything (with ``weight``: Σwℓ/Σw), ``each`` the loss of every
-    sample, whose sum is differentiated by the first input where the library can. Where a library
-    defines a loss otherwise than the catalogue, the expression shows the adaptation. ``F.`` is short
-    for ``torch.nn.functional.``, and is written out in the file.
+    ``call`` returns the mean over all samples (with ``weight``: Σwℓ/Σw). ``each`` returns the loss of each sample; the
+    sum is differentiated with respect to the first input if the library can. If the library defines the loss
+    differently from the catalogue, the expression converts it. ``F.`` stands for ``torch.nn.functional.`` and is
+    expanded in the file.
     """
 
     loss: str
@@ -32,7 +32,7 @@ class Case:
 
 @dataclass
 class Recorder:
-    """The cases of one family; ``defaults`` are the catalogue's, of each loss that has parameters."""
+    """The cases of one family; ``defaults`` are the default parameters of each loss that has parameters."""
 
     defaults: dict[str, dict[str, float | bool | str | None]]
     cases: list[Case] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses of vectors in a batch."""
+"""Values of other libraries for contrastive losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of other libraries for likelihoods of counts."""
+"""Values of other libraries for likelihoods of counts."""
 
 from __future__ import annotations
 

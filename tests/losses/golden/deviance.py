@@ -1,4 +1,4 @@
-"""Figures of scikit-learn for deviances."""
+"""Values of scikit-learn for deviances."""
 
 from __future__ import annotations
 

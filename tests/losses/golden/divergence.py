@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses between two distributions."""
+"""Values of other libraries for divergences between two distributions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of other libraries for cross-entropies that pay less attention to what is easy."""
+"""Values of other libraries for focal losses."""
 
 from __future__ import annotations
 

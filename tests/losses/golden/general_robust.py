@@ -1,4 +1,4 @@
-"""Figures of symforce for the loss whose shape is a parameter."""
+"""Values of symforce for Barron's general robust loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs for figures of other libraries: moderate, with few digits, none at an edge."""
+"""Inputs for the values of other libraries: moderate, with few digits, none at a limit of a domain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ N, K = 10, 4
 
 
 def probability_rows(n: int, k: int) -> np.ndarray:
-    """Rows of thousandths that sum to 1, each at least 0.02."""
+    """Return rows of multiples of 0.001 that sum to 1, each at least 0.02."""
     return (rng.multinomial(1000 - 20 * k, rng.dirichlet(np.ones(k), size=n)) + 20) / 1000
 
 

@@ -1,4 +1,4 @@
-"""Figures of other libraries for likelihoods of a real number whose spread is predicted as well."""
+"""Values of other libraries for likelihoods of a real number with a predicted scale or variance."""
 
 from __future__ import annotations
 

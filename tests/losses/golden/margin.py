@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses of a margin."""
+"""Values of other libraries for losses of a margin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses of how far apart things are."""
+"""Values of other libraries for losses of distances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses of one class among several."""
+"""Values of other libraries for losses for one class out of several."""
 
 from __future__ import annotations
 

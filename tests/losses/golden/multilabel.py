@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses of any number of classes at once."""
+"""Values of other libraries for losses for samples with any number of classes."""
 
 from __future__ import annotations
 

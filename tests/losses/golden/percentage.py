@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses of a ratio."""
+"""Values of other libraries for losses of relative errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses of the order of a list."""
+"""Values of other libraries for ranking losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses that are constant far away, and for wing."""
+"""Values of other libraries for redescending losses and for wing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses of a real number against a real number."""
+"""Values of other libraries for regression losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses that an outlier cannot own."""
+"""Values of other libraries for robust losses."""
 
 from __future__ import annotations
 

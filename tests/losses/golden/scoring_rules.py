@@ -1,4 +1,4 @@
-"""Figures of other libraries for proper scoring rules."""
+"""Values of other libraries for proper scoring rules."""
 
 from __future__ import annotations
 

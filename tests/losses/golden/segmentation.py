@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses of whole images: of 12 pixels, in a row."""
+"""Values of other libraries for losses of whole images, here rows of 12 pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses of sequences."""
+"""Values of other libraries for losses of sequences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of other libraries for distances of two distributions."""
+"""Values of other libraries for distances between two distributions."""
 
 from __future__ import annotations
 

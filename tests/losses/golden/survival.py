@@ -1,4 +1,4 @@
-"""Figures of other libraries for losses of times until an event."""
+"""Values of other libraries for survival losses."""
 
 from __future__ import annotations
 

@@ -1,23 +1,23 @@
-"""What each loss is, in 50 digits: formulas written from the catalogue, never from the kernels.
+"""The definition of each loss to 50 digits: formulas written from the catalogue, independently of the kernels.
 
-One file a family, as in lossctl/losses; each is imported by being there. A formula handles ONE
-sample and returns the terms whose sum is its loss::
+One file per family, as in lossctl/losses; all files of the folder are imported. A formula takes ONE sample and returns
+the terms whose sum is its loss::
 
     @oracle("huber", relative_value=always, relative_gradient=always)
     def huber(pred: Number, target: Number, *, delta: Number) -> list[Number]:
         \"\"\"r²/2 where |r| ≤ delta, else delta·(|r| − delta/2).\"\"\"
 
-Inputs are the loss's own, in its order; the annotation says how they are converted from doubles,
-exactly: ``Number`` (or ``Row``, lists of them, however nested) to mpf, ``Label`` to int. All
-parameters are keyword-only and must be given: numbers as mpf, the rest (bool, None, str) as it is.
+The inputs are those of the loss, in the same order. The annotation determines how doubles are converted, without
+rounding: ``Number`` (or ``Row``, nested lists of numbers) to mpf, ``Label`` to int. All parameters are keywords without
+defaults: numbers are passed as mpf, others (bool, None, str) unchanged.
 
-The terms carry the notion of accuracy. An error is judged against Σ|term|, and one of a gradient
-against Σ|term's derivative|, so terms are split where the catalogue's formula subtracts and written
-so that a term does not itself cancel. ``relative_value`` and ``relative_gradient`` say where the
-catalogue promises full relative accuracy: there the magnitude is that of the result.
+The terms define the accuracy required. The error of a value is relative to Σ|term|, and the error of a gradient is
+relative to Σ|derivative of a term|. Therefore a formula is split into terms where the catalogue subtracts, and is
+written so that no term cancels within itself. ``relative_value`` and ``relative_gradient`` say where the catalogue
+promises full relative accuracy; there the error is relative to the result.
 
-Derivatives are differences, not formulas, so that a formula is all that can be wrong. The working
-precision grows with the range of the inputs (``_digits``), the step shrinks with it (``_step``).
+Derivatives are difference quotients, so that only the formula itself can be wrong. The working precision grows with
+the range of the inputs (``_digits``), and the step shrinks with it (``_step``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Formulas of losses of two classes."""
+"""Formulas of losses for two classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formulas of losses of vectors in a batch, of the whole batch at once."""
+"""Formulas of contrastive losses, for a whole batch."""
 
 from __future__ import annotations
 

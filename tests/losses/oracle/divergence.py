@@ -1,4 +1,4 @@
-"""Formulas of divergences of two distributions: logarithms of their ratio."""
+"""Formulas of divergences between two distributions."""
 
 from __future__ import annotations
 

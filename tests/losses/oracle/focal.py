@@ -1,4 +1,4 @@
-"""Formulas of cross-entropies that pay less attention to what is easy."""
+"""Formulas of focal losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formula of the loss whose shape is a parameter (Barron's general robust loss)."""
+"""Formula of Barron's general robust loss."""
 
 from __future__ import annotations
 

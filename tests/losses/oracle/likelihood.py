@@ -1,4 +1,4 @@
-"""Formulas of likelihoods of a real number whose spread is predicted as well."""
+"""Formulas of likelihoods of a real number with a predicted scale or variance."""
 
 from __future__ import annotations
 

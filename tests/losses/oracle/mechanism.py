@@ -1,4 +1,4 @@
-"""Values and derivatives of the formulas in 50 digits, and how accurate a kernel must be there."""
+"""Values and derivatives of the formulas to 50 digits, and the magnitudes that errors are relative to."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ Quotients = Callable[[Number], "list[Number] | None"]
 
 
 class EdgeError(ValueError):
-    """The loss has no single finite derivative here: it is infinite, jumps, or has a kink."""
+    """The loss has no single finite derivative at the point: it is infinite, jumps, or has a kink."""
 
 
 def never(_inputs: Inputs, _params: Params) -> bool:
-    """No promise of relative accuracy."""
+    """Relative accuracy is not promised."""
     return False
 
 
 def always(_inputs: Inputs, _params: Params) -> bool:
-    """Relative accuracy everywhere."""
+    """Relative accuracy is promised everywhere."""
     return True
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """A loss's independent formula, and where relative accuracy is promised of it."""
+    """The independent formula of a loss, and where relative accuracy is promised."""
 
     name: str
     terms: Callable[..., list[Number]]
@@ -67,7 +67,7 @@ def oracle(
 
 
 def value(name: str, inputs: Inputs, params: Params) -> tuple[Number, Number]:
-    """The loss of one sample, and the magnitude that its error is judged against.
+    """Return the loss of one sample, and the magnitude that its error is relative to.
 
     >>> from oracle import value  # with the formulas
     >>> [float(x) for x in value("huber", (2.0, 0.0), {"delta": 1.0})]
@@ -85,12 +85,14 @@ def value(name: str, inputs: Inputs, params: Params) -> tuple[Number, Number]:
 def gradient(
     name: str, inputs: Inputs, params: Params, only: Sequence[int] | None = None
 ) -> list[tuple[Number, Number]]:
-    """The derivative by each coordinate of the first input (flattened), or by ``only`` these, and its magnitude.
+    """Return the derivative by each coordinate of the first input (flattened), or of ``only``, with its magnitude.
 
-    Raises :class:`EdgeError` when any coordinate has none: the loss is infinite (probability 0
-    for what happened), its slope is, or it has a kink (mae at r = 0, hinge at its margin); for
-    one-sided slopes ask :func:`slopes`. At the edge of the formula's domain (p·√p at 0) the
-    one-sided derivative counts, if it is finite. A logit of −inf has derivative 0.
+    At a limit of the domain (p·√p at 0) it is the one-sided derivative, if that is finite. A logit of −inf has
+    derivative 0. :func:`slopes` returns both one-sided derivatives.
+
+    Raises:
+        EdgeError: a coordinate has no derivative: the loss is infinite (probability 0 of the target class), the slope
+            is infinite, or there is a kink (mae at r = 0, hinge at its margin).
 
     >>> from oracle import gradient  # with the formulas
     >>> [[float(x) for x in pair] for pair in gradient("mse", (3.0, 1.0), {})]
@@ -108,7 +110,7 @@ def gradient(
 
 @dataclass(frozen=True)
 class Slopes:
-    """One-sided derivatives by one coordinate; equal, to the bit, unless there is a kink."""
+    """The one-sided derivatives by one coordinate, equal to the bit unless there is a kink."""
 
     left: Number
     right: Number
@@ -116,10 +118,12 @@ class Slopes:
 
 
 def slopes(name: str, inputs: Inputs, params: Params, only: Sequence[int] | None = None) -> list[Slopes]:
-    """The derivatives from both sides by each coordinate of the first input (flattened), or by ``only`` these.
+    """Return both one-sided derivatives by each coordinate of the first input (flattened), or of ``only``.
 
-    A slope that does not converge (√x at 0, a jump) is ±inf. Raises :class:`EdgeError` where the
-    loss itself is infinite.
+    A slope that does not converge (√x at 0, a jump) is ±inf.
+
+    Raises:
+        EdgeError: the loss itself is infinite.
     """
     entry = ORACLE[name]
     digits = _digits(entry, inputs, params)
@@ -131,7 +135,7 @@ def slopes(name: str, inputs: Inputs, params: Params, only: Sequence[int] | None
             raise EdgeError(f"{name}: the loss is infinite")
 
         def by(j: int) -> Quotients:
-            """Move coordinate j by h: (terms(x + h) − terms(x)) / h, None outside the formula's domain."""
+            """Return (terms(x + h) − terms(x)) / h for coordinate j, None outside the domain of the formula."""
 
             def quotients(h: Number) -> list[Number] | None:
                 try:
@@ -157,10 +161,10 @@ def slopes(name: str, inputs: Inputs, params: Params, only: Sequence[int] | None
 
 
 def error(got: float, want: Number, magnitude: Number) -> float:
-    """|got − want| / magnitude, as a double; 0 where both are the same infinity.
+    """Return |got − want| / magnitude as a double; 0 if both are the same infinity.
 
-    What no double can hold is forgiven: an infinity of the right sign beyond the largest one, and
-    everywhere one spacing of the subnormals.
+    An infinity of the right sign is accepted for a number above the largest double, and an absolute error of one
+    spacing of the subnormals is accepted everywhere.
 
     >>> error(1.25, mpf(1), mpf(2)), error(0.0, mpf("1e-400"), mpf("1e-400")), error(math.inf, mpf("1e400"), INF)
     (0.125, 0.0, 0.0)
@@ -175,23 +179,23 @@ def error(got: float, want: Number, magnitude: Number) -> float:
     return float(off / magnitude) if magnitude else math.inf
 
 
-# Difference quotients are wrong by step/scale, which _step keeps below 1e-43: two of a smooth loss
-# agree to far more than this, and what differs by more is a finding.
+# The relative truncation error of a one-sided difference quotient is step/scale, which _step keeps below 1e-43. The two
+# quotients of a smooth loss therefore agree to much more than this.
 AGREE = mpf(10) ** -20
-# The central difference is wrong by (step/scale)², 1e-120 of its terms: where they cancel, that is what
-# is left of a slope that is 0.
+# The truncation error of the central difference is (step/scale)², 1e-120 of its terms. If the terms cancel to less than
+# this, the slope is 0.
 NOTHING = mpf(10) ** -110
 
 
 def _both_sides(quotients: Quotients, step: Number, noise: Number) -> tuple[Number, Number, Number]:
-    """The derivative from the left, from the right, and Σ|term's derivative|.
+    """Return the derivatives from the left and from the right, and Σ|derivative of a term|.
 
-    ``noise`` is the rounding error of the terms.
+    ``noise`` is the roundoff of the terms.
     """
     sides = {sign: terms for sign in (-1, 1) if (terms := quotients(sign * step)) is not None}
     if not sides:
         raise EdgeError("an isolated point of the formula's domain")
-    # The less of both sides, but for nothing: a term that is rounded, the head of a quotient, may jump to one of them.
+    # The smaller magnitude of both sides, if it is not 0: a rounded term (the head of a quotient) may jump on one side.
     sizes = sorted(mp.fsum(abs(t) for t in terms) for terms in sides.values())
     magnitude = sizes[0] or sizes[-1]
     near = {sign: mp.fsum(terms) for sign, terms in sides.items()}
@@ -200,7 +204,7 @@ def _both_sides(quotients: Quotients, step: Number, noise: Number) -> tuple[Numb
         falls = abs(mean) < step and _limit(quotients, step, noise) == 0
         mean = ZERO if falls or abs(mean) <= NOTHING * magnitude else mean
         return mean, mean, magnitude
-    # A kink, an edge of the domain, an infinite slope, or a minimum, where slopes fall with the step.
+    # A kink, a limit of the domain, an infinite slope, or a minimum, where the quotients go to 0 with the step.
     limits = [_limit(quotients, sign * step, noise) for sign in sides]
     left, right = limits[0], limits[-1]
     if abs(right - left) <= max(AGREE * magnitude, noise / step):
@@ -209,16 +213,16 @@ def _both_sides(quotients: Quotients, step: Number, noise: Number) -> tuple[Numb
 
 
 def _limit(quotients: Quotients, step: Number, noise: Number) -> Number:
-    """What the slope tends to as the step falls, which may be 0 or ±inf.
+    """Return the limit of the quotient for a step towards 0, which may be 0 or ±inf.
 
-    What is left of it falls with a power of the step (h^0.1 of p^1.1 at 0, say), so that over equal
-    decades it falls by equal factors, and Aitken's extrapolation finds the limit.
+    The error of the quotient is a power of the step, such as h^0.1 for p^1.1 at 0. Over equal ratios of the step it
+    falls by equal factors, so Aitken's extrapolation gives the limit.
     """
     slow, mid, fast = (mp.fsum(quotients(step * mpf(10) ** -k) or [mp.nan]) for k in (0, 10, 20))
     if abs(fast) <= abs(mid) / 100 <= abs(slow) / 10_000:
         return ZERO
     first, second = mid - slow, fast - mid
-    # The quotients' rounding error has grown by the 20 digits that the step has lost.
+    # The step is 10²⁰ times smaller, so the roundoff of the quotients is 10²⁰ times larger.
     if abs(second) <= max(AGREE * abs(fast), noise / abs(step) * mpf(10) ** 20):
         return fast
     if abs(second) > abs(first) / 2:
@@ -228,55 +232,55 @@ def _limit(quotients: Quotients, step: Number, noise: Number) -> Number:
 
 
 def _rounded(x: Number) -> Number:
-    """The 50 digits that are good of a result."""
+    """Round a result to the 50 digits that are accurate."""
     with mp.workdps(50):
         return +x
 
 
 def _digits(entry: Oracle, inputs: Inputs, params: Params) -> int:
-    """Working precision: 50 digits of the result after everything that a formula may lose."""
+    """Return the working precision that leaves 50 digits of the result after all cancellation in a formula."""
     big, small = _range(inputs, params)
     decades = math.log10(big) - math.log10(small)
-    # 60 for the result and 60 + 17 for the step (below); a step changes a term t by as little as
-    # t·small/big, and √(1 + (r/δ)²) − 1 loses as much twice more. Where terms of e^big and 1 meet
-    # (far logits), all down to the smallest double, 1e-324, must show. The rest is margin.
+    # 60 digits for the result and 60 + 17 for the step (below). A step changes a term t by as little as t·small/big,
+    # and √(1 + (r/δ)²) − 1 loses twice as many digits. In a sum of e^big and 1 (large logits), numbers down to the
+    # smallest double, 1e-324, must not be lost. The remaining digits are a margin.
     return 180 + math.ceil(3 * decades) + math.ceil(min(0.87 * big, 350)) + entry.digits
 
 
 def _step(inputs: Inputs, params: Params) -> Number:
-    """A step that is tiny beside the smallest scale a loss of doubles can have.
+    """Return a step that is much smaller than the smallest scale of a loss of doubles.
 
-    That is a difference of two inputs, 1e-17 of the smallest of them: 1e-60 leaves 43 digits.
+    The smallest scale is a difference of two inputs, 1e-17 of the smallest input; 1e-60 leaves 43 digits.
     """
     return mpf(_range(inputs, params)[1]) * mpf(10) ** -60
 
 
 def _range(inputs: Inputs, params: Params) -> tuple[float, float]:
-    """The largest and the smallest magnitude among all numbers; 1 is always one of them."""
+    """Return the largest and the smallest magnitude among all numbers and 1."""
     sizes = [abs(float(x)) for x in (*leaves(list(inputs)), *_numbers(params.values()))]
     finite = [x for x in sizes if 0 < x < math.inf]
     return max(1.0, *finite, 1.0), min(1.0, *finite, 1.0)
 
 
 def _convert(entry: Oracle, inputs: Inputs, params: Params) -> tuple[list[Any], dict[str, Any]]:
-    """Doubles (or arrays of them) to mpf, labels to int, as the formula's annotations say."""
+    """Convert doubles and arrays to mpf and labels to int, following the annotations of the formula."""
     kinds = [p.annotation for p in inspect.signature(entry.terms).parameters.values() if p.kind is not p.KEYWORD_ONLY]
     exact = [_mapped(x, int if "Label" in str(kind) else mpf) for x, kind in zip(inputs, kinds, strict=True)]
     return exact, {k: mpf(v) if _is_number(v) else v for k, v in params.items()}
 
 
 def _is_number(x: Any) -> bool:
-    """Whether a parameter is a number (a flag is not)."""
+    """Return whether a parameter is a number (a flag is not)."""
     return isinstance(x, (int, float, mpf)) and not isinstance(x, bool)
 
 
 def _numbers(values: Iterable[Any]) -> Iterator[Any]:
-    """The numbers among some parameters."""
+    """Return the parameters that are numbers."""
     return filter(_is_number, values)
 
 
 def _outside(term: Number) -> bool:
-    """Whether a term has left the formula's domain: complex, NaN or infinite."""
+    """Return whether a term is outside the domain of the formula: complex, NaN or infinite."""
     return isinstance(term, mpc) or not mp.isfinite(term)
 
 
@@ -284,13 +288,13 @@ def _outside(term: Number) -> bool:
 
 
 def _mapped(x: Any, leaf: Callable[[Any], Any]) -> Any:
-    """``x`` with ``leaf`` applied to every number."""
+    """Return ``x`` with ``leaf`` applied to each number."""
     x = x.tolist() if hasattr(x, "tolist") else x
     return [_mapped(item, leaf) for item in x] if isinstance(x, (list, tuple)) else leaf(x)
 
 
 def some(count: int, most: int = 4) -> range:
-    """Coordinates from first to last, evenly: each costs several evaluations of the loss at hundreds of digits.
+    """Return evenly spaced coordinates, because each takes several evaluations at hundreds of digits.
 
     >>> list(some(3)), list(some(25))
     ([0, 1, 2], [0, 8, 16, 24])
@@ -299,7 +303,7 @@ def some(count: int, most: int = 4) -> range:
 
 
 def leaves(x: Any) -> Iterator[Any]:
-    """Every number of ``x`` in order."""
+    """Return the numbers of ``x`` in order."""
     x = x.tolist() if hasattr(x, "tolist") else x
     if isinstance(x, (list, tuple)):
         for item in x:
@@ -309,6 +313,6 @@ def leaves(x: Any) -> Iterator[Any]:
 
 
 def _moved(x: Any, j: int, h: Number) -> Any:
-    """``x`` with ``h`` added to its ``j``-th number."""
+    """Return ``x`` with ``h`` added to its ``j``-th number."""
     count = itertools.count()
     return _mapped(x, lambda number: number + h if next(count) == j else number)

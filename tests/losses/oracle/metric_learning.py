@@ -1,4 +1,4 @@
-"""Formulas of losses of how far apart things are."""
+"""Formulas of losses of distances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formulas of losses of one class among several."""
+"""Formulas of losses for one class out of several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formulas of losses of any number of classes at once."""
+"""Formulas of losses for samples with any number of classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formulas of losses of a ratio."""
+"""Formulas of losses of relative errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formulas of losses of the order of a list."""
+"""Formulas of ranking losses."""
 
 from __future__ import annotations
 

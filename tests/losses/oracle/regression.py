@@ -1,4 +1,4 @@
-"""Formulas of losses of a real number against a real number."""
+"""Formulas of regression losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formulas of losses that an outlier cannot own."""
+"""Formulas of robust losses."""
 
 from __future__ import annotations
 

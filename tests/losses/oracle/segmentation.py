@@ -1,4 +1,4 @@
-"""Formulas of losses of a whole image, a row of pixels here."""
+"""Formulas of losses of a whole image, here a row of pixels."""
 
 from __future__ import annotations
 

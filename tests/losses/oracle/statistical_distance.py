@@ -1,4 +1,4 @@
-"""Formulas of distances of two distributions that need no logarithm of their ratio."""
+"""Formulas of distances between two distributions."""
 
 from __future__ import annotations
 

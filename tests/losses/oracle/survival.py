@@ -1,4 +1,4 @@
-"""Formulas of losses of times until an event, of a whole batch at once."""
+"""Formulas of survival losses, for a whole batch."""
 
 from __future__ import annotations
 

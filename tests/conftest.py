@@ -14,7 +14,7 @@ import pytest
 RunCommand: TypeAlias = Callable[[str], tuple[int, str, str]]
 RunJson: TypeAlias = Callable[[str], dict[str, Any]]
 
-# These modules fill one list of trials; as modules of doctests they would fill it again.
+# These modules append to one list of trials; collected for doctests they would append again.
 collect_ignore_glob = ["gradients/trials/*"]
 
 # At import, so that the processes that tests start do not inherit them either.

@@ -22,7 +22,7 @@ SOURCES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-# Who alone may import a library.
+# The only modules that may import a library.
 HOMES = {
     "typer": ("lossctl.cli",),
     "rich": ("lossctl.render.table", "lossctl.render.progress_line"),
@@ -44,7 +44,7 @@ CONTRACTS = {
     "render": ("errors", "report"),
     "cli": ("errors", "core", "io", "engine", "analysis", "gradients", "api", "report", "render"),
 }
-# Functions whose answer is worth nothing until somebody looks at it.
+# Functions that return a result and do not raise: the result must be used.
 COMPARISONS = {"allclose", "array_equal", "array_equiv", "isclose"}
 # Names that do not say what a variable holds.
 VAGUE = {"found", "told", "own", "some", "rest", "near", "one", "held", "made", "wanted", "given"}
@@ -127,7 +127,7 @@ def test_contracts_have_no_circle() -> None:
     assert circles({part: set(allowed) for part, allowed in CONTRACTS.items()}) == []
 
 
-# The front door imports from everywhere, on demand, and __main__ is two lines over the command line.
+# Exempt: lossctl/__init__ imports public names from all packages on demand, __main__ only calls the command line.
 @pytest.mark.parametrize("module", [module for module in SOURCES if part_of(module) in CONTRACTS])
 def test_imports_keep_the_contract(module: str) -> None:
     assert violations(module, SOURCES[module].read_text(encoding="utf-8")) == []
@@ -135,7 +135,7 @@ def test_imports_keep_the_contract(module: str) -> None:
 
 def test_no_imports_go_in_a_circle() -> None:
     graph = import_graph()
-    # core/__init__ imports the registry for what it registers; its modules import it by being in it.
+    # core/__init__ imports the registry, because that registers pickling; each module of core imports core/__init__.
     graph = {module: targets - {"lossctl.core"} for module, targets in graph.items()}
     assert circles(graph) == []
     graph["lossctl.errors"].add("lossctl.cli.app")
@@ -203,7 +203,7 @@ def test_public_names_are_there_and_documented(name: str) -> None:
 def undocumented(value: type | object) -> str | None:
     """Return what is missing in the docstring of a class or function, or None."""
     doc = value.__doc__ or ""
-    # A dataclass without a docstring is given its signature as one.
+    # A dataclass without a docstring gets its signature as docstring.
     if not doc.strip() or doc.startswith(f"{getattr(value, '__name__', '')}("):
         return "a docstring"
     if inspect.isfunction(value) and not doctest.DocTestParser().get_examples(doc):

@@ -34,7 +34,7 @@ class Case:
     stdin: bytes | None = None
 
 
-# What is there unless a case says otherwise: three samples on which everything works.
+# The default files of a case: three valid samples.
 GOOD = {"p.csv": "p\n1\n2\n3\n", "t.csv": "t\n1\n0\n1\n", "probs.csv": "a,b\n0.5,0.5\n0.25,0.75\n1,0\n"}
 WIDE = "pred,target,w\n1,2,3\n"
 DEEP = np.zeros((3, 2, 4))
@@ -65,7 +65,7 @@ def described(descr: str = "'<f8'", shape: str = "(3,)", order: str = "False", e
     return f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}{end}"
 
 
-# Builders of cases, each of which spares its rows what they have in common.
+# Functions that build cases with the same command or file.
 
 
 def bad(name: str, command: str, *told: str, stdin: Any = None, **files: Any) -> Case:
@@ -329,7 +329,7 @@ def lengths() -> Iterator[Case]:
         files = {f"p_{one}": WRITERS[one](rows[n]), f"t_{other}": WRITERS[other](rows[m])}
         counts = [f"p.{one} has {n} rows", f"t.{other} has {m} rows"]
         if one != "npy" or other != "npy":
-            counts.sort(key=lambda told: "5 rows" in told)  # of a stream one knows only that it goes on
+            counts.sort(key=lambda told: "5 rows" in told)  # for a longer stream only a lower bound is known
         told = f"{', '.join(counts)}: every row is one sample"
         yield bad(f"length-{one}-{n}-{other}-{m}", f"mse p.{one} t.{other}", told, **files)
     for form in ("csv", "npy"):
@@ -854,7 +854,7 @@ def test_integers_in_text_are_decimals(tmp_path: Path, capfdbinary: pytest.Captu
     assert compute(tmp_path, "mae p.csv t.csv -q", capfdbinary) == (0, b"9007199254740992.0\n", b"")
 
 
-# Pieces of tables and of what people and programs put into them by mistake.
+# Pieces of tables, and typical mistakes in them.
 SCRAPS = [
     "1",
     "2.5",

@@ -353,7 +353,7 @@ def typed(*lines: str) -> list[str]:
     )
     read(lambda out: "READY\r\n> " in out)
     for line in lines:
-        # The letters after TAB are echoed after what TAB has done.
+        # The terminal echoes the letters after TAB after the completion.
         os.write(terminal, line.encode() + b"\t~~\x15")
         out = read(lambda out: "~~" in out)
         answers.append(out.replace("\r", "").replace("\x07", "").partition("~~")[0].rpartition("> ")[2])

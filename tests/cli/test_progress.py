@@ -52,7 +52,7 @@ def at_terminal(folder: Path, *options: str, ctrl_c_when: str = "") -> tuple[int
                 continue
             try:
                 data = os.read(ours, 65_536)
-            except OSError:  # nobody has it open any more
+            except OSError:  # no process has the terminal open any more
                 break
             if not data:
                 break

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PAIR = ("samples/diabetes_preds.csv", "samples/diabetes_targets.csv")
 Done: TypeAlias = "CompletedProcess[str]"
 Install: TypeAlias = "Callable[..., None]"
-# r⁴ under several names; what an example package has.
+# The source of an example package: r⁴ under several names.
 MODULE = '''
 import numpy as np
 from lossctl import Real, Param, POSITIVE, loss

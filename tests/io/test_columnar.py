@@ -209,7 +209,7 @@ def test_a_file_that_changes(change: str, form: str, tmp_path: Path, monkeypatch
         Path(path).write_bytes(content + b"{}" * (change == "grow"))
         os.utime(path, (0, 0))
     if change == "remove" and "json" in form:
-        assert len(values(source)) == 40  # what was opened is read to its end
+        assert len(values(source)) == 40  # the opened file is read to its end
         return
     with pytest.raises(DataError, match=r"changed while it was read|no such file"):
         values(source)
@@ -242,7 +242,7 @@ def test_spoilt_files(form: str, tmp_path: Path, capfd: pytest.CaptureFixture[st
     content, rng = Path(path).read_bytes(), random.Random(7)  # noqa: S311 - no secret
     codes = set()
     for _ in range(120):
-        Path(path).unlink()  # not written over: polars may still have the one before mapped, and would be killed
+        Path(path).unlink()  # do not overwrite: polars may still map the old file, and would get SIGBUS
         Path(path).write_bytes(spoilt(content, rng))
         code, out, err = outcome(["compute", "mse", path, "-p", "p", "-t", "y"])
         codes.add(code)

@@ -329,7 +329,7 @@ def test_lines_far_into_a_file() -> None:
     assert fault(text + "1,\0\n", "p").startswith("x:150004: a NUL byte")
 
 
-# In bulk: what polars reads, and what the grammar alone reads
+# Parsing by polars, and parsing by the grammar alone
 
 NEARLY = [
     *(" 1", "1 ", " 1 ", "\t2", "+1", "-.5", "1.", "1_0", "0x1p3", "1e5", "1E+05", "1e400", "-1e-400", "1d5", "1f"),
@@ -483,7 +483,7 @@ def test_polars_and_the_grammar_agree(case: Case) -> None:
 def taken(content: str, *chosen: str, **how: Any) -> bool:
     """Return whether polars reads all lines except the first."""
     fields = (Field("pred", chosen, how.pop("labels", ()), text=how.pop("text", False)),)
-    first = len(content[: content.find("\n") + 1].encode())  # which the grammar reads, whatever comes then
+    first = len(content[: content.find("\n") + 1].encode())  # the grammar always reads the first line
     case = Case(content.encode(), fields, {"header": False} | how, first or 4, 1 << 22, 1 << 20)
     wanted, found = answer(case, math.inf)[0], answer(case, 0)
     assert found[0] == wanted
@@ -639,7 +639,7 @@ def test_a_pipe_that_does_not_wait(tmp_path: Path) -> None:
     assert process.communicate(timeout=300)[0] == b"5.0\n"
 
 
-# What other programs write
+# Files written by other programs
 
 
 @pytest.mark.parametrize("how", [{}, {"fmt": "%.4f"}, {"fmt": "%10.3e"}, {"delimiter": "\t"}, {"newline": "\r\n"}])
@@ -880,7 +880,7 @@ def peak(rows: int, folder: Path) -> int:
     """Return the peak resident memory in KiB of a run on text with this number of rows."""
     (folder / "big.csv").write_text("p,t\n" + "0.123456789,0.987654321\n" * rows)
     # VmHWM, since ru_maxrss counts the process that started this one.
-    # And small blocks: what waits for a free thread is soon as much as it ever is.
+    # With small blocks the queue of waiting tasks is full soon, so memory reaches its maximum early.
     code = (
         "import sys, lossctl.cli.app as cli, lossctl.engine.run as engine; assert engine.BLOCK; engine.BLOCK = 1024;"
         "cli.main(sys.argv[1:]);"

@@ -142,7 +142,7 @@ def test_a_damaged_stream(how: str, form: str, suffix: str, folder: Path) -> Non
     put({f"x.{form}{suffix}": bad[how]})
     code, out, err = outcome(["compute", "mse", f"x.{form}{suffix}", "t1.csv"])
     check_told(code, out, err, f"lossctl: x.{form}{suffix}:")
-    # The checksum comes last, and a zstd frame may have none: what comes out before it may be refused first.
+    # The checksum is at the end, and a zstd frame may have none: the decompressed text may be an error before it.
     assert how == "middle" or "damaged, or not" in err
 
 
@@ -508,7 +508,7 @@ def test_a_name_that_the_first_row_holds_is_of_a_header(content: str, options: s
 def test_what_is_said_of_headers_stands(folder: Path) -> None:
     put({"x.csv": "yhat,2020\n1,3\n", "n.csv": "1,2\n3,4\n"})
     refused("mse x.csv -p yhat -t @2 --no-header", "x.csv: there is no column 'yhat': it has no header")
-    # A number may be meant as a position, and a row of numbers would be lost.
+    # A number can be a position, and a row of numbers would be lost as a header.
     refused("mse n.csv -p 1 -t 2", "n.csv: there is no column '1': it has no header; @1 to @2 name columns")
     refused("mse x.csv -p @1 -t @2", "x.csv:1: the first row mixes a number")
 
@@ -630,7 +630,7 @@ def test_a_file_that_changes_while_it_is_read(
     assert any(said in err for said in ("changed while it was read", "truncated", "damaged, or not gz"))
 
 
-# What a new user meets
+# Common mistakes of new users
 
 
 @pytest.mark.parametrize(

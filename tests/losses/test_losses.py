@@ -32,7 +32,7 @@ def names(loss: Loss, params: dict[str, object] | None = None) -> str:
 
 
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=names)
-# Of losses whose samples depend on each other tests/engine/test_batch_coupled.py says what these tests say of others.
+# Batch-coupled losses are tested in tests/engine/test_batch_coupled.py.
 every_uncoupled_case = pytest.mark.parametrize(("loss", "params"), UNCOUPLED, ids=[names(*case) for case in UNCOUPLED])
 
 
@@ -164,13 +164,13 @@ def test_smape_of_what_sums_beyond_every_double(pred: float, target: float) -> N
 
 
 def concealed(loss: Loss) -> list[str]:
-    """Yield the non-finite values that an input can contain while the loss stays finite."""
+    """Return the non-finite values that an input can contain while the loss stays finite."""
     found = []
     for i, spec in enumerate(loss.inputs):
         if spec.kind.implied_by_finite_loss:
             for bad in (math.nan, math.inf, -math.inf):
                 arrays = hurtful(loss, np.random.default_rng(3), 2000)
-                # All of a row or, but for the -inf that a logit may be, one of it.
+                # Set the whole row, or one element if it is not -inf, which is a valid logit.
                 places = [..., (slice(None), 1)] if spec.kind.core and bad != -math.inf else [...]
                 for place in places:
                     spoiled = [a.copy() for a in arrays]
@@ -230,12 +230,12 @@ def test_inputs_are_not_written_and_the_thunk_answers_twice_the_same(loss: Loss)
         np.testing.assert_array_equal(a, b)
 
 
-# Likelihoods without their constant, and of densities, which can be above 1; what subtracts a spread.
+# These can be negative: likelihoods without their constant, densities above 1, scores that subtract a spread.
 SIGNED = (
     *("poisson_nll", "poisson_nll_log_rate", "negative_binomial_nll"),
     *("gaussian_nll", "laplace_nll", "student_t_nll", "crps_ensemble", "hinge_embedding", "aft"),
 )
-# Of rows whose sums differ in the last digits they can fall below 0 by as much.
+# These can be slightly below 0, if the sums of rows differ in their last digits.
 ROUNDED = ("kl_divergence", "kl_divergence_log_target", "reverse_kl", "renyi", "bhattacharyya")
 
 

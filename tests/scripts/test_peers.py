@@ -80,7 +80,7 @@ def test_a_name_from_elsewhere_finds_the_loss(written: str, meant: str) -> None:
     assert found.name == meant
 
 
-# What these find is the same of probabilities and of rates, where torch takes logarithms; `info` says so.
+# These names find losses of probabilities and rates, where torch takes logarithms; `info` says so.
 LOGARITHMS = {"KLDivLoss": "kl_divergence", "PoissonNLLLoss": "poisson_nll"}
 
 

@@ -191,7 +191,7 @@ def test_workers_that_give_other_digits_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     here = clusters.machine()._replace(**other)
-    monkeypatch.setattr(clusters.Cluster, "_here", staticmethod(lambda: here))  # what the workers answer is theirs
+    monkeypatch.setattr(clusters.Cluster, "_here", staticmethod(lambda: here))  # the workers return theirs
     code, out, err = ran(capsys, *small)
     assert (code, out) == (2, "")
     assert told in err

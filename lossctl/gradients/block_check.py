@@ -19,11 +19,11 @@ from lossctl.gradients.reference_check import compare
 from lossctl.gradients.remeasure import remeasure
 from lossctl.gradients.rounding import ULPS_OF_TERMS, Precision, estimated_terms, precision_of
 from lossctl.gradients.sampling import is_batch_coupled
-from lossctl.gradients.second_derivative import second_problem
+from lossctl.gradients.second_derivative import named_surrogate, second_problem
 from lossctl.gradients.tally import CheckSummary, summarize_verdicts
 from lossctl.gradients.user_gradient import Gradient
 from lossctl.gradients.user_loss import gradient_precision, looks_like_objective, observe
-from lossctl.gradients.verdict import CoordinateVerdicts, Verdict, set_tiny_aside
+from lossctl.gradients.verdict import CoordinateVerdicts, Reason, Verdict, set_tiny_aside
 from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_GRADIENT_ROUNDING
 
 # Allowed difference relative to the scale of a sample: 1/100 of an error that matters, and 1000 times the
@@ -50,7 +50,9 @@ class Checker:
             of a mean). Default 1.
         weighted: whether the given gradient is that of w·loss. Default False.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
-        whole: whether to keep all verdicts. Default False.
+        keep_verdicts: whether to keep all verdicts. Default False.
+        second: ``surrogate`` (the default): a second derivative may be a surrogate of practice; ``exact``: it may not;
+            ``off``: it is not checked.
     """
 
     gradient: Gradient | None = None
@@ -58,6 +60,7 @@ class Checker:
     weighted: bool = False
     rtol: float = RTOL
     keep_verdicts: bool = False
+    second: str = "surrogate"
 
     def __call__(self, block: Block, job: LossPlan) -> tuple[CheckSummary, ...]:
         """Return the summary of the gradient and, if the function returned one, that of the second derivative."""
@@ -80,7 +83,9 @@ class Checker:
         if self.gradient is None and GIVEN_GRADIENT not in block.places and not job.loss.is_builtin:
             summary = _reject_objective(summary, points, given)
         summary = replace(summary, notes=(*notes, *summary.notes))
-        return (summary,) if second is None else (summary, self._check_second(points, second))
+        if second is None or self.second == "off":
+            return (summary,)
+        return summary, self._check_second(points, second)
 
     def _gradient_under_test(
         self, block: Block, points: Points, elements: Elements
@@ -113,7 +118,7 @@ class Checker:
             if is_registered(loss):
                 return given, None, np.zeros(given.shape), None
             precision = gradient_precision(loss, elements.arrays, given)
-        terms = estimated_terms(given.reshape(len(given), -1)).reshape(-1, *(1,) * len(core))
+        terms = estimated_terms(given.reshape(len(given), -1), points.magnitude).reshape(-1, *(1,) * len(core))
         rounding = ULPS_OF_TERMS * (precision.eps * terms + precision.tiny * abs(self.factor))
         if is_registered(loss):  # their terms are known
             rounding = np.full(given.shape, ULPS_OF_TERMS * precision.tiny * abs(self.factor))
@@ -133,7 +138,7 @@ class Checker:
             rtol=self.rtol,
             differences=None if points.loss.batch_coupled else differences,
         )
-        set_tiny_aside(verdicts, given.reshape(verdicts.verdict.shape))
+        set_tiny_aside(verdicts, given.reshape(verdicts.verdict.shape), points.magnitude)
         method = f"the gradient of {points.loss.name}"
         if not points.loss.batch_coupled:
             method += self._cross_check(points)
@@ -161,7 +166,7 @@ class Checker:
         verdicts = check(problem)
         if not is_registered(points.loss):
             remeasure(problem, verdicts)
-            set_tiny_aside(verdicts, problem.given)
+            set_tiny_aside(verdicts, problem.given, problem.magnitude)
         return verdicts
 
     def _summarize(self, points: Points, verdicts: CoordinateVerdicts, given: Array, method: str = "") -> CheckSummary:
@@ -178,7 +183,7 @@ class Checker:
     def _check_second(self, points: Points, second: Array) -> CheckSummary:
         """Check the Hessian diagonal of an objective against differences of the gradient of the loss."""
         flat = second.reshape(len(points), -1)
-        rounding = ULPS_OF_TERMS * precision_of(second).eps * estimated_terms(flat)
+        rounding = ULPS_OF_TERMS * precision_of(second).eps * estimated_terms(flat, points.magnitude)
         parts = []
         for j in range(flat.shape[1]):
             problem = second_problem(
@@ -189,7 +194,14 @@ class Checker:
             parts.append(vars(part).values())
         verdicts = CoordinateVerdicts(*(np.concatenate(a, axis=1) for a in zip(*parts, strict=True)))
         verdicts = replace(verdicts, scale=verdicts.scale.max(axis=1, keepdims=True))
-        return self._summarize(points, verdicts, second)
+        notes: tuple[str, ...] = ()
+        off = np.isin(verdicts.verdict, (Verdict.WRONG, Verdict.UNRESOLVED))
+        exact = np.where(verdicts.verdict == Verdict.UNRESOLVED, np.nan, verdicts.numeric)
+        if self.second == "surrogate" and off.any() and (name := named_surrogate(points, flat, exact)):
+            verdicts.verdict[off] = Verdict.OK
+            verdicts.reason[off] = Reason.NONE
+            notes = (f"the second derivative is a surrogate of practice, {name}; --second exact rejects it",)
+        return replace(self._summarize(points, verdicts, second), notes=notes)
 
     def _check_batch(self, points: Points, given: Array, atol: Array) -> CheckSummary:
         """Check a batch whose samples depend on each other; its gradient is that of the sum of the losses."""

@@ -33,6 +33,7 @@ from lossctl.io.arrays import ArraySource
 from lossctl.io.dataset import GIVEN_GRADIENT, Dataset, FieldRef, from_arrays
 
 REDUCTIONS = ("none", "mean", "sum")
+SECOND = ("surrogate", "exact", "off")
 _RANGES = {"samples": "at least 1", "seed": "at least 0", "rtol": "between 0 and 1"}
 _REASONS = {
     Reason.DIGITS: "the loss has too few digits there",
@@ -57,6 +58,7 @@ def gradcheck(
     reduction: str = "none",
     signature: str = "pred,target",
     wrt: str = "pred",
+    second: str = "surrogate",
     rtol: float = RTOL,
     samples: int = 2000,
     seed: int = 0,
@@ -79,6 +81,9 @@ def gradcheck(
             ``"pred,dataset"``.
         wrt: ``"logits"`` if ``pred`` of a probability loss holds logits and ``grad`` is the derivative with
             respect to them. Default ``"pred"``.
+        second: how to judge the second derivative that a function ``grad`` returns: ``"surrogate"`` (the default):
+            it may be one of the surrogates of practice, which a note names; ``"exact"``: it must be that of the loss;
+            ``"off"``: it is not checked.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
         samples, seed: number of points drawn and seed of their generator. Defaults 2000 and 0.
         threads: number of threads. Default: the number of cores.
@@ -100,6 +105,7 @@ def gradcheck(
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("signature", signature, SIGNATURES)
     check_choice("wrt", wrt, ("pred", "logits"))
+    check_choice("second", second, SECOND)
     for name, value, fits in (
         ("samples", samples, samples >= 1),
         ("seed", seed, seed >= 0),
@@ -115,7 +121,7 @@ def gradcheck(
     if pred is None:
         if grad is not None and gradient is None:
             raise UsageError("an array of gradients needs the predictions that it was computed at")
-        drawn = check_points(bound, samples=samples, seed=seed, gradient=gradient, rtol=rtol, whole=True)
+        drawn = check_points(bound, samples=samples, seed=seed, gradient=gradient, rtol=rtol, whole=True, second=second)
         return _joined(drawn)
     given = None if grad is None or gradient is not None else np.asarray(grad)
     data = from_arrays({"pred": pred, "target": target, "weight": weight, GIVEN_GRADIENT: given, **(inputs or {})})
@@ -127,6 +133,7 @@ def gradcheck(
         policy=ComputeOptions(class_weight=check_class_weight(class_weight or ()), ignore_index=ignore_index),
         rtol=rtol,
         whole=True,
+        second=second,
         workers=ExecutionConfig(threads),
     )
     return _joined(results)
@@ -150,7 +157,14 @@ def from_logits(loss: Loss) -> Loss:
 
 
 def check_points(
-    loss: Loss, *, samples: int, seed: int, gradient: Gradient | None = None, rtol: float = RTOL, whole: bool = False
+    loss: Loss,
+    *,
+    samples: int,
+    seed: int,
+    gradient: Gradient | None = None,
+    rtol: float = RTOL,
+    whole: bool = False,
+    second: str = "surrogate",
 ) -> list[GradCheck]:
     """Check a gradient at points drawn from the domain of the loss.
 
@@ -161,6 +175,7 @@ def check_points(
         gradient: function that returns the gradient. Default: the gradient of the loss.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
         whole: whether to keep every verdict. Default False.
+        second: as in :func:`gradcheck`.
     """
     # The cost of a batch whose samples depend on each other is quadratic, and a small batch shows as much.
     count = min(samples, _BATCH) if loss.batch_coupled else samples
@@ -169,7 +184,7 @@ def check_points(
     sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
     data = Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
     policy = ComputeOptions(class_axis=-1)  # where the kinds draw it
-    results = check_on(lambda: data, loss, gradient=gradient, policy=policy, rtol=rtol, whole=whole)
+    results = check_on(lambda: data, loss, gradient=gradient, policy=policy, rtol=rtol, whole=whole, second=second)
     if loss.finish is not None:
         results[0] = _with_finish(results[0], loss, rtol, seed)
     return results
@@ -184,6 +199,7 @@ def check_on(
     policy: ComputeOptions | None = None,
     rtol: float = RTOL,
     whole: bool = False,
+    second: str = "surrogate",
     workers: ExecutionConfig | None = None,
 ) -> list[GradCheck]:
     """Check a gradient at the points of a data set.
@@ -198,6 +214,7 @@ def check_on(
         policy: options of the engine.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
         whole: whether to keep every verdict. Default False.
+        second: as in :func:`gradcheck`.
         workers: configuration of the executor.
 
     Returns:
@@ -223,7 +240,7 @@ def check_on(
         slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
         factor = summary.weight / 2**1074 / slope if slope else 1.0
         opened = data()
-    checker = Checker(gradient, factor, reduction != "none", rtol, whole)
+    checker = Checker(gradient, factor, reduction != "none", rtol, whole, second)
 
     def tallies(opened: Dataset, loss: Loss) -> list[CheckSummary]:
         job = plan_loss(loss, opened, policy)

@@ -117,7 +117,8 @@ def _measure(p: DerivativeProblem, j: int, rows: Indices, value: Array, unit: fl
         largest = np.fmax(largest, p.magnitude[rows])
     spacing = _spacing(np.where(usable, np.abs(odd), 0.0), largest, precision.eps)
     spacing = np.fmax(spacing, ULPS * EPS * np.abs(value))
-    floor = ULPS * EPS * np.fmax(largest, unit)
+    # Numbers larger than the inputs, such as the largest of many exponentials, belong to other samples.
+    floor = ULPS * EPS * np.fmax(np.abs(value), np.fmin(unit, p.magnitude[rows]))
     derivative, error = _fit(h, odd, usable, (spacing, floor), powers=(1, 3, 5), factor=_ODD_FACTOR)
     jump, jump_error = _fit(h, even, usable, (spacing, floor), powers=(1, 2, 4), factor=_EVEN_FACTOR)
     half_jump = np.where(np.abs(jump) > _SURE * jump_error, np.abs(jump), 0.0)
@@ -172,8 +173,8 @@ def _fit(
     explained = np.where(fits & (residual <= _EXPLAINS * change), residual, np.inf).min(axis=0)
     noise = np.fmax(spacing, np.where(plateau, explained, 0.0))
     error = np.where(fits, factor * np.fmax(residual, noise) / h[:, :levels].T, np.inf)
-    # Where a function rounds a part of itself, such as log Σ exp z ≈ 0, to the precision of numbers of another size, that
-    # part is a plateau at the shortest steps, and only the longer ones see its slope.
+    # Where a function rounds a part of itself, such as log Σ exp z ≈ 0, to the precision of numbers of another size,
+    # that part is a plateau at the shortest steps, and only the longer ones see its slope.
     cautious = factor * np.fmax(residual, np.fmax(noise, floor)) / h[:, :levels].T
     best = np.where(fits, cautious, np.inf).argmin(axis=0)
     at = np.arange(n)

@@ -13,6 +13,7 @@ without a target    as logits: from −10 to 10
 positive numbers    from 0.01 to 100; where 0 is allowed, one in 50 is 0
 probabilities       the sigmoid of −8 to 8; as targets 0 and 1, one in five from 0 to 1; four points each are
                     p = t = 0 and p = t = 1
+counts              from 0 to 100
 rows of scores      normal, with a standard deviation from 0.1 to 4, one row in 50 with equal scores
 rows of             the softmax of such rows, one in 50 certain; as targets one-hot rows, one in five soft
 probabilities
@@ -30,6 +31,7 @@ from lossctl.core.array_kinds import ArrayKind, ProbabilityArrayKind
 from lossctl.core.arrays import Array, Dims
 from lossctl.core.input_kinds import (
     AboveKind,
+    CountKind,
     Kind,
     LogitsKind,
     LogProbabilitiesKind,
@@ -103,6 +105,8 @@ def _draw(kind: Kind, n: int, dims: Dims, rng: np.random.Generator, *, target: b
         return np.where(rng.random(p.shape) < 0.8, np.round(p), p) if target else p
     if isinstance(kind, LogitsKind) or type(kind) is ArrayKind:
         return _scores(tuple(dims[name] for name in kind.core), n, rng)
+    if isinstance(kind, CountKind):
+        return np.floor(10.0 ** rng.uniform(-0.5, 2, n))
     if isinstance(kind, AboveKind):
         return np.where(rng.random(n) < 1.0 / _RARE, 0.0, sizes) if kind.domain.low == 0 else sizes
     if type(kind) is Kind and not kind.core:

@@ -88,11 +88,14 @@ def _all_in(values: Array, precision: Precision) -> bool:
     return len(np.unique(values[last])) >= _USED and len(np.unique(exponent[last])) >= _BINADES
 
 
-def estimated_terms(gradient: Array) -> Array:
-    """Estimate the terms of a gradient whose formula is not known: the largest entry of the row, and the RMS of all.
+def estimated_terms(gradient: Array, magnitude: Array) -> Array:
+    """Estimate the terms of a gradient whose formula is not known: the largest entry of the row, or the RMS of all.
+
+    The RMS counts only up to the magnitude of the inputs: exp(100) in one sample is no term of another.
 
     Args:
         gradient: (samples, coordinates).
+        magnitude: (samples,) that of the inputs.
 
     Returns:
         (samples, 1).
@@ -100,7 +103,7 @@ def estimated_terms(gradient: Array) -> Array:
     size = np.where(np.isfinite(gradient), np.abs(gradient), 0.0)
     top = size.max(initial=0.0)
     rms = top * np.sqrt(np.mean(np.square(size / top))) if top > 0 else 0.0
-    return np.asarray(np.maximum(size.max(axis=1, initial=0.0), rms)[:, None])
+    return np.asarray(np.maximum(size.max(axis=1, initial=0.0), np.minimum(rms, magnitude))[:, None])
 
 
 def reference_slack(loss: Loss, arrays: Sequence[Array], reference: Array, precision: Precision) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from lossctl.core.arrays import Array
@@ -44,3 +46,68 @@ def second_problem(
         return gradient(arrays, None)[0].reshape(len(whole), -1)[:, j].astype(np.float64)
 
     return DerivativeProblem(f, x[:, j : j + 1], second, points.magnitude, *edges(points.loss), rtol, atol)
+
+
+# Share of the coordinates that a surrogate has to fit, and its allowed relative difference there.
+_SHARE, _CLOSE = 0.99, 1e-5
+# XGBoost multiplies the second derivative of the Poisson loss by e^max_delta_step, by default e^0.7.
+_POISSON_STEP = 0.7
+
+
+@np.errstate(all="ignore")
+def named_surrogate(points: Points, second: Array, exact: Array) -> str | None:
+    """Return the name of the surrogate that practice uses for the second derivative, if it is one.
+
+    A surrogate is positive and bounded where the second derivative is 0, tiny or negative, so that a Newton step
+    g/h stays short.
+
+    Args:
+        points: the loss and the samples.
+        second: (samples, coordinates) what the objective returned.
+        exact: (samples, coordinates) the second derivative of the loss; NaN where it is not known.
+    """
+    if not np.isfinite(second).all() or (second < 0).any():
+        return None
+    if second.size > 1 and np.ptp(second) == 0 and _is_constant(exact):
+        return None  # a constant other than the right one is a forgotten factor
+    for name, values in _surrogates(points, exact):
+        if _fits(second, values):
+            return name
+        floor = second.min()
+        at_floor = second == floor
+        if floor > 0 and at_floor.sum() > 1 and _fits(second, np.maximum(values, floor)):
+            return f"{name}, at least {floor:.3g}"
+    floor = second.min()
+    if floor > 0 and _fits(second, np.maximum(exact, floor)):
+        return f"the second derivative, at least {floor:.3g}"
+    return None
+
+
+def _is_constant(exact: Array) -> bool:
+    known = exact[np.isfinite(exact)]
+    return bool(known.any() and np.ptp(known) <= _CLOSE * np.abs(known).max())
+
+
+def _fits(second: Array, values: Array) -> bool:
+    known = np.isfinite(values)
+    close = np.abs(second - values) <= _CLOSE * np.abs(second)
+    return bool(known.any() and np.count_nonzero(close & known) >= _SHARE * np.count_nonzero(known))
+
+
+def _surrogates(points: Points, exact: Array) -> Iterator[tuple[str, Array]]:
+    pred = points.pred
+    k = pred.shape[1]
+    yield "ones", np.ones_like(pred)
+    if k > 1:
+        p = np.exp(pred - pred.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        yield "2p(1 − p), as in XGBoost's softprob", 2.0 * p * (1.0 - p)
+        yield "k/(k − 1)·p(1 − p), as in LightGBM's multiclass", k / (k - 1.0) * p * (1.0 - p)
+        yield "p(1 − p)", p * (1.0 - p)
+    else:
+        p = 1.0 / (1.0 + np.exp(-pred))
+        yield "p(1 − p)", p * (1.0 - p)
+        yield "(p(1 − p))², the Gauss-Newton approximation", np.square(p * (1.0 - p))
+        yield "e^0.7 times the second derivative, as in XGBoost's count:poisson", np.exp(_POISSON_STEP) * exact
+    if len(points.arrays) > 1 and points.arrays[1].size == pred.size:
+        yield "|residual|", np.abs(pred - points.arrays[1].reshape(pred.shape))

@@ -84,12 +84,14 @@ class CoordinateVerdicts:
 _TINY = 1e-9
 
 
-def set_tiny_aside(verdicts: CoordinateVerdicts, given: Array) -> None:
+def set_tiny_aside(verdicts: CoordinateVerdicts, given: Array, magnitude: Array) -> None:
     """Turn wrong coordinates whose difference is tiny against the block into unresolved ones, in place.
 
     Args:
         verdicts: the verdicts.
         given: (samples, coordinates) the gradient under test.
+        magnitude: (samples,) that of the inputs; the RMS counts only up to it, since exp(100) in one sample says
+            nothing of another.
     """
     known = np.isfinite(verdicts.numeric)
     size = np.where(known, np.abs(verdicts.numeric), 0.0)
@@ -97,7 +99,8 @@ def set_tiny_aside(verdicts: CoordinateVerdicts, given: Array) -> None:
     if not top > 0.0:
         return
     rms = top * np.sqrt(np.mean(np.square(size / top)))
+    limit = _TINY * np.minimum(rms, magnitude)[:, None]
     with np.errstate(invalid="ignore"):
-        tiny = (verdicts.verdict == Verdict.WRONG) & (np.abs(given - verdicts.numeric) <= _TINY * rms)
+        tiny = (verdicts.verdict == Verdict.WRONG) & (np.abs(given - verdicts.numeric) <= limit)
     verdicts.verdict[tiny] = Verdict.UNRESOLVED
     verdicts.reason[tiny] = Reason.TINY

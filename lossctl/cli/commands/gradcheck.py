@@ -59,6 +59,14 @@ class GradcheckOptions:
             "--wrt", metavar="pred|logits", help="logits: predictions are logits; the gradient is with respect to them"
         ),
     ] = "pred"
+    second: Annotated[
+        str,
+        Option(
+            "--second",
+            metavar="surrogate|exact|off",
+            help="the second derivative of FUNCTION: may be a surrogate of practice, must be exact, or is not checked",
+        ),
+    ] = "surrogate"
     samples: Annotated[int, Option("--samples", metavar="N", help="number of points to draw if there are no data")] = (
         2000
     )
@@ -122,7 +130,13 @@ def gradcheck(
     for loss in bound:
         if preds is None:
             drawn = check_points(
-                loss, samples=check.samples, seed=check.seed, gradient=gradient, rtol=rtol, whole=whole
+                loss,
+                samples=check.samples,
+                seed=check.seed,
+                gradient=gradient,
+                rtol=rtol,
+                whole=whole,
+                second=check.second,
             )
             results += drawn
             continue
@@ -143,6 +157,7 @@ def gradcheck(
             policy=compute_options(how, data),
             rtol=rtol,
             whole=whole,
+            second=check.second,
             workers=workers,
         )
     if check.save_numeric is not None:
@@ -162,13 +177,14 @@ def _refuse(check: GradcheckOptions, preds: str | None, targets: str | None) -> 
     from lossctl.cli.settings import check_range
     from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
-    from lossctl.gradients.gradcheck import REDUCTIONS
+    from lossctl.gradients.gradcheck import REDUCTIONS, SECOND
     from lossctl.gradients.user_gradient import SIGNATURES
     from lossctl.io.byte_stream import read_once
 
     check_choice("--reduction", check.reduction, REDUCTIONS)
     check_choice("--signature", check.signature, SIGNATURES)
     check_choice("--wrt", check.wrt, ("pred", "logits"))
+    check_choice("--second", check.second, SECOND)
     check_range("--samples", check.samples, 1)
     check_range("--seed", check.seed, 0)
     check_range("--top", check.top, 0)

@@ -150,7 +150,7 @@ def from_file(path: Path, name: str) -> Loss:
 
 
 def load_function(spec: str) -> Callable[..., Any]:
-    """Load the function of a spec ``file.py:function``, without making a loss of it.
+    """Load the function, or the objective of CatBoost, of a spec ``file.py:function``, without making a loss of it.
 
     Raises:
         UsageError: the file cannot be imported, or has no such function.
@@ -158,7 +158,7 @@ def load_function(spec: str) -> Callable[..., Any]:
     path, name, param_texts = _split(spec)
     where = printable(path)
     value = instantiate(getattr(_import(Path(path), where), name.replace("-", "_"), None))
-    if not callable(value):
+    if not callable(value) and not hasattr(value, "calc_ders_range") and not hasattr(value, "calc_ders_multi"):
         offered = list(_functions(sys.modules[_module_name(Path(path))]))
         raise UsageError(f"{where} has no function {quoted(name)}{nearest(name, offered)}")
     return _with_parameters(value, param_texts, spec) if param_texts else value

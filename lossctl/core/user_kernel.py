@@ -13,6 +13,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import Kind, LabelKind
 from lossctl.errors import DataError, UsageError, printable
 
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 WANTED = "return one loss per sample, or (loss, gradient)"
 
 
@@ -94,22 +95,22 @@ def as_array(value: Any) -> np.ndarray[Any, np.dtype[Any]]:
         return np.array(None)
 
 
-def user_error(source: str, name: str, error: BaseException, kinds: Sequence[Kind]) -> UsageError:
+def user_error(source: str, name: str, error: BaseException, kinds: Sequence[Kind] = ()) -> UsageError:
     """Return the error message for an exception that a user's kernel raised, with its file and line.
 
     Args:
-        source: the file or the package of the function.
+        source: the file or the package of the function; empty if it is not known.
         name: the name of the function.
         error: the exception.
-        kinds: the kinds of its inputs.
+        kinds: the kinds of its inputs, if it is a loss. Default: none.
     """
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_library(f.filename)]
-    where = f"{source}: {name}"
+    where = f"{source}: {name}" if source else name
     if frames:
         line = f"{printable(_shortest(frames[-1].filename))}:{frames[-1].lineno}"
         where = f"{line}: {name}" if line.startswith(f"{source}:") else f"{where}: {line}"
     hint = ""
-    if isinstance(error, IndexError) and not any(kind.core for kind in kinds):
+    if isinstance(error, IndexError) and kinds and not any(kind.core for kind in kinds):
         hint = "; for a row per sample, annotate the parameters: pred: lossctl.Logits, target: lossctl.Label"
     if isinstance(error, TypeError) and "Tensor" in str(error):
         hint = "; lossctl passes NumPy arrays: convert them in the function"
@@ -122,4 +123,4 @@ def _shortest(path: str) -> str:
 
 
 def _is_library(filename: str) -> bool:
-    return os.path.dirname(filename) == os.path.dirname(__file__) or "site-packages" in filename or filename[0] == "<"
+    return filename.startswith(_PACKAGE) or "site-packages" in filename or filename[0] == "<"

@@ -19,7 +19,7 @@ from lossctl.gradients.reference_check import compare
 from lossctl.gradients.remeasure import remeasure
 from lossctl.gradients.rounding import ULPS_OF_TERMS, Precision, estimated_terms, precision_of
 from lossctl.gradients.sampling import is_batch_coupled
-from lossctl.gradients.second_derivative import named_surrogate, second_problem
+from lossctl.gradients.second_derivative import accept_surrogate, second_problem
 from lossctl.gradients.tally import CheckSummary, summarize_verdicts
 from lossctl.gradients.user_gradient import Gradient
 from lossctl.gradients.user_loss import gradient_precision, looks_like_objective, observe
@@ -50,9 +50,8 @@ class Checker:
             of a mean). Default 1.
         weighted: whether the given gradient is that of w·loss. Default False.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
-        keep_verdicts: whether to keep all verdicts. Default False.
-        second: ``surrogate`` (the default): a second derivative may be a surrogate of practice; ``exact``: it may not;
-            ``off``: it is not checked.
+        whole: whether to keep all verdicts. Default False.
+        second: how the second derivative is judged: ``exact``, ``surrogate`` (the default) or ``off``.
     """
 
     gradient: Gradient | None = None
@@ -72,6 +71,8 @@ class Checker:
         if block.start == 0 and not job.loss.batch_coupled and is_batch_coupled(job.loss, elements.arrays):
             raise CoupledError
         notes = observe(job.loss, elements.arrays) if block.start == 0 and not job.loss.is_builtin else ()
+        if block.start == 0 and self.gradient is not None:
+            notes += self.gradient.observe(elements.arrays, elements.weights)
         if precision is not None and is_registered(job.loss):
             summary = self._compare_with_registered(points, given, atol, precision)
         elif job.loss.batch_coupled:
@@ -194,14 +195,11 @@ class Checker:
             parts.append(vars(part).values())
         verdicts = CoordinateVerdicts(*(np.concatenate(a, axis=1) for a in zip(*parts, strict=True)))
         verdicts = replace(verdicts, scale=verdicts.scale.max(axis=1, keepdims=True))
-        notes: tuple[str, ...] = ()
-        off = np.isin(verdicts.verdict, (Verdict.WRONG, Verdict.UNRESOLVED))
-        exact = np.where(verdicts.verdict == Verdict.UNRESOLVED, np.nan, verdicts.numeric)
-        if self.second == "surrogate" and off.any() and (name := named_surrogate(points, flat, exact)):
-            verdicts.verdict[off] = Verdict.OK
-            verdicts.reason[off] = Reason.NONE
-            notes = (f"the second derivative is a surrogate of practice, {name}; --second exact rejects it",)
-        return replace(self._summarize(points, verdicts, second), notes=notes)
+        note = None
+        if self.second == "surrogate":
+            note = accept_surrogate(points, flat, verdicts)
+        summary = self._summarize(points, verdicts, second)
+        return summary if note is None else replace(summary, notes=(note, *summary.notes))
 
     def _check_batch(self, points: Points, given: Array, atol: Array) -> CheckSummary:
         """Check a batch whose samples depend on each other; its gradient is that of the sum of the losses."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.core.registry import as_loss, get_loss, is_registered
+from lossctl.core.user_kernel import kernel_name
 from lossctl.core.validation import check_choice, check_class_weight
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, check_unweighted_gradient, plan_loss
@@ -25,8 +26,9 @@ from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
 from lossctl.gradients.result import GradCheck
 from lossctl.gradients.sampling import sample_points
+from lossctl.gradients.second_derivative import SECOND, diagnose_second
 from lossctl.gradients.tally import CheckSummary
-from lossctl.gradients.user_gradient import SIGNATURES, Gradient, wrap_gradient_function
+from lossctl.gradients.user_gradient import SIGNATURES, Gradient, is_gradient_function
 from lossctl.gradients.user_loss import without_reduction
 from lossctl.gradients.verdict import Reason, Verdict
 from lossctl.io.arrays import ArraySource
@@ -56,7 +58,8 @@ def gradcheck(
     class_weight: Sequence[float] | None = None,
     ignore_index: int | None = None,
     reduction: str = "none",
-    signature: str = "pred,target",
+    signature: str = "auto",
+    second: str = "surrogate",
     wrt: str = "pred",
     second: str = "surrogate",
     rtol: float = RTOL,
@@ -77,8 +80,10 @@ def gradcheck(
         reduction: function whose gradient the array ``grad``, or that of a function ``loss``, is: each sample's loss
             (``"none"``, the default), the ``"mean"`` or the ``"sum"`` of the losses. A function ``loss`` may then
             return this one number.
-        signature: arguments of a function ``grad``: ``"pred,target"`` (the default), ``"target,pred"`` or
-            ``"pred,dataset"``.
+        signature: arguments of a function ``grad``: ``"pred,target"``, ``"target,pred"`` or ``"pred,dataset"``.
+            Default ``"auto"``: by their names.
+        second: how the second derivative of an objective is judged: ``"exact"``: against that of the loss;
+            ``"surrogate"`` (the default): a surrogate that practice knows by name passes too; ``"off"``: not at all.
         wrt: ``"logits"`` if ``pred`` of a probability loss holds logits and ``grad`` is the derivative with
             respect to them. Default ``"pred"``.
         second: how to judge the second derivative that a function ``grad`` returns: ``"surrogate"`` (the default):
@@ -104,6 +109,7 @@ def gradcheck(
     bound = as_loss(loss)
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("signature", signature, SIGNATURES)
+    check_choice("second", second, SECOND)
     check_choice("wrt", wrt, ("pred", "logits"))
     check_choice("second", second, SECOND)
     for name, value, fits in (
@@ -117,11 +123,11 @@ def gradcheck(
         bound = from_logits(bound)
     if grad is None:
         bound, reduction = without_reduction(bound, reduction), "none"
-    gradient = wrap_gradient_function(grad, signature, getattr(grad, "__name__", "grad")) if callable(grad) else None
+    gradient = Gradient(grad, signature, kernel_name(cast(Any, grad)), bound) if is_gradient_function(grad) else None
     if pred is None:
         if grad is not None and gradient is None:
             raise UsageError("an array of gradients needs the predictions that it was computed at")
-        drawn = check_points(bound, samples=samples, seed=seed, gradient=gradient, rtol=rtol, whole=True, second=second)
+        drawn = check_points(bound, samples=samples, seed=seed, gradient=gradient, second=second, rtol=rtol, whole=True)
         return _joined(drawn)
     given = None if grad is None or gradient is not None else np.asarray(grad)
     data = from_arrays({"pred": pred, "target": target, "weight": weight, GIVEN_GRADIENT: given, **(inputs or {})})
@@ -129,6 +135,7 @@ def gradcheck(
         lambda: data,
         bound,
         gradient=gradient,
+        second=second,
         reduction=reduction,
         policy=ComputeOptions(class_weight=check_class_weight(class_weight or ()), ignore_index=ignore_index),
         rtol=rtol,
@@ -162,9 +169,9 @@ def check_points(
     samples: int,
     seed: int,
     gradient: Gradient | None = None,
+    second: str = "surrogate",
     rtol: float = RTOL,
     whole: bool = False,
-    second: str = "surrogate",
 ) -> list[GradCheck]:
     """Check a gradient at points drawn from the domain of the loss.
 
@@ -173,6 +180,7 @@ def check_points(
         samples: number of points; at most 100 are drawn if samples depend on each other.
         seed: seed of their generator.
         gradient: function that returns the gradient. Default: the gradient of the loss.
+        second: how its second derivative is judged: ``exact``, ``surrogate`` (the default) or ``off``.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
         whole: whether to keep every verdict. Default False.
         second: as in :func:`gradcheck`.
@@ -184,7 +192,7 @@ def check_points(
     sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
     data = Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
     policy = ComputeOptions(class_axis=-1)  # where the kinds draw it
-    results = check_on(lambda: data, loss, gradient=gradient, policy=policy, rtol=rtol, whole=whole, second=second)
+    results = check_on(lambda: data, loss, gradient=gradient, second=second, policy=policy, rtol=rtol, whole=whole)
     if loss.finish is not None:
         results[0] = _with_finish(results[0], loss, rtol, seed)
     return results
@@ -195,6 +203,7 @@ def check_on(
     loss: Loss,
     *,
     gradient: Gradient | None = None,
+    second: str = "surrogate",
     reduction: str = "none",
     policy: ComputeOptions | None = None,
     rtol: float = RTOL,
@@ -210,6 +219,7 @@ def check_on(
         loss: the loss.
         gradient: function that returns the gradient. Default: the role ``grad`` of the data if there is one,
             otherwise the gradient of the loss.
+        second: how its second derivative is judged: ``exact``, ``surrogate`` (the default) or ``off``.
         reduction: function whose gradient is given: ``none`` (the default), ``mean`` or ``sum``.
         policy: options of the engine.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
@@ -254,6 +264,9 @@ def check_on(
         loss = replace(loss, batch_coupled=True)
         check_unweighted_gradient(loss, opened, reduction)
         results = tallies(data(), loss)
+    if gradient is not None and gradient.assumed and results[0].counts[Verdict.WRONG]:
+        note = f"its arguments ({gradient.assumed}) were taken as (pred, target): if they are not, say --signature"
+        results[0] = replace(results[0], notes=(*results[0].notes, note))
     return [_result(loss, t, what) for t, what in zip(results, ("gradient", "second derivative"), strict=False)]
 
 
@@ -269,7 +282,7 @@ def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
         passed=tally.passed,
         worst=tally.worst,
         worst_row=tally.worst_row,
-        hint=None if tally.passed or what != "gradient" else diagnose(loss, tally, tally.samples),
+        hint=None if tally.passed else _hint(loss, tally, what),
         method=tally.method,
         failing=tally.failing,
         passing=tally.passing,
@@ -279,6 +292,10 @@ def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
         given=tally.given,
         notes=(*tally.notes, *_notes(tally, what)),
     )
+
+
+def _hint(loss: Loss, tally: CheckSummary, what: str) -> str | None:
+    return diagnose(loss, tally, tally.samples) if what == "gradient" else diagnose_second(tally)
 
 
 def _notes(tally: CheckSummary, what: str) -> list[str]:

@@ -51,8 +51,9 @@ def gradcheck_report(
     worst = [_worst(r, data, top) for r in failed if top and r.failing.wrong.any()]
     several = len(failed) > 1
     hints = [f"hint: {f'{r.loss}: ' if several else ''}{r.hint}" for r in failed if r.hint]
+    single = len({r.loss for r in results}) == 1
     # A passing check of every loss has some unresolved coordinates; why matters where somebody asked about one loss.
-    notes = [f"note: {r.loss}: {note}" for r in results if len(results) == 1 or not r.passed for note in r.notes]
+    notes = [f"note: {r.loss}: {note}" for r in results if single or not r.passed for note in r.notes]
     return Report(
         schema="lossctl.gradcheck/1",
         tables=[summary, *worst, *([_swept(sweep)] if sweep else [])],

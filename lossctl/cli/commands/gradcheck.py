@@ -51,8 +51,20 @@ class GradcheckOptions:
     ] = "none"
     signature: Annotated[
         str,
-        Option("--signature", metavar="pred,target|target,pred|pred,dataset", help="arguments of FUNCTION in --grad"),
-    ] = "pred,target"
+        Option(
+            "--signature",
+            metavar="auto|pred,target|target,pred|pred,dataset",
+            help="arguments of FUNCTION in --grad; auto: by their names",
+        ),
+    ] = "auto"
+    second: Annotated[
+        str,
+        Option(
+            "--second",
+            metavar="exact|surrogate|off",
+            help="the second derivative of an objective: of the loss, or a surrogate known by name; off: not checked",
+        ),
+    ] = "surrogate"
     wrt: Annotated[
         str,
         Option(
@@ -119,9 +131,9 @@ def gradcheck(
         bound = [from_logits(loss) for loss in bound]
     if check.grad is None:
         bound = [without_reduction(loss, check.reduction) for loss in bound]
-    gradient = _function(check)
     if len(bound) > 1 and (check.grad is not None or check.save_numeric is not None):
         raise UsageError("--grad and --save-numeric belong to a single loss")
+    gradient = _function(check, bound[0])
     if preds is None and check.grad is not None and gradient is None:
         raise UsageError("--grad FILE: add PREDS and TARGETS, the points at which the gradient was computed")
     rtol = RTOL if check.rtol is None else check.rtol
@@ -134,9 +146,9 @@ def gradcheck(
                 samples=check.samples,
                 seed=check.seed,
                 gradient=gradient,
+                second=check.second,
                 rtol=rtol,
                 whole=whole,
-                second=check.second,
             )
             results += drawn
             continue
@@ -153,6 +165,7 @@ def gradcheck(
             make,
             loss,
             gradient=gradient,
+            second=check.second,
             reduction=check.reduction if grad_file is not None else "none",
             policy=compute_options(how, data),
             rtol=rtol,
@@ -177,12 +190,14 @@ def _refuse(check: GradcheckOptions, preds: str | None, targets: str | None) -> 
     from lossctl.cli.settings import check_range
     from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
-    from lossctl.gradients.gradcheck import REDUCTIONS, SECOND
+    from lossctl.gradients.gradcheck import REDUCTIONS
+    from lossctl.gradients.second_derivative import SECOND
     from lossctl.gradients.user_gradient import SIGNATURES
     from lossctl.io.byte_stream import read_once
 
     check_choice("--reduction", check.reduction, REDUCTIONS)
     check_choice("--signature", check.signature, SIGNATURES)
+    check_choice("--second", check.second, SECOND)
     check_choice("--wrt", check.wrt, ("pred", "logits"))
     check_choice("--second", check.second, SECOND)
     check_range("--samples", check.samples, 1)
@@ -196,11 +211,11 @@ def _refuse(check: GradcheckOptions, preds: str | None, targets: str | None) -> 
         )
 
 
-def _function(check: GradcheckOptions) -> Gradient | None:
+def _function(check: Check, loss: Loss) -> Gradient | None:
     """Return the gradient function of ``--grad FILE.py:FUNCTION``; None if --grad is absent, a file or a column."""
     if check.grad is None or ".py:" not in check.grad:
         return None
     from lossctl.core.registry import load_function
-    from lossctl.gradients.user_gradient import wrap_gradient_function
+    from lossctl.gradients.user_gradient import Gradient
 
-    return wrap_gradient_function(load_function(check.grad), check.signature, check.grad)
+    return Gradient(load_function(check.grad), check.signature, check.grad, loss)

@@ -25,7 +25,7 @@ DATASET_NAMES = frozenset(
         *("trainset", "lgbdata", "lgbdataset", "lgbtrain", "xgbdata", "xgbtrain"),
     )
 )
-WEIGHT_NAMES = frozenset(("weight", "weights", "sampleweight", "sampleweights", "w"))
+WEIGHT_NAMES = frozenset(("weight", "weights", "sampleweight", "sampleweights", "w", "wt", "sw"))
 
 
 def bare(name: str) -> str:

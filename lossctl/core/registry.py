@@ -18,7 +18,7 @@ from lossctl.core import plugins
 from lossctl.core.decorator import Loss, from_function, validate_signature
 from lossctl.core.interval import REAL
 from lossctl.core.parameters import Parameter, Value
-from lossctl.core.user_kernel import instantiate
+from lossctl.core.user_kernel import instantiate, is_catboost_objective
 from lossctl.errors import UsageError, nearest, printable, quoted
 
 # The package whose modules are families of losses; imported by name, so that core does not depend on any loss.
@@ -158,7 +158,7 @@ def load_function(spec: str) -> Callable[..., Any]:
     path, name, param_texts = _split(spec)
     where = printable(path)
     value = instantiate(getattr(_import(Path(path), where), name.replace("-", "_"), None))
-    if not callable(value) and not hasattr(value, "calc_ders_range") and not hasattr(value, "calc_ders_multi"):
+    if not callable(value) and not is_catboost_objective(value):
         offered = list(_functions(sys.modules[_module_name(Path(path))]))
         raise UsageError(f"{where} has no function {quoted(name)}{nearest(name, offered)}")
     return _with_parameters(value, param_texts, spec) if param_texts else value

@@ -14,6 +14,8 @@ from lossctl.core.input_kinds import Kind, LabelKind
 from lossctl.errors import DataError, UsageError, printable
 
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+# Methods that CatBoost calls on an objective.
+CATBOOST_METHODS = ("calc_ders_range", "calc_ders_multi")
 WANTED = "return one loss per sample, or (loss, gradient)"
 
 
@@ -30,12 +32,14 @@ def kernel_name(function: Callable[..., Any]) -> str:
 
 
 def instantiate(value: Any) -> Any:
-    """Return an instance of a class whose instances are losses, such as ``class MSE: def __call__``; else the value.
+    """Return an instance of a class whose instances are losses or objectives; any other value as it is.
+
+    Such a class defines ``__call__``, or a method that CatBoost calls.
 
     Raises:
         UsageError: the class cannot be instantiated without arguments.
     """
-    if not isinstance(value, type) or "__call__" not in vars(value):
+    if not isinstance(value, type) or not ("__call__" in vars(value) or is_catboost_objective(value)):
         return value
     try:
         return value()
@@ -43,6 +47,11 @@ def instantiate(value: Any) -> Any:
         raise UsageError(
             f"class {value.__name__} needs arguments ({printable(str(error))}): name an instance of it in the file"
         ) from None
+
+
+def is_catboost_objective(value: object) -> bool:
+    """Return whether an object, or a class, is an objective of CatBoost."""
+    return any(hasattr(value, name) for name in CATBOOST_METHODS)
 
 
 def call_kernel(

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from lossctl.core.arrays import Array
+from lossctl.core.user_kernel import CATBOOST_METHODS
 from lossctl.errors import DataError
 
-_RANGE, _MULTI = "calc_ders_range", "calc_ders_multi"
-CATBOOST = (_RANGE, _MULTI)
+_RANGE, _MULTI = CATBOOST_METHODS
 
 
 class Labelled:
@@ -59,11 +59,6 @@ class Labelled:
     def num_data(self) -> int:
         """Return the number of samples, as LightGBM's data set does."""
         return len(self.label)
-
-
-def is_catboost(function: object) -> bool:
-    """Return whether an object, or a class, is an objective of CatBoost."""
-    return any(callable(getattr(function, name, None)) for name in CATBOOST)
 
 
 def call_catboost(objective: Any, pred: Array, target: Array, weight: Array | None) -> tuple[Any, Any]:

@@ -13,9 +13,9 @@ from lossctl.core.argument_names import argument_order, bare
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import LabelKind
 from lossctl.core.loss import Loss
-from lossctl.core.user_kernel import as_array, instantiate, user_error
+from lossctl.core.user_kernel import as_array, instantiate, is_catboost_objective, user_error
 from lossctl.errors import DataError, LossctlError, UsageError, printable
-from lossctl.gradients.boosting import Labelled, call_catboost, is_catboost
+from lossctl.gradients.boosting import Labelled, call_catboost
 
 # Orders of the arguments of a gradient function; auto: by their names.
 SIGNATURES = ("auto", "pred,target", "target,pred", "pred,dataset")
@@ -45,7 +45,7 @@ class _Layout:
 _ROWS = _Layout(None, "C")
 _LAYOUTS = (
     _ROWS,
-    _Layout(None, "F", "its result was read as flat, class by class"),
+    _Layout(None, "F", "its result is flat, class by class, as LightGBM reads it and XGBoost does not"),
     _Layout("F", "F", "its predictions are flat, class by class, as in LightGBM before version 4"),
     _Layout("C", "C", "its predictions are flat, sample by sample"),
 )
@@ -53,7 +53,7 @@ _LAYOUTS = (
 
 def is_gradient_function(value: object) -> bool:
     """Return whether a value is a function, a class or an object that returns gradients, rather than an array."""
-    return callable(value) or is_catboost(value)
+    return callable(value) or is_catboost_objective(value)
 
 
 class Gradient:
@@ -76,17 +76,16 @@ class Gradient:
 
     def __init__(self, function: Any, signature: str, where: str, loss: Loss) -> None:
         self.where, self.loss = where, loss
-        if isinstance(function, type) and is_catboost(function):
-            function = function()
         self.function = instantiate(function)
         self.assumed = ""
         self._roles: list[str] = []
         self._optional: dict[str, str] = {}
-        if is_catboost(self.function):
+        if is_catboost_objective(self.function):
             self._roles = ["weight"]
         else:
             self._bind(signature)
         self._layout: _Layout | None = None
+        self._returns_flat = False
 
     def __call__(self, arrays: Sequence[Array], weights: Array | None) -> tuple[Array, Array | None]:
         if weights is None or not self._takes_weights:
@@ -94,11 +93,8 @@ class Gradient:
         weighted, plain = self._evaluate(arrays, weights), self._evaluate(arrays, np.ones_like(weights))
         if _equal(weighted, plain):
             return plain
-        first, second = (
-            None if a is None or b is None else _unweighted(a, b, weights) for a, b in zip(weighted, plain, strict=True)
-        )
-        assert first is not None
-        return first, second
+        first, second = weighted
+        return _divided(first, weights), None if second is None else _divided(second, weights)
 
     def observe(self, arrays: Sequence[Array], weights: Array | None) -> tuple[str, ...]:
         """Return notes on the function: changed inputs, ignored weights, the layout of its arrays.
@@ -127,9 +123,12 @@ class Gradient:
             and _equal(results[0], self._evaluate(arrays, np.ones_like(passed)))
         ):
             notes.append("the weights were passed and ignored: multiply gradient and second derivative by them")
-        if self._layout.words:
-            notes.append(f"{self.where}: {self._layout.words}")
-        if is_catboost(self.function):
+        words = self._layout.words
+        if self._layout is _ROWS and arrays[0].ndim == 2 and arrays[0].shape[1] > 1 and self._returns_flat:
+            words = "its result is flat, sample by sample, as XGBoost reads it and LightGBM does not"
+        if words:
+            notes.append(f"{self.where}: {words}")
+        if is_catboost_objective(self.function):
             notes.append(f"{self.where}: CatBoost maximises: the signs of its derivatives were turned")
         return tuple(notes)
 
@@ -170,7 +169,7 @@ class Gradient:
             takes = ", ".join(required)
             raise UsageError(
                 f"{self.where}: takes ({takes}); a gradient function takes (pred, target), (pred, target, weight) or "
-                "(pred, dataset)"
+                "(pred, dataset), and its parameters have defaults"
             )
         self._roles = roles
         for name in optional:
@@ -187,25 +186,23 @@ class Gradient:
         if bare(name) == "group":
             return "group"
         order = argument_order(["pred", name])
-        if (order is not None and order[1] == "weight") or not left:
-            return "weight" if "weight" not in self._roles else ""
-        return left[0]
+        if order is not None and order[1] == "weight":
+            return "weight"
+        return left[0] if left else ""
 
     # --- calls ---
 
     def _evaluate(self, arrays: Sequence[Array], weights: Array | None) -> tuple[Array, Array | None]:
         if self._layout is None:
-            self._layout = self._recognised(arrays, weights)
+            self._layout = self._recognised(arrays, None if weights is None else np.ones_like(weights))
         return self._result(arrays, weights, self._layout)[0]
 
     def _recognised(self, arrays: Sequence[Array], weights: Array | None) -> _Layout:
         """Return the layout in which the gradient agrees best with that of the loss."""
         shape = arrays[0].shape
-        if is_catboost(self.function) or len(shape) != 2 or shape[1] < 2:
+        if is_catboost_objective(self.function) or len(shape) != 2 or shape[1] < 2:
             return _ROWS
         reference = _reference(self.loss, arrays)
-        if weights is not None:
-            reference = reference * weights[:, None]
         agreement: list[float] = []
         first_error: LossctlError | None = None
         for layout in _LAYOUTS:
@@ -231,6 +228,7 @@ class Gradient:
         try:
             result, given = self._call(arrays, weights, layout)
             first, second = _pair(result, shape)
+            self._returns_flat = max(np.shape(first), default=0) == np.prod(shape)
             shaped = (
                 _shaped(first, shape, layout, "the gradient"),
                 None if second is None else _shaped(second, shape, layout, "the second derivative"),
@@ -269,7 +267,7 @@ class Gradient:
             seen.pop("weight")
         try:
             with np.errstate(all="ignore"):
-                if is_catboost(self.function):
+                if is_catboost_objective(self.function):
                     assert target is not None
                     return call_catboost(self.function, pred, target, weight), seen
                 if "dataset" in self._roles:
@@ -281,9 +279,17 @@ class Gradient:
                 return self.function(*(given[role] for role in self._roles), **keywords), seen
         except LossctlError:
             raise
+        except AttributeError as error:
+            if not self.assumed or "get_" not in str(error):
+                raise self._raised(error) from error
+            self.assumed, self._roles = "", ["pred", "dataset", *self._roles[2:]]
+            return self._call(arrays, weights, layout)
         except Exception as error:  # whatever the user's own function raises
-            path, dot, name = self.where.rpartition(".py:")
-            raise user_error(*((f"{path}.py", name) if dot else ("", self.where)), error) from error
+            raise self._raised(error) from error
+
+    def _raised(self, error: Exception) -> UsageError:
+        path, dot, name = self.where.rpartition(".py:")
+        return user_error(f"{path}.py" if dot else "", name, error)
 
 
 def _pair(result: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
@@ -292,7 +298,7 @@ def _pair(result: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     if result is None or isinstance(result, dict):
         raise DataError(f"returned {'nothing' if result is None else 'a dict'}: {_WANTED}")
     if isinstance(result, (tuple, list)):
-        numbers = all(np.ndim(part) == 0 and isinstance(part, (int, float, np.number)) for part in result)
+        numbers = all(isinstance(part, (int, float, np.number)) for part in result)
         if not (numbers and len(result) == size):
             if len(result) == 2:
                 return result[0], result[1]
@@ -317,7 +323,7 @@ def _shaped(value: Any, shape: tuple[int, ...], layout: _Layout, what: str) -> A
         raise DataError(f"{what}: returned {returned} for predictions of shape {shape}: {_WANTED}")
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         array = array.astype(np.float64)
-    flat = layout.returned == "F" and array.shape != shape
+    flat = layout.returned == "F" and array.shape in ((array.size,), (array.size, 1))
     return array.reshape(-1).reshape(shape, order="F") if flat else array.reshape(shape)
 
 
@@ -332,12 +338,10 @@ def _same_numbers(a: Array | None, b: Array) -> bool:
     return a is not None and np.array_equal(a, b, equal_nan=True)
 
 
-def _unweighted(weighted: Array, plain: Array, weights: Array) -> Array:
-    """Divide by the weights; where a weight is 0 and the result is 0, take the result with a weight of 1."""
-    w = weights.reshape(-1, *(1,) * (weighted.ndim - 1))
+def _divided(array: Array, weights: Array) -> Array:
+    """Divide by the weights, none of which is 0; the type of the array stays."""
     with np.errstate(all="ignore"):
-        divided = (weighted / w).astype(weighted.dtype)
-    return np.where((w == 0) & (weighted == 0), plain, divided)
+        return (array / weights.reshape(-1, *(1,) * (array.ndim - 1))).astype(array.dtype)
 
 
 def _reference(loss: Loss, arrays: Sequence[Array]) -> Array:

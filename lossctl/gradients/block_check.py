@@ -23,7 +23,7 @@ from lossctl.gradients.second_derivative import accept_surrogate, second_problem
 from lossctl.gradients.tally import CheckSummary, summarize_verdicts
 from lossctl.gradients.user_gradient import Gradient
 from lossctl.gradients.user_loss import gradient_precision, looks_like_objective, observe
-from lossctl.gradients.verdict import CoordinateVerdicts, Reason, Verdict, set_tiny_aside
+from lossctl.gradients.verdict import CoordinateVerdicts, Verdict, set_tiny_aside
 from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_GRADIENT_ROUNDING
 
 # Allowed difference relative to the scale of a sample: 1/100 of an error that matters, and 1000 times the
@@ -50,7 +50,7 @@ class Checker:
             of a mean). Default 1.
         weighted: whether the given gradient is that of w·loss. Default False.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
-        whole: whether to keep all verdicts. Default False.
+        keep_verdicts: whether to keep all verdicts. Default False.
         second: how the second derivative is judged: ``exact``, ``surrogate`` (the default) or ``off``.
     """
 

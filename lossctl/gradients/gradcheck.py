@@ -35,7 +35,6 @@ from lossctl.io.arrays import ArraySource
 from lossctl.io.dataset import GIVEN_GRADIENT, Dataset, FieldRef, from_arrays
 
 REDUCTIONS = ("none", "mean", "sum")
-SECOND = ("surrogate", "exact", "off")
 _RANGES = {"samples": "at least 1", "seed": "at least 0", "rtol": "between 0 and 1"}
 _REASONS = {
     Reason.DIGITS: "the loss has too few digits there",
@@ -61,7 +60,6 @@ def gradcheck(
     signature: str = "auto",
     second: str = "surrogate",
     wrt: str = "pred",
-    second: str = "surrogate",
     rtol: float = RTOL,
     samples: int = 2000,
     seed: int = 0,
@@ -86,9 +84,6 @@ def gradcheck(
             ``"surrogate"`` (the default): a surrogate that practice knows by name passes too; ``"off"``: not at all.
         wrt: ``"logits"`` if ``pred`` of a probability loss holds logits and ``grad`` is the derivative with
             respect to them. Default ``"pred"``.
-        second: how to judge the second derivative that a function ``grad`` returns: ``"surrogate"`` (the default):
-            it may be one of the surrogates of practice, which a note names; ``"exact"``: it must be that of the loss;
-            ``"off"``: it is not checked.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
         samples, seed: number of points drawn and seed of their generator. Defaults 2000 and 0.
         threads: number of threads. Default: the number of cores.
@@ -111,7 +106,6 @@ def gradcheck(
     check_choice("signature", signature, SIGNATURES)
     check_choice("second", second, SECOND)
     check_choice("wrt", wrt, ("pred", "logits"))
-    check_choice("second", second, SECOND)
     for name, value, fits in (
         ("samples", samples, samples >= 1),
         ("seed", seed, seed >= 0),
@@ -140,7 +134,6 @@ def gradcheck(
         policy=ComputeOptions(class_weight=check_class_weight(class_weight or ()), ignore_index=ignore_index),
         rtol=rtol,
         whole=True,
-        second=second,
         workers=ExecutionConfig(threads),
     )
     return _joined(results)
@@ -183,7 +176,6 @@ def check_points(
         second: how its second derivative is judged: ``exact``, ``surrogate`` (the default) or ``off``.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
         whole: whether to keep every verdict. Default False.
-        second: as in :func:`gradcheck`.
     """
     # The cost of a batch whose samples depend on each other is quadratic, and a small batch shows as much.
     count = min(samples, _BATCH) if loss.batch_coupled else samples
@@ -208,7 +200,6 @@ def check_on(
     policy: ComputeOptions | None = None,
     rtol: float = RTOL,
     whole: bool = False,
-    second: str = "surrogate",
     workers: ExecutionConfig | None = None,
 ) -> list[GradCheck]:
     """Check a gradient at the points of a data set.
@@ -224,7 +215,6 @@ def check_on(
         policy: options of the engine.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
         whole: whether to keep every verdict. Default False.
-        second: as in :func:`gradcheck`.
         workers: configuration of the executor.
 
     Returns:

@@ -71,14 +71,6 @@ class GradcheckOptions:
             "--wrt", metavar="pred|logits", help="logits: predictions are logits; the gradient is with respect to them"
         ),
     ] = "pred"
-    second: Annotated[
-        str,
-        Option(
-            "--second",
-            metavar="surrogate|exact|off",
-            help="the second derivative of FUNCTION: may be a surrogate of practice, must be exact, or is not checked",
-        ),
-    ] = "surrogate"
     samples: Annotated[int, Option("--samples", metavar="N", help="number of points to draw if there are no data")] = (
         2000
     )
@@ -170,7 +162,6 @@ def gradcheck(
             policy=compute_options(how, data),
             rtol=rtol,
             whole=whole,
-            second=check.second,
             workers=workers,
         )
     if check.save_numeric is not None:
@@ -199,7 +190,6 @@ def _refuse(check: GradcheckOptions, preds: str | None, targets: str | None) -> 
     check_choice("--signature", check.signature, SIGNATURES)
     check_choice("--second", check.second, SECOND)
     check_choice("--wrt", check.wrt, ("pred", "logits"))
-    check_choice("--second", check.second, SECOND)
     check_range("--samples", check.samples, 1)
     check_range("--seed", check.seed, 0)
     check_range("--top", check.top, 0)
@@ -211,7 +201,7 @@ def _refuse(check: GradcheckOptions, preds: str | None, targets: str | None) -> 
         )
 
 
-def _function(check: Check, loss: Loss) -> Gradient | None:
+def _function(check: GradcheckOptions, loss: Loss) -> Gradient | None:
     """Return the gradient function of ``--grad FILE.py:FUNCTION``; None if --grad is absent, a file or a column."""
     if check.grad is None or ".py:" not in check.grad:
         return None

@@ -35,6 +35,8 @@ _JACOBIAN, _DIRECTIONS = 512, 24
 # Number of samples, and of coordinates of each, at which the gradient of a registered loss is itself compared with
 # differences before it judges another one.
 _CROSS_SAMPLES, _CROSS_COORDINATES = 50, 4
+# A precision whose rounding is larger than this relative error cannot show it: the report says so.
+_VISIBLE = 1e-3
 BY_COORDINATE = "every coordinate of the batch, one by one"
 BY_DIRECTION = f"{_DIRECTIONS} random directions"
 
@@ -148,6 +150,8 @@ class Checker:
             method += self._cross_check(points)
         if precision.eps > 2.0**-52:
             method += f"; {precision.name} numbers, judged by {ULPS_OF_TERMS:g} ulps of their terms"
+        if ULPS_OF_TERMS * precision.eps > _VISIBLE:
+            method += f", which cannot show an error of {_VISIBLE:.1%} at most coordinates"
         return self._summarize(points, verdicts, given, method)
 
     def _cross_check(self, points: Points) -> str:

@@ -38,18 +38,20 @@ class Precision:
         name: the name of its type, such as ``float32``.
         eps: the distance from 1 to the next larger number.
         tiny: the smallest positive number.
+        largest: the largest finite number; what is beyond it is computed as infinity.
     """
 
     name: str
     eps: float
     tiny: float
+    largest: float
 
 
 PRECISIONS = {
-    "float64": Precision("float64", 2.0**-52, 2.0**-1074),
-    "float32": Precision("float32", 2.0**-23, 2.0**-149),
-    "bfloat16": Precision("bfloat16", 2.0**-7, 2.0**-133),
-    "float16": Precision("float16", 2.0**-10, 2.0**-24),
+    "float64": Precision("float64", 2.0**-52, 2.0**-1074, float(np.finfo(np.float64).max)),
+    "float32": Precision("float32", 2.0**-23, 2.0**-149, float(np.finfo(np.float32).max)),
+    "bfloat16": Precision("bfloat16", 2.0**-7, 2.0**-133, (2.0 - 2.0**-7) * 2.0**127),
+    "float16": Precision("float16", 2.0**-10, 2.0**-24, 65504.0),
 }
 
 

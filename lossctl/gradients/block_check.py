@@ -129,18 +129,18 @@ class Checker:
         return given, second, np.broadcast_to(rounding + quantum, given.shape), precision
 
     def _compare_with_registered(
-        self, points: Points, given: Array, atol: Array, precision: Precision, *, cross_check: bool
+        self, points: Points, given: Array, atol: Array, of_values: Precision, *, cross_check: bool
     ) -> CheckSummary:
         """Compare a gradient with that of a registered loss, and this one with differences at some coordinates."""
 
         def differences(rows: Indices) -> CoordinateVerdicts:
-            return self._check_samples(points.subset(rows), given[rows], atol[rows], precision)
+            return self._check_samples(points.subset(rows), given[rows], atol[rows], of_values)
 
-        verdicts = compare(
+        verdicts, precision = compare(
             points,
             given,
             atol=atol,
-            precision=precision,
+            precision=of_values,
             rtol=self.rtol,
             differences=None if points.loss.batch_coupled else differences,
         )

@@ -26,7 +26,7 @@ from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
 from lossctl.gradients.result import GradCheck
 from lossctl.gradients.sampling import sample_points
-from lossctl.gradients.second_derivative import SECOND, diagnose_second
+from lossctl.gradients.second_derivative import SECOND
 from lossctl.gradients.tally import CheckSummary
 from lossctl.gradients.user_gradient import SIGNATURES, Gradient, is_gradient_function
 from lossctl.gradients.user_loss import without_reduction
@@ -262,6 +262,8 @@ def check_on(
 
 def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
     whole = tally.verdicts
+    second = what != "gradient"
+    code, hint = (None if tally.passed else diagnose(loss, tally, tally.samples, second=second)) or (None, None)
     return GradCheck(
         loss=loss.spec,
         name=loss.name,
@@ -272,7 +274,8 @@ def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
         passed=tally.passed,
         worst=tally.worst,
         worst_row=tally.worst_row,
-        hint=None if tally.passed else _hint(loss, tally, what),
+        hint=hint,
+        hint_code=code,
         method=tally.method,
         failing=tally.failing,
         passing=tally.passing,
@@ -282,10 +285,6 @@ def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
         given=tally.given,
         notes=(*tally.notes, *_notes(tally, what)),
     )
-
-
-def _hint(loss: Loss, tally: CheckSummary, what: str) -> str | None:
-    return diagnose(loss, tally, tally.samples) if what == "gradient" else diagnose_second(tally)
 
 
 def _notes(tally: CheckSummary, what: str) -> list[str]:
@@ -317,4 +316,7 @@ def _with_finish(result: GradCheck, loss: Loss, rtol: float, seed: int) -> GradC
     counts = {name: n + int(m) for (name, n), m in zip(result.counts.items(), more, strict=True)}
     if not more[Verdict.WRONG]:
         return replace(result, counts=counts)
-    return replace(result, counts=counts, passed=False, hint=result.hint or "the derivative of its finish is wrong")
+    if result.hint:
+        return replace(result, counts=counts, passed=False)
+    hint = "the derivative of its finish is wrong"
+    return replace(result, counts=counts, passed=False, hint=hint, hint_code="finish")

@@ -29,6 +29,7 @@ class GradCheck:
         passed: no coordinate is wrong and at most 1 % are unresolved.
         worst, worst_row: the largest error relative to the scale of its sample, and the row of this sample.
         hint: how the gradient is wrong, if a simple explanation fits; otherwise None.
+        hint_code: name of the explanation, for example ``constant-factor``; None without a hint.
         method: the perturbations, if samples depend on each other; empty if each coordinate was perturbed alone.
         verdict, numeric, error, given: (samples, coordinates) arrays, or None if they were not kept.
         failing: samples with a wrong coordinate, at most 2,000: the first ones and the worst of the others.
@@ -47,6 +48,7 @@ class GradCheck:
     worst: float
     worst_row: int | None
     hint: str | None
+    hint_code: str | None
     method: str
     failing: CheckedSamples
     passing: CheckedSamples

@@ -12,7 +12,7 @@ from lossctl.core.registry import is_registered
 from lossctl.gradients.finite_differences import DerivativeProblem, Indices
 from lossctl.gradients.points import Points, edges
 from lossctl.gradients.rounding import ULPS_OF_TERMS, precision_of
-from lossctl.gradients.tally import UNRESOLVED_SHARE, CheckSummary
+from lossctl.gradients.tally import UNRESOLVED_SHARE
 from lossctl.gradients.user_gradient import Gradient
 from lossctl.gradients.verdict import CoordinateVerdicts, Reason, Verdict
 
@@ -100,17 +100,6 @@ def accept_surrogate(points: Points, given: Array, verdicts: CoordinateVerdicts)
     if floor and _mostly(right, defined):
         return _accept(verdicts, right, given, f"that of the loss{_floor_words(floor)}", surrogate=False)
     return None
-
-
-def diagnose_second(summary: CheckSummary) -> str | None:
-    """Return one line on how a second derivative is wrong: by a constant factor; None if it is by something else."""
-    cases = summary.failing
-    factor = _factor(cases.given, cases.numeric, cases.error, cases.scale, cases.verdict)
-    if factor is None:
-        return None
-    words = {0.5: ": it is half", 2.0: ": a factor of 2 too much", -1.0: ": the sign is wrong"}
-    named = next((text for value, text in words.items() if abs(factor - value) <= 2e-5), "")
-    return f"the second derivative is off by a constant factor: given ÷ numeric is {float(f'{factor:.4g}'):g}{named}"
 
 
 def _surrogates(points: Points, given: Array, verdicts: CoordinateVerdicts) -> Iterator[tuple[str, Array]]:

@@ -42,6 +42,7 @@ def gradcheck_report(
             Column("worst_row", "count", label="at sample"),
             Column("verdict", "text"),
             Column("hint", "text", detail=True),
+            Column("hint_code", "text", detail=True),
             Column("how", "text", detail=True),
             Column("notes", "object", detail=True),
         ],
@@ -72,7 +73,7 @@ def _summary(r: GradCheck) -> Sequence[Cell]:
     return [
         *(r.loss, dict(r.params), r.what, r.samples, r.checked),
         *counts,
-        *(r.worst, r.worst_row, verdict, r.hint or "", r.method, list(r.notes)),
+        *(r.worst, r.worst_row, verdict, r.hint or "", r.hint_code or "", r.method, list(r.notes)),
     ]
 
 

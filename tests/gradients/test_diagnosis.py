@@ -12,6 +12,7 @@ import pytest
 
 import lossctl
 from lossctl.core.registry import registered
+from lossctl.gradients.diagnosis import HINTS
 
 RNG = np.random.default_rng(0)
 N, K = 300, 7
@@ -74,6 +75,10 @@ def test_zeros_and_one_repeated_element() -> None:
 
 def test_a_gradient_that_is_0_at_some_samples_was_not_computed_there() -> None:
     given = np.where(np.arange(N) % 2 == 0, 0.0, 2 * R)
+    assert hint("mse", PRED, TARGET, given) == (
+        "wrong only at samples 0, 2, 4, …: every k-th with k = 2; there given ÷ numeric is 0"
+    )
+    given = np.where(RNG.random(N) < 0.5, 0.0, 2 * R)
     assert hint("mse", PRED, TARGET, given) == "given ÷ numeric is 0 at every wrong sample: it was not computed there"
 
 
@@ -254,3 +259,108 @@ def test_silence_where_no_simple_explanation_fits(name) -> None:
         found = spoilt(name, mistake)
         assert not found
         assert found.hint is None
+
+
+# --- each hint: a planted mistake, and a similar one at which it is silent ---
+
+GRAD_CE = PROBS - ONE_HOT
+NOISE = np.random.default_rng(2).uniform(0.5, 1.5, N)
+SOFT = RNG.uniform(0.05, 0.95, N)
+KINKED = np.where(np.arange(N) % 10 == 0, TARGET, PRED)
+MAE = lossctl.get_loss("mae").gradient(KINKED, TARGET)
+ROW = np.arange(N)[:, None]
+Case = tuple[Any, ...]
+
+
+def clipped(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A loss that is flat below -1 and above 0.5, with a gradient that is not."""
+    r = np.clip(pred, -1.0, 0.5) - target
+    return r**2, 2 * r
+
+
+def clipped_noisy(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same with a gradient that is wrong where the loss is not flat, too."""
+    loss, gradient = clipped(pred, target)
+    return loss, gradient * (1.5 + np.sin(7 * target))
+
+
+CODES: dict[str, tuple[Case, Case]] = {
+    "not-computed": (("mse", PRED, TARGET, 0 * MSE), ("mse", PRED, TARGET, np.where(PRED > 0, 0, MSE))),
+    "same-everywhere": (("mse", PRED, TARGET, np.full(N, 1.5)), ("mse", PRED, TARGET, 1.5 + NOISE)),
+    "not-finite": (
+        ("mse", PRED, TARGET, np.where(np.arange(N) % 7 < 2, np.nan, MSE)),
+        ("mse", PRED, TARGET, np.where(np.arange(N) % 7 < 2, 1e3 * NOISE, MSE)),
+    ),
+    "kink": (
+        ("mae", KINKED, TARGET, np.where(KINKED == TARGET, 3.0, MAE)),
+        ("mae", KINKED, TARGET, np.where(KINKED == TARGET, 0.5, 3 * MAE)),
+    ),
+    "rows": (
+        ("mse", PRED, TARGET, np.where(np.arange(N) % 5 == 2, MSE * NOISE, MSE)),
+        ("mse", PRED, TARGET, np.where(np.isin(np.arange(N) % 5, (1, 2)), MSE * NOISE, MSE)),
+    ),
+    "one-side": (
+        ("mse", PRED, TARGET, np.where(R > 0.25, R, MSE)),
+        ("mse", PRED, TARGET, np.where(NOISE > 1.1, R, MSE)),
+    ),
+    "diagonal": (
+        (CE, LOGITS, LABELS, GRAD_CE * ONE_HOT),
+        (CE, LOGITS, LABELS, GRAD_CE * (1 - ONE_HOT)),
+    ),
+    "constant-factor": (("mse", PRED, TARGET, 3 * MSE), ("mse", PRED, TARGET, MSE * NOISE)),
+    "transposed": (("ce", LOGITS, LABELS, GRAD_CE.T.reshape(N, K)), ("ce", LOGITS, LABELS, GRAD_CE[::-1])),
+    "other-variable": (("bce", PROB, HARD, PROB - HARD), ("bce", PROB, HARD, PROB * (PROB - HARD))),
+    "flat": ((clipped, PRED, TARGET), (clipped_noisy, PRED, TARGET)),
+    "moved": (("mse", PRED, TARGET, np.roll(MSE, 1)), ("mse", PRED, TARGET, np.roll(MSE, 7))),
+    "swapped": (
+        ("bce", PROB, SOFT, lossctl.get_loss("bce").gradient(SOFT, PROB)),
+        ("mse", PRED, TARGET, R**2),  # symmetric: the loss, returned as its gradient
+    ),
+    "ratio-of-input": (("mse", PRED, TARGET, MSE * np.exp(PRED)), ("mse", PRED, TARGET, MSE * NOISE)),
+    "label-smoothing": (
+        (CE, LOGITS, LABELS, GRAD_CE + 0.1 * (1 / K - ONE_HOT)),
+        (CE, LOGITS, LABELS, GRAD_CE + 0.1 * (1 / K - 2 * ONE_HOT)),
+    ),
+    "label-shifted": (
+        (CE, LOGITS, LABELS, PROBS - np.roll(ONE_HOT, 1, axis=1)),
+        (CE, LOGITS, LABELS, PROBS - np.roll(ONE_HOT, 3, axis=1)),
+    ),
+    "constant-offset": (("mse", PRED, TARGET, MSE + 1), ("mse", PRED, TARGET, MSE + NOISE)),
+    "input-added": (("mse", PRED, TARGET, MSE + PRED), ("mse", PRED, TARGET, MSE + PRED**2)),
+    "factor-by-class": (
+        ("bce_with_logits", PRED, HARD, (1 / (1 + np.exp(-PRED)) - HARD) * np.where(HARD == 1, 3, 2)),
+        ("bce_with_logits", PRED, HARD, (1 / (1 + np.exp(-PRED)) - HARD) * np.where(HARD == 1, 3, NOISE)),
+    ),
+    "whole-numbers": (("mse", PRED, TARGET, np.round(MSE)), ("mse", PRED, TARGET, np.round(2 * MSE) / 2)),
+    "constant-along-rows": (
+        (CE, LOGITS, LABELS, GRAD_CE + 1 + ROW / N),
+        (CE, LOGITS, LABELS, GRAD_CE + ROW % K * LOGITS),
+    ),
+}
+
+
+def test_every_hint_has_a_planted_and_a_near_case() -> None:
+    assert {h.code for h in HINTS} == CODES.keys()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_hint_is_given_for_its_mistake_and_not_for_a_similar_one(code: str) -> None:
+    planted, near = (lossctl.gradcheck(*case) for case in CODES[code])
+    assert planted.hint_code == code, planted
+    assert not near.passed
+    assert near.hint_code != code, near
+
+
+def test_one_polluted_coordinate_does_not_silence_an_explanation() -> None:
+    given = MSE / 2
+    given[7] = 99.0
+    assert hint("mse", PRED, TARGET, given) == (
+        "given ÷ numeric is 0.5 at 299 of 300 wrong coordinates: a factor of 2 is missing"
+    )
+
+
+def test_a_symmetric_mistake_of_a_user_is_no_swap() -> None:
+    def twice(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return (pred - target) ** 2, (pred - target) ** 2
+
+    assert lossctl.gradcheck(twice, PRED, TARGET).hint_code != "swapped"

@@ -298,7 +298,8 @@ def _ratio(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     failing, passing = tally.failing, tally.passing
     mixed = len(passing) and _visibly_affected(failing, passing).any()
     # A right coordinate of a wrong sample contradicts "every" as a right sample does, if its slope is not 0.
-    mixed |= ((failing.verdict == Verdict.OK) & (np.abs(failing.numeric) > 1e-3 * failing.scale)).any()
+    contradicted = np.abs(failing.given - ratio * failing.numeric) > _tolerance(failing, abs(ratio))
+    mixed |= ((failing.verdict == Verdict.OK) & contradicted).any()
     where = (
         f"{share[0]:,} of {share[1]:,} wrong coordinates"
         if share[0] < share[1]

@@ -11,7 +11,7 @@ from lossctl.core.registry import is_registered
 from lossctl.engine.block import Block, Elements
 from lossctl.engine.plan import LossPlan
 from lossctl.errors import UsageError
-from lossctl.gradients.directions import check_directions, is_wide
+from lossctl.gradients.directions import check_directions, is_wide, reject_joint_subgradients
 from lossctl.gradients.finite_differences import EPS, DerivativeProblem, Indices
 from lossctl.gradients.judge import check
 from lossctl.gradients.points import Points, edges
@@ -175,6 +175,7 @@ class Checker:
         if not is_registered(points.loss):
             remeasure(problem, verdicts)
             set_tiny_aside(verdicts, problem.given, problem.magnitude)
+            reject_joint_subgradients(points, given, atol, self.rtol, verdicts)
         return verdicts
 
     def _summarize(self, points: Points, verdicts: CoordinateVerdicts, given: Array, method: str = "") -> CheckSummary:

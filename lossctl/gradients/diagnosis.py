@@ -28,6 +28,8 @@ _ENOUGH = 3
 # Least number of ways to choose the wrong samples among all samples: with fewer, a threshold can separate the wrong
 # samples from the right ones by chance.
 _WAYS = 10_000
+# Least share of samples on the smaller side of a threshold.
+_BOTH_SIDES = 0.01
 # Least number of wrong samples at equal distances.
 _LEAST_PERIODS = 8
 # Step of a central difference relative to the sample: it is accurate to about 1e-10, far below _FITS.
@@ -221,6 +223,9 @@ def _one_side(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     if len(passing) < _ENOUGH or failing.given.shape[1] != 1:
         return None
     passing = passing[_visibly_affected(failing, passing)]
+    # A few right samples among hundreds of wrong ones are right by chance, and say nothing of a threshold.
+    if min(len(failing), len(passing)) < _BOTH_SIDES * max(len(failing), len(passing)):
+        return None
     # With few samples, one of the quantities (up to five) can separate the wrong ones by chance.
     if len(passing) < _ENOUGH or math.comb(len(failing) + len(passing), len(failing)) < _WAYS:
         return None

@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.gradients.finite_differences import Bools, DerivativeProblem, Indices
+from lossctl.gradients.finite_differences import EPS, Bools, DerivativeProblem, Indices
 from lossctl.gradients.judge import check
 from lossctl.gradients.noisy_derivative import NoisyDerivative, measure
 from lossctl.gradients.points import Points, edges
@@ -33,6 +33,8 @@ _WIDE, _DIRECTIONS = 128, 8
 # Number of wrong samples in which coordinates are looked for, and of coordinates with the largest gradients that are
 # checked one by one in each of them, besides the one that bisection finds.
 _SEARCHED, _LARGEST = 16, 8
+# Number of directions along which kinks of one sample are tested together: all up, and three of random signs.
+_JOINT = 4
 
 
 def is_wide(points: Points) -> bool:
@@ -138,6 +140,31 @@ class _Line:
         m = measure(problem, 0, np.arange(len(rows)), problem.f(None, problem.x))
         allowed = problem.rtol * np.abs(m.derivative) + np.asarray(problem.atol)[:, 0]
         return m, problem.given[:, 0], allowed
+
+
+def reject_joint_subgradients(
+    points: Points, given: Array, atol: Array | float, rtol: float, verdicts: CoordinateVerdicts
+) -> None:
+    """Turn kinks into wrong coordinates where they are no subgradient together, in place.
+
+    Each coordinate of a sample may be a subgradient by itself and the row be none: of max(z) with two equal largest z,
+    1 for both. Along every direction v over these coordinates, g·v has to lie between the one-sided slopes of the loss.
+    """
+    kinks = verdicts.verdict == Verdict.KINK
+    rows = np.flatnonzero(kinks.sum(axis=1) > 1)
+    if not rows.size:
+        return
+    n, k = points.pred.shape
+    line = _Line(points, given.reshape(n, k), np.broadcast_to(atol, given.shape).reshape(n, k), rtol, EPS)
+    rng = np.random.default_rng(0)
+    bad = np.zeros(len(rows), bool)
+    for trial in range(_JOINT):
+        signs = np.ones(k) if trial == 0 else rng.choice([-1.0, 1.0], k)
+        m, slope, allowed = line.measure(np.where(kinks[rows], signs, 0.0), rows)
+        bad |= _wrong(m, slope, allowed) & np.isfinite(m.error)
+    part = verdicts.verdict[rows]
+    part[bad[:, None] & kinks[rows]] = Verdict.WRONG
+    verdicts.verdict[rows] = part
 
 
 def _search(line: _Line, rows: Indices, directions: Array) -> CheckedSamples:

@@ -182,12 +182,10 @@ def test_the_second_derivative_of_the_loss_passes_and_a_factor_is_named(loss, se
         found = check(loss, second, mode)
         assert found
         assert not named(found)
-        for factor, words in ((0.5, "0.5: it is half"), (3.0, "3"), (-1.0, "-1: the sign is wrong")):
+        for factor, words in ((0.5, "0.5"), (3.0, "3"), (-1.0, "-1")):
             wrong = check(loss, lambda x, t, factor=factor: factor * second(x, t), mode)
             assert not wrong
-            assert wrong.second.hint == (
-                f"the second derivative is off by a constant factor: given ÷ numeric is {words}"
-            )
+            assert f"given ÷ numeric is {words} at every sample" in wrong.second.hint
 
 
 @pytest.mark.parametrize("floor", [1e-16, 1e-6, 2.0**-23])

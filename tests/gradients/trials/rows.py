@@ -44,7 +44,8 @@ def cosine_distance_of_the_other(a: Direction, b: Direction):
     return 1 - cos[:, 0], -(a / (na * nb) - cos * b / nb**2)
 
 
-@right(truths.euclidean, "vectors")
+# At a tie its gradient is 0/0, and ties are drawn.
+@right(truths.euclidean, "vectors", drawn=False)
 def euclidean(a: Vector, b: Vector):
     d = a - b
     n = np.sqrt((d**2).sum(axis=1))

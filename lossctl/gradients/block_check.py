@@ -35,8 +35,6 @@ _JACOBIAN, _DIRECTIONS = 512, 24
 # Number of samples, and of coordinates of each, at which the gradient of a registered loss is itself compared with
 # differences before it judges another one.
 _CROSS_SAMPLES, _CROSS_COORDINATES = 50, 4
-# A precision whose rounding is larger than this relative error cannot show it: the report says so.
-_VISIBLE = 1e-3
 BY_COORDINATE = "every coordinate of the batch, one by one"
 BY_DIRECTION = f"{_DIRECTIONS} random directions"
 
@@ -76,8 +74,7 @@ class Checker:
         if block.start == 0 and self.gradient is not None:
             notes += self.gradient.observe(elements.arrays, elements.weights)
         if precision is not None and is_registered(job.loss):
-            # The report has the cross-check of the first block: that of the others would only cost time.
-            summary = self._compare_with_registered(points, given, atol, precision, cross_check=block.start == 0)
+            summary = self._compare_with_registered(points, given, atol, precision)
         elif job.loss.batch_coupled:
             summary = self._check_batch(points, given, atol)
         elif is_wide(points):
@@ -128,30 +125,26 @@ class Checker:
             rounding = np.full(given.shape, ULPS_OF_TERMS * precision.tiny * abs(self.factor))
         return given, second, np.broadcast_to(rounding + quantum, given.shape), precision
 
-    def _compare_with_registered(
-        self, points: Points, given: Array, atol: Array, of_values: Precision, *, cross_check: bool
-    ) -> CheckSummary:
-        """Compare a gradient with that of a registered loss, and this one with differences at some coordinates."""
+    def _compare_with_registered(self, points: Points, given: Array, atol: Array, precision: Precision) -> CheckSummary:
+        """Compare a gradient with that of a registered loss."""
 
         def differences(rows: Indices) -> CoordinateVerdicts:
-            return self._check_samples(points.subset(rows), given[rows], atol[rows], of_values)
+            return self._check_samples(points.subset(rows), given[rows], atol[rows], precision)
 
-        verdicts, precision = compare(
+        verdicts = compare(
             points,
             given,
             atol=atol,
-            precision=of_values,
+            precision=precision,
             rtol=self.rtol,
             differences=None if points.loss.batch_coupled else differences,
         )
         set_tiny_aside(verdicts, given.reshape(verdicts.verdict.shape), points.magnitude)
         method = f"the gradient of {points.loss.name}"
-        if cross_check and len(points) and not points.loss.batch_coupled:
+        if not points.loss.batch_coupled:
             method += self._cross_check(points)
         if precision.eps > 2.0**-52:
             method += f"; {precision.name} numbers, judged by {ULPS_OF_TERMS:g} ulps of their terms"
-        if ULPS_OF_TERMS * precision.eps > _VISIBLE:
-            method += f", which cannot show an error of {_VISIBLE:.1%} at most coordinates"
         return self._summarize(points, verdicts, given, method)
 
     def _cross_check(self, points: Points) -> str:

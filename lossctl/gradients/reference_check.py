@@ -15,7 +15,7 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import Indices
 from lossctl.gradients.points import Points, edges
-from lossctl.gradients.rounding import Precision, precision_against, reference_slack
+from lossctl.gradients.rounding import Precision, reference_slack
 from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
 
 # Error of the reference itself, in ulps of its terms: the kernels keep 1e-14 of them.
@@ -32,14 +32,14 @@ def compare(
     precision: Precision,
     rtol: float,
     differences: Callable[[Indices], CoordinateVerdicts] | None,
-) -> tuple[CoordinateVerdicts, Precision]:
-    """Return the verdicts on the gradient of a registered loss, and the precision that it turned out to have.
+) -> CoordinateVerdicts:
+    """Return the verdicts on the gradient of a registered loss.
 
     Args:
         points: the loss and the samples.
         given: the gradient, in the shape of the predictions.
         atol: additional allowed difference in the same shape, such as half a unit of the last digit in a file.
-        precision: that in which `given` was computed, as far as its numbers show by themselves.
+        precision: that in which `given` was computed.
         rtol: allowed difference relative to the scale of a sample.
         differences: function that checks `given` at some samples by finite differences of the loss. It is called with
             the wrong samples next to a jump of the gradient, to find kinks. None: kinks are not looked for.
@@ -48,7 +48,6 @@ def compare(
     value, thunk = loss.evaluate(*arrays)
     assert thunk is not None
     reference = np.array(thunk())
-    precision = precision_against(given, reference, precision)
     slack = (reference_slack(loss, arrays, reference, precision) + atol).reshape(n, -1)
     reference, given, pred = reference.reshape(n, -1), given.reshape(n, -1), points.pred
     size = np.where(np.isfinite(reference), np.abs(reference), 0.0)
@@ -59,8 +58,6 @@ def compare(
         scale = np.full_like(scale, scale.max(initial=0.0))
     with np.errstate(all="ignore"):
         right = (np.abs(given - reference) <= slack + rtol * scale) | (given == reference)
-        # What is beyond the largest number of the precision is computed as infinity.
-        right |= np.isinf(given) & (given * reference > 0) & (np.abs(reference) + slack > precision.largest)
     verdict = np.where(right, Verdict.OK, Verdict.WRONG).astype(np.int8)
     # Infinite losses have no derivative; a NaN gradient of a finite loss is wrong.
     defined = np.isfinite(value)[:, None] & np.isfinite(reference) & np.isfinite(pred)
@@ -74,7 +71,7 @@ def compare(
     rows = rows[_near_jump(points.subset(rows), scale[rows])]
     if differences is not None and rows.size:
         _accept_kinks(rows, verdicts, differences(rows))
-    return verdicts, precision
+    return verdicts
 
 
 def _near_jump(points: Points, scale: Array) -> npt.NDArray[np.bool_]:

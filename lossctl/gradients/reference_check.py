@@ -15,11 +15,13 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import Indices
 from lossctl.gradients.points import Points, edges
-from lossctl.gradients.rounding import Precision, reference_slack
+from lossctl.gradients.rounding import ULPS_OF_TERMS, Precision, precision_seen, reference_slack
 from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
 
 # Error of the reference itself, in ulps of its terms: the kernels keep 1e-14 of them.
 _REFERENCE_ULPS = 64.0
+# The report says if rounding hides an error of this share at most coordinates.
+_SMALL_ERROR = 1e-3
 # A gradient that changes by more than this share of the scale over a step of this share of S has a jump.
 _JUMP, _JUMP_STEP = 1e-3, 2.0**-30
 
@@ -30,37 +32,59 @@ def compare(
     *,
     atol: Array,
     precision: Precision,
+    factor: float,
     rtol: float,
-    differences: Callable[[Indices], CoordinateVerdicts] | None,
-) -> CoordinateVerdicts:
-    """Return the verdicts on the gradient of a registered loss.
+    differences: Callable[[Indices, Precision], CoordinateVerdicts] | None,
+) -> tuple[CoordinateVerdicts, Precision, bool]:
+    """Check the gradient of a registered loss.
 
     Args:
         points: the loss and the samples.
         given: the gradient, in the shape of the predictions.
         atol: additional allowed difference in the same shape, such as half a unit of the last digit in a file.
-        precision: that in which `given` was computed.
+        precision: that of the type of `given`, or seen in its values.
+        factor: number by which `given` was multiplied after it was computed.
         rtol: allowed difference relative to the scale of a sample.
         differences: function that checks `given` at some samples by finite differences of the loss. It is called with
-            the wrong samples next to a jump of the gradient, to find kinks. None: kinks are not looked for.
+            the wrong samples next to a jump of the gradient and the precision, to find kinks. None: kinks are not
+            looked for.
+
+    Returns:
+        The verdicts; the precision in which `given` was computed; whether it shows an error of 0.1 % at most
+        coordinates.
     """
     loss, arrays, n = points.loss, points.arrays, len(points)
     value, thunk = loss.evaluate(*arrays)
     assert thunk is not None
-    reference = np.array(thunk())
-    slack = (reference_slack(loss, arrays, reference, precision) + atol).reshape(n, -1)
-    reference, given, pred = reference.reshape(n, -1), given.reshape(n, -1), points.pred
-    size = np.where(np.isfinite(reference), np.abs(reference), 0.0)
+    whole = np.array(thunk())
+    reference, given, atol, pred = (a.reshape(n, -1) for a in (whole, given, atol, points.pred))
+    precision = precision_seen(given, reference, factor, precision)
+    size = _magnitude(reference)
     # A sample whose gradient is 0 has the scale of what is given in its place.
-    largest = np.fmax(size, np.where(np.isfinite(given), np.abs(given), 0.0))
-    scale = largest.max(axis=1, initial=0.0)[:, None]
+    scale = np.maximum(size.max(axis=1, initial=0.0), _magnitude(given).max(axis=1, initial=0.0))[:, None]
     if loss.batch_coupled:
         scale = np.full_like(scale, scale.max(initial=0.0))
     with np.errstate(all="ignore"):
-        right = (np.abs(given - reference) <= slack + rtol * scale) | (given == reference)
-    verdict = np.where(right, Verdict.OK, Verdict.WRONG).astype(np.int8)
+        away = np.abs(given - reference)
+    away[given == reference] = 0.0  # infinite numbers
+    # The terms are at least |g|: only samples that differ by more are evaluated again to find their terms.
+    slack = ULPS_OF_TERMS * precision.eps * size + atol
+    right = away <= slack + rtol * scale
+    rows = np.flatnonzero(~right.all(axis=1))
+    if rows.size:
+        if loss.batch_coupled:
+            rows = np.arange(n)
+        part = points.subset(rows)
+        terms = reference_slack(loss, part.arrays, whole[rows], precision, factor).reshape(len(rows), -1)
+        slack[rows] = terms + atol[rows]
+        right[rows] = away[rows] <= slack[rows] + rtol * scale[rows]
+    verdict = np.where(right, np.int8(Verdict.OK), np.int8(Verdict.WRONG))
     # Infinite losses have no derivative; a NaN gradient of a finite loss is wrong.
     defined = np.isfinite(value)[:, None] & np.isfinite(reference) & np.isfinite(pred)
+    infinite = np.isinf(given)
+    if infinite.any():  # right where the precision has no number of this size
+        beyond = size + slack >= precision.largest * abs(factor)
+        defined &= ~(infinite & beyond & (np.sign(given) == np.sign(reference)))
     verdict[~defined] = Verdict.UNDEFINED
     # The diagnosis allows for 8 times the error, which is what rounding explains.
     error = slack / 8.0 + _REFERENCE_ULPS * 2.0**-52 * size
@@ -70,8 +94,17 @@ def compare(
     rows = np.flatnonzero((verdict == Verdict.WRONG).any(axis=1))
     rows = rows[_near_jump(points.subset(rows), scale[rows])]
     if differences is not None and rows.size:
-        _accept_kinks(rows, verdicts, differences(rows))
-    return verdicts
+        _accept_kinks(rows, verdicts, differences(rows, precision))
+    moving = size > 0
+    visible = np.count_nonzero((slack < _SMALL_ERROR * size) & moving)
+    return verdicts, precision, bool(2 * visible >= np.count_nonzero(moving))
+
+
+def _magnitude(array: Array) -> Array:
+    """Return |x|, and 0 where x is not finite."""
+    size = np.abs(array)
+    finite = np.isfinite(size)
+    return size if finite.all() else np.where(finite, size, 0.0)
 
 
 def _near_jump(points: Points, scale: Array) -> npt.NDArray[np.bool_]:
@@ -80,7 +113,8 @@ def _near_jump(points: Points, scale: Array) -> npt.NDArray[np.bool_]:
         return np.zeros(0, bool)
     pred = points.arrays[0]
     step = (points.magnitude * _JUMP_STEP).reshape(-1, *(1,) * (pred.ndim - 1))
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], pred.shape)
+    rng = np.random.default_rng(0)
+    signs = rng.choice([-1.0, 1.0], pred.shape) * rng.uniform(0.5, 1.0, pred.shape)  # scores that tie become different
     sides = []
     for sign in (step * signs, -step * signs):
         with np.errstate(all="ignore"):

@@ -7,13 +7,15 @@ at a class of probability 1 would need digits that float32 does not have.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from lossctl.core.array_kinds import FlagsKind, LengthKind, WholeKind
+from lossctl.core.array_kinds import AmountsKind, FlagsKind, LengthKind, WholeKind
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import Kind, LabelKind, ProbabilitiesKind, ProbabilityKind, SignKind
 from lossctl.core.loss import Loss
@@ -26,8 +28,14 @@ _CODES = (LabelKind, SignKind, FlagsKind, WholeKind, LengthKind)
 # A precision below that of the array is taken as seen only if so many different numbers use its digits, in so many
 # powers of two. Gradients such as −1, 0 and 0.5 are numbers of every precision.
 _USED, _BINADES = 16, 3
-# float32 and bfloat16 end at 2¹²⁸.
-_LARGEST_EXPONENT = 128
+# Next to a reference that is not of a lower precision, fewer numbers show it: so many magnitudes of which all are of
+# it, or one that uses more than half of its digits.
+_MAGNITUDES = 8
+# Patterns of signs in which the inputs of a row are changed, two of them all up and all down. By chance no change
+# shows in any of 14 random patterns at one coordinate in 10¹⁰.
+_PATTERNS = 16
+# Of numbers of a higher precision these first ones already show it.
+_HEAD = 1024
 
 
 @dataclass(frozen=True)
@@ -38,18 +46,20 @@ class Precision:
         name: the name of its type, such as ``float32``.
         eps: the distance from 1 to the next larger number.
         tiny: the smallest positive number.
+        largest: the largest finite number.
     """
 
     name: str
     eps: float
     tiny: float
+    largest: float
 
 
 PRECISIONS = {
-    "float64": Precision("float64", 2.0**-52, 2.0**-1074),
-    "float32": Precision("float32", 2.0**-23, 2.0**-149),
-    "bfloat16": Precision("bfloat16", 2.0**-7, 2.0**-133),
-    "float16": Precision("float16", 2.0**-10, 2.0**-24),
+    "float64": Precision("float64", 2.0**-52, 2.0**-1074, float(np.finfo(np.float64).max)),
+    "float32": Precision("float32", 2.0**-23, 2.0**-149, (2.0 - 2.0**-23) * 2.0**127),
+    "bfloat16": Precision("bfloat16", 2.0**-7, 2.0**-133, (2.0 - 2.0**-7) * 2.0**127),
+    "float16": Precision("float16", 2.0**-10, 2.0**-24, 65504.0),
 }
 
 
@@ -63,28 +73,69 @@ def precision_of(array: np.ndarray[Any, np.dtype[Any]]) -> Precision:
     ('float32', 'float32')
     """
     of_type = PRECISIONS.get(array.dtype.name, PRECISIONS["float64"])
-    values = array[np.isfinite(array)] if array.dtype.kind == "f" else np.empty(0)
+    if array.dtype.kind != "f":
+        return of_type
+    head = array.ravel()[:_HEAD].astype(np.float64)
     for name in ("bfloat16", "float16", "float32"):
         seen = PRECISIONS[name]
-        if seen.eps > of_type.eps and _all_in(values.astype(np.float64), seen):
+        if seen.eps > of_type.eps and _fits(head, seen).all():
+            values = array[np.isfinite(array)].astype(np.float64)
+            if _all_in(values, seen):
+                return seen
+    return of_type
+
+
+def precision_seen(given: Array, reference: Array, factor: float, of_type: Precision) -> Precision:
+    """Return the precision that numbers show next to those that they should be.
+
+    Differences end in zeros and means of ±1 have one magnitude, so that such numbers alone do not show their precision.
+    They do where the reference is not of it.
+
+    Args:
+        given: the numbers.
+        reference: what they should be, in the same shape.
+        factor: number by which both were multiplied after they were computed.
+        of_type: the precision if they show no lower one.
+    """
+    for name in ("bfloat16", "float16"):
+        seen = PRECISIONS[name]
+        if seen.eps <= of_type.eps:
+            continue
+        with np.errstate(all="ignore"):
+            if not _fits(given.ravel()[:_HEAD] / factor, seen).all() or not _fits(given / factor, seen).all():
+                continue
+            rounded = given[np.isfinite(given) & (given != 0) & ~_fits(reference / factor, seen)]
+        magnitudes = np.unique(np.abs(rounded / factor))
+        half = np.ldexp(np.frexp(magnitudes)[0], _digits(seen) // 2)
+        if len(magnitudes) >= _MAGNITUDES or (half != np.floor(half)).any():
             return seen
     return of_type
 
 
+def _digits(precision: Precision) -> int:
+    return int(1.0 - np.log2(precision.eps))
+
+
+def _fits(values: Array, precision: Precision) -> npt.NDArray[np.bool_]:
+    """Return which numbers are of this precision, or not finite."""
+    units = np.ldexp(np.frexp(values)[0], _digits(precision))  # in units of the last digit
+    size = np.abs(values)
+    in_range = ((size >= precision.tiny) & (size <= precision.largest)) | (values == 0) | ~np.isfinite(values)
+    return np.asarray(((units == np.floor(units)) | ~np.isfinite(values)) & in_range)
+
+
 def _all_in(values: Array, precision: Precision) -> bool:
     """Return whether all numbers are of this precision and use its digits, so that it is no chance."""
-    mantissa, exponent = np.frexp(values)
-    digits = int(1.0 - np.log2(precision.eps))
-    units = np.ldexp(mantissa, digits)  # in units of the last digit
-    fits = (np.abs(values) >= precision.tiny) | (values == 0)
-    if (units != np.floor(units)).any() or not fits.all() or exponent.max(initial=0) > _LARGEST_EXPONENT:
+    if not _fits(values, precision).all():
         return False
+    mantissa, exponent = np.frexp(values)
+    digits = _digits(precision)
     if precision.name == "float32":
         # Differences of float32 numbers end in zeros: they need not use the last digit, but half of all digits.
         used = np.ldexp(mantissa, digits // 2)
         return len(np.unique(values[used != np.floor(used)])) >= _USED
     # Whole numbers and multiples of 0.25 use the last digit within one power of two only; rounded numbers in each.
-    last = np.mod(units, 2.0) != 0.0
+    last = np.mod(np.ldexp(mantissa, digits), 2.0) != 0.0
     return len(np.unique(values[last])) >= _USED and len(np.unique(exponent[last])) >= _BINADES
 
 
@@ -106,33 +157,54 @@ def estimated_terms(gradient: Array, magnitude: Array) -> Array:
     return np.asarray(np.maximum(size.max(axis=1, initial=0.0), np.minimum(rms, magnitude))[:, None])
 
 
-def reference_slack(loss: Loss, arrays: Sequence[Array], reference: Array, precision: Precision) -> Array:
+def reference_slack(
+    loss: Loss, arrays: Sequence[Array], reference: Array, precision: Precision, factor: float = 1.0
+) -> Array:
     """Return how far rounding can move the gradient of a registered loss, in the shape of the predictions.
 
-    Three amounts are added: ε·|g|; the largest change of g when the inputs change by a few ε, in six patterns of
-    signs; and ε times the difference between g and its value at the opposite target, for a loss of logits. The last one
-    is the 1 of p − 1, which no change of the inputs shows.
+    The amounts are ε·|g|; the largest change of g when the inputs change by a few ε, in several patterns of signs; and
+    ε times the terms that no small change of the inputs shows:
+
+    - for a loss of logits, scores or vectors, the difference between g and its value at the opposite target: the 1 of
+      p − 1;
+    - for a loss of a residual, g at a target so far away that g no longer changes: the delta of
+      delta − (delta − r), by which a framework differentiates Huber's loss as a sum of two parts, and the 1 of log-cosh
+      as a difference of two sigmoids.
+
+    Underflow moves p − t by the smallest number, and g by this times the difference of g between two targets.
 
     Args:
         loss: the loss.
         arrays: its inputs.
         reference: its gradient, in the shape of the predictions.
         precision: that of the numbers to judge.
+        factor: number by which they were multiplied after they were computed. Default 1.
     """
     amount = ULPS_OF_TERMS * precision.eps
-    slack: Array = amount * np.abs(reference) + ULPS_OF_TERMS * precision.tiny
-    rng = np.random.default_rng(0)
+    tiny = ULPS_OF_TERMS * precision.tiny * abs(factor)
+    slack: Array = amount * np.abs(reference) + tiny
     kinds = [i.kind for i in loss.inputs]
-    for pattern in range(6):
-        moved = [_moved(a, kind, amount, pattern, rng) for a, kind in zip(arrays, kinds, strict=True)]
+    for moved in _moved(loss, arrays, amount):
         change = np.abs(_gradient(loss, moved) - reference)
         # Where the loss is not defined at a changed input, a change shows nothing.
         slack = np.fmax(slack, amount * np.abs(reference) + np.where(np.isnan(change), 0.0, change))
-    unbounded = np.isinf(kinds[0].domain.low) and np.isinf(kinds[0].domain.high)
-    if unbounded and len(arrays) > 1 and (other := _opposite(arrays, kinds)) is not None:
+    unbounded = bool(np.isinf(kinds[0].domain.low) and np.isinf(kinds[0].domain.high))
+    if len(arrays) > 1 and (other := _opposite(arrays, kinds)) is not None:
         change = np.abs(_gradient(loss, [arrays[0], other, *arrays[2:]]) - reference)
-        slack = slack + amount * np.where(np.isfinite(change), change, 0.0)
+        slack = slack + (amount * unbounded + tiny) * np.where(np.isfinite(change), change, 0.0)
+    if len(arrays) > 1 and kinds[0].name == kinds[1].name == "Real" and not loss.batch_coupled:
+        slack = slack + amount * _tail_slope(loss, arrays)
     return np.asarray(slack)
+
+
+def _tail_slope(loss: Loss, arrays: Sequence[Array]) -> Array:
+    """Return the magnitude of the gradient far away on the same side of the target; 0 where it grows without end."""
+    pred, target = arrays[:2]
+    side = np.where(pred >= target, 1.0, -1.0)
+    size = 1.0 + np.abs(pred)
+    near, far = (np.abs(_gradient(loss, [pred, pred - side * d * size, *arrays[2:]])) for d in (2.0**20, 2.0**24))
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(near - far) <= 1e-3 * far, far, 0.0)
 
 
 def _gradient(loss: Loss, arrays: Sequence[Array]) -> Array:
@@ -142,18 +214,31 @@ def _gradient(loss: Loss, arrays: Sequence[Array]) -> Array:
         return np.asarray(thunk())
 
 
-def _moved(array: Array, kind: Kind, amount: float, pattern: int, rng: np.random.Generator) -> Array:
-    """Return the input with each number changed by a share `amount` up or down, within its domain."""
-    if isinstance(kind, _CODES):
-        return array
-    # All up, all down, then random signs for each number.
-    signs = (1.0, -1.0)[pattern] if pattern < 2 else rng.choice([-1.0, 1.0], array.shape)
-    low, high = kind.domain.low, kind.domain.high
-    return np.asarray(np.clip(array * (1.0 + amount * signs), low, high))
+def _moved(loss: Loss, arrays: Sequence[Array], amount: float) -> Iterator[list[Array]]:
+    """Yield the inputs with each number changed by a share `amount` up or down, within its domain."""
+    kinds = [i.kind for i in loss.inputs]
+    numbers = [i for i, kind in enumerate(kinds) if not isinstance(kind, _CODES)]
+    patterns: Iterable[Sequence[Any]]
+    if all(a.ndim == 1 for a in arrays) and not loss.batch_coupled:
+        patterns = product((1.0, -1.0), repeat=len(numbers))  # all there are
+    else:
+        rng = np.random.default_rng(0)
+        patterns = (
+            [(1.0, -1.0)[n] if n < 2 else rng.choice([-1.0, 1.0], arrays[i].shape) for i in numbers]
+            for n in range(_PATTERNS)
+        )
+    for signs in patterns:
+        moved = list(arrays)
+        for i, sign in zip(numbers, signs, strict=True):
+            moved[i] = np.clip(arrays[i] * (1.0 + amount * sign), kinds[i].domain.low, kinds[i].domain.high)
+        yield moved
 
 
 def _opposite(arrays: Sequence[Array], kinds: Sequence[Kind]) -> Array | None:
-    """Return the targets with every label changed: the next class, the other sign, 1 − t; None for other kinds."""
+    """Return the targets with every label changed: the next class, the other sign, 1 − t; None for other kinds.
+
+    A vector is mirrored at the prediction, which keeps the distance between them.
+    """
     target, kind = arrays[1], kinds[1]
     if isinstance(kind, LabelKind):
         return np.asarray(np.mod(target + 1.0, arrays[0].shape[-1]))
@@ -161,6 +246,8 @@ def _opposite(arrays: Sequence[Array], kinds: Sequence[Kind]) -> Array | None:
         return -target
     if isinstance(kind, (ProbabilityKind, FlagsKind)):
         return 1.0 - target
-    if isinstance(kind, ProbabilitiesKind):
+    if kind.name == "Vector" and target.shape == arrays[0].shape:
+        return 2.0 * arrays[0] - target
+    if isinstance(kind, (ProbabilitiesKind, AmountsKind)):
         return np.roll(target, 1, axis=-1)
     return None

@@ -122,7 +122,7 @@ class CheckSummary:
             self.verified + other.verified,
             self.moving + other.moving,
             _most_informative(self.failing + other.failing),
-            (self.passing + other.passing)[:_KEPT],
+            self.passing if len(self.passing) >= _KEPT else (self.passing + other.passing)[:_KEPT],
             self.method or other.method,
             tuple(dict.fromkeys((*self.notes, *other.notes))),
             _joined(self.verdicts, other.verdicts),

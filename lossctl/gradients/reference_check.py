@@ -58,7 +58,7 @@ def compare(
     assert thunk is not None
     whole = np.array(thunk())
     reference, given, atol, pred = (a.reshape(n, -1) for a in (whole, given, atol, points.pred))
-    precision = precision_seen(given, reference, factor, precision)
+    precision = precision_seen(given, reference, pred, factor, precision)
     size = _magnitude(reference)
     # A sample whose gradient is 0 has the scale of what is given in its place.
     scale = np.maximum(size.max(axis=1, initial=0.0), _magnitude(given).max(axis=1, initial=0.0))[:, None]

@@ -85,15 +85,16 @@ def precision_of(array: np.ndarray[Any, np.dtype[Any]]) -> Precision:
     return of_type
 
 
-def precision_seen(given: Array, reference: Array, factor: float, of_type: Precision) -> Precision:
+def precision_seen(given: Array, reference: Array, pred: Array, factor: float, of_type: Precision) -> Precision:
     """Return the precision that numbers show next to those that they should be.
 
     Differences end in zeros and means of ±1 have one magnitude, so that such numbers alone do not show their precision.
-    They do where the reference is not of it.
+    They do where the reference is not of it, or where the predictions show it.
 
     Args:
         given: the numbers.
         reference: what they should be, in the same shape.
+        pred: the predictions.
         factor: number by which both were multiplied after they were computed.
         of_type: the precision if they show no lower one.
     """
@@ -107,7 +108,7 @@ def precision_seen(given: Array, reference: Array, factor: float, of_type: Preci
             rounded = given[np.isfinite(given) & (given != 0) & ~_fits(reference / factor, seen)]
         magnitudes = np.unique(np.abs(rounded / factor))
         half = np.ldexp(np.frexp(magnitudes)[0], _digits(seen) // 2)
-        if len(magnitudes) >= _MAGNITUDES or (half != np.floor(half)).any():
+        if len(magnitudes) >= _MAGNITUDES or (half != np.floor(half)).any() or precision_of(pred) == seen:
             return seen
     return of_type
 

@@ -5,8 +5,8 @@
 The inputs are rounded to the precision, the framework computes its gradient in it, and the check is given the rounded
 inputs and the gradient. Then the gradient is multiplied by 0.999, in the same precision. A right gradient that does not
 pass is a false alarm. A wrong one that passes is missed, except where the report says that this precision does not
-show an error of 0.1 %. Each name is that of a loss of ``torch.nn.functional`` or ``optax.losses``; SEEDS is 2 by
-default.
+show an error of 0.1 %, or where it rounds the wrong one to the right one. Samples with a gradient of NaN are left out.
+Each name is that of a loss of ``torch.nn.functional`` or ``optax.losses``; SEEDS is 2 by default.
 
 ==========  ======================================================================================================
 group       points
@@ -295,6 +295,10 @@ def _outcome(label: str, spec: str, arrays: Arrays, grad: np.ndarray, *, precisi
     data = dict(arrays)
     pred, target, weight = data.pop("pred"), data.pop("target"), data.pop("weight", None)
     labels = isinstance(as_loss(spec).inputs[1].kind, LabelKind)
+    if how != "mean":  # what PyTorch has no number for in float16 is no right gradient
+        known = ~np.isnan(grad.reshape(len(grad), -1)).any(axis=1)
+        pred, target, grad = pred[known], target[known], grad[known]
+        data, weight = {k: a[known] for k, a in data.items()}, None if weight is None else weight[known]
     options: dict[str, Any] = {"inputs": data, "reduction": how, "threads": 1}
     if labels and weight is not None:  # the mask is the label
         target, options["ignore_index"] = np.where(weight == 0, float(MASK), target), MASK
@@ -304,7 +308,10 @@ def _outcome(label: str, spec: str, arrays: Arrays, grad: np.ndarray, *, precisi
         right = lossctl.gradcheck(spec, pred, target, grad=grad, **options)
     except lossctl.LossctlError as error:
         return Outcome(label, f"refused: {error}", "", True)
-    wrong = lossctl.gradcheck(spec, pred, target, grad=_scaled(grad, precision), **options)
+    scaled = _scaled(grad, precision)
+    if np.array_equal(scaled, grad):  # in bfloat16 0.999·g is rounded to g
+        return Outcome(label, "" if right.passed else repr(right), "the same numbers", False)
+    wrong = lossctl.gradcheck(spec, pred, target, grad=scaled, **options)
     return Outcome(
         label, "" if right.passed else repr(right), repr(wrong) if wrong.passed else "", "0.1 %" not in right.method
     )
@@ -332,7 +339,7 @@ def main(argv: list[str]) -> None:
             found += part
             _print_failures(part)
     print(f"{len(chosen)} losses, {seeds} seeds, {len(found)} gradients")
-    print(f"{'precision':20} {'gradients':>9} {'false alarms':>13} {'0.999 missed':>13} {'not visible, said':>18}")
+    print(f"{'precision':20} {'gradients':>9} {'false alarms':>13} {'0.999 missed':>13} {'not visible':>18}")
     for precision in (*PRECISIONS[:3], "bfloat16 in float64", PRECISIONS[3]):
         of = [o for o in found if o.name.endswith(f", {precision}")]
         alarms, passed = sum(bool(o.alarm) for o in of), [o for o in of if o.missed]

@@ -1,0 +1,104 @@
+"""Gradients that PyTorch 2.13 computed in float32 and bfloat16, and their verdicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lossctl
+from lossctl.gradients.result import GradCheck
+
+Z = [[8.25, -3.5, 0.75], [-2.5, 9.0, 1.25], [0.5, 0.25, -0.75]]
+Y = [0, 1, 2]
+V = [[1.0, 2.0, -0.5], [0.25, -1.5, 3.0]]
+W = [[1.015625, 1.984375, -0.50390625], [0.251953125, -1.515625, 2.984375]]
+L1 = ("mae", [1.0, 2.0, -3.0, 5.0, -0.5, 0.25], [0.0] * 6)
+HIDDEN = "which hide an error of 0.1 % at most coordinates"
+
+# In bfloat16 the numbers below are those of z.to(torch.bfloat16), as float32 numbers.
+RIGHT: dict[str, tuple[Any, ...]] = {
+    # The gradient of F.cross_entropy(z, y, reduction='sum') by autograd
+    "cross_entropy, float32": (
+        ("sparse_softmax_cross_entropy", Z, Y),
+        [
+            [-0.0005607008934020996, 7.884901606303174e-06, 0.0005527742905542254],
+            [1.0125631888513453e-05, -0.0004406571388244629, 0.00043055281275883317],
+            [0.48418986797332764, 0.37708747386932373, -0.8612772822380066],
+        ],
+        {},
+    ),
+    "cross_entropy, bfloat16": (  # p − 1 of a certain class is 0: it has no digit left
+        ("sparse_softmax_cross_entropy", Z, Y),
+        [
+            [0.0, 7.867813110351562e-06, 0.000553131103515625],
+            [1.0132789611816406e-05, 0.0, 0.000431060791015625],
+            [0.486328125, 0.37890625, -0.859375],
+        ],
+        {},
+    ),
+    # The gradient of F.binary_cross_entropy_with_logits(x, t, reduction='sum') by autograd
+    "bce_with_logits, float32": (
+        ("bce_with_logits", [-7.5, 0.25, 3.0, 9.5], [0.0, 1.0, 1.0, 0.0]),
+        [0.000552778656128794, -0.43782347440719604, -0.04742586612701416, 0.9999251365661621],
+        {},
+    ),
+    # F.l1_loss(x, t): 1/6 has one magnitude, which shows its precision only next to the reference
+    "l1_loss, float32": (L1, np.float32([1, 1, -1, 1, -1, 1]) / np.float32(6), {"reduction": "mean"}),
+    "l1_loss, bfloat16": (L1, np.float32([1, 1, -1, 1, -1, 1]) * 0.1669921875, {"reduction": "mean"}),
+    # F.poisson_nll_loss(x, t, reduction='sum'): e⁹⁰ is above the largest number
+    "poisson_nll_loss, float32": (
+        ("poisson_nll_log_rate", [90.0, 1.0, -2.0], [1.0, 2.0, 0.0]),
+        [np.inf, 0.7182817459106445, 0.1353352814912796],
+        {},
+    ),
+    # F.cosine_embedding_loss(v, w, torch.ones(2), reduction='sum'): of vectors that are nearly alike
+    "cosine_embedding_loss, float32": (
+        ("cosine_distance", V, W),
+        [
+            [-0.003481149673461914, 0.0019891858100891113, 0.0009946227073669434],
+            [-0.00021792203187942505, 0.0016535371541976929, 0.0008449256420135498],
+        ],
+        {},
+    ),
+}
+
+
+def _check(name: str, factor: float = 1.0) -> GradCheck:
+    inputs, gradient, options = RIGHT[name]
+    return lossctl.gradcheck(*inputs, grad=np.float32(np.float64(gradient) * factor), **options)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_gradients_of_pytorch_pass(name: str) -> None:
+    assert _check(name)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_an_error_of_a_thousandth_is_seen_in_float32(name: str) -> None:
+    assert not _check(name, 0.999)
+
+
+def test_the_report_says_what_bfloat16_hides() -> None:
+    result = _check("l1_loss, bfloat16")
+    assert "bfloat16" in result.method
+    assert HIDDEN in result.method
+    assert HIDDEN not in _check("l1_loss, float32").method
+
+
+def test_infinity_is_wrong_where_the_precision_has_the_number() -> None:
+    gradient = np.float32([np.inf, 0.7182817459106445, 0.1353352814912796])
+    result = lossctl.gradcheck("poisson_nll_log_rate", [80.0, 1.0, -2.0], [1.0, 2.0, 0.0], grad=gradient)
+    assert result.counts["wrong"] == 1
+
+
+@pytest.mark.parametrize("delta", [0.5, 2.0])
+def test_huber_as_a_sum_of_two_parts(delta: float) -> None:
+    rng = np.random.default_rng(0)
+    pred, target = np.float32(rng.normal(0, 1e-3, (2, 500)))
+    r = pred - target
+    # optax: q = min(|r|, delta); q²/2 + delta·(|r| − q)
+    gradient = np.sign(r) * (np.float32(delta) - (np.float32(delta) - np.abs(r)))
+    assert lossctl.gradcheck(f"huber:delta={delta}", pred, target, grad=gradient)
+    assert not lossctl.gradcheck(f"huber:delta={delta}", pred, target, grad=np.float32(0.999) * gradient)

@@ -168,6 +168,7 @@ def reference_slack(
 
     - for a loss of logits, scores or vectors, the difference between g and its value at the opposite target: the 1 of
       p − 1;
+    - for a loss of an angle, the same with another direction: the unit vectors that are subtracted;
     - for a loss of a residual, g at a target so far away that g no longer changes: the delta of
       delta − (delta − r), by which a framework differentiates Huber's loss as a sum of two parts, and the 1 of log-cosh
       as a difference of two sigmoids.
@@ -193,6 +194,11 @@ def reference_slack(
     if len(arrays) > 1 and (other := _opposite(arrays, kinds)) is not None:
         change = np.abs(_gradient(loss, [arrays[0], other, *arrays[2:]]) - reference)
         slack = slack + (amount * unbounded + tiny) * np.where(np.isfinite(change), change, 0.0)
+    for i, kind in enumerate(kinds[1:], 1):
+        if kind.name == "Direction":
+            other = np.roll(arrays[i], 1, axis=-1)
+            change = np.abs(_gradient(loss, [*arrays[:i], other, *arrays[i + 1 :]]) - reference)
+            slack = slack + amount * np.where(np.isfinite(change), change, 0.0)
     if len(arrays) > 1 and kinds[0].name == kinds[1].name == "Real" and not loss.batch_coupled:
         slack = slack + amount * _tail_slope(loss, arrays)
     return np.asarray(slack)

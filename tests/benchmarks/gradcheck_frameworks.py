@@ -186,8 +186,8 @@ def points(loss: Loss, group: str, seed: int) -> Arrays:
     if group == "confident" and len(kinds) > 1:
         _make_confident(arrays, kinds, rng)
     for role, kind in kinds.items():
-        if kind.name in ("Vector", "Direction"):  # their squares do not overflow in float16
-            arrays[role] = np.clip(arrays[role], -50.0, 50.0)
+        if kind.name in ("Vector", "Direction"):  # the products of their squares do not overflow in float16
+            arrays[role] = np.clip(arrays[role], -5.0, 5.0)
         if isinstance(kind, LabelKind):
             arrays[role] = arrays[role].astype(np.int64)
         elif kind.name == "LogProbabilities" and group != "confident":
@@ -196,6 +196,8 @@ def points(loss: Loss, group: str, seed: int) -> Arrays:
             arrays[role] = rng.multinomial(64, arrays[role] / arrays[role].sum(axis=1, keepdims=True)) / 64
     if kinds["pred"].domain.low == 0.0 and not kinds["pred"].domain.high < np.inf:  # PyTorch gives NaN at a rate of 0
         arrays["pred"] = np.maximum(arrays["pred"], 0.01)
+    if loss.name == "focal_with_logits":  # of soft targets optax has another formula
+        arrays["target"] = np.round(arrays["target"])
     if group == "masked":
         out = rng.random(SAMPLES) < 0.2
         if kinds["pred"].name == "Logits":

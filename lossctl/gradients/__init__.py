@@ -1,4 +1,4 @@
-"""Gradient check by finite differences with adaptive steps and error estimates.
+"""Gradient check: a registered loss is its own reference, finite differences with error estimates judge all others.
 
 Input: a loss, the points (drawn from its domain, or a data set) and a gradient (that of the loss, an array or
 a function). Output: a :class:`~lossctl.gradients.result.GradCheck` with a verdict for each coordinate (ok, kink,
@@ -9,15 +9,29 @@ Main classes:
 - ``DerivativeProblem``: the loss, the points and the gradient to check; ``DifferenceQuotient``: the difference
   quotients of one step.
 - ``StepRefinement``: step refinement of one coordinate; ``OneSidedSlopes``: one-sided derivatives, for kinks;
-  ``TangentLine``: the
-  tangent, for linearity tests.
+  ``TangentLine``: the tangent, for linearity tests.
+- ``NoisyDerivative``: a derivative and its error bound for a function of unknown precision.
+- ``Points``: a loss and some samples of its inputs, as problems of differentiation; ``Precision``: of the numbers.
 - ``Verdict``, ``CoordinateVerdicts``: the verdicts on samples × coordinates.
 - ``Checker``: the check of one block of data; ``CheckSummary``, ``CheckedSamples``: counts and samples kept of it.
 - ``GradCheck``: the result.
 
-Reading order: verdict, finite_differences, one_sided, line_probe, refinement, judge (the algorithm); sampling,
-tally, block_check, diagnosis, result, gradcheck (its use). step_sweep (the difference quotient as a function of
-the step) and gradient_rows (the gradient of a data set on disk) stand by themselves.
+Reading order: verdict, finite_differences, one_sided, line_probe, refinement, judge (differences);
+noisy_derivative, remeasure (functions of unknown precision); rounding, reference_check (registered losses);
+directions (wide rows); points, sampling, ordinary_points, user_loss, user_gradient, boosting, second_derivative,
+block_check, tally, diagnosis, result, gradcheck (their use). step_sweep (the difference quotient as a function of the
+step) and gradient_rows (the gradient of a data set on disk) stand by themselves.
+
+Which reference judges:
+
+- A gradient given for a registered loss (a file, a function, a framework) is compared with that loss's own gradient:
+  |g − reference| ≤ 8·ε·terms + rtol·scale, where ε is the precision of g (of its type, or seen in its values) and the
+  terms are the numbers that the formula subtracts (``rounding.reference_slack``). Differences confirm the reference at
+  some coordinates, and judge kinks.
+- The gradient of a registered loss itself, and that of any other function, is judged by differences, steps 1 to 10.
+  For a function that is not registered, g may also be off by 8·ε times its estimated terms
+  (``rounding.estimated_terms``), and step 11 follows.
+- Rows of more than 128 coordinates are judged along random directions (``directions``).
 
 Symbols: x the predictions, g the gradient under test, S the magnitude of the numbers of a sample (at least 1),
 h the step, s₁ and s₂ the slopes of the two points of a step, D their derivative of second order, ρ its
@@ -52,6 +66,13 @@ The algorithm, for coordinate j of all samples at once:
    four times (``judge.check``).
 9. An infinite loss or a prediction that is not finite is undefined; a NaN loss is unresolved; a NaN gradient
    of a finite loss is wrong.
-10. The check passes if no coordinate is wrong and at most 1 % are unresolved (``CheckSummary.passed``). If it fails,
-    ``diagnosis.diagnose`` looks for one simple explanation that fits all wrong coordinates.
+10. The check passes if no coordinate is wrong, at most 1 % are unresolved and at least one is ok
+    (``CheckSummary.passed``). If it fails, ``diagnosis.diagnose`` looks for one simple explanation that fits 99 % of the
+    wrong coordinates.
+11. A function that is not registered may have fewer digits than its value suggests. Its derivative is measured again at
+    the coordinates that are wrong or unresolved, and at all if a sample of it shows noise: polynomials are fitted to the
+    odd and even parts of f at 40 steps from S/2 to S·2⁻⁴⁰, and the largest residual of all shorter steps bounds the
+    error (``noisy_derivative``). The measured derivative D ± e replaces the verdict: ok if |g − D| ≤ e + A, wrong if
+    |g − D| > 3e + A, else unresolved (``remeasure``). S is here the magnitude of the data, without the floor of 1, so
+    that the unit of the data changes no verdict.
 """

@@ -144,7 +144,7 @@ class Checker:
             differences=None if points.loss.batch_coupled else differences,
         )
         set_tiny_aside(verdicts, given.reshape(verdicts.verdict.shape), points.magnitude)
-        method = f"the gradient of {points.loss.name}"
+        method = f"comparison with the gradient of {points.loss.name}"
         if first and not points.loss.batch_coupled:
             method += self._cross_check(points)
         if precision.eps > 2.0**-52:

@@ -24,6 +24,15 @@ Examples:
   lossctl gradcheck
   lossctl gradcheck huber:delta=50 samples/diabetes_preds.csv samples/diabetes_targets.csv
   lossctl gradcheck mse --grad samples/my_losses.py:squared_objective
+
+Verdicts on each coordinate:
+
+\b
+  ok          right, to the digits that its precision and the loss have
+  kink        the slopes from both sides differ; the gradient lies between them
+  wrong       differs from the derivative by more than rounding explains
+  unresolved  the loss has too few digits there, jumps, or ends; a note says which
+  undefined   the loss or its slope is infinite, or the prediction is not finite
 """
 
 

@@ -67,12 +67,12 @@ The algorithm, for coordinate j of all samples at once:
 9. An infinite loss or a prediction that is not finite is undefined; a NaN loss is unresolved; a NaN gradient
    of a finite loss is wrong.
 10. The check passes if no coordinate is wrong, at most 1 % are unresolved and at least one is ok
-    (``CheckSummary.passed``). If it fails, ``diagnosis.diagnose`` looks for one simple explanation that fits 99 % of the
-    wrong coordinates.
-11. A function that is not registered may have fewer digits than its value suggests. Its derivative is measured again at
-    the coordinates that are wrong or unresolved, and at all if a sample of it shows noise: polynomials are fitted to the
-    odd and even parts of f at 40 steps from S/2 to S·2⁻⁴⁰, and the largest residual of all shorter steps bounds the
-    error (``noisy_derivative``). The measured derivative D ± e replaces the verdict: ok if |g − D| ≤ e + A, wrong if
-    |g − D| > 3e + A, else unresolved (``remeasure``). S is here the magnitude of the data, without the floor of 1, so
-    that the unit of the data changes no verdict.
+    (``CheckSummary.passed``). If it fails, ``diagnosis.diagnose`` looks for one simple explanation that fits 99 % of
+    the wrong coordinates.
+11. A function that is not registered may have fewer digits than its value suggests. Its derivative is measured again
+    at the coordinates that are wrong or unresolved, or at all if a sample of it shows noise: polynomials are fitted
+    to the odd and even parts of f at 40 steps from S/2 to S·2⁻⁴⁰, and the largest residual of all shorter steps bounds
+    the error (``noisy_derivative``). The measured derivative D ± e replaces the verdict: ok if |g − D| ≤ e + A, wrong
+    if |g − D| > 3e + A, else unresolved (``remeasure``). S is here the magnitude of the data, without the floor of 1,
+    so that the unit of the data changes no verdict.
 """

@@ -140,8 +140,8 @@ def _at(share: tuple[int, int]) -> str:
 def _fits_right_ones(passing: CheckedSamples, predicted: Array) -> bool:
     """Return whether `predicted` also equals the gradient at 99 % of the coordinates that are right."""
     mask = passing.verdict == Verdict.OK
-    near = np.abs(passing.given - predicted)[mask] <= _tolerance(passing)[mask]
-    return bool(near.mean() >= 0.99) if near.size else True
+    close = np.abs(passing.given - predicted)[mask] <= _tolerance(passing)[mask]
+    return bool(close.mean() >= 0.99) if close.size else True
 
 
 @_hint("not-computed", of_values=False)
@@ -211,8 +211,8 @@ def _rows(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     period = int(row[1] - row[0])
     if period < 2 or not (np.diff(row) == period).all() or row[0] >= period or row[-1] + period < tally.samples:
         return None
-    found = _constant(tally.failing)
-    there = "" if found is None else f"; there given ÷ numeric is {number(_short(found[0]))}"
+    constant = _constant(tally.failing)
+    there = "" if constant is None else f"; there given ÷ numeric is {number(_short(constant[0]))}"
     return f"wrong only at samples {row[0]}, {row[1]}, {row[2]}, …: every k-th with k = {period}{there}"
 
 
@@ -229,8 +229,8 @@ def _one_side(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     # With few samples, one of the quantities (up to five) can separate the wrong ones by chance.
     if len(passing) < _ENOUGH or math.comb(len(failing) + len(passing), len(failing)) < _WAYS:
         return None
-    found = _constant(failing)
-    there = "" if found is None else f"; there given ÷ numeric is {number(_short(found[0]))}"
+    constant = _constant(failing)
+    there = "" if constant is None else f"; there given ÷ numeric is {number(_short(constant[0]))}"
     for words, of in _quantities(loss):
         wrong, right = of(failing.inputs), of(passing.inputs)
         if wrong.min() > right.max():
@@ -296,10 +296,10 @@ def _diagonal(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
 
 @_hint("constant-factor", second=True)
 def _ratio(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
-    found = _constant(tally.failing)
-    if found is None:
+    constant = _constant(tally.failing)
+    if constant is None:
         return None
-    ratio, share = found
+    ratio, share = constant
     failing, passing = tally.failing, tally.passing
     mixed = len(passing) and _visibly_affected(failing, passing).any()
     # A right coordinate of a wrong sample contradicts "every" as a right sample does, if its slope is not 0.
@@ -438,8 +438,8 @@ def _moved(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     every = every[np.argsort(every.row, kind="stable")]
     mask = every.verdict <= Verdict.WRONG
     for words, move in _MOVES:
-        near = np.abs(every.given - move(every.numeric)) <= np.maximum(_tolerance(every), move(_tolerance(every)))
-        if share := _share(near[mask]):
+        close = np.abs(every.given - move(every.numeric)) <= np.maximum(_tolerance(every), move(_tolerance(every)))
+        if share := _share(close[mask]):
             return f"given is {words} along the samples{_at(share)}"
     return None
 
@@ -501,8 +501,8 @@ def _ratio_of_input(loss: Loss, tally: CheckSummary, samples: int) -> str | None
             if len(np.unique(factor[failing.informative].round(3))) < 2 * _ENOUGH:
                 continue
             tolerance = _FITS * failing.scale + _ERROR_FACTOR * np.maximum(np.abs(factor), 1.0) * failing.error
-            near = np.abs(failing.given - factor * failing.numeric) <= tolerance
-            if share := _share(near[failing.informative]):
+            close = np.abs(failing.given - factor * failing.numeric) <= tolerance
+            if share := _share(close[failing.informative]):
                 return f"given ÷ numeric is {words.format(role)}{_at(share)}"
     return None
 
@@ -529,18 +529,18 @@ _FUNCTIONS: Sequence[tuple[str, Callable[[Array], Array]]] = (
 def _label_smoothing(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     """Explain a difference of ε(1/k − 1) at the class of the target and ε/k at the others."""
     failing = tally.failing
-    own = _own_class(failing)
-    if own is None:
+    target_class = _own_class(failing)
+    if target_class is None:
         return None
-    k = own.shape[1]
+    k = target_class.shape[1]
     difference, mask = failing.given - failing.numeric, failing.informative
-    if np.count_nonzero(mask & own) < _ENOUGH or np.count_nonzero(mask & ~own) < _ENOUGH:
+    if np.count_nonzero(mask & target_class) < _ENOUGH or np.count_nonzero(mask & ~target_class) < _ENOUGH:
         return None
-    at_own, at_others = (float(np.median(difference[mask & part])) for part in (own, ~own))
+    at_own, at_others = (float(np.median(difference[mask & part])) for part in (target_class, ~target_class))
     epsilon = abs(at_others) * k
     if not 0.0 < epsilon < 1.0 or abs(at_own + (k - 1) * at_others) > _VISIBLE * _FITS:
         return None
-    share = _fit(failing, failing.numeric + np.where(own, at_own, at_others))
+    share = _fit(failing, failing.numeric + np.where(target_class, at_own, at_others))
     if share is None:
         return None
     what = "is missing" if at_own < 0 else "is too much"
@@ -559,13 +559,13 @@ def _own_class(cases: CheckedSamples) -> np.ndarray | None:
 def _label_shifted(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     """Explain a one-hot target at the class before or after that of the target."""
     failing = tally.failing
-    own = _own_class(failing)
-    if own is None or own.shape[1] < 3:
+    target_class = _own_class(failing)
+    if target_class is None or target_class.shape[1] < 3:
         return None
     for step, words in ((1, "after"), (-1, "before")):
-        shifted = np.roll(own, step, axis=1)
-        share = _fit(failing, failing.numeric + own - shifted)
-        if share and _share((failing.wrong == own | shifted).ravel()):
+        shifted = np.roll(target_class, step, axis=1)
+        share = _fit(failing, failing.numeric + target_class - shifted)
+        if share and _share((failing.wrong == target_class | shifted).ravel()):
             return f"given takes the class {words} the target for the target{_at(share)}"
     return None
 
@@ -580,11 +580,11 @@ def _offset(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
     share = _fit(failing, failing.numeric + amount)
     if share is None:
         return None
-    own = _own_class(failing)
+    target_class = _own_class(failing)
     where = f"{share[0]:,} of {share[1]:,} wrong coordinates" if share[0] < share[1] else "every wrong coordinate"
-    if own is not None and (own == failing.wrong).all():
+    if target_class is not None and (target_class == failing.wrong).all():
         where = "the target's own class, and right at the others"
-    elif own is not None and (own == ~failing.wrong).all():
+    elif target_class is not None and (target_class == ~failing.wrong).all():
         where = "every class but the target's"
     return f"given − numeric is {number(_short(amount))} at {where}"
 
@@ -615,10 +615,10 @@ def _factor_by_class(loss: Loss, tally: CheckSummary, samples: int) -> str | Non
         return None
     ratios = []
     for c in classes:
-        found = _constant(failing[target == c])
-        if found is None or found[1][0] < found[1][1]:
+        constant = _constant(failing[target == c])
+        if constant is None or constant[1][0] < constant[1][1]:
             return None
-        ratios.append(found[0])
+        ratios.append(constant[0])
     right = passing.verdict == Verdict.OK
     moving = (np.abs(passing.numeric) > 1e-3 * passing.scale) & right
     if np.isin(passing.inputs[1][moving.any(axis=1)], classes).any():

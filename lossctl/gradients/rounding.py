@@ -209,9 +209,9 @@ def _tail_slope(loss: Loss, arrays: Sequence[Array]) -> Array:
     pred, target = arrays[:2]
     side = np.where(pred >= target, 1.0, -1.0)
     size = 1.0 + np.abs(pred)
-    near, far = (np.abs(_gradient(loss, [pred, pred - side * d * size, *arrays[2:]])) for d in (2.0**20, 2.0**24))
+    short, far = (np.abs(_gradient(loss, [pred, pred - side * d * size, *arrays[2:]])) for d in (2.0**20, 2.0**24))
     with np.errstate(invalid="ignore"):
-        return np.where(np.abs(near - far) <= 1e-3 * far, far, 0.0)
+        return np.where(np.abs(short - far) <= 1e-3 * far, far, 0.0)
 
 
 def _gradient(loss: Loss, arrays: Sequence[Array]) -> Array:

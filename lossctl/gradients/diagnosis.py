@@ -30,6 +30,8 @@ _ENOUGH = 3
 _WAYS = 10_000
 # Least share of samples on the smaller side of a threshold.
 _BOTH_SIDES = 0.01
+# Largest relative error of a derivative that still gives a ratio, for gradients of two or three digits.
+_COARSE = 0.02
 # Least number of wrong samples at equal distances.
 _LEAST_PERIODS = 8
 # Step of a central difference relative to the sample: it is accurate to about 1e-10, far below _FITS.
@@ -301,10 +303,11 @@ def _ratio(loss: Loss, tally: CheckSummary, samples: int) -> str | None:
         return None
     ratio, share = constant
     failing, passing = tally.failing, tally.passing
-    mixed = len(passing) and _visibly_affected(failing, passing).any()
+    # One right sample in a hundred, such as p = t = 1, at which rounding hides the mistake, is an exception as well.
+    mixed = len(passing) and _visibly_affected(failing, passing).sum() > _BOTH_SIDES * len(failing)
     # A right coordinate of a wrong sample contradicts "every" as a right sample does, if its slope is not 0.
     contradicted = np.abs(failing.given - ratio * failing.numeric) > _tolerance(failing, abs(ratio))
-    mixed |= ((failing.verdict == Verdict.OK) & contradicted).any()
+    mixed |= ((failing.verdict == Verdict.OK) & contradicted).sum() > _BOTH_SIDES * failing.wrong.sum()
     where = (
         f"{share[0]:,} of {share[1]:,} wrong coordinates"
         if share[0] < share[1]
@@ -323,6 +326,8 @@ def _constant(failing: CheckedSamples) -> tuple[float, tuple[int, int]] | None:
     ratios = failing.given[mask] / failing.numeric[mask]
     # The ratio is known where the numeric slope is known to four digits; a slope of 0 gives no ratio.
     sure = (failing.error[mask] <= _FITS * np.abs(failing.numeric[mask])) & np.isfinite(ratios)
+    if np.count_nonzero(sure) < _ENOUGH:  # a gradient in bfloat16 or float16
+        sure = (failing.error[mask] <= _COARSE * np.abs(failing.numeric[mask])) & np.isfinite(ratios)
     if np.count_nonzero(sure) < _ENOUGH:
         return None
     ratio = float(np.median(ratios[sure]))

@@ -92,7 +92,7 @@ def _predictions(
 
 def _draw(kind: Kind, n: int, dims: Dims, rng: np.random.Generator, *, target: bool) -> Array:
     sizes = 10.0 ** rng.uniform(-2, 2, n)
-    if isinstance(kind, LogProbabilitiesKind):
+    if type(kind) is LogProbabilitiesKind:
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(_rows(n, dims, rng, target=target)))
     if type(kind) is ProbabilitiesKind:

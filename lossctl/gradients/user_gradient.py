@@ -140,7 +140,10 @@ class Gradient:
 
     def _bind(self, signature: str) -> None:
         """Find what each argument is: by its name, or by the signature that the user says."""
-        further = [i.name for i in self.loss.inputs[2:]]
+        names = [i.name for i in self.loss.inputs]
+        # A loss may call its third input target (anchor, other, target): the roles of these are other words.
+        roles_of_inputs = [*("pred", "target")[: len(names)], *(f"input {name}" for name in names[2:])]
+        further = dict(zip(names[2:], roles_of_inputs[2:], strict=True))
         try:
             parameters = list(inspect.signature(self.function).parameters.values())
         except (TypeError, ValueError):  # a function written in C
@@ -152,8 +155,12 @@ class Gradient:
             required = [p.name for p in positional][:least]
         optional = [p.name for p in parameters if p.name not in required and p.kind is not p.VAR_KEYWORD]
         optional = [p for p in optional if p not in {q.name for q in parameters if q.kind is q.VAR_POSITIONAL}]
-        if not required:  # *args
-            required = [*("pred", "target")[:least], *further]
+        if signature == "auto" and (not required or (len(required) >= least and set(required) <= set(names))):
+            # *args takes all inputs in their order; names of the inputs of the loss say which they are.
+            self._roles = [roles_of_inputs[names.index(name)] for name in required or names]
+            self._optional |= {name: roles_of_inputs[names.index(name)] for name in optional if name in names}
+            return
+        required = required or names
         if signature == "auto":
             order = argument_order(required)
             if order is None:
@@ -164,7 +171,8 @@ class Gradient:
         roles = [*order, *[""] * (len(required) - len(order))][: len(required)]
         for i, name in enumerate(required):
             if i >= 2 and roles[i] in ("", "weight"):
-                roles[i] = self._further(name, [f for f in further if f not in roles])
+                other = self._further(name, [f for f in further if further[f] not in roles])
+                roles[i] = further.get(other, other)
         if len(required) < least or "" in roles:
             takes = ", ".join(required)
             raise UsageError(
@@ -175,7 +183,7 @@ class Gradient:
         for name in optional:
             role = argument_order(["pred", name])
             if name in further:
-                self._optional[name] = name
+                self._optional[name] = further[name]
             elif role is not None and role[1] == "weight":
                 self._optional[name] = "weight"
 
@@ -259,7 +267,7 @@ class Gradient:
         target = arrays[1].copy() if len(arrays) > 1 else None
         weight = None if weights is None else weights.copy()
         given: dict[str, Any] = {"pred": pred, "target": target, "weight": weight, "group": None}
-        given |= {i.name: a.copy() for i, a in zip(self.loss.inputs[2:], arrays[2:], strict=True)}
+        given |= {f"input {i.name}": a.copy() for i, a in zip(self.loss.inputs[2:], arrays[2:], strict=True)}
         seen = dict(given)
         if layout.taken is not None:
             seen.pop("pred")

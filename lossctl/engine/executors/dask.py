@@ -200,8 +200,8 @@ class _Remote:
         except Exception as error:
             if not type(error).__module__.startswith(("distributed", "concurrent", "asyncio")):
                 raise
-            slab = self._task.slab
-            rows = f"rows {slab.start} to {slab.stop - 1} of {slab.sources[0].display_name}"
+            part = self._task.row_range
+            rows = f"rows {part.start} to {part.stop - 1} of {part.sources[0].display_name}"
             raise LossctlError(f"{rows}: no worker has finished them: {_said(error)}") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from lossctl.core.argument_names import argument_order, bare
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import LabelKind
 from lossctl.core.loss import Loss
+from lossctl.core.registry import load_function
 from lossctl.core.user_kernel import as_array, instantiate, is_catboost_objective, user_error
 from lossctl.errors import DataError, LossctlError, UsageError, printable
 from lossctl.gradients.boosting import Labelled, call_catboost
@@ -75,7 +77,7 @@ class Gradient:
     """
 
     def __init__(self, function: Any, signature: str, where: str, loss: Loss) -> None:
-        self.where, self.loss = where, loss
+        self.where, self.loss, self.signature = where, loss, signature
         self.function = instantiate(function)
         self.assumed = ""
         self._roles: list[str] = []
@@ -86,6 +88,14 @@ class Gradient:
             self._bind(signature)
         self._layout: _Layout | None = None
         self._returns_flat = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Reduce for pickle: a function of a user's file to its path, which the other process must be able to read."""
+        path, dot_py, name = self.where.rpartition(".py:")
+        if not dot_py:
+            return _empty, (), vars(self)
+        spec = f"{os.path.abspath(path)}.py:{name}"
+        return _from_spec, (spec, self.signature, self.loss)
 
     def __call__(self, arrays: Sequence[Array], weights: Array | None) -> tuple[Array, Array | None]:
         if weights is None or not self._takes_weights:
@@ -298,6 +308,14 @@ class Gradient:
     def _raised(self, error: Exception) -> UsageError:
         path, dot, name = self.where.rpartition(".py:")
         return user_error(f"{path}.py" if dot else "", name, error)
+
+
+def _empty() -> Gradient:
+    return Gradient.__new__(Gradient)
+
+
+def _from_spec(spec: str, signature: str, loss: Loss) -> Gradient:
+    return Gradient(load_function(spec), signature, spec, loss)
 
 
 def _pair(result: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ PREDICTION_NAMES = frozenset(
     (
         *("pred", "preds", "prediction", "predictions", "predicted", "predt", "ypred", "ypreds", "yhat", "yscore"),
         *("yprob", "logits", "logit", "scores", "score", "output", "outputs", "estimate", "estimates", "forecast"),
-        *("probs", "margin", "approx", "approxes"),
+        *("probs", "approx", "approxes"),
     )
 )
 TARGET_NAMES = frozenset(

@@ -17,7 +17,8 @@ Core: TypeAlias = tuple[str, ...]
 Order: TypeAlias = Literal["C", "F"]
 
 # Row-wise losses with at most this many classes get a column-major block, so that NumPy's reductions over classes
-# run along contiguous memory: 4.3 x faster at 10 classes, 1.2 x at 100, 0.6 x at 500 (tests/bench/inside.py order).
+# run along contiguous memory: 4.3 x faster at 10 classes, 1.2 x at 100, 0.6 x at 500
+# (tests/benchmarks/inside.py order).
 COLUMN_MAJOR_CLASSES = 128
 
 

@@ -38,11 +38,6 @@ def registered() -> dict[str, Loss]:
     return losses
 
 
-def is_registered(loss: Loss) -> bool:
-    """Return whether a loss is one of lossctl's own, whose gradient keeps its digits."""
-    return loss.is_builtin
-
-
 @cache
 def _by_any_name() -> dict[str, Loss]:
     names: dict[str, Loss] = {}

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.core.registry import is_registered
 from lossctl.engine.block import Block, Elements
 from lossctl.engine.plan import LossPlan
 from lossctl.errors import UsageError
@@ -35,17 +34,21 @@ _JACOBIAN, _DIRECTIONS = 512, 24
 # Number of samples, and of coordinates of each, at which the gradient of a registered loss is itself compared with
 # differences before it judges another one.
 _CROSS_SAMPLES, _CROSS_COORDINATES = 50, 4
+_NO_JOINT_SUBGRADIENT = (
+    "each coordinate of some samples is a subgradient at a kink, and together they are none: at a tie the parts of the "
+    "tied coordinates add up to 1"
+)
 BY_COORDINATE = "every coordinate of the batch, one by one"
 BY_DIRECTION = f"{_DIRECTIONS} random directions"
 
 
 @dataclass(frozen=True)
 class Checker:
-    """The function that the engine maps over blocks: ``checker(block, job)`` checks the gradient of a block.
+    """The function that the engine maps over blocks: ``checker(block, plan)`` checks the gradient of a block.
 
     Attributes:
-        gradient: function that returns the gradient to check. Default None: the role ``grad`` of the data if
-            there is one, otherwise the gradient of the loss.
+        gradient: function that returns the gradient to check. Default None: the gradient that the data hold, if
+            they hold one, otherwise the gradient of the loss.
         factor: multiplier that turns the given gradient into that of each sample's loss (n for the gradient
             of a mean). Default 1.
         weighted: whether the given gradient is that of w·loss. Default False.
@@ -61,27 +64,30 @@ class Checker:
     keep_verdicts: bool = False
     second: str = "surrogate"
 
-    def __call__(self, block: Block, job: LossPlan) -> tuple[CheckSummary, ...]:
+    def __call__(self, block: Block, plan: LossPlan) -> tuple[CheckSummary, ...]:
         """Return the summary of the gradient and, if the function returned one, that of the second derivative."""
-        elements = block.elements(job)
+        elements = block.elements(plan)
         index = elements.rows.index
-        rows = block.start + (np.arange(len(elements.arrays[0])) if index is None else index) // job.per_row
-        points = Points(job.loss, elements.arrays, rows)
+        rows = block.start + (np.arange(len(elements.arrays[0])) if index is None else index) // plan.per_row
+        points = Points(plan.loss, elements.arrays, rows)
         given, second, atol, precision = self._gradient_under_test(block, points, elements)
-        if block.start == 0 and not job.loss.batch_coupled and is_batch_coupled(job.loss, elements.arrays):
+        if block.start == 0 and not plan.loss.batch_coupled and is_batch_coupled(plan.loss, elements.arrays):
             raise CoupledError
-        notes = observe(job.loss, elements.arrays) if block.start == 0 and not job.loss.is_builtin else ()
+        notes = observe(plan.loss, elements.arrays) if block.start == 0 and not plan.loss.is_builtin else ()
         if block.start == 0 and self.gradient is not None:
             notes += self.gradient.observe(elements.arrays, elements.weights)
-        if precision is not None and is_registered(job.loss):
+        if precision is not None and plan.loss.is_builtin:
             summary = self._compare_with_registered(points, given, atol, precision, first=block.start == 0)
-        elif job.loss.batch_coupled:
+        elif plan.loss.batch_coupled:
             summary = self._check_batch(points, given, atol)
         elif is_wide(points):
             summary = check_directions(points, given, atol, self.rtol, EPS if precision is None else precision.eps)
         else:
-            summary = self._summarize(points, self._check_samples(points, given, atol, precision), given)
-        if self.gradient is None and GIVEN_GRADIENT not in block.places and not job.loss.is_builtin:
+            verdicts = self._check_samples(points, given, atol, precision)
+            if not plan.loss.is_builtin and reject_joint_subgradients(points, given, atol, self.rtol, verdicts):
+                notes += (_NO_JOINT_SUBGRADIENT,)
+            summary = self._summarize(points, verdicts, given)
+        if self.gradient is None and GIVEN_GRADIENT not in block.places and not plan.loss.is_builtin:
             summary = _reject_objective(summary, points, given)
         summary = replace(summary, notes=(*notes, *summary.notes))
         if second is None or self.second == "off":
@@ -116,11 +122,11 @@ class Checker:
             if thunk is None:
                 raise UsageError(f"{loss.name} gives no gradient to check: return (loss, gradient), or give --grad")
             given = thunk()
-            if is_registered(loss):
+            if loss.is_builtin:
                 return given, None, np.zeros(given.shape), None
             precision = gradient_precision(loss, elements.arrays, given)
         rounding: Array | float = ULPS_OF_TERMS * precision.tiny * abs(self.factor)
-        if not is_registered(loss):  # the terms of a registered loss are known
+        if not loss.is_builtin:  # the terms of a registered loss are known
             terms = estimated_terms(given.reshape(len(given), -1), points.magnitude).reshape(-1, *(1,) * len(core))
             rounding = rounding + ULPS_OF_TERMS * precision.eps * terms
         return given, second, np.broadcast_to(rounding + quantum, given.shape), precision
@@ -171,10 +177,9 @@ class Checker:
         """Check samples that do not depend on each other, one coordinate at a time."""
         problem = points.problem(given, atol, self.rtol, eps=EPS if precision is None else precision.eps)
         verdicts = check(problem)
-        if not is_registered(points.loss):
+        if not points.loss.is_builtin:
             remeasure(problem, verdicts)
             set_tiny_aside(verdicts, problem.given, problem.magnitude)
-            reject_joint_subgradients(points, given, atol, self.rtol, verdicts)
         return verdicts
 
     def _summarize(self, points: Points, verdicts: CoordinateVerdicts, given: Array, method: str = "") -> CheckSummary:
@@ -232,7 +237,7 @@ class Checker:
                 change_coordinate, x[:, None], column, sizes, low, high, self.rtol, atol.reshape(-1, 1)
             )
             verdicts = check(problem)
-            if not is_registered(loss):
+            if not loss.is_builtin:
                 remeasure(problem, verdicts)
             # All coordinates of a sum over the batch share one scale, the largest slope.
             scale = np.full((len(pred), 1), verdicts.scale.max())

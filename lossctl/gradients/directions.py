@@ -30,9 +30,13 @@ from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
 # Up to 128 coordinates are checked one by one: 8 directions cost less from some tens on, but single coordinates show
 # more.
 _WIDE, _DIRECTIONS = 128, 8
-# Number of wrong samples in which coordinates are looked for, and of coordinates with the largest gradients that are
-# checked one by one in each of them, besides the one that bisection finds.
-_SEARCHED, _LARGEST = 16, 8
+# The same text for each block: a report shows the first.
+BY_DIRECTION_IN_ROWS = (
+    f"{_DIRECTIONS} random directions in each sample, and coordinates of some wrong samples one by one"
+)
+# Number of wrong samples of a block in which coordinates are looked for, and of coordinates with the largest gradients
+# that are checked one by one in each of them, besides the one that bisection finds.
+_SEARCHED, _LARGEST = 4, 8
 # Number of directions along which kinks of one sample are tested together: all up, and three of random signs.
 _JOINT = 4
 
@@ -63,7 +67,7 @@ def check_directions(points: Points, given: Array, atol: Array, rtol: float, eps
     verdicts = line.check(list(signs))
     slopes = np.stack([line.slope(v, None) for v in signs], axis=1)
     summary = summarize_verdicts(
-        verdicts, [np.empty((n, 0)) for _ in points.arrays], slopes, points.rows, method=_method(n)
+        verdicts, [np.empty((n, 0)) for _ in points.arrays], slopes, points.rows, method=BY_DIRECTION_IN_ROWS
     )
     wrong = np.flatnonzero((verdicts.verdict == Verdict.WRONG).any(axis=1))
     if not wrong.size:
@@ -71,13 +75,7 @@ def check_directions(points: Points, given: Array, atol: Array, rtol: float, eps
     rows = wrong[:_SEARCHED]
     found_in = (verdicts.verdict[rows] == Verdict.WRONG).argmax(axis=1)
     failing = _search(line, rows, signs[found_in])
-    checked = int((failing.verdict != Verdict.UNDEFINED).sum())
-    text = f"{_method(n)}, then {checked:,} coordinates of {len(rows)} wrong samples one by one"
-    return replace(summary, failing=failing, passing=failing[:0], method=text)
-
-
-def _method(n: int) -> str:
-    return f"{_DIRECTIONS} random directions in each of {n:,} samples"
+    return replace(summary, failing=failing, passing=failing[:0])
 
 
 class _Line:
@@ -144,8 +142,8 @@ class _Line:
 
 def reject_joint_subgradients(
     points: Points, given: Array, atol: Array | float, rtol: float, verdicts: CoordinateVerdicts
-) -> None:
-    """Turn kinks into wrong coordinates where they are no subgradient together, in place.
+) -> int:
+    """Turn kinks into wrong coordinates where they are no subgradient together, in place; return in how many samples.
 
     Each coordinate of a sample may be a subgradient by itself and the row be none: of max(z) with two equal largest z,
     1 for both. Along every direction v over these coordinates, g·v has to lie between the one-sided slopes of the loss.
@@ -153,7 +151,7 @@ def reject_joint_subgradients(
     kinks = verdicts.verdict == Verdict.KINK
     rows = np.flatnonzero(kinks.sum(axis=1) > 1)
     if not rows.size:
-        return
+        return 0
     n, k = points.pred.shape
     line = _Line(points, given.reshape(n, k), np.broadcast_to(atol, given.shape).reshape(n, k), rtol, EPS)
     rng = np.random.default_rng(0)
@@ -165,6 +163,7 @@ def reject_joint_subgradients(
     part = verdicts.verdict[rows]
     part[bad[:, None] & kinks[rows]] = Verdict.WRONG
     verdicts.verdict[rows] = part
+    return int(bad.sum())
 
 
 def _search(line: _Line, rows: Indices, directions: Array) -> CheckedSamples:

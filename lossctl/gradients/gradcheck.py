@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
-from lossctl.core.registry import as_loss, get_loss, is_registered
+from lossctl.core.registry import as_loss, get_loss
 from lossctl.core.user_kernel import kernel_name
 from lossctl.core.validation import check_choice, check_class_weight
 from lossctl.engine.executors.config import ExecutionConfig
@@ -180,7 +180,7 @@ def check_points(
     # The cost of a batch whose samples depend on each other is quadratic, and a small batch shows as much.
     count = min(samples, _BATCH) if loss.batch_coupled else samples
     # A kernel of the registry keeps its digits over twelve decades; nobody else's gradient has to.
-    arrays = sample_points(loss, count, seed, ordinary=gradient is not None or not is_registered(loss))
+    arrays = sample_points(loss, count, seed, ordinary=gradient is not None or not loss.is_builtin)
     sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
     data = Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
     policy = ComputeOptions(class_axis=-1)  # where the kinds draw it
@@ -234,18 +234,18 @@ def check_on(
     small = [loss] if gradient is None and not whole else []  # a user's function must not run in a forked worker
     factor = 1.0
     if reduction == "mean":
-        job = plan_loss(loss, opened, policy)
+        plan = plan_loss(loss, opened, policy)
         with workers.executor_for(opened, small) as executor:
-            (summary,), _ = summarize(opened, [job], replace(policy, detail=False), executor)
+            (summary,), _ = summarize(opened, [plan], replace(policy, detail=False), executor)
         slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
         factor = summary.weight / 2**1074 / slope if slope else 1.0
         opened = data()
     checker = Checker(gradient, factor, reduction != "none", rtol, whole, second)
 
     def tallies(opened: Dataset, loss: Loss) -> list[CheckSummary]:
-        job = plan_loss(loss, opened, policy)
+        plan = plan_loss(loss, opened, policy)
         with workers.executor_for(opened, small) as executor:
-            blocks = [block[0] for block in map_blocks(opened, [job], policy, checker, executor)]
+            blocks = [block[0] for block in map_blocks(opened, [plan], policy, checker, executor)]
         return [reduce(add, parts) for parts in zip(*blocks, strict=True)]
 
     try:

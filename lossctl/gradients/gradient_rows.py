@@ -61,12 +61,12 @@ class _Measure:
     numeric: bool
     weighted: bool
 
-    def __call__(self, block: Block, job: LossPlan) -> tuple[Array, Summary]:
-        elements = block.elements(job)
-        loss, arrays, index = job.loss, elements.arrays, elements.rows.index
-        core = job.loss.inputs[0].kind.core
-        summary = summarize_block(block, job)
-        whole = np.zeros((block.count * job.per_row, *(job.dims[name] for name in core)))
+    def __call__(self, block: Block, plan: LossPlan) -> tuple[Array, Summary]:
+        elements = block.elements(plan)
+        loss, arrays, index = plan.loss, elements.arrays, elements.rows.index
+        core = plan.loss.inputs[0].kind.core
+        summary = summarize_block(block, plan)
+        whole = np.zeros((block.count * plan.per_row, *(plan.dims[name] for name in core)))
         if len(elements):
             gradient = _by_differences(loss, arrays) if self.numeric else _analytic(loss, arrays)
             if self.weighted and elements.weights is not None:
@@ -74,7 +74,7 @@ class _Measure:
             whole[slice(None) if index is None else index] = gradient
         if elements.missing and block.options.nan == "propagate":
             whole[:] = np.where(np.isnan(block.input("pred", core)), np.nan, whole)
-        shaped = whole.reshape(block.count, *job.loop, *job.core)
+        shaped = whole.reshape(block.count, *plan.loop, *plan.core)
         if block.options.class_axis is not None and has_class_axis(core) and shaped.ndim > 2:
             shaped = np.moveaxis(shaped, -1, block.options.class_axis)  # the class axis of the predictions
         return shaped, summary
@@ -134,11 +134,11 @@ def spool_gradient(
     if loss.batch_coupled and numeric:
         raise UsageError(f"{loss.name}: samples depend on each other: --numeric moves one at a time")
     check_unweighted_gradient(loss, data, reduction)
-    job = plan_loss(loss, data, policy)
+    plan = plan_loss(loss, data, policy)
     spool, shape, total = Spool(), (), Summary()
     with workers.executor_for(data) as executor:
         mapper = _Measure(numeric, reduction != "none")
-        for ((part, summary),) in map_blocks(data, [job], replace(policy, detail=False), mapper, executor):
+        for ((part, summary),) in map_blocks(data, [plan], replace(policy, detail=False), mapper, executor):
             spool.write(part)
             shape, total = part.shape[1:], total + summary
     factor = 1.0

@@ -9,7 +9,6 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import LabelKind
 from lossctl.core.loss import Loss
-from lossctl.core.registry import is_registered
 from lossctl.gradients.finite_differences import EPS, DerivativeProblem, Function, Indices
 from lossctl.gradients.sampling import data_magnitude, sample_magnitude
 
@@ -47,7 +46,7 @@ class Points:
         For a registered loss at least 1: its formula has constants of this size. For a user's function that of the
         inputs alone, at least an eighth of the median: data in other units must give the same verdicts.
         """
-        if is_registered(self.loss):
+        if self.loss.is_builtin:
             return sample_magnitude(self.loss, self.arrays)
         inputs = zip(self.arrays, self.loss.inputs, strict=True)
         size = data_magnitude([a for a, i in inputs if not isinstance(i.kind, LabelKind)])

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.core.registry import is_registered
 from lossctl.gradients.finite_differences import DerivativeProblem, Indices
 from lossctl.gradients.points import Points, edges
 from lossctl.gradients.rounding import ULPS_OF_TERMS, precision_of
@@ -47,7 +46,7 @@ def second_problem(
     """
     x = points.pred
     shape = points.arrays[0].shape[1:]
-    own_gradient = is_registered(points.loss) or points.loss.evaluate(*points.arrays)[1] is not None
+    own_gradient = points.loss.is_builtin or points.loss.evaluate(*points.arrays)[1] is not None
 
     def f(chosen: Indices | None, moved: Array) -> Array:
         whole = np.array(x if chosen is None else x[chosen])

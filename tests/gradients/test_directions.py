@@ -46,7 +46,7 @@ def the_target_forgotten(g, y):
 def test_a_right_gradient_passes_and_says_how() -> None:
     result = lossctl.gradcheck(spoilt(lambda g, y: None), Z, Y)
     assert result
-    assert result.method == f"8 random directions in each of {N} samples"
+    assert result.method == "8 random directions in each sample, and coordinates of some wrong samples one by one"
     assert result.checked == 8 * N
 
 
@@ -86,3 +86,33 @@ def test_kinks_of_single_coordinates_are_no_false_alarm() -> None:
         return np.maximum(z, 0).sum(axis=1), (z > 0).astype(float)
 
     assert lossctl.gradcheck(relu, Z, Y)
+
+
+def test_kinks_of_one_sample_are_a_subgradient_together() -> None:
+    z = RNG.normal(size=(40, 4))
+    z[::4, 1] = z[::4].max(axis=1)
+    z[::4, 0] = z[::4, 1]
+
+    def largest(share):
+        def loss(z: Logits, y: Label):
+            top = z == z.max(axis=1, keepdims=True)
+            return z.max(axis=1), share(top)
+
+        return loss
+
+    labels = np.zeros(40)
+    assert lossctl.gradcheck(largest(lambda top: top / top.sum(axis=1, keepdims=True)), z, labels)
+    ones = lossctl.gradcheck(largest(lambda top: top.astype(float)), z, labels)
+    assert not ones
+    assert "together they are none" in ones.notes[0]
+
+
+def test_wide_rows_have_no_row_per_coordinate(tmp_path, capsys, monkeypatch) -> None:
+    from lossctl.cli.app import main
+
+    monkeypatch.chdir(tmp_path)
+    np.save("z.npy", Z)
+    np.save("y.npy", Y)
+    for options in (["-f", "jsonl"], ["--save-numeric", "numeric.npy"]):
+        assert main(["gradcheck", "sparse_softmax_cross_entropy", "z.npy", "y.npy", *options]) == 2
+        assert "lossctl grad --numeric" in capsys.readouterr().err

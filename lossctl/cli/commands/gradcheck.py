@@ -173,6 +173,11 @@ def gradcheck(
             whole=whole,
             workers=workers,
         )
+    if whole and any(result.numeric is None for result in results):
+        raise UsageError(
+            "samples of more than 128 numbers are checked along directions, and have no row per coordinate; for their "
+            "numeric gradient use: lossctl grad --numeric"
+        )
     if check.save_numeric is not None:
         assert results[0].numeric is not None
         save_array(results[0].numeric, check.save_numeric)

@@ -75,7 +75,7 @@ def compute(
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("nan", nan, NAN)
     data = from_arrays({"pred": pred, "target": target, "weight": weight, **(inputs or {})})
-    policy = ComputeOptions(
+    options = ComputeOptions(
         nan, sum_tolerance, normalize, class_axis, check_class_weight(class_weight or ()), ignore_index
     )
-    return compute_losses(data, [bound], policy, reduction, ExecutionConfig(threads)).results[0]
+    return compute_losses(data, [bound], options, reduction, ExecutionConfig(threads)).results[0]

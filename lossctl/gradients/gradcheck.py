@@ -131,7 +131,7 @@ def gradcheck(
         gradient=gradient,
         second=second,
         reduction=reduction,
-        policy=ComputeOptions(class_weight=check_class_weight(class_weight or ()), ignore_index=ignore_index),
+        options=ComputeOptions(class_weight=check_class_weight(class_weight or ()), ignore_index=ignore_index),
         rtol=rtol,
         whole=True,
         workers=ExecutionConfig(threads),
@@ -183,8 +183,8 @@ def check_points(
     arrays = sample_points(loss, count, seed, ordinary=gradient is not None or not loss.is_builtin)
     sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
     data = Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
-    policy = ComputeOptions(class_axis=-1)  # where the kinds draw it
-    results = check_on(lambda: data, loss, gradient=gradient, second=second, policy=policy, rtol=rtol, whole=whole)
+    options = ComputeOptions(class_axis=-1)  # where the kinds draw it
+    results = check_on(lambda: data, loss, gradient=gradient, second=second, options=options, rtol=rtol, whole=whole)
     if loss.finish is not None:
         results[0] = _with_finish(results[0], loss, rtol, seed)
     return results
@@ -197,7 +197,7 @@ def check_on(
     gradient: Gradient | None = None,
     second: str = "surrogate",
     reduction: str = "none",
-    policy: ComputeOptions | None = None,
+    options: ComputeOptions | None = None,
     rtol: float = RTOL,
     whole: bool = False,
     workers: ExecutionConfig | None = None,
@@ -212,7 +212,7 @@ def check_on(
             otherwise the gradient of the loss.
         second: how its second derivative is judged: ``exact``, ``surrogate`` (the default) or ``off``.
         reduction: function whose gradient is given: ``none`` (the default), ``mean`` or ``sum``.
-        policy: options of the engine.
+        options: options of the engine.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
         whole: whether to keep every verdict. Default False.
         workers: configuration of the executor.
@@ -224,7 +224,7 @@ def check_on(
         UsageError: the data has weights and samples depend on each other.
         DataError: the gradient and the predictions differ in shape.
     """
-    policy, workers = policy or ComputeOptions(), workers or ExecutionConfig()
+    options, workers = options or ComputeOptions(), workers or ExecutionConfig()
     opened = data()
     check_unweighted_gradient(loss, opened, reduction)
     if GIVEN_GRADIENT in opened.places and opened.row_shape(GIVEN_GRADIENT) != opened.row_shape("pred"):
@@ -234,18 +234,18 @@ def check_on(
     small = [loss] if gradient is None and not whole else []  # a user's function must not run in a forked worker
     factor = 1.0
     if reduction == "mean":
-        plan = plan_loss(loss, opened, policy)
+        plan = plan_loss(loss, opened, options)
         with workers.executor_for(opened, small) as executor:
-            (summary,), _ = summarize(opened, [plan], replace(policy, detail=False), executor)
+            (summary,), _ = summarize(opened, [plan], replace(options, detail=False), executor)
         slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
         factor = summary.weight / 2**1074 / slope if slope else 1.0
         opened = data()
     checker = Checker(gradient, factor, reduction != "none", rtol, whole, second)
 
     def tallies(opened: Dataset, loss: Loss) -> list[CheckSummary]:
-        plan = plan_loss(loss, opened, policy)
+        plan = plan_loss(loss, opened, options)
         with workers.executor_for(opened, small) as executor:
-            blocks = [block[0] for block in map_blocks(opened, [plan], policy, checker, executor)]
+            blocks = [block[0] for block in map_blocks(opened, [plan], options, checker, executor)]
         return [reduce(add, parts) for parts in zip(*blocks, strict=True)]
 
     try:

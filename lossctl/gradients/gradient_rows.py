@@ -106,7 +106,7 @@ def _by_differences(loss: Loss, arrays: list[Array]) -> Array:
 def spool_gradient(
     data: Dataset,
     loss: Loss,
-    policy: ComputeOptions,
+    options: ComputeOptions,
     reduction: str,
     *,
     workers: ExecutionConfig,
@@ -117,7 +117,7 @@ def spool_gradient(
     Args:
         data: the inputs, read once.
         loss: the loss.
-        policy: options of the engine; `detail` is ignored.
+        options: options of the engine; `detail` is ignored.
         reduction: ``none``: gradient of each sample's loss; ``mean``, ``sum``: gradient of the mean or the sum
             of the losses, weights included.
         workers: configuration of the executor.
@@ -134,11 +134,11 @@ def spool_gradient(
     if loss.batch_coupled and numeric:
         raise UsageError(f"{loss.name}: samples depend on each other: --numeric moves one at a time")
     check_unweighted_gradient(loss, data, reduction)
-    plan = plan_loss(loss, data, policy)
+    plan = plan_loss(loss, data, options)
     spool, shape, total = Spool(), (), Summary()
     with workers.executor_for(data) as executor:
         mapper = _Measure(numeric, reduction != "none")
-        for ((part, summary),) in map_blocks(data, [plan], replace(policy, detail=False), mapper, executor):
+        for ((part, summary),) in map_blocks(data, [plan], replace(options, detail=False), mapper, executor):
             spool.write(part)
             shape, total = part.shape[1:], total + summary
     factor = 1.0

@@ -51,7 +51,7 @@ def drawn(seed: int = 3, n: int = N) -> dict[str, np.ndarray]:
 
 def judge(name: str, data: dict[str, np.ndarray], models: int = 3, **how: Any) -> Comparison:
     (found,) = compare_models(
-        from_arrays(data), [get_loss(name)], models, how.pop("policy", ComputeOptions()), ExecutionConfig(), **how
+        from_arrays(data), [get_loss(name)], models, how.pop("options", ComputeOptions()), ExecutionConfig(), **how
     )
     return found
 
@@ -301,7 +301,7 @@ def test_elements_that_one_model_lacks() -> None:
     """A sample with missing elements in one model is left out of the pairs."""
     pred = np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 6.0]])
     data = {"pred": pred, "pred 2": np.nan_to_num(pred, nan=4.0) + 1, "target": np.zeros((3, 2))}
-    found = judge("mae", data, models=2, resamples=100, policy=ComputeOptions("skip"))
+    found = judge("mae", data, models=2, resamples=100, options=ComputeOptions("skip"))
     assert (found.samples, found.left_out) == (2, 1)
     assert [score.value for score in found.scores] == [3.5, 4.5]
 
@@ -312,7 +312,7 @@ def test_a_gap_elsewhere_changes_no_loss() -> None:
     pred, target = rng.normal(size=(2, 200, 9))
     gaps = pred.copy()
     gaps[7, 3] = np.nan
-    found = judge("mse", {"pred": pred, "pred 2": gaps, "target": target}, models=2, policy=ComputeOptions("skip"))
+    found = judge("mse", {"pred": pred, "pred 2": gaps, "target": target}, models=2, options=ComputeOptions("skip"))
     assert (found.samples, found.left_out, found.ties) == (199, 1, 1.0)
 
 

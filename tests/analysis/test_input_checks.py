@@ -179,8 +179,8 @@ def test_chance_gives_no_advice(seed: int) -> None:
 def test_silent_with_labels_and_weights() -> None:
     """No warning about the first label with --labels, nor about duplicate rows with weights."""
     data = dataset.from_arrays({"pred": LOGITS, "target": 1 + LABELS % 3})
-    policy = ComputeOptions(labelled=frozenset({"target"}))
-    assert advice(data, [get_loss("cross_entropy")], policy) == []
+    options = ComputeOptions(labelled=frozenset({"target"}))
+    assert advice(data, [get_loss("cross_entropy")], options) == []
     assert told("mse", np.tile(SCORES, 2), np.tile(SCORES + NOISE, 2), weight=np.ones(2 * N)) == []
 
 

@@ -166,10 +166,10 @@ def drawn(kind: str, rows: int, dtype: type[np.floating]) -> np.ndarray:
 
 def ours(name: str, p: np.ndarray, t: np.ndarray, *, detail: bool, threads: int) -> float:
     """The value, from the engine."""
-    data, policy = from_arrays({"pred": p, "target": t}), ComputeOptions(detail=detail)
+    data, options = from_arrays({"pred": p, "target": t}), ComputeOptions(detail=detail)
     loss = lossctl.get_loss(name)
     with Threads(threads) as executor:
-        return summarize(data, [plan_loss(loss, data, policy)], policy, executor)[0][0].mean
+        return summarize(data, [plan_loss(loss, data, options)], options, executor)[0][0].mean
 
 
 def rivals(entry: dict[str, str], p: np.ndarray, t: np.ndarray) -> dict[str, Callable[[], object]]:

@@ -27,11 +27,15 @@ SYMBOLS = RNG.integers(1, 5, (N, 3))
 LENGTHS = {"input_lengths": np.full(N, 8), "target_lengths": RNG.integers(0, 4, N)}
 
 
-def gradient(loss: str, policy: ComputeOptions | None = None, **arrays: Array) -> Array:
+def gradient(loss: str, options: ComputeOptions | None = None, **arrays: Array) -> Array:
     """Return the array that ``lossctl grad`` writes."""
     data = from_arrays(arrays)
     return np.concatenate(
-        [*spool_gradient(data, get_loss(loss), policy or ComputeOptions(), "none", workers=ExecutionConfig(1)).chunks()]
+        [
+            *spool_gradient(
+                data, get_loss(loss), options or ComputeOptions(), "none", workers=ExecutionConfig(1)
+            ).chunks()
+        ]
     )
 
 

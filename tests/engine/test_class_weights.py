@@ -148,8 +148,8 @@ def test_blocks_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch, threa
 def test_a_gradient_of_the_mean_has_the_weights_in_it() -> None:
     """The command gradcheck accepts what grad writes with --reduction mean."""
     data = from_arrays({"pred": LOGITS, "target": np.where(LABELS == 2, -1, LABELS)})
-    policy = ComputeOptions(class_weight=WEIGHTS, ignore_index=-1)
-    (g,) = spool_gradient(data, get_loss("ce"), policy, "mean", workers=ExecutionConfig(1)).chunks()
+    options = ComputeOptions(class_weight=WEIGHTS, ignore_index=-1)
+    (g,) = spool_gradient(data, get_loss("ce"), options, "mean", workers=ExecutionConfig(1)).chunks()
     assert not g[LABELS == 2].any()
     labels = np.where(LABELS == 2, -1, LABELS)
     given: dict[str, Any] = {"class_weight": WEIGHTS, "ignore_index": -1, "reduction": "mean"}

@@ -401,27 +401,27 @@ def test_a_normalised_row_has_the_same_digits_whatever_is_beside_it(
     pred, target = rng.random((2, 40, classes))
     loss = get_loss("categorical_cross_entropy")
 
-    def values(policy: ComputeOptions, **arrays: np.ndarray) -> np.ndarray:
+    def values(options: ComputeOptions, **arrays: np.ndarray) -> np.ndarray:
         data = from_arrays(arrays)
-        job = plan_loss(loss, data, policy)
-        return np.concatenate([found for (found,) in map_blocks(data, [job], policy, _values, Threads(1))])
+        job = plan_loss(loss, data, options)
+        return np.concatenate([found for (found,) in map_blocks(data, [job], options, _values, Threads(1))])
 
-    policy = ComputeOptions(normalize=True)
-    truth = values(policy, pred=pred, target=target)
+    options = ComputeOptions(normalize=True)
+    truth = values(options, pred=pred, target=target)
     kept = np.arange(40) % 7 != 3
     if how == "weights":
-        np.testing.assert_array_equal(values(policy, pred=pred, target=target, weight=kept * 1.0), truth[kept])
+        np.testing.assert_array_equal(values(options, pred=pred, target=target, weight=kept * 1.0), truth[kept])
     elif how == "nan":
         holes = np.where(kept[:, None], pred, np.nan)
-        np.testing.assert_array_equal(values(replace(policy, nan="skip"), pred=holes, target=target), truth[kept])
+        np.testing.assert_array_equal(values(replace(options, nan="skip"), pred=holes, target=target), truth[kept])
     elif how == "bytes":
         swapped = np.asfortranarray(pred).astype(">f8")
-        np.testing.assert_array_equal(values(policy, pred=swapped, target=target), truth)
+        np.testing.assert_array_equal(values(options, pred=swapped, target=target), truth)
     elif how == "columns":
-        np.testing.assert_array_equal(values(policy, pred=np.asfortranarray(pred), target=target), truth)
+        np.testing.assert_array_equal(values(options, pred=np.asfortranarray(pred), target=target), truth)
     else:
         monkeypatch.setattr(run, "BLOCK", 13 * classes)  # 13, 13, 13 rows, and one
-        np.testing.assert_array_equal(values(policy, pred=pred, target=target), truth)
+        np.testing.assert_array_equal(values(options, pred=pred, target=target), truth)
 
 
 def _values(block: Block, job: LossPlan) -> np.ndarray:

@@ -95,16 +95,16 @@ def breakdown(
 
     style_of(output)
     chosen = format_of(output, binary=_BINARY)
-    policy = compute_options(how, data)
+    options = compute_options(how, data)
     bound = bind(losses, how.param)
     if len(bound) > 1:
         raise UsageError("breakdown takes a single loss")
     names = [name for text in cut.columns for name in split_commas(text)]
-    options = _wanted(cut, output, chosen, [column_role(name) for name in names])
+    request = _wanted(cut, output, chosen, [column_role(name) for name in names])
     check_stdin([preds, targets])
     workers = execution_config(how, output)
     opened = open_data(bound, preds, targets, data, shown=names, by=cut.by)
-    options = replace(options, by=_by(cut.by, opened), profile=strict or not output.quiet)
+    request = replace(request, by=_by(cut.by, opened), profile=strict or not output.quiet)
     asked = BreakdownView(
         people=chosen in FORMATS and FORMATS[chosen].for_people,
         columns=names,
@@ -112,9 +112,9 @@ def breakdown(
         labels=split_commas(data.labels),
         by=cut.by or "",
     )
-    result = break_down(opened, bound[0], policy, options, workers)
-    lines = list(check_inputs(opened, [result.plan], policy, [result.profile])) if result.profile else []
-    report = breakdown_report(result, opened, options, asked, lines)
+    result = break_down(opened, bound[0], options, request, workers)
+    lines = list(check_inputs(opened, [result.plan], options, [result.profile])) if result.profile else []
+    report = breakdown_report(result, opened, request, asked, lines)
     if strict:
         raise_on_advice(report.advice)
     return report, replace(output, format=chosen)

@@ -85,7 +85,7 @@ def compare(
     check_range("--resamples", against.resamples, 100)
     check_range("--seed", against.seed, 0)
     check_range("--top", against.top, 0)
-    policy = compute_options(how, data)
+    options = compute_options(how, data)
     bound = bind(losses, how.param)
     limits = _limits(against.fail_if_worse, bound)
     models, targets = _models(files, data)
@@ -98,7 +98,7 @@ def compare(
         opened,
         bound,
         len(models),
-        policy,
+        options,
         workers,
         resamples=against.resamples,
         seed=against.seed,
@@ -118,7 +118,7 @@ def compare(
     plans = zip(*(c.plans for c in comparisons), strict=True)
     profiles = zip(*(c.profiles for c in comparisons), strict=True)
     report = compare_report(
-        comparisons, opened, shown, limits, check_inputs_of_models(opened, [*plans], policy, [*profiles], shown.models)
+        comparisons, opened, shown, limits, check_inputs_of_models(opened, [*plans], options, [*profiles], shown.models)
     )
     if strict:
         raise_on_advice(report.advice)

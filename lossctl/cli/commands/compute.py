@@ -58,7 +58,7 @@ def compute(
     style_of(output)  # reports an invalid option before a long run, not after
     quick = format_of(output) == "value"
     check_choice("--reduction", reduction, REDUCTIONS)
-    policy = replace(compute_options(how, data), detail=strict or not quick)
+    options = replace(compute_options(how, data), detail=strict or not quick)
     bound = bind(losses, how.param)
     above, below = (
         parse_thresholds("--fail-above", fail_above, bound),
@@ -71,11 +71,11 @@ def compute(
         from lossctl.analysis.input_checks import check_inputs
         from lossctl.analysis.input_profile import profile_block
 
-        computed = compute_losses(opened, bound, policy, reduction, workers, profile=profile_block)
+        computed = compute_losses(opened, bound, options, reduction, workers, profile=profile_block)
         results = computed.results
-        advice = list(check_inputs(opened, computed.plans, policy, computed.profiles))
+        advice = list(check_inputs(opened, computed.plans, options, computed.profiles))
     else:
-        results, advice = compute_losses(opened, bound, policy, reduction, workers).results, []
+        results, advice = compute_losses(opened, bound, options, reduction, workers).results, []
     report = compute_report(results, opened.names, opened.line, advice, specs=split_commas(losses))
     if strict:
         raise_on_advice(report.advice)

@@ -168,7 +168,7 @@ def gradcheck(
             gradient=gradient,
             second=check.second,
             reduction=check.reduction if grad_file is not None else "none",
-            policy=compute_options(how, data),
+            options=compute_options(how, data),
             rtol=rtol,
             whole=whole,
             workers=workers,

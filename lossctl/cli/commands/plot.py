@@ -71,8 +71,8 @@ def plot(
         check_stdin([preds, targets])
         workers = execution_config(how, output)
         opened = open_data(bound, preds, targets, data)
-        policy = replace(compute_options(how, data), detail=False)
-        report = data_plot_report(plot_data(opened, bound[0], policy, workers), bound[0], opened.names)
+        options = replace(compute_options(how, data), detail=False)
+        report = data_plot_report(plot_data(opened, bound[0], options, workers), bound[0], opened.names)
     if drawn:
         from lossctl.render.figure import figure
 

@@ -49,7 +49,7 @@ COMPARISONS = {"allclose", "array_equal", "array_equiv", "isclose"}
 # Names that do not say what a variable holds.
 VAGUE = {"found", "told", "own", "some", "rest", "near", "one", "held", "made", "wanted", "given"}
 # The gradient under test: a term of the output and of the formulas, and no result of the function that names it.
-TERMS = {"lossctl.gradients": {"given"}}
+TERMS = {"lossctl.gradients": {"given"}, "lossctl.gradients.hints": {"given"}}
 
 
 def imports(tree: ast.AST) -> Iterator[str]:

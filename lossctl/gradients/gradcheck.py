@@ -263,7 +263,7 @@ def check_on(
 def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
     whole = tally.verdicts
     second = what != "gradient"
-    code, hint = (None if tally.passed else diagnose(loss, tally, tally.samples, second=second)) or (None, None)
+    code, hint = (None if tally.passed else diagnose(loss, tally, second=second)) or (None, None)
     return GradCheck(
         loss=loss.spec,
         name=loss.name,

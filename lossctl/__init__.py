@@ -8,6 +8,8 @@ Data flows one way, and a package imports only those to its left (lossctl/README
     errors ← core ← losses
     errors ← io
     core, io ← engine ← analysis, gradients, api ← report ← render ← cli
+    gradients ← testing
+    core ← pytest_plugin
 
 >>> import lossctl
 >>> float(lossctl.compute("huber:delta=0.5", [0.0, 3.0], [0.25, 1.0]))

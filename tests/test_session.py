@@ -21,7 +21,7 @@ def test_the_picture_is_current() -> None:
 def test_the_picture_is_all_there() -> None:
     """The SVG has each line of the output and loads no external files."""
     svg = session.PICTURE.read_text(encoding="utf-8")
-    shown = "".join(ET.fromstring(svg).itertext()).replace("\xa0", " ")  # noqa: S314 - our own file
+    shown = "".join(ET.fromstring(svg).itertext()).replace("\xa0", " ")
     for command in session.COMMANDS:
         assert f"$ {command}" in shown
     assert "hint: given ÷ numeric is 0.5 at every sample" in shown

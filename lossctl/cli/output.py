@@ -8,12 +8,13 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from lossctl.cli.options import OutputOptions
 from lossctl.errors import UsageError, nearest, printable, quoted
 from lossctl.io.byte_stream import reason
-from lossctl.render import SUFFIXES, Style, renderer
+from lossctl.render import FORMATS, SUFFIXES, Style, renderer
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -30,16 +31,19 @@ _ASCII = str.maketrans(
 )  # fmt: skip
 
 
-def format_of(output: OutputOptions, default: str = "table", *, binary: Sequence[str] = ()) -> str:
+def format_of(
+    output: OutputOptions, default: str = "table", *, binary: Sequence[str] = (), checks: bool = False
+) -> str:
     """Return the output format, from -q, the suffix of -o FILE, --format or LOSSCTL_FORMAT.
 
     Args:
         output: the options.
         default: the format if no option and no variable gives one.
         binary: suffixes of -o FILE that the command writes in a binary format.
+        checks: whether the command checks something: a gradient, or a limit.
 
     Raises:
-        UsageError: the format or the suffix is unknown.
+        UsageError: the format or the suffix is unknown, or the format shows checks and there are none.
     """
     if output.quiet:
         return "value"
@@ -51,9 +55,12 @@ def format_of(output: OutputOptions, default: str = "table", *, binary: Sequence
         if suffix not in SUFFIXES:
             known = ", ".join(f".{name}" for name in (*SUFFIXES, *binary))
             raise UsageError(f"-o {printable(path)}: its suffix is none of {known}; add --format")
-        return SUFFIXES[suffix]
-    name = output.format if output.format is not None else os.environ.get("LOSSCTL_FORMAT") or default
+        name = SUFFIXES[suffix]
+    else:
+        name = output.format if output.format is not None else os.environ.get("LOSSCTL_FORMAT") or default
     renderer(name)
+    if FORMATS[name].checks_only and not checks:
+        raise UsageError(f"format {name} shows checks: use it with gradcheck, or with a limit such as --fail-above")
     return name
 
 
@@ -92,16 +99,37 @@ def write_report(report: Report, output: OutputOptions) -> None:
     if output.output is not None and write is not None:
         _to_file(output.output, write)
     else:
-        text = renderer(format_of(output))(report, style_of(output))
+        name = format_of(output, checks=bool(report.checks))
+        text = renderer(name)(report, style_of(output))
         if output.output is not None:
             _to_file(output.output, lambda file: file.writelines(line.encode() for line in text))
         else:
             to_stdout(text)
+        _append_summary(report, name)
     if not output.quiet:
         for note in (*report.notes, *report.advice):
             print_stderr(f"note: {printable(note)}")
     for failure in report.failures:
         print_stderr(f"lossctl: {printable(failure)}")
+
+
+def _append_summary(report: Report, name: str) -> None:
+    """Append the report as Markdown to the file that the environment variable of a format names.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    variable = FORMATS[name].summary
+    path = os.environ.get(variable) if variable else None
+    if not path:
+        return
+    shown = replace(report, closing=(*report.closing, *report.failures))
+    text = "".join(renderer("markdown")(shown, Style())) + "\n"
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{variable} {printable(path)}: {reason(error)}") from None
 
 
 def print_stderr(line: str) -> None:

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lossctl.core.user_kernel import source_line
 from lossctl.errors import UsageError, nearest, number, printable, quoted
+from lossctl.report import Check
 
 if TYPE_CHECKING:
     from lossctl.core.loss import Loss
@@ -43,17 +45,22 @@ def parse_thresholds(option: str, texts: Sequence[str], losses: Sequence[Loss]) 
     return limits
 
 
-def failures(results: Sequence[Result], above: dict[str, float], below: dict[str, float]) -> list[str]:
-    """Return a line for each value beyond its limit: value, limit, excess. NaN is beyond every limit."""
-    messages = []
-    for r in results:
-        for limit, word, sign in ((above.get(r.loss), "above", 1.0), (below.get(r.loss), "below", -1.0)):
+def limit_checks(
+    results: Sequence[Result], losses: Sequence[Loss], above: dict[str, float], below: dict[str, float]
+) -> list[Check]:
+    """Return a check for each limit; a failure names the value, the limit and the excess. NaN is beyond every limit."""
+    checks = []
+    for r, loss in zip(results, losses, strict=True):
+        limits = (above.get(r.loss), "above", "≤", 1.0), (below.get(r.loss), "below", "≥", -1.0)
+        for limit, word, relation, sign in limits:
             if limit is None:
                 continue
             excess = sign * (r.value - limit)
+            failure = ""
             if math.isnan(r.value):
-                messages.append(f"{r.loss} is NaN: the limit {number(limit)} cannot be kept")
+                failure = f"{r.loss} is NaN: the limit {number(limit)} cannot be kept"
             elif excess > 0:
                 by = "" if math.isinf(excess) else f" by {excess:.6g}"
-                messages.append(f"{r.loss} {number(r.value)} is {word} {number(limit)}{by}")
-    return messages
+                failure = f"{r.loss} {number(r.value)} is {word} {number(limit)}{by}"
+            checks.append(Check(f"{r.loss} {relation} {number(limit)}", failure, place=source_line(loss.kernel)))
+    return checks

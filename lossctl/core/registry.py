@@ -132,7 +132,7 @@ def from_file(path: Path, name: str) -> Loss:
         UsageError: the file cannot be imported, or has no such function.
     """
     where = printable(str(path))
-    value = instantiate(getattr(_import(path, where), name.replace("-", "_"), None))
+    value = instantiate(getattr(import_file(path, where), name.replace("-", "_"), None))
     if not isinstance(value, Loss) and (not callable(value) or isinstance(value, type)):
         offered = list(_functions(sys.modules[_module_name(path)]))
         listed = f"; it has {', '.join(offered)}" if offered else ""
@@ -152,7 +152,7 @@ def load_function(spec: str) -> Callable[..., Any]:
     """
     path, name, param_texts = _split(spec)
     where = printable(path)
-    value = instantiate(getattr(_import(Path(path), where), name.replace("-", "_"), None))
+    value = instantiate(getattr(import_file(Path(path), where), name.replace("-", "_"), None))
     if not callable(value) and not is_catboost_objective(value):
         offered = list(_functions(sys.modules[_module_name(Path(path))]))
         raise UsageError(f"{where} has no function {quoted(name)}{nearest(name, offered)}")
@@ -189,7 +189,16 @@ def _module_name(path: Path) -> str:
     return f"{USERS}{path.resolve()}".replace(".", "_")
 
 
-def _import(path: Path, where: str) -> ModuleType:
+def import_file(path: Path, where: str) -> ModuleType:
+    """Import a user's file once.
+
+    Args:
+        path: the file.
+        where: its name in error messages.
+
+    Raises:
+        UsageError: the file cannot be read or compiled, or raises an exception.
+    """
     name = _module_name(path)
     if name in sys.modules:
         return sys.modules[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,24 @@ def kernel_name(function: Callable[..., Any]) -> str:
     name = getattr(function, "__name__", None)
     inner = getattr(function, "func", None)
     return str(name or (kernel_name(inner) if callable(inner) else type(function).__name__))
+
+
+def source_line(function: object) -> tuple[str, int] | None:
+    """Return the file and the first line of a user's function, partial or callable object.
+
+    Returns:
+        None for a function of lossctl, and for one that is not from a Python file.
+    """
+    while True:
+        inner = function.func if isinstance(function, partial) else getattr(function, "__wrapped__", None)
+        if inner is None:
+            break
+        function = inner
+    methods = [getattr(type(function), name, None) for name in ("__call__", *CATBOOST_METHODS)]
+    for code in (getattr(part, "__code__", None) for part in (function, *methods)):
+        if code is not None and not code.co_filename.startswith((_PACKAGE, "<")):
+            return _shortest(code.co_filename), code.co_firstlineno
+    return None
 
 
 def instantiate(value: Any) -> Any:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.core.registry import as_loss, get_loss
-from lossctl.core.user_kernel import kernel_name
+from lossctl.core.user_kernel import kernel_name, source_line
 from lossctl.core.validation import check_choice, check_class_weight
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, check_unweighted_gradient, plan_loss
@@ -257,10 +257,12 @@ def check_on(
     if gradient is not None and gradient.assumed and results[0].counts[Verdict.WRONG]:
         note = f"its arguments ({gradient.assumed}) were taken as (pred, target): if they are not, say --signature"
         results[0] = replace(results[0], notes=(*results[0].notes, note))
-    return [_result(loss, t, what) for t, what in zip(results, ("gradient", "second derivative"), strict=False)]
+    checked: object = loss.kernel if gradient is None else gradient.function
+    place = None if GIVEN_GRADIENT in opened.places else source_line(checked)
+    return [_result(loss, t, what, place) for t, what in zip(results, ("gradient", "second derivative"), strict=False)]
 
 
-def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
+def _result(loss: Loss, tally: CheckSummary, what: str, place: tuple[str, int] | None) -> GradCheck:
     whole = tally.verdicts
     second = what != "gradient"
     code, hint = (None if tally.passed else diagnose(loss, tally, second=second)) or (None, None)
@@ -284,6 +286,7 @@ def _result(loss: Loss, tally: CheckSummary, what: str) -> GradCheck:
         error=whole.error if whole else None,
         given=tally.given,
         notes=(*tally.notes, *_notes(tally, what)),
+        place=place,
     )
 
 

@@ -36,6 +36,7 @@ class GradCheck:
         passing: the first samples without a wrong coordinate, at most 2,000.
         notes: remarks on the function that was checked, and on coordinates that are unresolved.
         second: the check of the second derivative, if an objective returned one.
+        place: file and line of the user's function whose gradient was checked; None if there is no such function.
     """
 
     loss: str
@@ -58,6 +59,7 @@ class GradCheck:
     given: Array | None
     notes: tuple[str, ...] = ()
     second: GradCheck | None = None
+    place: tuple[str, int] | None = None
 
     def __bool__(self) -> bool:
         return self.passed and (self.second is None or self.second.passed)
@@ -68,15 +70,18 @@ class GradCheck:
         return sum(self.counts.values())
 
     def __repr__(self) -> str:
+        checks = [self] if self.second is None else sorted([self, self.second], key=lambda check: check.passed)
+        return "\n".join(line for check in checks for line in check.lines())
+
+    def lines(self) -> list[str]:
+        """Return the text of a failing assertion: the hint, the number of coordinates by verdict, the worst ones."""
         counts = ", ".join(f"{n:,} {name}" for name, n in self.counts.items() if n)
         verdict = "ok" if self.passed else "FAIL"
         what = "random directions" if self.method == BY_DIRECTION else "coordinates"
-        lines = [f"{self.what} check of {self.loss}: {verdict} ({counts} of {self.checked:,} {what})"]
+        lines = [self.hint] if self.hint else []
+        lines += [f"{self.what} check of {self.loss}: {verdict} ({counts} of {self.checked:,} {what})"]
         lines += [f"  {line}" for line in self.worst_lines()]
-        lines += [f"  hint: {self.hint}"] if self.hint else []
-        lines += [f"  note: {note}" for note in self.notes]
-        lines += [repr(self.second)] if self.second is not None else []
-        return "\n".join(lines)
+        return lines + [f"  note: {note}" for note in self.notes]
 
     def worst_lines(self) -> list[str]:
         """Return one line for each of the worst wrong coordinates."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ def without_reduction(loss: Loss, reduction: str) -> Loss:
         return loss
     kernel = loss.kernel
 
+    @wraps(kernel)
     def summed(*arrays: Array, **params: Any) -> tuple[Any, Any]:
         n = len(arrays[0])
         result = kernel(*arrays, **params)

@@ -3,8 +3,9 @@
 Input: a `lossctl.report.Report` and a `Style` (width, colour, precision). Output: an iterator of pieces of text.
 ``FORMATS`` has one record for each format; a new format is its record and its renderer.
 
-Reading order: delimited.py (csv, tsv, jsonl, value) and json_document.py for programs; table.py and markdown.py for
-people; charts.py (drawings in a terminal) and figure.py (SVG and PNG); progress_line.py.
+Reading order: delimited.py (csv, tsv, jsonl, value) and json_document.py for programs; checks.py (junit, github) for
+CI; table.py and markdown.py for people; charts.py (drawings in a terminal) and figure.py (SVG and PNG);
+progress_line.py.
 """
 
 from __future__ import annotations
@@ -57,12 +58,16 @@ class Format:
         suffixes: the suffixes of ``-o FILE`` that select the format.
         for_people: the format shows bars and a screenful of rows; a format for programs has all rows and columns.
         streams_rows: the format can hold one row per sample of a long file, written while the rows come.
+        checks_only: the format shows gradient checks and limits, and nothing else of a report.
+        summary: an environment variable; the report is also appended, as Markdown, to the file that it names.
     """
 
     module: str
     suffixes: tuple[str, ...] = ()
     for_people: bool = False
     streams_rows: bool = False
+    checks_only: bool = False
+    summary: str = ""
 
 
 FORMATS = {
@@ -73,6 +78,8 @@ FORMATS = {
     "json": Format("json_document", ("json",)),
     "jsonl": Format("delimited", ("jsonl", "ndjson"), streams_rows=True),
     "markdown": Format("markdown", ("md", "markdown"), for_people=True),
+    "junit": Format("checks", ("xml",), checks_only=True),
+    "github": Format("checks", checks_only=True, summary="GITHUB_STEP_SUMMARY"),
 }
 SUFFIXES = {suffix: name for name, entry in FORMATS.items() for suffix in entry.suffixes}
 

@@ -98,6 +98,23 @@ Drawing: TypeAlias = Panel | Bars | Grid
 
 
 @dataclass(frozen=True)
+class Check:
+    """A gradient check or a limit, as a test report shows it.
+
+    Attributes:
+        name: what was checked: ``huber:delta=0.5``, ``mae ≤ 45``.
+        failure: the reason in one line; empty if the check passed.
+        details: further lines about the failure.
+        place: file and line of the user's function; None for a loss of the catalogue.
+    """
+
+    name: str
+    failure: str = ""
+    details: Sequence[str] = ()
+    place: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of a command, ready to be rendered.
 
@@ -112,6 +129,7 @@ class Report:
         advice: notes about input that is valid but probably a mistake; an error with ``--strict``.
         failures: lines for stderr, even with ``-q``.
         failed: whether the exit code is 1.
+        checks: the gradient checks or limits of the command, for test reports.
         stream: rows for jsonl and value, if they differ from the first table.
         files: functions that write ``-o FILE`` in a binary format, by suffix: ``npy``, ``parquet``, ``svg``, ``png``.
     """
@@ -128,5 +146,6 @@ class Report:
     advice: Sequence[str] = ()
     failures: Sequence[str] = ()
     failed: bool = False
+    checks: Sequence[Check] = ()
     stream: Table | None = None
     files: Mapping[str, Callable[[BinaryIO], None]] = field(default_factory=dict)

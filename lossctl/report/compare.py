@@ -10,9 +10,10 @@ from lossctl.analysis.bootstrap import MAX_RESAMPLED_ROWS
 from lossctl.analysis.comparison import Comparison, Difference
 from lossctl.analysis.inference import LEVEL, MAX_RANKED_ROWS
 from lossctl.analysis.per_sample import input_names
+from lossctl.core.user_kernel import source_line
 from lossctl.errors import counted
 from lossctl.io.dataset import Dataset
-from lossctl.report import Cell, Column, Report, Table
+from lossctl.report import Cell, Check, Column, Report, Table
 from lossctl.report.sample_tables import line_fields, round_error
 
 # Below this number of samples the 95 % interval covers the true difference in less than 94 % of data sets
@@ -70,7 +71,8 @@ def compare_report(
         for c in comparisons
         if len(c.most_different[0])
     ]
-    failures = [line for c in comparisons if c.loss.spec in limits for line in _worse(c, shown, limits[c.loss.spec])]
+    checks = [check for c in comparisons if c.loss.spec in limits for check in _checks(c, shown, limits[c.loss.spec])]
+    failures = [check.failure for check in checks if check.failure]
     level = f"{100 * LEVEL:.0f} %"
     how = f"{level} interval: bootstrap, {shown.resamples:,} resamples, seed {shown.seed}"
     return Report(
@@ -95,6 +97,7 @@ def compare_report(
         advice=[*advice, *(line for c in comparisons for line in _doubts(c, shown))],
         failures=failures,
         failed=bool(failures),
+        checks=checks,
     )
 
 
@@ -201,18 +204,19 @@ def _apart(c: Comparison, data: Dataset, shown: ComparisonView, loss: str) -> tu
     return columns, list(zip(*cells, strict=True))
 
 
-def _worse(c: Comparison, shown: ComparisonView, limit: float) -> Iterator[str]:
+def _checks(c: Comparison, shown: ComparisonView, limit: float) -> Iterator[Check]:
+    """Yield the check of ``--fail-if-worse`` of each model but the first."""
+    more = f" by more than {limit:.6g}" if limit else ""
     for name, d in zip(shown.models[1:], c.differences, strict=True):
+        failure = f"{c.loss.spec}: {name} is worse than {shown.models[0]}{more}: {d.value:.6g}"
         if not d.is_worse(limit):
-            continue
-        if not math.isfinite(d.value) or d.low is None or d.high is None:
-            yield f"{c.loss.spec}: the difference of {name} to {shown.models[0]} is {d.value}"
-            continue
-        more = f" by more than {limit:.6g}" if limit else ""
-        yield (
-            f"{c.loss.spec}: {name} is worse than {shown.models[0]}{more}: {d.value:.6g}, "
-            f"{100 * LEVEL:.0f} % interval {d.low:.6g} to {d.high:.6g}"
-        )
+            failure = ""
+        elif not math.isfinite(d.value) or d.low is None or d.high is None:
+            failure = f"{c.loss.spec}: the difference of {name} to {shown.models[0]} is {d.value}"
+        else:
+            failure += f", {100 * LEVEL:.0f} % interval {d.low:.6g} to {d.high:.6g}"
+        subject = f"{c.loss.spec}: {name} not worse than {shown.models[0]}{more}"
+        yield Check(subject, failure, place=source_line(c.loss.kernel))
 
 
 def _notes(c: Comparison) -> Iterator[str]:

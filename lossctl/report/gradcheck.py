@@ -12,7 +12,7 @@ from lossctl.gradients.step_sweep import StepSweep
 from lossctl.gradients.verdict import Verdict
 from lossctl.io.dataset import Dataset
 from lossctl.io.writers import write_npy
-from lossctl.report import Cell, Column, Report, Table
+from lossctl.report import Cell, Check, Column, Report, Table
 
 _BAR = 40  # characters of the longest bar of a sweep
 
@@ -64,7 +64,14 @@ def gradcheck_report(
         values=[r.worst for r in results],
         stream=Table("coordinates", _COORDINATE, _coordinates(results)),
         failed=bool(failed),
+        checks=[_check(r) for r in results],
     )
+
+
+def _check(r: GradCheck) -> Check:
+    name = r.loss if r.what == "gradient" else f"{r.loss} {r.what}"
+    failure, *details = ("",) if r.passed else r.lines()
+    return Check(name, failure, details, r.place)
 
 
 def _summary(r: GradCheck) -> Sequence[Cell]:

@@ -81,7 +81,7 @@ def compare(
     from lossctl.report.compare import ComparisonView, compare_report
 
     style_of(output)
-    chosen = format_of(output)
+    chosen = format_of(output, checks=bool(against.fail_if_worse))
     check_range("--resamples", against.resamples, 100)
     check_range("--seed", against.seed, 0)
     check_range("--top", against.top, 0)

@@ -50,13 +50,13 @@ def compute(
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
-    from lossctl.cli.thresholds import failures, parse_thresholds
+    from lossctl.cli.thresholds import limit_checks, parse_thresholds
     from lossctl.core.validation import REDUCTIONS, check_choice
     from lossctl.engine.run import compute_losses
     from lossctl.report.compute import compute_report
 
     style_of(output)  # reports an invalid option before a long run, not after
-    quick = format_of(output) == "value"
+    quick = format_of(output, checks=bool(fail_above or fail_below)) == "value"
     check_choice("--reduction", reduction, REDUCTIONS)
     options = replace(compute_options(how, data), detail=strict or not quick)
     bound = bind(losses, how.param)
@@ -79,5 +79,6 @@ def compute(
     report = compute_report(results, opened.names, opened.line, advice, specs=split_commas(losses))
     if strict:
         raise_on_advice(report.advice)
-    beyond = failures(results, above, below)
-    return replace(report, failures=beyond, failed=bool(beyond)), output
+    checks = limit_checks(results, bound, above, below)
+    beyond = [check.failure for check in checks if check.failure]
+    return replace(report, failures=beyond, failed=bool(beyond), checks=checks), output

@@ -125,7 +125,7 @@ def gradcheck(
 
     style_of(output)
     workers = execution_config(how, output)
-    whole = format_of(output) == "jsonl" or check.save_numeric is not None
+    whole = format_of(output, checks=True) == "jsonl" or check.save_numeric is not None
     _refuse(check, preds, targets)
     bound = list(registered().values()) if losses is None else bind(losses, how.param)
     if check.wrt == "logits":

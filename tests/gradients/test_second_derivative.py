@@ -155,7 +155,15 @@ def test_a_surrogate_passes_with_its_name_unless_the_second_derivative_must_be_e
     assert check(loss, second, "off", pred).second is None
 
 
-@pytest.mark.parametrize("factor", [0.5, 2.0, -1.0, 1.01])
+@pytest.mark.parametrize(
+    "factor",
+    [
+        pytest.param(0.5, marks=pytest.mark.slow),
+        pytest.param(2.0, marks=pytest.mark.slow),
+        pytest.param(-1.0, marks=pytest.mark.slow),
+        1.01,
+    ],
+)
 @pytest.mark.parametrize(("loss", "second", "name"), SURROGATES)
 def test_a_surrogate_times_a_factor_is_wrong(loss, second, name, factor) -> None:
     if name.startswith("2p(1 − p)") and factor == 0.5:

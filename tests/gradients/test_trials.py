@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from gradients.trials import DATA, DRAWN, TRAINED, TRIALS, Trial
@@ -14,10 +16,16 @@ ROUNDING = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 2e-2}
 # By how much a wrong gradient differs from the truth, of the largest slope of its sample.
 VISIBLE = 1e-4
 
+
+def judged(trial: Trial, points: str) -> Any:
+    """A parameter set: a trial at some points. Those at the data of a trained model are slow."""
+    return pytest.param(trial, points, marks=[pytest.mark.slow] if points == TRAINED else [])
+
+
 ALL = [trial for trial in TRIALS.values() if trial.installed]
 AT_DATA = [(trial, points) for trial in ALL for points in (DATA, TRAINED)]
-RIGHT = [(t, p) for t in ALL if t.right for p in (DATA, TRAINED)]
-MISTAKEN = [(t, p) for t in ALL if not t.right for p in t.seen_at]
+RIGHT = [judged(t, p) for t in ALL if t.right for p in (DATA, TRAINED)]
+MISTAKEN = [judged(t, p) for t in ALL if not t.right for p in t.seen_at]
 AT_DRAWN = [t for t in ALL if t.drawn]
 
 

@@ -78,10 +78,17 @@ class _Stored:
                 raise byte_stream.modified_error(self.display_name)
 
 
+def _exactly(names: tuple[str, ...]) -> pl.Expr:
+    """Return the selector of the columns of these names; ``select`` takes ``^b$`` as a regular expression."""
+    from polars import selectors
+
+    return selectors.by_name(*names)
+
+
 @lru_cache(_STRIPS)
 def _strip(stored: _Stored, names: tuple[str, ...], first: int, rows: int) -> pl.DataFrame:
     """Read a range of rows of the named columns, through a cache."""
-    strip: pl.DataFrame = stored.query(lambda table: table.select(names).slice(first, rows).collect())
+    strip: pl.DataFrame = stored.query(lambda table: table.select(_exactly(names)).slice(first, rows).collect())
     if len(strip) != rows:
         raise byte_stream.modified_error(stored.display_name)
     return strip
@@ -143,13 +150,15 @@ class ColumnarFile:
         """Return the length of the arrays of a column, for lists that of the first row; None for a plain column."""
         import polars as pl
 
-        kind = self.types[name]
+        kind, length = self.types[name], None
         if isinstance(kind, pl.Array) and len(kind.shape) == 1 and is_number(kind.inner):
-            return kind.shape[0]
-        if isinstance(kind, pl.List) and is_number(kind.inner):
-            first = self.stored.query(lambda table: table.select(name).head(1).collect())[name]
-            return None if first.null_count() else len(first[0])
-        return None
+            length = kind.shape[0]
+        elif isinstance(kind, pl.List) and is_number(kind.inner):
+            first = self.stored.query(lambda table: table.select(_exactly((name,))).head(1).collect())[name]
+            length = None if first.null_count() else len(first[0])
+        if length == 0:
+            raise DataError(f"{self.display_name}: column {quote_cell(name)}: lists of no numbers")
+        return length
 
     def _check_type(self, name: str, field: Field) -> None:
         kind = self.types[name]

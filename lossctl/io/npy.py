@@ -194,7 +194,7 @@ class NpyFile:
             raise self._unreadable(f"{len(self.shape)} dimensions, and NumPy has at most {_DIMENSIONS}")
         if not all(abs(n) < 1 << 63 for n in self.shape):  # the value is not shown: Python does not format 5000 digits
             raise self._unreadable("its header declares a dimension of 2**63 or more")
-        if any(n < 0 for n in self.shape):
+        if any(n < 0 or isinstance(n, bool) for n in self.shape):
             raise self._unreadable(f"its header declares the shape {self.shape}")
         if not self.shape:
             raise DataError(

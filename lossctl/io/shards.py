@@ -31,8 +31,14 @@ def expand_shards(path: str, suffix_of: Callable[[str], str | None]) -> list[str
     """
     display_name = byte_stream.display_name(path)
     if path != byte_stream.STDIN and os.path.isdir(path):
-        names = sorted(entry.name for entry in _entries(path) if not entry.name.startswith((".", "_")))
+        # Files such as _SUCCESS and .part-0.csv.crc are no data; a hidden file that is data is not left out unsaid.
+        names = sorted(e.name for e in _entries(path) if suffix_of(e.name) or not e.name.startswith((".", "_")))
         for name in names:
+            if name.startswith((".", "_")):
+                raise DataError(
+                    f"{display_name}: is a directory, and {quote_cell(name)} in it is named like a hidden file: "
+                    f"remove it, or say which, '{display_name}/[!_]*.csv'"
+                )
             if suffix_of(name) is None:
                 raise DataError(
                     f"{display_name}: is a directory, and {quote_cell(name)} in it is no data file: "
@@ -53,6 +59,9 @@ def expand_shards(path: str, suffix_of: Callable[[str], str | None]) -> list[str
         )
     if other := [name for name in shard_paths if suffix_of(name) != suffix_of(shard_paths[0])]:
         raise UsageError(f"{display_name}: files of several formats: {_named(shard_paths[0])} and {_named(other[0])}")
+    for name in shard_paths:
+        if byte_stream.read_once(name):
+            raise DataError(f"{byte_stream.display_name(name)}: is a pipe, and a shard is a file: save it to one first")
     # Rows of two sources are paired by position, so both need the same order: that of a sorted listing of the names.
     for before, after in pairwise(shard_paths):
         left, right = (_numbers(os.path.basename(name)) for name in (before, after))
@@ -168,6 +177,13 @@ def check_shards_aligned(sources: Sequence[Source]) -> None:
                 f"{a.display_name} has {len(a.paths)} shards, {b.display_name} has {len(b.paths)}: "
                 "they are paired in the order of their names, one with one"
             )
+        for i, (a_number, b_number) in enumerate(zip(_counters(a.paths), _counters(b.paths), strict=False)):
+            if a_number != b_number:
+                first, second = byte_stream.display_name(a.paths[i]), byte_stream.display_name(b.paths[i])
+                raise DataError(
+                    f"{first} would be paired with {second}, and their numbers differ: shards are paired in the order "
+                    "of their names: rename the files of one side"
+                )
         for i, (a_rows, b_rows) in enumerate(zip(pairwise(a.starts), pairwise(b.starts), strict=False)):
             if (here := a_rows[1] - a_rows[0]) != (there := b_rows[1] - b_rows[0]):
                 first, second = byte_stream.display_name(a.paths[i]), byte_stream.display_name(b.paths[i])
@@ -175,6 +191,19 @@ def check_shards_aligned(sources: Sequence[Source]) -> None:
                     f"{first} has {counted(here, 'row')}, {second} has {there:,}: "
                     "shards are paired in the order of their names, and both must have the same"
                 )
+
+
+def _counters(paths: Sequence[str]) -> list[int]:
+    """Return the number of each shard: the only number in the names that counts; [] if no or several numbers change.
+
+    >>> _counters(["v2-08.csv", "v2-09.csv"]), _counters(["2024-01-31.csv", "2024-02-01.csv"])
+    ([8, 9], [])
+    """
+    numbers = [_numbers(os.path.basename(path)) for path in paths]
+    if len({len(of_path) for of_path in numbers}) > 1:
+        return []
+    changing = [column for column in zip(*numbers, strict=True) if len(set(column)) > 1]
+    return list(changing[0]) if len(changing) == 1 else []
 
 
 class ShardStream(Shards):

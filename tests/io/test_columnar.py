@@ -386,6 +386,8 @@ def test_a_line_too_long_is_refused_and_not_cut(blocks: list[bytes]) -> None:
         ('{"p": 1} {"p": 2}', "x:3: not JSON: Extra data"),
         ("{'p': 1}", "x:3: not JSON: "),
         ('{"p": 01}', "x:3: not JSON: "),
+        ('{"p": 1, "p": 1}', "x:3: the key 'p' is there twice"),
+        ('{"p": 1, "\\u0070": 1}', "x:3: the key 'p' is there twice"),
         ("[" * 100_000, "x:3: not JSON: "),
     ],
 )
@@ -396,7 +398,8 @@ def test_bad_lines_are_told(line: str, said: str) -> None:
 
 
 def test_what_json_lines_may_hold() -> None:
-    content = '{"p":1,"q":"x"}\r\n{"q":null,"p":true}\n{"p":NaN}\n{"p":-0.5e1,"z":[{}]}\n{}\n{"p":1,"p":2}'
+    content = '{"p":1,"q":"x"}\r\n{"q":null,"p":true}\n{"p":NaN}\n{"p":-0.5e1,"z":[{}]}\n{}\n'
+    content += '{"p":1,"q":{"p":7},"z":1,"z":2}'
     wanted = np.array([[1], [1], [math.nan], [-5], [math.nan], [1]]).tobytes()
     for worth in (math.inf, 0):
         assert lines(content, "p", worth=worth) == wanted

@@ -1,0 +1,41 @@
+"""Run all attacks and print kept and broken per promise: ``python tests/attacks/run.py [--fast] [WORD …]``.
+
+With words, only attacks whose name or promise contains one of them are run.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from attacks.harness import PROMISES, every_attack, outcome
+
+
+def main(argv: list[str]) -> int:
+    """Run the attacks; return 1 if a promise is broken."""
+    words = [word for word in argv if word != "--fast"]
+    kept: Counter[str] = Counter()
+    broken: Counter[str] = Counter()
+    seconds = dict.fromkeys(PROMISES, 0.0)
+    for one in every_attack():
+        if (one.slow and "--fast" in argv) or (words and not any(w in f"{one.promise} {one.name}" for w in words)):
+            continue
+        cause, took = outcome(one)
+        seconds[one.promise] += took
+        if cause:
+            broken[one.promise] += 1
+            print(f"BROKEN  {one.promise}: {one.name}: {cause}", flush=True)
+        else:
+            kept[one.promise] += 1
+    print(f"{'promise':12} {'kept':>6} {'broken':>6} {'seconds':>8}")
+    for promise, text in PROMISES.items():
+        if kept[promise] or broken[promise]:
+            print(f"{promise:12} {kept[promise]:6} {broken[promise]:6} {seconds[promise]:8.1f}  {text}")
+    print(f"{'all':12} {kept.total():6} {broken.total():6}")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -5,8 +5,8 @@
 
 Data flows one way, and a package imports only those to its left (lossctl/README.md)::
 
-    errors ← core ← losses
-    errors ← io
+    errors ← frameworks ← core ← losses
+    frameworks ← io
     core, io ← engine ← analysis, gradients, api ← report ← render ← cli
     gradients ← testing
     core ← pytest_plugin

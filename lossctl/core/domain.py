@@ -18,6 +18,7 @@ from lossctl.core.input_kinds import SUM_TOLERANCE, as_elements, flattens_axes
 from lossctl.core.parameters import Value
 from lossctl.core.signature import Input
 from lossctl.errors import DataError, UsageError
+from lossctl.frameworks import to_array
 
 # Violations across inputs, which no kind can detect: (input name, mask of invalid elements, function from the index of
 # an element to the message).
@@ -121,7 +122,7 @@ class Domain:
         return elements
 
     def _elements(self, spec: Input, values: npt.ArrayLike) -> Array:
-        array, core = np.asarray(values, dtype=np.float64), spec.kind.core
+        array, core = np.asarray(to_array(values), dtype=np.float64), spec.kind.core
         if array.ndim < 1 + len(core):
             needed = f"(n, {', '.join(core)}): one row per sample" if core else "(n,): one number per sample"
             raise DataError(f"{spec.name}: shape {array.shape}, but {self.loss} needs {needed}")

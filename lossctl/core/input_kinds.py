@@ -67,6 +67,11 @@ class Kind:
         """Whether every invalid element contains a NaN or an infinity, so that finite losses can imply valid inputs."""
         return type(self) is Kind and self.domain is REAL
 
+    @property
+    def is_code(self) -> bool:
+        """Whether the numbers stand for something else, as class labels do, so that they have no magnitude."""
+        return False
+
     def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         """Find the first element outside the domain.
 
@@ -203,6 +208,10 @@ class SignKind(Kind):
 
 class LabelKind(Kind):
     """The index of a class."""
+
+    @property
+    def is_code(self) -> bool:
+        return True
 
     def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         classes = dims["classes"]

@@ -15,7 +15,9 @@ from lossctl.core.arrays import Array, column_major, kernel_layout
 from lossctl.core.domain import Domain, Violations
 from lossctl.core.parameters import Parameter, Value
 from lossctl.core.signature import Input, Signature
+from lossctl.core.tensor_kernel import TensorKernel
 from lossctl.errors import DataError, LossctlError, UsageError, nearest, quoted
+from lossctl.frameworks import to_array
 
 Thunk: TypeAlias = Callable[[], Array]
 
@@ -149,6 +151,14 @@ class Loss:
                 raise UsageError(f"{self.name}: {error}") from None
         return replace(self, bound_values=bound)
 
+    def for_rows(self, tails: Sequence[tuple[int, ...]]) -> Loss:
+        """Return the loss with kinds of inputs that fit rows of these shapes, one for each input.
+
+        Only a function of tensors leaves them open.
+        """
+        signature = self.signature.for_rows(tails)
+        return self if signature is self.signature else replace(self, signature=signature)
+
     def evaluate(self, *arrays: Array) -> tuple[Array, Thunk | None]:
         """Evaluate the losses (n,) of n elements, without a check of the inputs.
 
@@ -201,11 +211,14 @@ class Loss:
             except LossctlError as error:
                 raise type(error)(f"{self._display_name}: {error}") from None
             except Exception as error:  # whatever the user's own function raises
-                if not self.source:  # called from Python: the caller wants the traceback
-                    raise
-                from lossctl.core.user_kernel import user_error
+                from lossctl.core.user_kernel import framework_hint, user_error
 
-                raise user_error(self.source, self.name, error, [i.kind for i in self.inputs]) from error
+                tensors = isinstance(self.kernel, TensorKernel)
+                # Called from Python: the caller wants the traceback.
+                if not self.source and (tensors or not framework_hint(error)):
+                    raise
+                kinds = [i.kind for i in self.inputs]
+                raise user_error(self.source, self.name, error, kinds, tensors=tensors) from error
 
     def _output(self, what: str, value: object, shape: tuple[int, ...]) -> Array:
         array = np.asarray(value) if self.is_builtin else self._copied(what, value)
@@ -239,7 +252,14 @@ class Loss:
         Raises:
             DataError: the shapes differ, or a value is outside its domain.
         """
-        return self.evaluate(*self.domain.check(arrays))[0].copy()
+        loss, checked = self._checked(arrays)
+        return loss.evaluate(*checked)[0].copy()
+
+    def _checked(self, arrays: Sequence[npt.ArrayLike]) -> tuple[Loss, list[Array]]:
+        """Return the loss for rows of these shapes, and the arrays after a check."""
+        converted = [to_array(a) for a in arrays]
+        loss = self.for_rows([a.shape[1:] for a in converted])
+        return loss, loss.domain.check(converted)
 
     def gradient(self, *arrays: npt.ArrayLike) -> Array:
         """Compute the derivative of the loss of each sample with respect to ``pred``.
@@ -254,7 +274,8 @@ class Loss:
             DataError: as for :meth:`value`.
             UsageError: the loss of a user has no gradient.
         """
-        thunk = self.evaluate(*self.domain.check(arrays))[1]
+        loss, checked = self._checked(arrays)
+        thunk = loss.evaluate(*checked)[1]
         if thunk is None:
             raise UsageError(f"{self.name} has no gradient: return (loss, gradient)")
-        return np.ascontiguousarray(thunk()).reshape(np.shape(arrays[0]))
+        return np.ascontiguousarray(thunk()).reshape(np.shape(to_array(arrays[0])))

@@ -50,7 +50,9 @@ class Parameter:
             UsageError: the text is not of a valid type, or the value is outside the domain.
         """
         words: dict[str, Value] = {"none": None, "true": True, "false": False}
-        value: object = words.get(text.lower(), text)
+        word: Value = words.get(text.lower(), text)
+        # Of a parameter that takes any text, "none" may be text.
+        value: object = text if str in self.types and type(word) not in self.types else word
         # float() would also accept 1_000 and digits of other scripts.
         if value == text and "_" not in text and text.isascii():
             with contextlib.suppress(ValueError):
@@ -75,7 +77,7 @@ class Parameter:
             if bool in self.types:
                 return value
         elif isinstance(value, str):
-            if value in self.choices:
+            if value in self.choices or (str in self.types and not self.choices):
                 return value
         elif isinstance(value, int) and int in self.types:
             if value in self.domain:
@@ -101,7 +103,7 @@ class Parameter:
             words.append(f"a whole number {self.domain}" if self.domain != REAL else "a whole number")
         elif float in self.types:
             words.append(f"a {self.domain} number" if self.domain == REAL else f"a number {self.domain}")
-        words += list(self.choices)
+        words += list(self.choices) or ["text"] * (str in self.types)
         words += ["true", "false"] if bool in self.types else []
         words += ["none"] if types.NoneType in self.types else []
         return " or ".join(words)

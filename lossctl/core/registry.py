@@ -18,8 +18,10 @@ from lossctl.core import plugins
 from lossctl.core.decorator import Loss, from_function, validate_signature
 from lossctl.core.interval import REAL
 from lossctl.core.parameters import Parameter, Value
+from lossctl.core.tensor_kernel import TensorKernel, TensorSignature, make_tensor_kernel
 from lossctl.core.user_kernel import instantiate, is_catboost_objective
 from lossctl.errors import UsageError, nearest, printable, quoted
+from lossctl.frameworks import get_framework
 
 # The package whose modules are families of losses; imported by name, so that core does not depend on any loss.
 FAMILIES = "lossctl.losses"
@@ -49,11 +51,13 @@ def _by_any_name() -> dict[str, Loss]:
     return names
 
 
-def get_loss(spec: str) -> Loss:
+def get_loss(spec: str, framework: str = "") -> Loss:
     """Return the loss of a spec, ``name[:param=value]…`` or ``file.py:function[:param=value]…``.
 
     Args:
         spec: the spec; a built-in loss may be named by an alias, in any case, with ``-`` or ``_``.
+        framework: ``torch``, ``jax`` or ``tensorflow``: the spec names a function of its tensors in a file or in a
+            package, ``torch.nn.functional:mse_loss``. Default "": a function of arrays.
 
     Raises:
         UsageError: an unknown name or parameter, a value outside its domain, or a file without the function.
@@ -63,8 +67,13 @@ def get_loss(spec: str) -> Loss:
     >>> get_loss("l2").name
     'mse'
     """
-    path, name, param_texts = _split(spec)
-    loss = from_file(Path(path), name) if path else _named(name)
+    path, name, param_texts = _split(spec, packages=bool(framework))
+    if framework:
+        loss = _of_tensors(path, name, framework)
+    elif path:
+        loss = from_file(Path(path), name)
+    else:
+        loss = _named(name)
     params: dict[str, object] = {}
     for part in param_texts:
         key, equals, value = part.partition("=")
@@ -77,12 +86,18 @@ def get_loss(spec: str) -> Loss:
     return loss.bind(**params)
 
 
-def _split(spec: str) -> tuple[str, str, list[str]]:
-    """Split a spec into its file (or ''), its name and its ``param=value`` parts."""
+def _split(spec: str, *, packages: bool = False) -> tuple[str, str, list[str]]:
+    """Split a spec into its file or module (or ''), its name and its ``param=value`` parts.
+
+    With `packages` the part before the first colon is a module, unless it ends in .py.
+    """
     path = ""
     head, dot_py, tail = spec.partition(".py:")
+    module, colon, function = spec.partition(":")
     if dot_py:
         path, spec = head + ".py", tail
+    elif packages and colon and "=" not in function.partition(":")[0]:
+        path, spec = module.strip(), function
     elif spec.endswith(".py"):
         raise UsageError(f"loss {quoted(spec)}: name the function in it: {printable(spec)}:FUNCTION")
     name, *param_texts = spec.split(":")
@@ -98,7 +113,9 @@ def _named(name: str) -> Loss:
     offers = plugins.offers()
     if normalized in offers:
         return plugins.single_offer(offers[normalized]).load()
-    if Path(f"{name}.py").is_file():
+    if "." in name:
+        hint = "; a function of a package takes tensors: add --framework torch, jax or tensorflow"
+    elif Path(f"{name}.py").is_file():
         hint = f"; a function of {printable(name)}.py is written {printable(name)}.py:FUNCTION"
     else:
         hint = nearest(name, [*names, *offers], normalized_name) or "; see: lossctl list"
@@ -142,6 +159,62 @@ def from_file(path: Path, name: str) -> Loss:
         return replace(loss, source=where, family=where)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
+
+
+def load_tensor_kernel(spec: str, framework: str, summed: bool = False, independent: bool = False) -> TensorKernel:
+    """Load the function of tensors of a spec ``file.py:function`` or ``package.module:function``.
+
+    Args:
+        spec: the spec, without parameters.
+        framework: ``torch``, ``jax`` or ``tensorflow``.
+        summed, independent: as in :class:`TensorKernel`.
+
+    Raises:
+        UsageError: the framework is not installed, the file or module cannot be imported, or it has no such function.
+    """
+    record = get_framework(framework)
+    path, name, _ = _split(spec, packages=True)
+    where = printable(path)
+    if not path:
+        raise UsageError(
+            f"--framework {framework}: {quoted(spec)} is none of its functions: write FILE.py:FUNCTION, or "
+            "PACKAGE.MODULE:FUNCTION"
+        )
+    with record.active("float64"):  # constants of the file are made in float64, too
+        module = _import(Path(path), where) if path.endswith(".py") else _import_module(path)
+    value = getattr(module, name.replace("-", "_"), None)
+    if not callable(value) or isinstance(value, Loss):
+        offered = list(_functions(module))
+        listed = f"; it has {', '.join(offered)}" if offered and path.endswith(".py") else ""
+        raise UsageError(f"{where} has no function {quoted(name)}{listed}{nearest(name, offered)}")
+    return TensorKernel(value, record, summed, independent, spec)
+
+
+def _of_tensors(path: str, name: str, framework: str) -> Loss:
+    kernel = load_tensor_kernel(f"{path}:{name}" if path else name, framework)
+    where = printable(path)
+    try:
+        return replace(from_tensor_kernel(kernel), source=where, family=where)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def from_tensor_kernel(kernel: TensorKernel) -> Loss:
+    """Return the loss of a function of tensors: a batch as a whole, because it may return one number for it.
+
+    Raises:
+        UsageError: the signature is not that of a loss.
+    """
+    signature = TensorSignature(kernel)
+    return validate_signature(Loss(kernel.__name__, kernel, signature, "", batch_coupled=True))
+
+
+def _import_module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # noqa: BLE001 - whatever a package raises as it is imported
+        cause = f"{type(error).__name__}: {printable(str(error))}"
+        raise UsageError(f"{printable(name)}: cannot be imported: {cause}") from None
 
 
 def load_function(spec: str) -> Callable[..., Any]:
@@ -245,7 +318,7 @@ def reduce_loss(loss: Loss) -> tuple[Any, ...]:
     if name and loss.kernel.__module__.startswith(USERS):
         path = str(Path(str(getattr(module, "__file__", ""))).resolve())
         return _from_file, (path, name, loss.bound_values, loss.source)
-    if loss.source:
+    if loss.source and not isinstance(loss.kernel, TensorKernel):
         return get_loss, (loss.spec,)
     if name and loss.kernel.__module__ != "__main__" and isinstance(getattr(module, name), Loss):
         return _from_module, (loss.kernel.__module__, name, loss.bound_values)
@@ -276,8 +349,27 @@ def _from_fields(fields_of_loss: Mapping[str, Any]) -> Loss:
 copyreg.pickle(Loss, reduce_loss)
 
 
-def as_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
-    """Return the loss that a spec such as ``"huber:delta=0.5"`` names, or wrap a plain function as a loss."""
+def reduce_kernel(kernel: TensorKernel) -> tuple[Any, ...]:
+    """Reduce a function of tensors for pickle: one of a file or a package to its name, any other to itself."""
+    if not kernel.spec:
+        return TensorKernel, (kernel.value, kernel.framework, kernel.summed, kernel.independent)
+    path, dot_py, name = kernel.spec.rpartition(".py:")
+    spec = f"{Path(path + '.py').resolve()}:{name}" if dot_py else kernel.spec
+    return load_tensor_kernel, (spec, kernel.framework.name, kernel.summed, kernel.independent)
+
+
+copyreg.pickle(TensorKernel, reduce_kernel)
+
+
+def as_loss(loss: str | Loss | Callable[..., Any], framework: str | None = None) -> Loss:
+    """Return the loss that a spec such as ``"huber:delta=0.5"`` names, or wrap a plain function as a loss.
+
+    Args:
+        loss: the spec, a loss, or a function.
+        framework: ``torch``, ``jax`` or ``tensorflow`` if it is a function of tensors. Default None: of arrays.
+    """
+    if framework is not None and not isinstance(loss, (str, Loss)):
+        return from_tensor_kernel(make_tensor_kernel(loss, framework))
     if isinstance(loss, str):
-        return get_loss(loss)
+        return get_loss(loss, framework or "")
     return loss if isinstance(loss, Loss) else from_function(loss)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -47,6 +47,13 @@ class Signature:
     def kernel_order(self) -> tuple[int, ...]:
         """For each positional parameter of the kernel, its position in ``inputs``, which begin with the predictions."""
         return self._read[2]
+
+    def for_rows(self, tails: Sequence[tuple[int, ...]]) -> Signature:
+        """Return the signature with kinds that fit rows of these shapes, one for each of ``inputs``.
+
+        Kinds of arrays know their shape, so that this is the signature itself.
+        """
+        return self
 
     @cached_property
     def defaults(self) -> dict[str, Value]:

@@ -6,6 +6,7 @@ import os
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import Kind, LabelKind
 from lossctl.errors import DataError, UsageError, printable
+from lossctl.frameworks import FRAMEWORKS, Framework, framework_of
 
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 # Methods that CatBoost calls on an objective.
@@ -99,6 +101,8 @@ def call_kernel(
         if len(result) == 2:
             return result[0], result[1]
         raise DataError(f"returned {len(result)} values: {WANTED}")
+    if (framework := framework_of(result)) is not None:
+        raise DataError(f"returned {tensor_returned(framework)}")
     if result is None or isinstance(result, dict):
         raise DataError(f"returned {'nothing' if result is None else 'a dict'}: {WANTED}")
     return result, None
@@ -114,16 +118,45 @@ def as_array(value: Any) -> np.ndarray[Any, np.dtype[Any]]:
     """
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise DataError("a masked array with masked values: return numbers, or NaN")
-    package = type(value).__module__.partition(".")[0]
-    if package in ("torch", "tensorflow") or (package == "jax" and "Tracer" in type(value).__name__):
-        raise DataError(f"a tensor of {package}: lossctl passes and takes NumPy arrays; convert in the function")
+    framework = framework_of(value)
+    if framework is not None and (framework.name != "jax" or "Tracer" in type(value).__name__):
+        raise DataError(tensor_returned(framework))
     try:
         return np.array(value)
     except (TypeError, ValueError):
         return np.array(None)
 
 
-def user_error(source: str, name: str, error: BaseException, kinds: Sequence[Kind] = ()) -> UsageError:
+def tensor_returned(framework: Framework) -> str:
+    """Return the message for a function of arrays that returns a tensor."""
+    return f"a tensor of {framework.title}: use --framework {framework.name}, which passes tensors and runs backward"
+
+
+def framework_hint(error: BaseException) -> str:
+    """Return the end of a message that says the option, if an exception looks like that of a function of tensors.
+
+    It is an AttributeError or TypeError, and a function on the way uses a framework, or the missing attribute is one
+    of an array.
+    """
+    if not isinstance(error, (AttributeError, TypeError)):
+        return ""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    users = [frame for frame in frames if not _is_library(frame.f_code.co_filename)]
+    for framework in FRAMEWORKS.values():
+        names = {f"{package}." for package in framework.packages}
+        for frame in users:
+            for value in (*frame.f_globals.values(), *frame.f_locals.values()):
+                module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+                if isinstance(module, str) and any(f"{module}.".startswith(name) for name in names):
+                    return f"; if it takes tensors, use --framework {framework.name}"
+    if "'numpy.ndarray' object has no attribute" in str(error):
+        return f"; if it takes tensors, use --framework {', '.join(FRAMEWORKS)}"
+    return ""
+
+
+def user_error(
+    source: str, name: str, error: BaseException, kinds: Sequence[Kind] = (), *, tensors: bool = False
+) -> UsageError:
     """Return the error message for an exception that a user's kernel raised, with its file and line.
 
     Args:
@@ -131,6 +164,7 @@ def user_error(source: str, name: str, error: BaseException, kinds: Sequence[Kin
         name: the name of the function.
         error: the exception.
         kinds: the kinds of its inputs, if it is a loss. Default: none.
+        tensors: whether it is a function of tensors. Default False.
     """
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_library(f.filename)]
     where = f"{source}: {name}" if source else name
@@ -140,8 +174,11 @@ def user_error(source: str, name: str, error: BaseException, kinds: Sequence[Kin
     hint = ""
     if isinstance(error, IndexError) and kinds and not any(kind.core for kind in kinds):
         hint = "; for a row per sample, annotate the parameters: pred: lossctl.Logits, target: lossctl.Label"
-    if isinstance(error, TypeError) and "Tensor" in str(error):
-        hint = "; lossctl passes NumPy arrays: convert them in the function"
+    if tensors:
+        mixed = any(words in str(error) for words in ("dtype", "scalar type", "double tensor"))
+        hint = "; make constants in the type of the predictions: dtype=pred.dtype" if mixed else ""
+    else:
+        hint = framework_hint(error) or hint
     return UsageError(f"{where}: {type(error).__name__}: {printable(str(error))}{hint}")
 
 

@@ -87,6 +87,7 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
     """
     roles = loss.roles if roles is None else roles
     _check_present(loss, data, roles)
+    loss = loss.for_rows([data.raw_row_shape(role) for role in roles])
     loops: list[tuple[tuple[int, ...], str]] = []
     dims: dict[str, tuple[tuple[int, ...], str]] = {}
     for role, spec in zip(roles, loss.inputs, strict=True):

@@ -20,6 +20,7 @@ from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, check_unweighted_gradient, plan_loss
 from lossctl.engine.run import map_blocks, summarize
 from lossctl.errors import DataError, UsageError, counted
+from lossctl.frameworks import to_array
 from lossctl.gradients.block_check import RTOL, Checker, CoupledError
 from lossctl.gradients.diagnosis import diagnose
 from lossctl.gradients.finite_differences import DerivativeProblem
@@ -123,7 +124,7 @@ def gradcheck(
             raise UsageError("an array of gradients needs the predictions that it was computed at")
         drawn = check_points(bound, samples=samples, seed=seed, gradient=gradient, second=second, rtol=rtol, whole=True)
         return _joined(drawn)
-    given = None if grad is None or gradient is not None else np.asarray(grad)
+    given = None if grad is None or gradient is not None else to_array(grad)
     data = from_arrays({"pred": pred, "target": target, "weight": weight, GIVEN_GRADIENT: given, **(inputs or {})})
     results = check_on(
         lambda: data,

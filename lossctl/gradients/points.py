@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import LabelKind
 from lossctl.core.loss import Loss
 from lossctl.gradients.finite_differences import EPS, DerivativeProblem, Function, Indices
 from lossctl.gradients.sampling import data_magnitude, sample_magnitude
@@ -49,7 +48,7 @@ class Points:
         if self.loss.is_builtin:
             return sample_magnitude(self.loss, self.arrays)
         inputs = zip(self.arrays, self.loss.inputs, strict=True)
-        size = data_magnitude([a for a, i in inputs if not isinstance(i.kind, LabelKind)])
+        size = data_magnitude([a for a, i in inputs if not i.kind.is_code])
         typical = np.median(size[size > 0]) if (size > 0).any() else 1.0
         return np.asarray(np.maximum(size, typical / 8.0))
 

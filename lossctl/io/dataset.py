@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import DataError
+from lossctl.frameworks import to_array
 from lossctl.io.arrays import ArraySource
 from lossctl.io.shards import check_shards_aligned
 from lossctl.io.source import Rows, SeekableSource, Source, StreamingSource, length_mismatch
@@ -217,9 +218,11 @@ def from_arrays(named: Mapping[str, npt.ArrayLike | None]) -> Dataset:
 
 def _array(role: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
     try:
-        array = np.asarray(value)
+        array = to_array(value)
     except ValueError as error:
         raise DataError(f"{role}: not an array: {error}") from None
+    except DataError as error:
+        raise DataError(f"{role}: {error}") from None
     if array.dtype.kind not in "fiub":
         raise DataError(f"{role}: an array of {array.dtype}; real numbers are needed")
     if not array.ndim or not len(array):

@@ -181,7 +181,7 @@ def load_tensor_kernel(spec: str, framework: str, summed: bool = False, independ
             "PACKAGE.MODULE:FUNCTION"
         )
     with record.active("float64"):  # constants of the file are made in float64, too
-        module = _import(Path(path), where) if path.endswith(".py") else _import_module(path)
+        module = import_file(Path(path), where) if path.endswith(".py") else _import_module(path)
     value = getattr(module, name.replace("-", "_"), None)
     if not callable(value) or isinstance(value, Loss):
         offered = list(_functions(module))

@@ -342,6 +342,7 @@ def test_bins_are_round_and_hold_all() -> None:
 # --- The same whatever way it is computed ----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_blocks_spools_and_threads_change_nothing(
     run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -344,6 +344,7 @@ def test_models_that_are_the_same(run_json: RunJson) -> None:
 # --- Which files and columns --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_columns_files_and_pipes_are_the_same(run_json: RunJson, tmp_path: Path) -> None:
     """Three files, one file with --pred for each model, two files, stdin and arrays give the same result."""
     with (ROOT / "samples/diabetes.csv").open() as file:

@@ -363,6 +363,7 @@ def test_the_command_that_a_note_ends_with(
         if line.startswith("lossctl compute")
     ],
 )
+@pytest.mark.slow
 def test_silent_on_the_samples(command: str) -> None:
     """The files in samples/, used correctly, give no warning."""
     own = command.partition("#")[0].replace("lossctl", f"{sys.executable} -m lossctl")

@@ -311,6 +311,7 @@ def unread(pipe: int) -> int:
 @pytest.mark.parametrize(
     ("redirection", "cause"), [(">/dev/full", "no space left on device"), (">&-", "stdout is closed")]
 )
+@pytest.mark.slow
 def test_a_stdout_that_takes_nothing(args: list[str], redirection: str, cause: str) -> None:
     """A full disk or a closed stdout is an error of one line, neither a success nor a bug."""
     done = shell(redirection, *args)
@@ -361,6 +362,7 @@ def test_utf8_keeps_its_characters() -> None:
     assert "r²" in run("info", "mse").stdout
 
 
+@pytest.mark.slow
 def test_no_encoding_stops_a_result() -> None:
     """Latin-1 has ² but not ─, and a path need not be UTF-8: neither stops the output."""
     assert run("list", env={"PYTHONIOENCODING": "latin-1"}, encoding="latin-1").returncode == 0
@@ -398,6 +400,7 @@ def test_a_terminal_never_cuts_or_folds_a_number(columns: int) -> None:
         assert [row[0], *map(float, row[1:])] == [loss["loss"], *(loss[key] for key in keys)]
 
 
+@pytest.mark.slow
 def test_a_table_loses_no_character_at_any_width() -> None:
     """Wrapping drops no characters and does not split numbers."""
     listed, _ = build()(args=["list"], standalone_mode=False)
@@ -415,6 +418,7 @@ def characters(report: Report, width: int | None) -> Counter[str]:
 
 
 @pytest.mark.parametrize("columns", [80, 74, 73])
+@pytest.mark.slow
 def test_a_table_too_wide_for_a_terminal_is_drawn_closer(columns: int) -> None:
     """A wide table uses fewer blanks, then headings of several lines, so it fits if its numbers fit."""
     args = ("gradcheck", "huber", "--samples", "2000", "--color", "never")
@@ -673,6 +677,7 @@ def test_places_that_take_no_file(cli: Cli, out: str) -> None:
     assert done.stderr.startswith(f"lossctl: -o {out}: ")
 
 
+@pytest.mark.slow
 def test_links_stay_links(tmp_path: Path) -> None:
     """A link stays a link, its target is replaced; /dev/stdout and /dev/fd/1 are written, not replaced."""
     table = run("compute", "mse", *PAIR).stdout

@@ -772,6 +772,7 @@ def run(*argv: str, cwd: Path, **how: Any) -> tuple[int, bytes, bytes]:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.name in PROCESSES], ids=lambda case: case.name)
+@pytest.mark.slow
 def test_refused_by_a_process(case: Case, tmp_path: Path) -> None:
     """The same in a process, which also shows warnings and errors at exit."""
     put(case, tmp_path)
@@ -901,6 +902,7 @@ def spoiled(content: bytes, rng: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
 def test_no_input_is_a_bug(seed: int, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """Any bytes and options give a result or an error of one line."""
     rng = random.Random(seed)  # noqa: S311 - no secret

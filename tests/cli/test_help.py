@@ -252,6 +252,7 @@ def bash(line: str, breaks: str = BREAKS) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_bash_gets_what_follows_its_word_break() -> None:
     assert bash("lossctl compute mse,huber:") == ["delta="]
     assert bash("lossctl compute mse,huber:", breaks=" \t\n") == ["mse,huber:delta="]
@@ -265,6 +266,7 @@ def test_bash_with_the_script_of_typer() -> None:
     assert done.stdout == "huber\n"
 
 
+@pytest.mark.slow
 def test_zsh_gets_a_command_without_a_word_of_the_file(tmp_path: Path) -> None:
     done = shell("zsh", _TYPER_COMPLETE_ARGS="lossctl compute hub")
     assert done.stdout.endswith("compadd -l  -d shown -- $'huber'\n")
@@ -307,6 +309,7 @@ def test_a_fault_of_ours_is_silent(offered: Callable[[str], list[str]], monkeypa
     assert offered("lossctl compute hub") == []
 
 
+@pytest.mark.slow
 def test_completion_imports_no_numpy() -> None:
     """It imports neither NumPy nor rich nor polars; it takes at most 1.5 × the import of NumPy (run.py completion)."""
     code = (
@@ -363,6 +366,7 @@ def typed(*lines: str) -> list[str]:
     return answers
 
 
+@pytest.mark.slow
 def test_a_real_bash(tmp_path: Path) -> None:
     """Words with : = and commas, no blank after delta=, files as the fallback, quoted columns."""
     (tmp_path / "a.csv").write_text("a b,$(touch x)\n1,2\n")

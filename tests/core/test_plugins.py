@@ -96,6 +96,7 @@ def test_list_shows_the_package_as_the_family(install: Install, tmp_path: Path) 
     assert "scale=1: a factor; a number above 0" in info
 
 
+@pytest.mark.slow
 def test_two_packages_of_one_name(install: Install, tmp_path: Path) -> None:
     """The error names both packages; other losses still work."""
     install("acme-losses", {"fourth": "quartic", "sixth": "plain"})
@@ -148,6 +149,7 @@ def test_list_names_what_cannot_be_imported(install: Install, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["mse", "l2"])
+@pytest.mark.slow
 def test_a_built_in_name_stays_what_it_is(install: Install, tmp_path: Path, name: str) -> None:
     """A package cannot replace a name or an alias, and `list` shows a note about the attempt."""
     install("acme-losses", {name: "plain"})

@@ -87,6 +87,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("name", ["pairs", "rows"])
+@pytest.mark.slow
 def test_the_digits_depend_on_nothing_but_the_numbers(
     name: str, door: str, folder: Path, cluster: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +115,7 @@ def test_where_no_thread_can_be_had_it_is_done_here(monkeypatch: pytest.MonkeyPa
         assert list(executor.ordered([threading.get_ident] * 3)) == [threading.get_ident()] * 3
 
 
+@pytest.mark.slow
 def test_threads_start_with_the_second_task() -> None:
     """A run with one task starts no threads, because the pool and its import cost more than the run."""
     with Threads(2) as executor:

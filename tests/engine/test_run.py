@@ -327,6 +327,7 @@ def _run(*args: str, stdin: bytes | None = None) -> str:
     return done.stdout.decode()
 
 
+@pytest.mark.slow
 def test_digits_are_the_same_from_every_format_and_a_pipe(tmp_path: Path) -> None:
     """NPY in both memory and byte orders, CSV, TXT, stdin; one thread and five; one loss and several."""
     rng = np.random.default_rng(9)

@@ -139,6 +139,7 @@ def half(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(
     ("n", "how"), [(200, "every coordinate of the batch, one by one"), (2000, "24 random directions")]
 )
+@pytest.mark.slow
 def test_a_batch_is_checked_as_one_and_says_how(declared, n, how) -> None:
     pred, target = np.random.default_rng(2).normal(size=(2, n))
     right, wrong = (loss(batch_coupled=True)(f) if declared else f for f in (centred, half))
@@ -180,6 +181,7 @@ def test_one_wrong_element_of_a_batch_is_seen_among_the_others() -> None:
 
 
 @pytest.mark.parametrize("n", [100, 2000])
+@pytest.mark.slow
 def test_a_batch_of_float32_gradients_is_judged_as_float32(n) -> None:
     pred, target = np.random.default_rng(4).normal(size=(2, n))
     given = centred(pred, target)[1].astype(np.float32)

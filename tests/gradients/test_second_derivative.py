@@ -144,6 +144,7 @@ SURROGATES = [
 
 
 @pytest.mark.parametrize(("loss", "second", "name"), SURROGATES)
+@pytest.mark.slow
 def test_a_surrogate_passes_with_its_name_unless_the_second_derivative_must_be_exact(loss, second, name) -> None:
     pred = 3 * LOGITS if "floor" in name else None
     found = check(loss, second, pred=pred)
@@ -185,6 +186,7 @@ EXACT = [
 
 
 @pytest.mark.parametrize(("loss", "second"), EXACT)
+@pytest.mark.slow
 def test_the_second_derivative_of_the_loss_passes_and_a_factor_is_named(loss, second) -> None:
     for mode in ("exact", "surrogate"):
         found = check(loss, second, mode)

@@ -114,6 +114,7 @@ def test_labels_arrive_as_integers() -> None:
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.slow
 def test_a_loss_that_returns_one_number(reduction) -> None:
     def loss(pred, target, factor=1.0):
         r = pred - target

@@ -236,6 +236,7 @@ def spoilt(content: bytes, rng: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("form", [".parquet", ".arrow"])
+@pytest.mark.slow
 def test_spoilt_files(form: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A corrupted file gives numbers or one error line, without the panic messages of polars."""
     path = put(tmp_path / f"x{form}", p=np.arange(100.0), y=np.arange(100), s=["ab"] * 100)
@@ -417,6 +418,7 @@ SCALARS = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=3, max_size=20), st.data())
+@pytest.mark.slow
 def test_polars_and_the_standard_library_agree(numbers: list[float], data: st.DataObject) -> None:
     """Both readers return the same bits and the same errors."""
     rows = [json.dumps({"a": 1, "p": x, "s": "é"}, ensure_ascii=False) for x in numbers]
@@ -433,6 +435,7 @@ def test_polars_and_the_standard_library_agree(numbers: list[float], data: st.Da
 
 
 @pytest.mark.parametrize("suffix", COMPRESS)
+@pytest.mark.slow
 def test_compressed_json_lines(suffix: str, tmp_path: Path) -> None:
     content = "".join(json.dumps({"p": i / 7, "t": i}) + "\n" for i in range(5000)).encode()
     (tmp_path / f"x.ndjson{suffix}").write_bytes(COMPRESS[suffix](content))

@@ -244,6 +244,7 @@ BAD = ["oops", "1_000", "0x1", "", "1e", "--1", "1e400", "٣", "1,5", "1 2"]
 
 @settings(max_examples=120, deadline=None)
 @given(tables(), st.data(), st.integers(4, 40))
+@pytest.mark.slow
 def test_one_bad_cell_is_told_by_file_line_and_column(table: Table, data: st.DataObject, piece: int) -> None:
     row = data.draw(st.integers(1, len(table.records) - 1))
     column = data.draw(st.sampled_from(table.numeric))
@@ -263,6 +264,7 @@ def test_one_bad_cell_is_told_by_file_line_and_column(table: Table, data: st.Dat
 
 @settings(max_examples=120, deadline=None)
 @given(tables(), st.data(), st.integers(4, 40))
+@pytest.mark.slow
 def test_one_ragged_row_is_told_by_file_and_line(table: Table, data: st.DataObject, piece: int) -> None:
     row = data.draw(st.integers(1, len(table.records) - 1))
     records = [list(record) for record in table.records]
@@ -316,6 +318,7 @@ def test_old_line_ends_and_new_ones_inside_quotes() -> None:
     assert found.lines[:3] == ["2", "4", "5"]
 
 
+@pytest.mark.slow
 def test_lines_far_into_a_file() -> None:
     """Line numbers are right in the second and third MiB, after quoted line ends."""
     rows = ["1.25,xx\n"] * 150_000
@@ -470,6 +473,7 @@ TAKEN = {True: 0, False: 0}
 
 @settings(max_examples=300, deadline=None)
 @given(cases())
+@pytest.mark.slow
 def test_polars_and_the_grammar_agree(case: Case) -> None:
     """Polars and the grammar agree on values, errors, names and lines for all chunks; fuzz.py runs longer."""
     wanted, none = answer(case, math.inf)
@@ -545,6 +549,7 @@ def threads() -> int:
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("stop", ["end", "error", "left", "unread"])
+@pytest.mark.slow
 def test_no_thread_is_left(stop: str, suffix: str, tmp_path: Path) -> None:
     """No thread is left after the end of the file, after an error, or if reading stops early."""
     text = "p\n" + "1.25\n" * 2_000_000 + "oops\n" * (stop == "error")
@@ -600,6 +605,7 @@ def test_what_is_raised_ahead_is_raised_in_its_place() -> None:
 
 
 @pytest.mark.parametrize("name", ["-", "x.csv.gz"])
+@pytest.mark.slow
 def test_interrupted(name: str, tmp_path: Path) -> None:
     """Ctrl-C while waiting for a pipe or decompressing a long file: exit code 130, empty stdout."""
     (tmp_path / "x.csv.gz").write_bytes(gzip.compress(b"p,t\n" + b"1.25,2.5\n" * 20_000_000, 1))
@@ -891,6 +897,7 @@ def peak(rows: int, folder: Path) -> int:
     return int(done.stdout.split()[-2])
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     """66 MB more of text, with 48 MB of numbers, need no more memory; with the grammar and with polars."""
     small, large = peak(20_000, tmp_path), peak(140_000, tmp_path)

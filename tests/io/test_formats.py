@@ -88,6 +88,7 @@ formed = pytest.mark.parametrize("form", FORMS)
 
 @packed
 @formed
+@pytest.mark.slow
 def test_compressed_files_give_the_same_digits(form: str, suffix: str, folder: Path) -> None:
     """Files of many pieces, read from a file, from a file with another name, and from a pipe."""
     rng = np.random.default_rng(0)

@@ -310,6 +310,7 @@ def running(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("use", [reading_npy, refusing_npy, reading_text, leaving_text, running])
+@pytest.mark.slow
 def test_no_descriptor_is_left_open(use: Callable[[Path], None], tmp_path: Path) -> None:
     """After 200 uses the number of open descriptors is the same."""
     put(tmp_path, saved(np.arange(3.0)), "good.npy")
@@ -420,6 +421,7 @@ def test_lengths_that_differ(
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.npy.gz", "x.npz", "f.npy"])
+@pytest.mark.slow
 def test_another_process_reads_the_same_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process opens the file by its absolute path, and rejects another file of that name."""
     monkeypatch.chdir(tmp_path)

@@ -60,7 +60,11 @@ def errors(loss: Loss, rng: np.random.Generator) -> Iterator[tuple[str, float, s
                 yield "kink", 0.0 if low - slack <= gradient[i, j] <= high + slack else 1.0, where
 
 
-@every_uncoupled_case
+@pytest.mark.parametrize(
+    ("loss", "params"),
+    [pytest.param(*case, marks=[pytest.mark.slow] if case[1] else []) for case in UNCOUPLED],
+    ids=[names(*case) for case in UNCOUPLED],
+)
 def test_value_and_gradient_agree_with_fifty_digits(loss: Loss, params: dict[str, object]) -> None:
     worst = max(errors(loss.bind(**params), np.random.default_rng(7)), key=lambda e: e[1])
     assert worst[1] <= BOUND, worst

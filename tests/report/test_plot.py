@@ -260,6 +260,7 @@ def run(*args: str, **env: str) -> str:
 
 
 @pytest.mark.parametrize("env", [{"LANG": "C"}, {"LC_ALL": "POSIX"}, {"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}])
+@pytest.mark.slow
 def test_ascii_where_there_are_no_dots(env: dict[str, str]) -> None:
     for args in (("plot", "huber,mae"), ("plot", "mae", "samples/diabetes.csv", "-p", "ridge", "-t", "target")):
         drawing = run(*args, **env).replace("·", "")  # between words, which a dumb terminal can show
@@ -275,6 +276,7 @@ def test_colour_is_not_on_a_pipe() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])
+@pytest.mark.slow
 def test_pictures_are_files(run_command: Callable[..., tuple[int, str, str]], tmp_path: Path, suffix: str) -> None:
     """Two runs write the same bytes, and text in an SVG is text."""
     pytest.importorskip("matplotlib")
@@ -298,6 +300,7 @@ def test_without_matplotlib_it_says_what_to_install(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_what_is_imported() -> None:
     """Other commands import neither library; matplotlib is imported for files only."""
     code = (

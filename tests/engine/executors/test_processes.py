@@ -284,6 +284,7 @@ def endless(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow
 def test_no_child_outlives_a_run_that_is_ended(endless: Path, how: signal.Signals) -> None:
     """Ctrl-C reaches all processes: exit code 130 and no output. SIGKILL reaches the parent only."""
     argv = [sys.executable, "-m", "lossctl", "compute", "mse", "p.npy", "t.npy", "--threads", "2"]

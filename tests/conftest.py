@@ -24,6 +24,8 @@ for name in (
 ):
     os.environ.pop(name, None)
 os.environ["TERM"] = "xterm-256color"
+# A process that compiles lossctl when it starts takes twice as long: those that tests start may keep what they compile.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import redirect_stdout
-from functools import wraps
+from functools import cache, wraps
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -62,6 +62,12 @@ class Group(core.TyperGroup):
 
         shells.register()
         super()._main_shell_completion(ctx_args, prog_name, complete_var)
+
+
+@cache
+def command_line(asked: str) -> Any:
+    """Return the command of :func:`build`, which can run any number of times."""
+    return typer.main.get_command(build(asked))
 
 
 def build(asked: str = "") -> typer.Typer:
@@ -127,7 +133,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         try:
             with redirect_stdout(said):
-                outcome = build(words[0] if words else "")(args=words, prog_name="lossctl", standalone_mode=False)
+                command = command_line(words[0] if words and words[0] in COMMANDS else "")
+                outcome = command(args=words, prog_name="lossctl", standalone_mode=False)
         except SystemExit:  # shell completion ends with SystemExit
             sys.stdout.write(said.getvalue())
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 PACKAGE = os.path.dirname(os.path.dirname(__file__))  # the folder of lossctl, found without importing it
@@ -84,6 +85,7 @@ def _values(annotation: ast.expr | None, default: ast.expr) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*first, *choices]))
 
 
+@cache
 def built_in() -> dict[str, dict[str, ScannedLoss]]:
     """Return the built-in losses by family and name, from the source files in ``lossctl/losses``."""
     folder = os.path.join(PACKAGE, "losses")

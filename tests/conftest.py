@@ -14,8 +14,8 @@ import pytest
 RunCommand: TypeAlias = Callable[[str], tuple[int, str, str]]
 RunJson: TypeAlias = Callable[[str], dict[str, Any]]
 
-# These modules append to one list of trials; collected for doctests they would append again.
-collect_ignore_glob = ["gradients/trials/*"]
+# These modules append to a list of trials or attacks; collected for doctests they would append again.
+collect_ignore_glob = ["gradients/trials/*", "attacks/[!t]*"]
 
 # At import, so that the processes that tests start do not inherit them either.
 for name in (

@@ -62,6 +62,7 @@ def test_python_blocks_run_as_doctests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("command", TO_TRY)
+@pytest.mark.slow
 def test_the_commands_that_the_samples_suggest_work(command: str) -> None:
     ran = readme.run(command)
     assert ran.code == 0, ran.output

@@ -85,13 +85,13 @@ def shards_whose_numbers_are_off_by_one(folder: Path) -> None:
     run("compute", "mse", "p", "t").refused("shard-00.csv", "shard-01.csv")
 
 
-@attack("rows", 10, 400_000)
+@attack("rows", 10, 400_000, slow=True)
 def a_key_that_is_twice_in_a_json_object(folder: Path, rows: int) -> None:
     (folder / "p.ndjson").write_text('{"p": 1, "t": 1}\n' * rows + '{"p": 1, "p": 3, "t": 1}\n' + '{"p": 1, "t": 1}\n')
     run("compute", "mse", "p.ndjson", "-p", "p", "-t", "t").refused(f"p.ndjson:{rows + 1}: ", "'p' is there twice")
 
 
-@attack("rows", "ndjson", "csv")
+@attack("rows", "ndjson", "csv", slow=True)
 def minus_zero_in_large_text(folder: Path, form: str) -> None:
     """A reader for large files reads -0 as -0.0, as the reader for small files does."""
     row = '{"p": -0, "t": 1}\n' if form == "ndjson" else "-0,1\n"

@@ -43,6 +43,7 @@ def test_another_loss_is_seen(name: str, other: str) -> None:
 
 
 @pytest.mark.parametrize("loss", ALL, ids=lambda loss: loss.name)
+@pytest.mark.slow
 def test_what_is_measured_is_the_value_and_the_gradient(loss: Loss) -> None:
     arrays = [a[:64].copy(order="K") for a in block(loss, np.random.default_rng(2))]
     with np.errstate(all="ignore"):

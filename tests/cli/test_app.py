@@ -391,6 +391,7 @@ def test_off_a_terminal_nothing_depends_on_the_width() -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
+@pytest.mark.slow
 def test_a_terminal_never_cuts_or_folds_a_number(columns: int) -> None:
     done = on_terminal("compute", "mse,rmse,mae", *PAIR, "--precision", "17", "--color", "never", columns=columns)
     piped = run("compute", "mse,rmse,mae", *PAIR, "-f", "json")
@@ -568,6 +569,7 @@ def test_precision_is_of_tables_only(cli: Cli) -> None:
     ],
     ids=" ".join,
 )
+@pytest.mark.slow
 def test_where_inputs_may_be(scored: str, args: list[str]) -> None:
     """Inputs in one file, in the same file twice, in a pipe for PREDS or TARGETS, in one pipe."""
     named = [scored if arg == "FILE" else arg for arg in args]

@@ -209,6 +209,7 @@ def by_sample(preds, data):
     ],
 )
 @pytest.mark.parametrize("weight", [None, WEIGHT])
+@pytest.mark.slow
 def test_the_layout_of_several_classes_is_recognised_and_told(function, words, weight) -> None:
     def with_weights(preds, data):
         return function(preds, data)

@@ -215,6 +215,7 @@ def test_the_example_is_right(
 
 
 @pytest.mark.parametrize("name", ["huber", "nll", "interval_score", "ctc"])
+@pytest.mark.slow
 def test_the_example_runs(name: str, tmp_path: Path) -> None:
     """The example command runs in a shell in an empty folder."""
     env = {"PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}", "LANG": "C.UTF-8"}

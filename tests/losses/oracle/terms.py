@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from mpmath import mp, mpf  # type: ignore[import-untyped]
 
@@ -23,8 +24,11 @@ def softplus(x: Number) -> Number:
 
 def surprise(logits: Row, j: int) -> Number:
     """Return −log softmax(logits)[j] = log(1 + Σ e^(z[i] − z[j])) over i ≠ j."""
-    if mp.isinf(logits[j]):
-        return INF
+    return INF if mp.isinf(logits[j]) else _surprise(tuple(logits), j, mp.prec)
+
+
+@lru_cache(maxsize=256)  # targets stay the same while one prediction after the other is moved
+def _surprise(logits: tuple[Number, ...], j: int, _precision: int) -> Number:
     return mp.log1p(mp.fsum(mp.exp(z - logits[j]) for i, z in enumerate(logits) if i != j))
 
 

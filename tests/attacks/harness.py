@@ -25,12 +25,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
-
-import typer
 
 from lossctl.cli import app as cli
 
@@ -117,11 +114,6 @@ def outcome(one: Attack) -> tuple[str, float]:
     return "", time.monotonic() - began
 
 
-@lru_cache
-def _application() -> Any:
-    return typer.main.get_command(cli.build())
-
-
 @dataclass(frozen=True)
 class Ended:
     """The exit code, stdout and stderr of a command."""
@@ -153,7 +145,6 @@ def run(*argv: str, stdin: bytes = b"") -> Ended:
     out, err = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
     given = io.TextIOWrapper(io.BytesIO(stdin))
     with (
-        mock.patch.object(cli, "build", return_value=_application()),
         mock.patch.dict(os.environ, LOSSCTL_DEBUG=""),
         mock.patch.object(sys, "stdin", given),
         redirect_stdout(out),

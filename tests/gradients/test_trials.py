@@ -90,6 +90,7 @@ def test_no_false_alarm(trial: Trial, points: str) -> None:
     judge(trial, points)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("trial", "points"), MISTAKEN, ids=name)
 def test_no_miss(trial: Trial, points: str) -> None:
     judge(trial, points)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import shlex
 from collections.abc import Collection, Sequence
 
 from lossctl.errors import DataError, UsageError, nearest
@@ -143,6 +142,8 @@ def unnamed_index(names: tuple[str, ...] | None, chosen: list[int], role: str) -
     if role not in ("pred", "target"):
         hint = "leave it out of the file (pandas: index=False)"
     elif len(later_names) <= _SPELLED and all(name and name.isprintable() for name in later_names):
+        import shlex
+
         hint = "say " + " ".join(f"--{role} {shlex.quote(name)}" for name in later_names)
     else:
         hint = f"say --{role} @{chosen[1] + 1}-{chosen[-1] + 1}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 
 from lossctl.engine.result import Result
@@ -99,6 +98,8 @@ def _outliers_with_command(
     results: Sequence[Result], specs: Sequence[str], line: Callable[[int], str | None]
 ) -> Iterator[str]:
     for r, spec in zip(results, specs, strict=True):
+        import shlex
+
         command = f"lossctl breakdown {shlex.quote(spec)}"
         yield from (f"{note}; see: {command} with the same input and options" for note in outliers(r, line))
 

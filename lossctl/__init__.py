@@ -48,12 +48,16 @@ if TYPE_CHECKING:
     from lossctl.errors import UsageError as UsageError
     from lossctl.gradients.gradcheck import gradcheck as gradcheck
     from lossctl.gradients.result import GradCheck as GradCheck
+    from lossctl.gradients.verify import verify as verify
+    from lossctl.gradients.verify_result import Verification as Verification
 
 # Where each public name is: imported on first use, so that `lossctl --help` needs no NumPy.
 _HOME = {
     **dict.fromkeys(("compute", "list_losses"), "lossctl.api"),
     "GradCheck": "lossctl.gradients.result",
     "gradcheck": "lossctl.gradients.gradcheck",
+    "verify": "lossctl.gradients.verify",
+    "Verification": "lossctl.gradients.verify_result",
     **dict.fromkeys(("DataError", "LossctlError", "UsageError"), "lossctl.errors"),
     **dict.fromkeys(("NON_NEGATIVE", "OPEN_UNIT", "POSITIVE", "REAL", "UNIT", "Interval"), "lossctl.core.interval"),
     **dict.fromkeys(

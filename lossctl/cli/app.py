@@ -46,6 +46,7 @@ COMMANDS = {
     "compare": "compare",
     "gradcheck": "gradcheck",
     "grad": "grad",
+    "verify": "verify",
     "list": "list_",
     "info": "info",
     "plot": "plot",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from lossctl.cli.options import InputOptions
 from lossctl.cli.settings import split_commas
@@ -11,10 +12,13 @@ from lossctl.core.input_kinds import Kind
 from lossctl.core.loss import Loss
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted
 from lossctl.io import byte_stream, column_selection
-from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_GRADIENT_ROUNDING, Dataset, FieldRef
+from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_VALUE, Dataset, FieldRef
 from lossctl.io.formats import open_source, suffix_of, tells_format
 from lossctl.io.source import Field, OpenedFile, Options
 from lossctl.io.text_grammar import NUMBER
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # Values of --by other than columns and files.
 WORDS = ("class", "output")
@@ -43,6 +47,7 @@ def open_data(
     data: InputOptions,
     *,
     grad: str | None = None,
+    outputs: Mapping[str, str] | None = None,
     shown: Sequence[str] = (),
     by: str | None = None,
     rivals: Sequence[Model] = (),
@@ -54,6 +59,7 @@ def open_data(
         preds, targets: paths; if ``targets`` is None, the targets are columns of ``preds``.
         data: the options that name columns and describe the files.
         grad: the file or column of a gradient to check.
+        outputs: files or columns of further outputs to check, by role.
         shown: columns, or files of one column, to read unparsed; their roles are :func:`column_role` of each.
         by: one more such column, to group by; ``class`` and ``output`` name columns only if a file has such a column.
         rivals: predictions of further models. Their roles are numbered, ``pred 2``, and so are further inputs of a
@@ -69,6 +75,7 @@ def open_data(
     _check_needed(losses[0], data, targets, wants_target=wants_target, one_file=one_file)
     inputs = _further(losses, data.inputs)
     inputs |= {role: name for role, name in (("weight", data.weight), (GIVEN_GRADIENT, grad)) if name is not None}
+    inputs |= outputs or {}
     cells = list(dict.fromkeys([*shown, *([by] if by is not None else [])]))
     models = [Model(preds, tuple(data.pred)), *rivals]
     files = _Files(data, models, targets or preds, [*inputs.values(), *cells], labels)
@@ -153,8 +160,9 @@ class _Files:
             for i, model in enumerate(self._models[1:], 2):
                 if (other := _holder(role, name, self._files_of(model))) is not holder:
                     other.fields.append(Field(f"{role} {i}", (name,)))
-        if role == GIVEN_GRADIENT and holder.opened.is_text:  # the number of digits written gives the rounding error
-            holder.fields.append(Field(GIVEN_GRADIENT_ROUNDING, chosen.columns, digits=True))
+        if role in (GIVEN_GRADIENT, GIVEN_VALUE) and holder.opened.is_text:
+            # The number of digits written gives the rounding error.
+            holder.fields.append(Field(f"{role} rounding", chosen.columns, digits=True))
 
     def _files_of(self, model: Model) -> dict[str, _File]:
         """Return the files that can hold the further columns of a model."""
@@ -313,6 +321,34 @@ def _holder(role: str, column: str, files: dict[str, _File], on: Sequence[str] =
             f"{column_text} {which} of {file_names}: {hint if having or role else 'there is none'}{suggestion}"
         )
     return having[0]
+
+
+def read_number(path: str, data: InputOptions) -> npt.NDArray[Any]:
+    """Read the only number of a file; an .npy file may have no dimension.
+
+    Returns:
+        an array () of the type of the file.
+
+    Raises:
+        DataError: the file cannot be read, or holds more than one number.
+    """
+    import numpy as np
+
+    if path.lower().endswith(".npy"):
+        try:
+            array = np.load(path, allow_pickle=False)
+        except OSError as error:
+            raise DataError(f"{printable(path)}: {byte_stream.reason(error)}") from None
+        except ValueError as error:
+            raise DataError(f"{printable(path)}: not a readable NPY file: {error}") from None
+    else:
+        options = Options(delimiter=data.delimiter, header=data.header, encoding=data.encoding, decimal=data.decimal)
+        source = open_source(path, options).bind((Field("value"),))
+        rows = next(Dataset((source,), {"value": FieldRef(0, 0)}).row_ranges(2)).sources[0]
+        array = rows.reader()(0, min(rows.rows, 2))[0].copy()
+    if array.size != 1 or array.dtype.kind not in "fiu":
+        raise DataError(f"{printable(path)}: shape {array.shape} of {array.dtype}; one number is needed")
+    return np.asarray(array.reshape(()))
 
 
 def check_stdin(paths: Sequence[str | None]) -> None:

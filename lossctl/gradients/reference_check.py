@@ -59,9 +59,9 @@ def compare(
     whole = np.array(thunk())
     reference, given, atol, pred = (a.reshape(n, -1) for a in (whole, given, atol, points.pred))
     precision = precision_seen(given, reference, pred, factor, precision)
-    size = _magnitude(reference)
+    size = finite_magnitude(reference)
     # A sample whose gradient is 0 has the scale of what is given in its place.
-    scale = np.maximum(size.max(axis=1, initial=0.0), _magnitude(given).max(axis=1, initial=0.0))[:, None]
+    scale = np.maximum(size.max(axis=1, initial=0.0), finite_magnitude(given).max(axis=1, initial=0.0))[:, None]
     if loss.batch_coupled:
         scale = np.full_like(scale, scale.max(initial=0.0))
     with np.errstate(all="ignore"):
@@ -92,25 +92,38 @@ def compare(
         verdict, reference, error, scale, np.zeros(given.shape, bool), np.zeros(given.shape, np.int8)
     )
     rows = np.flatnonzero((verdict == Verdict.WRONG).any(axis=1))
-    rows = rows[_near_jump(points.subset(rows), scale[rows])]
+    rows = rows[near_jump(points.subset(rows), scale[rows])]
     if differences is not None and rows.size:
-        _accept_kinks(rows, verdicts, differences(rows, precision))
+        accept_kinks(rows, verdicts, differences(rows, precision))
     moving = size > 0
     visible = np.count_nonzero((slack < _SMALL_ERROR * size) & moving)
     return verdicts, precision, bool(2 * visible >= np.count_nonzero(moving))
 
 
-def _magnitude(array: Array) -> Array:
+def finite_magnitude(array: Array) -> Array:
     """Return |x|, and 0 where x is not finite."""
     size = np.abs(array)
     finite = np.isfinite(size)
     return size if finite.all() else np.where(finite, size, 0.0)
 
 
-def _near_jump(points: Points, scale: Array) -> npt.NDArray[np.bool_]:
+def near_jump(points: Points, scale: Array) -> npt.NDArray[np.bool_]:
     """Return where the reference gradient changes within a step of S·2⁻³⁰ to one side or the other, (samples,)."""
+    return np.asarray((sides_of_jump(points, scale) > 0.0).any(axis=1))
+
+
+def sides_of_jump(points: Points, scale: Array) -> Array:
+    """Return by how much the reference gradient changes within a step of S·2⁻³⁰; 0 without a jump.
+
+    Args:
+        points: the loss and the samples.
+        scale: (samples, 1) largest gradient of each sample; a change of 0.1 % of it is a jump.
+
+    Returns:
+        (samples, coordinates).
+    """
     if not len(points):
-        return np.zeros(0, bool)
+        return np.zeros((0, 1))
     pred = points.arrays[0]
     step = (points.magnitude * _JUMP_STEP).reshape(-1, *(1,) * (pred.ndim - 1))
     rng = np.random.default_rng(0)
@@ -121,10 +134,12 @@ def _near_jump(points: Points, scale: Array) -> npt.NDArray[np.bool_]:
             thunk = points.loss.evaluate(np.clip(pred + sign, *edges(points.loss)), *points.arrays[1:])[1]
             assert thunk is not None
             sides.append(thunk().reshape(len(points), -1))
-    return np.asarray((np.abs(sides[0] - sides[1]) > _JUMP * scale).any(axis=1))
+    with np.errstate(invalid="ignore"):
+        change = np.abs(sides[0] - sides[1])
+    return np.where(change > _JUMP * scale, change, 0.0)
 
 
-def _accept_kinks(rows: Indices, verdicts: CoordinateVerdicts, other: CoordinateVerdicts) -> None:
+def accept_kinks(rows: Indices, verdicts: CoordinateVerdicts, other: CoordinateVerdicts) -> None:
     """Take over the verdicts of finite differences at kinks, in place."""
     wrong = verdicts.verdict[rows] == Verdict.WRONG
     for name, taken in (("numeric", wrong & other.clipped), ("clipped", wrong & other.clipped)):

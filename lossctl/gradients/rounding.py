@@ -85,6 +85,23 @@ def precision_of(array: np.ndarray[Any, np.dtype[Any]]) -> Precision:
     return of_type
 
 
+def precision_of_number(value: np.ndarray[Any, np.dtype[Any]]) -> Precision:
+    """Return the precision of one number: that of its type, or a lower one of which it uses more than half the digits.
+
+    >>> precision_of_number(np.array(np.float64(np.float32(1 / 3)))).name, precision_of_number(np.array(0.5)).name
+    ('float32', 'float64')
+    """
+    of_type = PRECISIONS.get(value.dtype.name, PRECISIONS["float64"])
+    number = np.array([float(value)])
+    for name in ("bfloat16", "float16", "float32"):
+        seen = PRECISIONS[name]
+        if seen.eps > of_type.eps and np.isfinite(number[0]) and _fits(number, seen)[0]:
+            half = np.ldexp(np.frexp(number)[0], _digits(seen) // 2)
+            if half[0] != np.floor(half[0]):
+                return seen
+    return of_type
+
+
 def precision_seen(given: Array, reference: Array, pred: Array, factor: float, of_type: Precision) -> Precision:
     """Return the precision that numbers show next to those that they should be.
 
@@ -115,6 +132,27 @@ def precision_seen(given: Array, reference: Array, pred: Array, factor: float, o
 
 def _digits(precision: Precision) -> int:
     return int(1.0 - np.log2(precision.eps))
+
+
+def round_to(values: Array, precision: Precision) -> Array:
+    """Round float64 numbers to a precision, half to even; beyond its largest number to infinity.
+
+    >>> round_to(np.array([1.0 + 2.0**-8, 1.004, 4e38]), PRECISIONS["bfloat16"]).tolist()
+    [1.0, 1.0078125, inf]
+    """
+    if precision.name == "float64":
+        return values
+    unit = 2.0 * half_unit(values, precision)
+    with np.errstate(invalid="ignore", over="ignore"):
+        rounded = np.where(np.isfinite(values), np.rint(values / unit) * unit, values)
+    return np.where(np.abs(rounded) > precision.largest, np.copysign(np.inf, rounded), rounded)
+
+
+def half_unit(values: Array, precision: Precision) -> Array:
+    """Return half the distance between numbers of this precision next to each value."""
+    exponent = np.frexp(np.where(np.isfinite(values), values, 0.0))[1]
+    unit = np.where(values == 0.0, precision.tiny, np.ldexp(1.0, exponent - _digits(precision)))
+    return np.asarray(np.maximum(unit, precision.tiny) / 2.0)
 
 
 def _fits(values: Array, precision: Precision) -> npt.NDArray[np.bool_]:
@@ -159,7 +197,7 @@ def estimated_terms(gradient: Array, magnitude: Array) -> Array:
 
 
 def reference_slack(
-    loss: Loss, arrays: Sequence[Array], reference: Array, precision: Precision, factor: float = 1.0
+    loss: Loss, arrays: Sequence[Array], reference: Array, precision: Precision, factor: Array | float = 1.0
 ) -> Array:
     """Return how far rounding can move the gradient of a registered loss, in the shape of the predictions.
 
@@ -180,18 +218,18 @@ def reference_slack(
         arrays: its inputs.
         reference: its gradient, in the shape of the predictions.
         precision: that of the numbers to judge.
-        factor: number by which they were multiplied after they were computed. Default 1.
+        factor: number by which they were multiplied after they were computed, or one for each of them. Default 1.
     """
     amount = ULPS_OF_TERMS * precision.eps
-    tiny = ULPS_OF_TERMS * precision.tiny * abs(factor)
+    tiny = ULPS_OF_TERMS * precision.tiny * np.abs(factor)
     slack: Array = amount * np.abs(reference) + tiny
     kinds = [i.kind for i in loss.inputs]
-    for moved in _moved(loss, arrays, amount):
+    for moved in moved_inputs(loss, arrays, amount):
         change = np.abs(_gradient(loss, moved) - reference)
         # Where the loss is not defined at a changed input, a change shows nothing.
         slack = np.fmax(slack, amount * np.abs(reference) + np.where(np.isnan(change), 0.0, change))
     unbounded = bool(np.isinf(kinds[0].domain.low) and np.isinf(kinds[0].domain.high))
-    if len(arrays) > 1 and (other := _opposite(arrays, kinds)) is not None:
+    if len(arrays) > 1 and (other := opposite_target(arrays, kinds)) is not None:
         change = np.abs(_gradient(loss, [arrays[0], other, *arrays[2:]]) - reference)
         slack = slack + (amount * unbounded + tiny) * np.where(np.isfinite(change), change, 0.0)
     for i, kind in enumerate(kinds[1:], 1):
@@ -221,7 +259,7 @@ def _gradient(loss: Loss, arrays: Sequence[Array]) -> Array:
         return np.asarray(thunk())
 
 
-def _moved(loss: Loss, arrays: Sequence[Array], amount: float) -> Iterator[list[Array]]:
+def moved_inputs(loss: Loss, arrays: Sequence[Array], amount: float) -> Iterator[list[Array]]:
     """Yield the inputs with each number changed by a share `amount` up or down, within its domain."""
     kinds = [i.kind for i in loss.inputs]
     numbers = [i for i, kind in enumerate(kinds) if not isinstance(kind, _CODES)]
@@ -241,7 +279,7 @@ def _moved(loss: Loss, arrays: Sequence[Array], amount: float) -> Iterator[list[
         yield moved
 
 
-def _opposite(arrays: Sequence[Array], kinds: Sequence[Kind]) -> Array | None:
+def opposite_target(arrays: Sequence[Array], kinds: Sequence[Kind]) -> Array | None:
     """Return the targets with every label changed: the next class, the other sign, 1 − t; None for other kinds.
 
     A vector is mirrored at the prediction, which keeps the distance between them.

@@ -31,8 +31,11 @@ class RowRange:
     sources: tuple[SeekableSource, ...]
 
 
-# Roles of the gradient to check and of its rounding in a text file. No input of a loss can have such a name.
+# Roles of the outputs to check and of the gradient of what follows. No input of a loss can have such a name. The role
+# of the rounding of an output in a text file has the same name and one more word.
 GIVEN_GRADIENT, GIVEN_GRADIENT_ROUNDING = "given gradient", "given gradient rounding"
+GIVEN_VALUE, GIVEN_VALUE_ROUNDING = "given value", "given value rounding"
+UPSTREAM, BASELINE = "upstream gradient", "baseline output"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from lossctl.engine.plan import ComputeOptions
 # Options without a keyword, each with the reason.
 _FILES = "describes how a file is read; Python passes arrays"
 _TEXT = "describes what is written; Python returns an object"
-_PREPARED = "the caller of gradcheck prepares the arrays"
+_PREPARED = "the caller prepares the arrays"
 _COMMAND_ONLY = {
     **dict.fromkeys(("delimiter", "header", "encoding", "decimal", "na_values", "input_format", "on"), _FILES),
     **dict.fromkeys(("format", "quiet", "output", "precision", "color", "no_progress"), _TEXT),
@@ -41,6 +41,12 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "top": "limits a table; the result has every coordinate",
         "sweep": "adds a table",
         "save_numeric": "the result has the numeric gradient",
+    },
+    "verify": {
+        **_COMMAND_ONLY,
+        **dict.fromkeys(("nan", "normalize", "sum_tolerance", "class_axis"), _PREPARED),
+        "top": "limits a table; the result has every number beyond rounding, up to 100",
+        "golden": "writes files for people without lossctl",
     },
 }
 # Arguments of the command that are no options: PREDS and TARGETS become pred and target.

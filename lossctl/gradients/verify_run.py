@@ -1,0 +1,335 @@
+"""The passes over the data that judge the outputs of a kernel, and their verdicts."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from lossctl.core.loss import Loss
+from lossctl.core.validation import check_choice
+from lossctl.engine.accumulate import Summary
+from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.plan import ComputeOptions, LossPlan, check_unweighted_gradient, plan_loss
+from lossctl.engine.result import make_result
+from lossctl.engine.run import Computation, compute_losses, map_blocks, summarize
+from lossctl.errors import DataError, LossctlError, UsageError
+from lossctl.gradients.rounding import PRECISIONS, ULPS_OF_TERMS, Precision, half_unit
+from lossctl.gradients.tally import CheckedSamples
+from lossctl.gradients.value_rounding import accumulation_slack
+from lossctl.gradients.verdict import Verdict
+from lossctl.gradients.verify_block import ArrayTally, BlockOutcome, Head, Verifier
+from lossctl.gradients.verify_causes import Cause, Context, cause_of, cause_of_number, rivals
+from lossctl.gradients.verify_result import Output, Verification, VerifiedArray
+from lossctl.io.dataset import BASELINE, GIVEN_GRADIENT, GIVEN_VALUE, UPSTREAM, Dataset
+
+REDUCTIONS = ("none", "mean", "sum")
+DTYPES = tuple(PRECISIONS)
+_NAMES = {GIVEN_VALUE: "value", GIVEN_GRADIENT: "gradient", UPSTREAM: "upstream", BASELINE: "baseline"}
+_KEPT_OUTPUTS = 100
+
+
+@dataclass(frozen=True)
+class ReducedValue:
+    """A reduced value to check.
+
+    Attributes:
+        given: the number.
+        rounding: half a unit of its last digit, if it was written as text. Default 0.
+        precision: that of its type; None if it was written as text.
+        baseline: the number of another implementation. Default None.
+    """
+
+    given: float
+    rounding: float = 0.0
+    precision: Precision | None = None
+    baseline: float | None = None
+
+
+def verify_on(
+    data: Callable[[], Dataset],
+    loss: Loss,
+    *,
+    reduced: ReducedValue | None = None,
+    upstream: float = 1.0,
+    dtype: str | None = None,
+    reduction: str = "none",
+    strict: bool = False,
+    options: ComputeOptions | None = None,
+    workers: ExecutionConfig | None = None,
+) -> Verification:
+    """Judge the outputs in a data set.
+
+    Args:
+        data: function that opens the data. It is called up to four times.
+        loss: the loss.
+        reduced: the reduced value, if one is checked. Default None.
+        upstream: the gradient with respect to the reduced loss. Default 1.
+        dtype: the precision in which the kernel computes. Default: that of each output.
+        reduction: ``none`` (the default), ``mean`` or ``sum``.
+        strict: whether lost digits fail too. Default False.
+        options: options of the engine.
+        workers: configuration of the executor.
+
+    Raises:
+        UsageError: there is nothing to check, or an option does not fit the loss.
+        DataError: the shapes of the outputs and the inputs do not fit.
+    """
+    options, workers = options or ComputeOptions(), workers or ExecutionConfig()
+    if dtype is not None:
+        check_choice("dtype", dtype, DTYPES)
+    if not loss.is_builtin:
+        raise UsageError(f"{loss.name} is not registered: verify compares with lossctl's own losses; use gradcheck")
+    opened = data()
+    plan = plan_loss(loss, opened, options)
+    baseline_of = _check_outputs(opened, plan, reduced, reduction)
+    run = _Run(data, plan, options, workers)
+    summary = run.summary(opened) if reduction != "none" else None
+    factor = upstream * (1.0 if summary is None else _slope(loss, summary, reduction))
+    precisions, first = run.head(factor)
+    if dtype is not None:
+        precisions = dict.fromkeys(precisions, PRECISIONS[dtype])
+    value_precision = None
+    if reduced is not None:
+        value_precision = _precision_of_value(reduced, dtype, precisions)
+    outcome = run.outcome(Verifier(precisions, value_precision, factor, baseline_of))
+    weight = 1.0 if summary is None or reduction == "sum" else summary.weight / 2**1074
+    samples = max((t.summary.samples for t in outcome.arrays.values()), default=outcome.totals.rows)
+    has_upstream = UPSTREAM in opened.places or upstream != 1.0
+    context = Context(loss, samples, reduction, weight, first * upstream if has_upstream else None, outcome.totals)
+    arrays = [
+        _verified(context, role, tally, precisions[role], baseline=BASELINE in opened.places and role == baseline_of)
+        for role, tally in outcome.arrays.items()
+    ]
+    if reduced is not None and summary is not None and value_precision is not None:
+        context = replace(context, denominator=summary.weight / 2**1074)
+        arrays.insert(0, _verified_number(context, reduced, value_precision, summary, run))
+    failing = {"wrong", "loses digits"} if strict else {"wrong"}
+    passed = not any(a.verdict in failing for a in arrays)
+    return Verification(loss.spec, loss.name, loss.params, samples, reduction, tuple(arrays), passed, _notes(arrays))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The passes over the data of one call."""
+
+    data: Callable[[], Dataset]
+    plan: LossPlan
+    options: ComputeOptions
+    workers: ExecutionConfig
+
+    def summary(self, opened: Dataset) -> Summary:
+        """Return the sums of the losses."""
+        with self.workers.executor_for(opened, [self.plan.loss]) as executor:
+            (summary,), _ = summarize(opened, [self.plan], replace(self.options, detail=False), executor)
+        return summary
+
+    def head(self, factor: float) -> tuple[dict[str, Precision], float]:
+        """Return the precision of each output, and the first upstream gradient."""
+        opened = self.data()
+        if not {GIVEN_VALUE, GIVEN_GRADIENT} & set(opened.places):
+            return {}, 1.0
+        with self.workers.executor_for(opened) as executor:
+            for (head,) in map_blocks(opened, [self.plan], self.options, Head(factor), executor):
+                if head is not None:
+                    return head
+        return {}, 1.0
+
+    def outcome(self, verifier: Verifier) -> BlockOutcome:
+        """Return the comparison of all rows."""
+        opened = self.data()
+        with self.workers.executor_for(opened) as executor:
+            blocks = map_blocks(opened, [self.plan], self.options, verifier, executor, combine=operator.add)
+            outcomes: Iterator[BlockOutcome] = (block[0] for block in blocks)
+            return reduce(BlockOutcome.__add__, outcomes)
+
+    def others(self, reduction: str) -> list[tuple[str, float]]:
+        """Return the reduced values of other losses with the same inputs."""
+        values = []
+        for other in rivals(self.plan.loss):
+            try:
+                computed: Computation[Any] = compute_losses(self.data(), [other], self.options, reduction, self.workers)
+            except LossctlError:  # outside its domain
+                continue
+            values.append((other.spec, computed.results[0].value))
+        return values
+
+
+def _check_outputs(data: Dataset, plan: LossPlan, reduced: ReducedValue | None, reduction: str) -> str:
+    """Check the shapes of the outputs; return the role that the baseline is of.
+
+    Raises:
+        UsageError: there is nothing to check, or the reduction does not fit the loss.
+        DataError: a shape does not fit.
+    """
+    loss, roles = plan.loss, data.places
+    if GIVEN_VALUE not in roles and GIVEN_GRADIENT not in roles and reduced is None:
+        raise UsageError("nothing to check: give the values (--value), the gradient (--grad), or both")
+    if reduction == "none" and loss.finish is not None:
+        raise UsageError(f"{loss.name} is no mean of values of its samples: say --reduction mean")
+    if loss.denominator is not None and GIVEN_GRADIENT in roles:
+        raise UsageError(f"{loss.name} divides by what depends on the data: its gradient is not compared")
+    if reduction == "sum" and (loss.finish or loss.denominator):
+        raise UsageError(f"{loss.name} is no plain mean: it has no sum")
+    if loss.batch_coupled and UPSTREAM in roles:
+        raise UsageError(f"{loss.name}: samples depend on each other, and --upstream belongs to independent ones")
+    check_unweighted_gradient(loss, data, reduction)
+    shapes = {GIVEN_GRADIENT: data.row_shape("pred"), GIVEN_VALUE: plan.loop}
+    for role, shape in shapes.items():
+        if role in roles and data.row_shape(role) != shape:
+            there = _shape(data.row_shape(role))
+            what = "one number for each prediction" if role == GIVEN_GRADIENT else "one number for each loss"
+            raise DataError(f"{_NAMES[role]} has shape {there}, and {_shape(shape)} is {what}")
+    if UPSTREAM in roles and data.row_shape(UPSTREAM) not in ((), plan.loop):
+        there = _shape(data.row_shape(UPSTREAM))
+        raise DataError(f"upstream has shape {there}, and {_shape(plan.loop)} is one number for each loss")
+    if BASELINE not in roles:
+        return GIVEN_GRADIENT
+    fitting = [role for role, shape in shapes.items() if role in roles and data.row_shape(BASELINE) == shape]
+    if len(fitting) != 1:
+        why = "fits the value and the gradient: check one of them" if fitting else "fits neither value nor gradient"
+        raise DataError(f"baseline has shape {_shape(data.row_shape(BASELINE))}, which {why}")
+    return fitting[0]
+
+
+def _shape(row: tuple[int, ...]) -> str:
+    return f"(n, {', '.join(map(str, row))})" if row else "(n,)"
+
+
+def _slope(loss: Loss, summary: Summary, reduction: str) -> float:
+    """Return the derivative of the reduced loss with respect to the sum of the losses."""
+    if reduction == "sum":
+        return 1.0
+    slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
+    return slope / (summary.weight / 2**1074) if summary.weight else 1.0
+
+
+def _precision_of_value(reduced: ReducedValue, dtype: str | None, others: Mapping[str, Precision]) -> Precision:
+    if dtype is not None:
+        return PRECISIONS[dtype]
+    if reduced.precision is not None:
+        return reduced.precision
+    return others.get(GIVEN_GRADIENT, PRECISIONS["float64"])
+
+
+def _verified(context: Context, role: str, tally: ArrayTally, precision: Precision, *, baseline: bool) -> VerifiedArray:
+    summary = tally.summary
+    counts = dict(zip(Verdict, summary.counts, strict=True))
+    checked = summary.checked - counts[Verdict.UNDEFINED]
+    beyond = counts[Verdict.WRONG] + tally.left_out
+    cause: Cause | None = None
+    if beyond:
+        cause = cause_of(context, tally, precision, gradient=role == GIVEN_GRADIENT)
+    verdict = _verdict(beyond=beyond, exact=tally.exact == checked, cause=cause, precision=precision)
+    size = max(checked, 1)
+    return VerifiedArray(
+        what=_NAMES[role],
+        dtype=precision.name,
+        verdict=verdict,
+        checked=checked,
+        exact=tally.exact,
+        beyond=beyond,
+        undefined=counts[Verdict.UNDEFINED],
+        worst=tally.worst,
+        worst_row=tally.worst_row,
+        visible=tally.visible / size,
+        rms=float(np.sqrt(tally.squares / size)),
+        baseline_rms=float(np.sqrt(tally.baseline_squares / size)) if baseline else None,
+        cause=cause.text if cause else None,
+        cause_code=cause.code if cause else None,
+        outputs=tuple(_worst_outputs(summary.failing)),
+        failing=summary.failing,
+    )
+
+
+def _verdict(*, beyond: int, exact: bool, cause: Cause | None, precision: Precision) -> str:
+    if beyond:
+        return "loses digits" if cause is not None and cause.digits else "wrong"
+    return "exact" if exact else f"as right as {precision.name} allows"
+
+
+def _worst_outputs(failing: CheckedSamples) -> list[Output]:
+    """Return the outputs beyond rounding, the largest errors first."""
+    if not len(failing):
+        return []
+    factor = np.abs(failing.inputs[-2] * failing.inputs[-1])
+    sign = np.sign(failing.inputs[-2] * failing.inputs[-1])
+    with np.errstate(all="ignore"):
+        error = np.abs(failing.given - failing.numeric) / failing.error
+    error = np.where(failing.wrong, np.where(np.isnan(error), np.inf, error), -1.0)
+    outputs = []
+    for flat in np.argsort(-error, axis=None, kind="stable")[:_KEPT_OUTPUTS]:
+        i, j = (int(k) for k in np.unravel_index(int(flat), error.shape))
+        if error[i, j] < 0:
+            break
+        scale = float(sign[i] * factor[i])
+        index = j if failing.given.shape[1] > 1 else None
+        outputs.append(
+            Output(
+                int(failing.row[i]),
+                index,
+                float(failing.given[i, j]) * scale,
+                float(failing.numeric[i, j]) * scale,
+                float(error[i, j]),
+            )
+        )
+    return outputs
+
+
+def _verified_number(
+    context: Context, reduced: ReducedValue, precision: Precision, summary: Summary, run: _Run
+) -> VerifiedArray:
+    """Judge the reduced value: the sum of the allowed errors of the values, and that of their accumulation."""
+    loss, totals = context.loss, context.totals
+    exact = make_result(loss, replace(summary, spread=None), context.reduction).value
+    slope = 1.0 if context.reduction == "sum" else abs(_slope(loss, summary, context.reduction))
+    accumulation = accumulation_slack(precision, totals.elements, totals.magnitude)
+    slack = slope * (totals.slack + accumulation) + ULPS_OF_TERMS * (precision.eps * abs(exact) + precision.tiny)
+    slack += reduced.rounding
+    error = abs(reduced.given - exact) if reduced.given != exact else 0.0
+    is_exact = error <= float(half_unit(np.array([exact]), precision)[0]) + reduced.rounding
+    undefined = not np.isfinite(exact) and not np.isnan(reduced.given)
+    beyond = not is_exact and not undefined and not error <= slack
+    cause = None
+    if beyond:
+        cause = cause_of_number(
+            context, reduced.given, exact, slack, precision=precision, others=lambda: run.others(context.reduction)
+        )
+    worst = ULPS_OF_TERMS * error / slack if not undefined else 0.0
+    baseline = None if reduced.baseline is None else abs(reduced.baseline - exact)
+    return VerifiedArray(
+        what="value",
+        dtype=precision.name,
+        verdict=_verdict(beyond=int(beyond), exact=is_exact, cause=cause, precision=precision),
+        checked=int(not undefined),
+        exact=int(is_exact),
+        beyond=int(beyond),
+        undefined=int(undefined),
+        worst=float(worst),
+        worst_row=None,
+        visible=float(slack < 1e-3 * abs(exact)),
+        rms=error,
+        baseline_rms=baseline,
+        cause=cause.text if cause else None,
+        cause_code=cause.code if cause else None,
+        outputs=(Output(None, None, reduced.given, exact, float(worst)),) if beyond else (),
+        failing=None,
+    )
+
+
+def _notes(arrays: Sequence[VerifiedArray]) -> tuple[str, ...]:
+    notes = []
+    for array in arrays:
+        if array.visible < 0.5 and array.verdict in ("exact", f"as right as {array.dtype} allows"):
+            notes.append(f"{array.what}: {array.dtype} hides an error of 0.1 % at most places")
+        if array.undefined:
+            notes.append(f"{array.what}: {array.undefined:,} not compared, the loss or its slope is infinite there")
+    verdicts = {a.what: a.verdict for a in arrays}
+    detached = any(a.cause_code == "not-computed" and a.what == "gradient" for a in arrays)
+    if detached and verdicts.get("value", "wrong") != "wrong":
+        notes.append("the value beside it is right: the backward pass does not reach pred")
+    return tuple(notes)

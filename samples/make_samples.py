@@ -103,6 +103,11 @@ def digits(folder: Path) -> None:
     write_csv(folder / "digits_labels.csv", label=label[test])
     np.save(folder / "digits_onehot.npy", np.eye(10, dtype=np.uint8)[label[test]])
     np.save(folder / "digits_soft.npy", forest.predict_proba(features[test]))
+    # A kernel that multiplies every row by the first upstream element.
+    upstream = np.random.default_rng(SEED).uniform(0.5, 1.5, len(logits)).astype(np.float32)
+    gradient = (probs - np.eye(10)[label[test]]).astype(np.float32)
+    np.save(folder / "digits_upstream.npy", upstream)
+    np.save(folder / "digits_kernel_grad.npy", gradient * upstream[0])
 
 
 def split(n: int, test_size: float, stratify: Array | None = None) -> Sequence[Array]:

@@ -19,6 +19,7 @@ from lossctl.core.validation import check_choice, check_class_weight
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions
 from lossctl.errors import DataError
+from lossctl.frameworks import to_array
 from lossctl.gradients.rounding import precision_of_number
 from lossctl.gradients.verify_result import Verification
 from lossctl.gradients.verify_run import REDUCTIONS, ReducedValue, verify_on
@@ -84,7 +85,7 @@ def verify(
     if upstream is not None and reduction != "none":
         scale, upstream = float(_single("upstream", upstream)), None
     given = {GIVEN_VALUE: value, GIVEN_GRADIENT: grad, UPSTREAM: upstream, BASELINE: baseline}
-    data = from_arrays(arrays | {role: None if a is None else np.asarray(a) for role, a in given.items()})
+    data = from_arrays(arrays | given)
     return verify_on(
         lambda: data,
         bound,
@@ -99,7 +100,7 @@ def verify(
 
 
 def _single(name: str, value: npt.ArrayLike) -> np.ndarray:
-    array = np.asarray(value)
+    array = to_array(value)
     if array.size != 1 or array.dtype.kind not in "fiu":
         raise DataError(f"{name}: shape {array.shape}, and with a reduction it is one number")
     return array.reshape(())

@@ -97,7 +97,7 @@ def cause_of(context: Context, tally: ArrayTally, precision: Precision, *, gradi
     hint: tuple[str, str] | None = None
     if gradient:
         stripped = replace(summary, failing=failing, passing=_of_loss(summary.passing))
-        hint = diagnose(context.loss, stripped, context.samples)
+        hint = diagnose(context.loss, stripped)
     else:
         hint = _value_hint(failing)
     if hint is not None and hint[0] in _CERTAIN:

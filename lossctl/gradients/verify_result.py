@@ -79,6 +79,20 @@ class VerifiedArray:
             return 1.0
         return self.rms / self.baseline_rms if self.baseline_rms else float("inf")
 
+    def lines(self) -> list[str]:
+        """Return the verdict, the cause and the worst numbers, one line each."""
+        off = f"{self.beyond:,} of {self.checked:,} beyond rounding"
+        return [
+            f"{self.what}: {self.verdict} ({off}, worst error {self.worst:.3g} ε({self.dtype})·terms)",
+            *([self.cause] if self.cause else []),
+            *(
+                f"sample {o.row}{f' [{o.index}]' if o.index is not None else ''}: "
+                f"given {o.given:.9g}, exact {o.exact:.9g}"
+                for o in self.outputs[:_SHOWN]
+                if o.row is not None
+            ),
+        ]
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -90,7 +104,7 @@ class Verification:
         samples: number of samples.
         reduction: ``none``, ``mean`` or ``sum``.
         arrays: the verdict on each output.
-        passed: no output is wrong and, with ``strict``, none loses digits.
+        strict: whether lost digits fail.
         notes: remarks.
     """
 
@@ -100,8 +114,17 @@ class Verification:
     samples: int
     reduction: str
     arrays: tuple[VerifiedArray, ...]
-    passed: bool
+    strict: bool
     notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether no output is wrong and, with ``strict``, none loses digits."""
+        return all(self.accepts(array) for array in self.arrays)
+
+    def accepts(self, array: VerifiedArray) -> bool:
+        """Return whether an output passed."""
+        return array.verdict != "wrong" and not (self.strict and array.verdict == "loses digits")
 
     def __bool__(self) -> bool:
         return self.passed
@@ -109,15 +132,6 @@ class Verification:
     def __repr__(self) -> str:
         lines = [f"outputs of {self.loss}, {self.samples:,} samples: {'ok' if self.passed else 'FAIL'}"]
         for array in self.arrays:
-            lines.append(
-                f"  {array.what}: {array.verdict} ({array.beyond:,} of {array.checked:,} beyond rounding, worst error "
-                f"{array.worst:.3g} ε({array.dtype})·terms)"
-            )
-            lines += [f"    {array.cause}"] if array.cause else []
-            lines += [
-                f"    sample {o.row}{f' [{o.index}]' if o.index is not None else ''}: "
-                f"given {o.given:.9g}, exact {o.exact:.9g}"
-                for o in array.outputs[:_SHOWN]
-                if o.row is not None
-            ]
+            verdict, *details = array.lines()
+            lines += [f"  {verdict}", *(f"    {line}" for line in details)]
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])

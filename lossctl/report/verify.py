@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lossctl.gradients.golden_pack import GoldenPack
 from lossctl.gradients.verify_result import Output, Verification, VerifiedArray
 from lossctl.io.dataset import Dataset
-from lossctl.report import Cell, Column, Report, Table
+from lossctl.report import Cell, Check, Column, Report, Table
 
 
 def verify_report(result: Verification, data: Dataset, *, top: int) -> Report:
@@ -56,7 +56,13 @@ def verify_report(result: Verification, data: Dataset, *, top: int) -> Report:
         },
         values=[a.worst for a in result.arrays],
         failed=not result.passed,
+        checks=[_check(result, a) for a in result.arrays],
     )
+
+
+def _check(result: Verification, array: VerifiedArray) -> Check:
+    failure, *details = ("",) if result.accepts(array) else array.lines()
+    return Check(f"{result.loss} {array.what}", failure, details)
 
 
 def _row(a: VerifiedArray) -> Sequence[Cell]:

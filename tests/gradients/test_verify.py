@@ -60,7 +60,8 @@ def test_0_1_percent_is_wrong_and_named(dtype: str, role: str) -> None:
     logits, upstream = inputs(dtype)
     outputs = dict(zip(("value", "grad"), cross_entropy(logits, upstream, dtype), strict=True))
     scaled = round_to(outputs[role] * 0.999, PRECISIONS[dtype])
-    array = only(lossctl.verify("ce", logits, LABELS, upstream=upstream, dtype=dtype, **{role: scaled}))
+    arguments: dict[str, Any] = {role: scaled}
+    array = only(lossctl.verify("ce", logits, LABELS, upstream=upstream, dtype=dtype, **arguments))
     assert array.verdict == "wrong"
     assert "0.999" in str(array.cause)
 
@@ -112,7 +113,7 @@ def planted(name: str) -> tuple[dict[str, Any], str]:
     full = cross_entropy(logits, upstream, "float32")[1]
     row = {"upstream": upstream, "dtype": "float32"}
     whole = {"reduction": "mean", "dtype": "float32"}
-    many = np.float32(np.abs(np.random.default_rng(1).normal(size=4000)))
+    many: Array = np.abs(np.random.default_rng(1).normal(size=4000)).astype(np.float32)
     cases: dict[str, tuple[dict[str, Any], str]] = {
         "times only the first upstream element": ({"grad": grad * upstream[0], **row}, "upstream-first"),
         "ignores the upstream gradient": ({"grad": grad, **row}, "upstream-ignored"),

@@ -30,10 +30,10 @@ Examples:
 Verdicts on each output:
 
 \b
-  exact                  every number is the exact one, rounded
-  as right as it can be  every error is within 8 ε·terms of its dtype
-  loses digits           more than that, as rounding or a narrower type does
-  wrong                  more than rounding explains: exit 1
+  exact                     every number is the exact one, rounded
+  as right as DTYPE allows  every error is within 8 ε·terms of its dtype
+  loses digits              more than that, as rounding or a narrower type does
+  wrong                     more than rounding explains: exit 1
 """
 
 
@@ -97,7 +97,7 @@ def verify(
     """Judge the outputs of a kernel."""
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import open_data
-    from lossctl.cli.output import style_of
+    from lossctl.cli.output import format_of, style_of
     from lossctl.cli.settings import check_range, compute_options, execution_config
     from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
@@ -110,6 +110,7 @@ def verify(
     if check.golden is not None:
         return _golden(check, losses, how, output)
     style_of(output)
+    format_of(output, checks=True)
     check_choice("--reduction", check.reduction, REDUCTIONS)
     check_range("--top", check.top, 0)
     if losses is None or preds is None:

@@ -57,7 +57,7 @@ def test_exit_code_and_text(words: list[str], code: int, text: str, capsys: pyte
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("fmt", ["table", "value", "csv", "tsv", "json", "jsonl", "markdown"])
+@pytest.mark.parametrize("fmt", ["table", "value", "csv", "tsv", "json", "jsonl", "markdown", "junit", "github"])
 def test_every_format_has_the_verdict(fmt: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*DATA, "--grad", "zero.npy", "-f", fmt]) == 1
     out = capsys.readouterr().out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from lossctl.errors import DataError, UsageError, nearest
 from lossctl.io.source import Field
@@ -13,6 +13,8 @@ from lossctl.io.text_grammar import quote_cell
 _POSITION = re.compile(r"@([0-9]{1,9})(?:-([0-9]{1,9}))?")
 # Maximum names in an error message: enough to recognise the file, where a line has no room for a thousand.
 _LISTED = 12
+# Maximum positions in an error message.
+_POSITIONS = 10
 # Maximum names that a message spells out; more are given as a range of positions.
 _SPELLED = 3
 _DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'", ",": ","}  # quoted for a shell
@@ -31,14 +33,16 @@ def select(selectors: tuple[str, ...], names: tuple[str, ...] | None, count: int
         UsageError: a selector matches no column, or a column is selected twice.
         DataError: two columns share a name that is needed.
     """
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names or ()):
+        places.setdefault(name, []).append(place)
     if not selectors:
-        if names is not None and len(set(names)) < count:
-            for name in names:
-                _only(name, names, display_name)
+        for name in places:
+            _only(name, places, display_name)
         return list(range(count))
     chosen: dict[int, None] = {}  # an ordered set: membership stays fast with 100,000 columns
     for selector in selectors:
-        for column in _one(selector, names, count, display_name):
+        for column in _one(selector, names, places, count, display_name):
             if column in chosen:
                 raise UsageError(f"{display_name}: column {describe(column, names)} is chosen twice")
             chosen[column] = None
@@ -74,9 +78,11 @@ def resolve_columns(
     return chosen
 
 
-def _one(selector: str, names: tuple[str, ...] | None, count: int, display_name: str) -> list[int]:
-    if names is not None and selector in names:
-        return [_only(selector, names, display_name)]
+def _one(
+    selector: str, names: tuple[str, ...] | None, places: Mapping[str, list[int]], count: int, display_name: str
+) -> list[int]:
+    if selector in places:
+        return [_only(selector, places, display_name)]
     shown_selector = quote_cell(selector)
     if position := _POSITION.fullmatch(selector):
         first = int(position[1])
@@ -100,14 +106,14 @@ def _one(selector: str, names: tuple[str, ...] | None, count: int, display_name:
     raise UsageError(f"{display_name}: there is no column {shown_selector}; it has {listed(names)}{hint}")
 
 
-def _only(name: str, names: tuple[str, ...], display_name: str) -> int:
-    places = [i for i, other in enumerate(names) if other == name]
-    if len(places) > 1:
-        positions = " and ".join(f"@{i + 1}" for i in places)
+def _only(name: str, places: Mapping[str, list[int]], display_name: str) -> int:
+    found = places[name]
+    if len(found) > 1:
+        positions = " and ".join(f"@{i + 1}" for i in found[:_POSITIONS]) + " …" * (len(found) > _POSITIONS)
         raise DataError(
-            f"{display_name}: {len(places)} columns are called {quote_cell(name)}: choose one by position, {positions}"
+            f"{display_name}: {len(found)} columns are called {quote_cell(name)}: choose one by position, {positions}"
         )
-    return places[0]
+    return found[0]
 
 
 def _ascending(matched_names: list[str], selector: str, display_name: str) -> None:

@@ -28,14 +28,18 @@ def quoted_record_end(data: bytes) -> int:
 
     A record ends at a line end outside quotes. A line end is outside if an even number of quotes precedes it.
     """
-    end = _last_line_end(data, len(data))
-    quotes = data.count(b'"', 0, end)
-    while end and quotes % 2:
-        opened = data.rfind(b'"', 0, end)
-        before = _last_line_end(data, opened)
-        quotes -= data.count(b'"', before, end)
-        end = before
-    return end
+    end = _last_line_end(data, 0, len(data))
+    if data.count(b'"', 0, end) % 2 == 0:
+        return end
+    # The number of preceding quotes is even between every second pair of neighbouring quotes. Each step searches only
+    # between two quotes, so that the time is linear.
+    closing = data.rfind(b'"', 0, end)
+    while closing >= 0:
+        opening = data.rfind(b'"', 0, closing)
+        if end := _last_line_end(data, opening + 1, closing):
+            return end
+        closing = data.rfind(b'"', 0, max(opening, 0))
+    return 0
 
 
 def newline_record_end(data: bytes) -> int:
@@ -151,7 +155,8 @@ def codecs_name(encoding: str) -> str:
     return info.name
 
 
-def _last_line_end(data: bytes, stop: int) -> int:
+def _last_line_end(data: bytes, start: int, stop: int) -> int:
+    """Return the offset just after the last line end between ``start`` and ``stop``; 0 if there is none."""
     # A \r as the last byte is ignored, since it may be the first half of \r\n. Any other \r after the last \n counts,
     # because the \n may be inside quotes.
-    return max(data.rfind(b"\n", 0, stop), data.rfind(b"\r", 0, min(stop, len(data) - 1))) + 1
+    return max(data.rfind(b"\n", start, stop), data.rfind(b"\r", start, min(stop, len(data) - 1))) + 1

@@ -22,7 +22,7 @@ WORD = re.compile(r"[ \t]*[^\W\d_][\w .-]*")  # the form of a label
 # If cells contain only these characters, float() accepts exactly the numbers of the grammar. The other inputs that
 # float() accepts contain an underscore, a digit of another script or a control character.
 _PLAIN = re.compile(r"[-+0-9.eEinftyaINFTYA \t;]*")
-_QUOTED = '"([^"]*(?:""[^"]*)*)"'  # not (?:[^"]|"")*: re would need 100 bytes per character
+_QUOTED = '"([^"]*+(?:""[^"]*+)*+)"'  # possessive: otherwise re needs 100 bytes per pair of quotes to backtrack
 _BLANKS = " \t"
 _DIGITS = re.compile(r"[+-]?(?P<whole>\d*)(?P<point>\.)?(?P<fraction>\d*)(?:[eE](?P<exponent>[+-]?\d+))?", re.ASCII)
 # With 15 significant digits, the rounding error of the text is below the roundoff of doubles in a gradient.

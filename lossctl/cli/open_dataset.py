@@ -14,7 +14,7 @@ from lossctl.errors import DataError, UsageError, nearest, printable, quoted
 from lossctl.io import byte_stream, column_selection
 from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_VALUE, Dataset, FieldRef
 from lossctl.io.formats import open_source, suffix_of, tells_format
-from lossctl.io.source import Field, OpenedFile, Options
+from lossctl.io.source import TEXT_OPTIONS, Field, OpenedFile, Options
 from lossctl.io.text_grammar import NUMBER
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ def open_data(
     for name in cells:
         if name in shown or name not in WORDS or files.has_column(name):
             files.add_cells(name)
-    dataset = files.bind(files.add_keys())
+    keys = files.add_keys()
+    files.check_text_options()
+    dataset = files.bind(keys)
     _check_single(dataset, cells)
     return dataset
 
@@ -192,6 +194,21 @@ class _Files:
                 holder.fields.append(Field(role, (column,), key=True, text=text))
                 keys.append((role, of_targets))
         return tuple(keys)
+
+    def check_text_options(self) -> None:
+        """Check that each option about text has an effect on at least one file.
+
+        Raises:
+            UsageError: an option is given, and no file has the text that it describes.
+        """
+        opened = [file.opened for file in self._files.values()]
+        default = InputOptions()
+        for name in sorted(TEXT_OPTIONS):
+            value = getattr(self._data, name)
+            if value != getattr(default, name) and not any(name in file.text_options for file in opened):
+                option = "--no-header" if value is False else f"--{name.replace('_', '-')}"
+                where = ", ".join(file.display_name for file in opened)
+                raise UsageError(f"{option} has no effect on {where}: it describes text such as that of csv files")
 
     def bind(self, keys: tuple[tuple[str, str], ...]) -> Dataset:
         """Return the data set of all fields."""

@@ -63,6 +63,11 @@ class Kind:
     hint: str = field(default="", repr=False)
 
     @property
+    def sums_to_one(self) -> bool:
+        """Whether the numbers of an element are probabilities that sum to 1, so that --normalize has an effect."""
+        return False
+
+    @property
     def implied_by_finite_loss(self) -> bool:
         """Whether every invalid element contains a NaN or an infinity, so that finite losses can imply valid inputs."""
         return type(self) is Kind and self.domain is REAL
@@ -257,6 +262,10 @@ class LogitsKind(Kind):
 
 class ProbabilitiesKind(Kind):
     """A row of probabilities that sum to 1."""
+
+    @property
+    def sums_to_one(self) -> bool:
+        return True
 
     def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         return super().find_violation(x, dims, tolerance) or self._row_violation(x, tolerance)

@@ -88,6 +88,7 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
     roles = loss.roles if roles is None else roles
     _check_present(loss, data, roles)
     loss = loss.for_rows([data.raw_row_shape(role) for role in roles])
+    _check_acting(loss, options)
     loops: list[tuple[tuple[int, ...], str]] = []
     dims: dict[str, tuple[tuple[int, ...], str]] = {}
     for role, spec in zip(roles, loss.inputs, strict=True):
@@ -112,6 +113,19 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
     )
     _check_classes(plan, options)
     return plan
+
+
+def _check_acting(loss: Loss, options: ComputeOptions) -> None:
+    """Raise UsageError if an option is given that has no effect on the inputs of the loss."""
+    kinds = [spec.kind for spec in loss.inputs]
+    sums, classes = any(kind.sums_to_one for kind in kinds), any(has_class_axis(kind.core) for kind in kinds)
+    for name, given, acts, lacking in (
+        ("--normalize", options.normalize, sums, "no probabilities that sum to 1"),
+        ("--sum-tolerance", options.tolerance != SUM_TOLERANCE, sums, "no probabilities that sum to 1"),
+        ("--class-axis", options.class_axis is not None, classes, "no axis of classes"),
+    ):
+        if given and not acts:
+            raise UsageError(f"{name}: the inputs of {loss.name} have {lacking}")
 
 
 def _check_present(loss: Loss, data: Dataset, roles: Sequence[str]) -> None:
@@ -170,14 +184,15 @@ def _check_classes(plan: LossPlan, options: ComputeOptions) -> None:
 
 
 def _classes_last(role: str, tail: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
-    if len(tail) > 1:
-        if axis is None:
+    if axis is None:
+        if len(tail) > 1:
             raise UsageError(f"{role} has shape (n, {_inner(tail)}): --class-axis says which axis holds the classes")
-        if axis in (0, -len(tail) - 1) or not -len(tail) - 1 < axis <= len(tail):
-            raise UsageError(f"--class-axis {axis}: {role} has axes 1 to {len(tail)} besides that of the samples, 0")
-        place = axis - 1 if axis > 0 else axis + len(tail)
-        return (*tail[:place], *tail[place + 1 :], tail[place])
-    return tail
+        return tail
+    if axis == 0 or not -len(tail) <= axis <= len(tail):
+        axes = "only axis 1" if len(tail) == 1 else f"axes 1 to {len(tail)}"
+        raise UsageError(f"--class-axis {axis}: {role} has {axes} besides that of the samples, 0")
+    place = axis - 1 if axis > 0 else axis + len(tail)
+    return (*tail[:place], *tail[place + 1 :], tail[place])
 
 
 def _inner(tail: tuple[int, ...]) -> str:

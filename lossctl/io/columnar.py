@@ -105,6 +105,7 @@ class ColumnarFile:
     """An opened Parquet or Arrow file with its schema and number of rows."""
 
     is_text = False
+    text_options: frozenset[str] = frozenset()
 
     def __init__(self, origin: byte_stream.Origin, suffix: str) -> None:
         self.display_name = origin.display_name

@@ -17,7 +17,7 @@ from lossctl.errors import DataError, UsageError, quoted
 from lossctl.io import byte_stream, column_selection, text_decoding
 from lossctl.io.formats import InputFormat, parse_delimiter
 from lossctl.io.record_source import RecordFile, RecordSource
-from lossctl.io.source import Field, Options, Rows
+from lossctl.io.source import TEXT_OPTIONS, Field, Options, Rows
 from lossctl.io.text_grammar import WORD, CellError, Dialect, RecordError, is_counting, newlines, quote_cell
 from lossctl.io.text_polars import PolarsTextReader
 
@@ -70,6 +70,7 @@ class TextFile(RecordFile):
     """An opened text file whose first piece has been parsed; its first record is the header or the first row."""
 
     is_text = True
+    text_options = TEXT_OPTIONS
 
     def __init__(self, origin: byte_stream.Origin, delimiter: str, options: Options, labels: tuple[str, ...]) -> None:
         self.dialect = _dialect(delimiter, options)

@@ -55,6 +55,7 @@ class JsonFile(RecordFile):
     """An opened file whose first object has been parsed; the keys of that object are the columns."""
 
     is_text = False  # the shortest digits that identify a double represent it exactly
+    text_options = frozenset({"encoding"})
 
     def __init__(self, origin: byte_stream.Origin, options: Options) -> None:
         super().__init__(origin, options.encoding, text_decoding.newline_record_end)

@@ -61,6 +61,7 @@ class NpyFile:
 
     names: tuple[str, ...] | None = None
     is_text = False
+    text_options: frozenset[str] = frozenset()
     state: byte_stream.State | None = None  # None if the bytes are spooled, because others cannot write to the spool
 
     def __init__(self, origin: Bytes) -> None:

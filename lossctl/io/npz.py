@@ -61,6 +61,7 @@ class NpzFile:
     """An opened archive whose list of arrays has been read."""
 
     is_text = False
+    text_options: frozenset[str] = frozenset()
 
     def __init__(self, path: str) -> None:
         self.display_name, self._path = byte_stream.display_name(path), path

@@ -96,7 +96,7 @@ class ShardedFile:
         self.display_name, self.paths, self._opener = byte_stream.display_name(path), paths, opener
         self._first: OpenedFile | None = opener(paths[0])
         self.names, self.width, self.is_text = self._first.names, self._first.width, self._first.is_text
-        self._holds_text = self._first.holds_text
+        self._holds_text, self.text_options = self._first.holds_text, self._first.text_options
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
         """Return whether the selected columns can be read as text."""

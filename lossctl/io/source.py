@@ -44,6 +44,10 @@ class Options:
     named: frozenset[str] = frozenset()  # columns named by the user: a first row with one of them is a header
 
 
+# The fields of Options that have an effect on some formats only.
+TEXT_OPTIONS = frozenset({"delimiter", "header", "encoding", "decimal", "na_values"})
+
+
 @dataclass(frozen=True)
 class Field:
     """The columns of a source that one input reads, and the way in which their cells are read.
@@ -130,6 +134,10 @@ class OpenedFile(Protocol):
     @property
     def is_text(self) -> bool:
         """Whether numbers are stored as decimal text."""
+
+    @property
+    def text_options(self) -> frozenset[str]:
+        """The names in ``TEXT_OPTIONS`` of the options that have an effect on this source."""
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
         """Return whether the selected columns can be read as text, for keys that are compared as written."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.io import text_decoding
+from lossctl.io import byte_stream, text_decoding
 from lossctl.io.polars_guard import absorb_second_interrupt
 from lossctl.io.source import Field, Rows
 from lossctl.io.text_grammar import CellError, Dialect
@@ -104,15 +104,15 @@ class PolarsTextReader:
         has too few cells.
         """
         data = np.frombuffer(text, np.uint8)
-        if np.count_nonzero(data == _LINE) != rows:
+        if _count(data, _LINE) != rows:
             return False
-        delimiters = data == self._delimiter[0]
-        if b'"' in text:
-            if self._dialect.delimiter is None or not self._quotes_fit(data):
-                return False
-            inside = np.cumsum(data == _QUOTE, dtype=np.uint8) & 1  # uint8 overflow keeps the parity
-            delimiters &= inside == 0
-        return int(np.count_nonzero(delimiters)) == rows * (self._width - 1)
+        if b'"' not in text:
+            return _count(data, self._delimiter[0]) == rows * (self._width - 1)
+        if self._dialect.delimiter is None or not self._quotes_fit(data):
+            return False
+        inside = np.cumsum(data == _QUOTE, dtype=np.uint8) & 1  # uint8 overflow keeps the parity
+        outside = (data == self._delimiter[0]) & (inside == 0)
+        return int(np.count_nonzero(outside)) == rows * (self._width - 1)
 
     def _quotes_fit(self, data: npt.NDArray[np.uint8]) -> bool:
         """Return whether quotes open at cell starts and close at cell ends; "" in a cell counts as close and open."""
@@ -155,6 +155,12 @@ class PolarsTextReader:
         if self._dialect.decimal == ",":
             cells = cells.str.replace(",", ".", literal=True)
         return cells.set(missing, "nan").cast(pl.Float64, strict=False)
+
+
+def _count(data: npt.NDArray[np.uint8], byte: int) -> int:
+    """Return how often a byte occurs, counted in parts that fit into the cache."""
+    parts = (data[at : at + byte_stream.PIECE] for at in range(0, len(data), byte_stream.PIECE))
+    return sum(int(np.count_nonzero(part == byte)) for part in parts)
 
 
 def _single_blanks(text: bytes) -> bool:

@@ -105,8 +105,10 @@ def test_the_gradient_of_pixels_has_its_class_axis_where_the_predictions_have_it
     ],
 )
 def test_shapes_and_values_that_do_not_fit_are_told(loss: str, pred: Array, target: Array, message: str) -> None:
+    negative = {"negative": pred} if loss == "triplet" else None
+    axis = -1 if loss == "lovasz_softmax" else None
     with pytest.raises(DataError, match=message):
-        lossctl.compute(loss, pred, target, class_axis=-1, inputs={"negative": pred} if loss == "triplet" else None)
+        lossctl.compute(loss, pred, target, class_axis=axis, inputs=negative)
 
 
 def test_images_with_classes_want_to_know_which_axis_has_them() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
+from lossctl.core.input_kinds import has_class_axis
 from lossctl.core.loss import Loss
 from lossctl.core.registry import as_loss, get_loss
 from lossctl.core.user_kernel import kernel_name, source_line
@@ -184,7 +185,8 @@ def check_points(
     arrays = sample_points(loss, count, seed, ordinary=gradient is not None or not loss.is_builtin)
     sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
     data = Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
-    options = ComputeOptions(class_axis=-1)  # where the kinds draw it
+    classes = any(has_class_axis(spec.kind.core) for spec in loss.inputs)
+    options = ComputeOptions(class_axis=-1 if classes else None)  # where the kinds draw it
     results = check_on(lambda: data, loss, gradient=gradient, second=second, options=options, rtol=rtol, whole=whole)
     if loss.finish is not None:
         results[0] = _with_finish(results[0], loss, rtol, seed)

@@ -221,18 +221,20 @@ class Loss:
                 raise user_error(self.source, self.name, error, kinds, tensors=tensors) from error
 
     def _output(self, what: str, value: object, shape: tuple[int, ...]) -> Array:
-        array = np.asarray(value) if self.is_builtin else self._copied(what, value)
+        array = np.asarray(value) if self.is_builtin else self._array_of(what, value)
         if array.dtype.kind not in "fiub":  # astype would parse text, and drop imaginary parts
             type_text = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
             raise DataError(f"{self._display_name}: {what}: {type_text} instead of an array of numbers")
         array = array.astype(np.float64, copy=False)
+        if array.shape == (*shape, 1) and len(shape) == 1:  # a column, as Keras returns it
+            array = array[:, 0]
         if array.shape != shape:
             hint = "; return one loss per sample, or check a mean with gradcheck --reduction mean"
             hint = hint if array.ndim == 0 else ""
             raise DataError(f"{self._display_name}: {what} shape {array.shape} instead of {shape}{hint}")
         return array
 
-    def _copied(self, what: str, value: object) -> npt.NDArray[Any]:
+    def _array_of(self, what: str, value: object) -> npt.NDArray[Any]:
         from lossctl.core.user_kernel import as_array
 
         try:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from lossctl.core.argument_names import prediction_position
 from lossctl.core.input_kinds import Kind, Real
 from lossctl.core.parameters import Param, Parameter, Value
-from lossctl.core.user_kernel import kernel_name
+from lossctl.core.user_kernel import kernel_name, signature_of
 from lossctl.errors import UsageError
 
 
@@ -64,7 +64,7 @@ class Signature:
     def _read(self) -> tuple[tuple[Input, ...], tuple[Parameter, ...], tuple[int, ...]]:
         where = f"{kernel_name(self.kernel)}:"
         try:
-            signature = inspect.signature(self.kernel, eval_str=True)
+            signature = signature_of(self.kernel)
         except (NameError, TypeError, SyntaxError) as error:
             raise UsageError(f"{where} its annotations cannot be read: {error}") from None
         inputs, parameters = [], []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,6 +22,8 @@ _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 # Methods that CatBoost calls on an objective.
 CATBOOST_METHODS = ("calc_ders_range", "calc_ders_multi")
 WANTED = "return one loss per sample, or (loss, gradient)"
+# A user's function may fill one buffer at each call, or keep its state in an object: threads call it in turn.
+_IN_TURN = threading.RLock()
 
 
 def kernel_name(function: Callable[..., Any]) -> str:
@@ -75,6 +79,33 @@ def is_catboost_objective(value: object) -> bool:
     return any(hasattr(value, name) for name in CATBOOST_METHODS)
 
 
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a function; of one under ``numpy.vectorize`` that of the inner function.
+
+    Raises:
+        TypeError, ValueError: it has none, like some functions written in C.
+        NameError, SyntaxError: an annotation cannot be evaluated.
+    """
+    inner = function.pyfunc if isinstance(function, np.vectorize) else function
+    return inspect.signature(inner, eval_str=True)
+
+
+def call_in_turn(function: Callable[[], Any]) -> Any:
+    """Call user code while no other thread does, and return its result with copies of its arrays.
+
+    A result can be a buffer that the function fills again at the next call.
+    """
+    with _IN_TURN:
+        result = function()
+        if isinstance(result, (tuple, list)) and any(isinstance(part, np.ndarray) for part in result):
+            return [*map(_copied, result)] if isinstance(result, list) else (*map(_copied, result),)
+        return _copied(result)
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
 def call_kernel(
     kernel: Callable[..., Any], arrays: Sequence[Array], kinds: Sequence[Kind], params: dict[str, Any]
 ) -> tuple[Any, Any]:
@@ -92,14 +123,22 @@ def call_kernel(
     Raises:
         DataError: it returned something else.
     """
-    inputs = [
-        a.astype(np.int64) if isinstance(kind, LabelKind) and np.isfinite(a).all() else a.copy(order="K")
-        for a, kind in zip(arrays, kinds, strict=True)
-    ]
-    result = kernel(*inputs, **params)
+
+    def call() -> Any:
+        inputs = [
+            a.astype(np.int64) if isinstance(kind, LabelKind) and np.isfinite(a).all() else a.copy(order="K")
+            for a, kind in zip(arrays, kinds, strict=True)
+        ]
+        return kernel(*inputs, **params)
+
+    def gradient() -> Any:
+        # An object may keep what its gradient needs, which another call overwrites: it is called again.
+        return call()[1]()
+
+    result = call_in_turn(call)
     if isinstance(result, tuple) or (isinstance(result, list) and len(result) == 2):
         if len(result) == 2:
-            return result[0], result[1]
+            return result[0], (lambda: call_in_turn(gradient)) if callable(result[1]) else result[1]
         raise DataError(f"returned {len(result)} values: {WANTED}")
     if (framework := framework_of(result)) is not None:
         raise DataError(f"returned {tensor_returned(framework)}")
@@ -109,9 +148,7 @@ def call_kernel(
 
 
 def as_array(value: Any) -> np.ndarray[Any, np.dtype[Any]]:
-    """Return what a kernel returned as an array of its own; an array of objects if it is none.
-
-    A result can be a buffer that the kernel fills again at the next call, so it is copied.
+    """Return what a kernel returned as an array; an array of objects if it is none.
 
     Raises:
         DataError: it is a tensor of a framework, or a masked array with masked values.
@@ -122,7 +159,7 @@ def as_array(value: Any) -> np.ndarray[Any, np.dtype[Any]]:
     if framework is not None and (framework.name != "jax" or "Tracer" in type(value).__name__):
         raise DataError(tensor_returned(framework))
     try:
-        return np.array(value)
+        return np.asarray(value)
     except (TypeError, ValueError):
         return np.array(None)
 

@@ -215,6 +215,10 @@ def _misfit(loss: Loss, data: Dataset, roles: Sequence[str], role: str) -> str:
     kind = loss.inputs[list(roles).index(role)].kind
     if loss.row_wise and not kind.core:
         hint = f"{loss.name} takes one {kind.name.lower()} a row"
+    elif not loss.is_builtin and not loss.row_wise:
+        hint = (
+            f"for a row per sample, annotate the parameters of {loss.name}: pred: lossctl.Logits, target: lossctl.Label"
+        )
     else:
         hint = "nothing is broadcast: choose columns with --pred and --target"
     return f"{_shapes(data, roles)}: {hint}"

@@ -18,9 +18,10 @@ Main classes:
 
 Reading order: verdict, finite_differences, one_sided, line_probe, refinement, judge (differences);
 noisy_derivative, remeasure (functions of unknown precision); rounding, reference_check (registered losses);
-directions (wide rows); points, sampling, ordinary_points, user_loss, user_gradient, boosting, second_derivative,
-block_check, tally, hints/, diagnosis, result, gradcheck (their use). step_sweep (the difference quotient as a
-function of the step) and gradient_rows (the gradient of a data set on disk) stand by themselves.
+directions (wide rows); points, sampling, ordinary_points, repeatability, user_loss, gradient_arguments,
+gradient_layout, boosting, user_gradient, second_derivative, block_check, tally, hints/, diagnosis, result, gradcheck
+(their use). step_sweep (the difference quotient as a function of the step) and gradient_rows (the gradient of a data
+set on disk) stand by themselves.
 
 Which reference judges:
 

@@ -149,7 +149,7 @@ class Checker:
             rtol=self.rtol,
             differences=None if points.loss.batch_coupled else differences,
         )
-        set_tiny_aside(verdicts, given.reshape(verdicts.verdict.shape), points.magnitude)
+        set_tiny_aside(verdicts, given.reshape(verdicts.verdict.shape), points.magnitude, precision.eps)
         method = f"comparison with the gradient of {points.loss.name}"
         if first and not points.loss.batch_coupled:
             method += self._cross_check(points)
@@ -179,7 +179,7 @@ class Checker:
         verdicts = check(problem)
         if not points.loss.is_builtin:
             remeasure(problem, verdicts)
-            set_tiny_aside(verdicts, problem.given, problem.magnitude)
+            set_tiny_aside(verdicts, problem.given, problem.magnitude, problem.eps)
         return verdicts
 
     def _summarize(self, points: Points, verdicts: CoordinateVerdicts, given: Array, method: str = "") -> CheckSummary:

@@ -25,12 +25,13 @@ from lossctl.frameworks import to_array
 from lossctl.gradients.block_check import RTOL, Checker, CoupledError
 from lossctl.gradients.diagnosis import diagnose
 from lossctl.gradients.finite_differences import DerivativeProblem
+from lossctl.gradients.gradient_arguments import SIGNATURES
 from lossctl.gradients.judge import check
 from lossctl.gradients.result import GradCheck
-from lossctl.gradients.sampling import sample_points
+from lossctl.gradients.sampling import is_batch_coupled, sample_points
 from lossctl.gradients.second_derivative import SECOND
 from lossctl.gradients.tally import CheckSummary
-from lossctl.gradients.user_gradient import SIGNATURES, Gradient, is_gradient_function
+from lossctl.gradients.user_gradient import Gradient, is_gradient_function
 from lossctl.gradients.user_loss import without_reduction
 from lossctl.gradients.verdict import Reason, Verdict
 from lossctl.io.arrays import ArraySource
@@ -42,7 +43,7 @@ _REASONS = {
     Reason.DIGITS: "the loss has too few digits there",
     Reason.EDGE: "the prediction is next to an edge of the domain",
     Reason.JUMP: "the loss jumps there",
-    Reason.TINY: "the difference is below 1e-9 of the RMS gradient, and counts neither as right nor as wrong",
+    Reason.TINY: "too small against the RMS gradient to count as right or as wrong",
 }
 # Number of samples drawn for a loss whose samples depend on each other.
 _BATCH = 100
@@ -182,7 +183,12 @@ def check_points(
     # The cost of a batch whose samples depend on each other is quadratic, and a small batch shows as much.
     count = min(samples, _BATCH) if loss.batch_coupled else samples
     # A kernel of the registry keeps its digits over twelve decades; nobody else's gradient has to.
-    arrays = sample_points(loss, count, seed, ordinary=gradient is not None or not loss.is_builtin)
+    ordinary = gradient is not None or not loss.is_builtin
+    arrays = sample_points(loss, count, seed, ordinary=ordinary)
+    if count > _BATCH and not loss.is_builtin and is_batch_coupled(loss, arrays):
+        # Directions through thousands of points all cross a kink at one of them; coordinates are checked by themselves.
+        loss = replace(loss, batch_coupled=True)
+        arrays = sample_points(loss, _BATCH, seed, ordinary=ordinary)
     sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
     data = Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
     classes = any(has_class_axis(spec.kind.core) for spec in loss.inputs)
@@ -257,8 +263,9 @@ def check_on(
         loss = replace(loss, batch_coupled=True)
         check_unweighted_gradient(loss, opened, reduction)
         results = tallies(data(), loss)
-    if gradient is not None and gradient.assumed and results[0].counts[Verdict.WRONG]:
-        note = f"its arguments ({gradient.assumed}) were taken as (pred, target): if they are not, say --signature"
+    assumed = "" if gradient is None else gradient.arguments.assumed
+    if assumed and results[0].counts[Verdict.WRONG]:
+        note = f"its arguments ({assumed}) were taken as (pred, target): if they are not, say --signature"
         results[0] = replace(results[0], notes=(*results[0].notes, note))
     checked: object = loss.kernel if gradient is None else gradient.function
     place = None if GIVEN_GRADIENT in opened.places else source_line(checked)

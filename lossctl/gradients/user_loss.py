@@ -11,8 +11,8 @@ import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
-from lossctl.errors import UsageError
 from lossctl.gradients.points import Points
+from lossctl.gradients.repeatability import changed_inputs, check_repeatable
 from lossctl.gradients.rounding import PRECISIONS, Precision, precision_of
 
 # Share of the samples with a negative and with a positive loss from which on a loss looks like a gradient.
@@ -53,14 +53,10 @@ def observe(loss: Loss, arrays: Sequence[Array]) -> tuple[str, ...]:
     Raises:
         UsageError: it returns different values at the same point.
     """
-    first, second = (_results(loss, arrays) for _ in range(2))
-    for a, b, what in zip(first, second, ("loss", "gradient"), strict=True):
-        if a is not None and b is not None and not np.array_equal(a, b, equal_nan=True):
-            raise UsageError(
-                f"{loss.name}: its {what} differs between two calls at the same point: set its seed, switch dropout off"
-            )
-    changed = _changed_inputs(loss, arrays)
-    return tuple(f"{loss.name} changes its input {name} in place; it got a copy" for name in changed)
+    check_repeatable(loss.name, lambda inputs: _results(loss, inputs), arrays)
+    inputs = [i.name for i in loss.inputs]
+    after = _inputs_after(loss, arrays)
+    return tuple(changed_inputs(loss.name, dict(zip(inputs, arrays, strict=True)), after))
 
 
 def gradient_precision(loss: Loss, arrays: Sequence[Array], given: Array) -> Precision:
@@ -84,13 +80,13 @@ def gradient_precision(loss: Loss, arrays: Sequence[Array], given: Array) -> Pre
     return max(of_type, precision_of(given), key=lambda precision: precision.eps)
 
 
-def _results(loss: Loss, arrays: Sequence[Array]) -> tuple[Array, Array | None]:
+def _results(loss: Loss, arrays: Sequence[Array]) -> dict[str, Array | None]:
     value, thunk = loss.evaluate(*arrays)
-    return np.array(value), None if thunk is None else np.array(thunk())
+    return {"loss": value, "gradient": None if thunk is None else thunk()}
 
 
-def _changed_inputs(loss: Loss, arrays: Sequence[Array]) -> list[str]:
-    """Return the names of the inputs that the kernel changes."""
+def _inputs_after(loss: Loss, arrays: Sequence[Array]) -> dict[str, Array]:
+    """Return the inputs that the kernel got, by name, as it left them."""
     seen: list[Array] = []
 
     def spy(*inputs: Array, **params: Any) -> Any:
@@ -101,12 +97,7 @@ def _changed_inputs(loss: Loss, arrays: Sequence[Array]) -> list[str]:
         return result
 
     replace(loss, kernel=spy).evaluate(*arrays)
-    order = loss.signature.kernel_order
-    return [
-        loss.inputs[i].name
-        for i, after in zip(order, seen, strict=True)
-        if not np.array_equal(after, arrays[i], equal_nan=True)
-    ]
+    return {loss.inputs[i].name: array for i, array in zip(loss.signature.kernel_order, seen, strict=True)}
 
 
 def looks_like_objective(points: Points, given: Array) -> bool:

@@ -40,7 +40,8 @@ class Reason(IntEnum):
         DIGITS: the loss, or the gradient, has too few digits here.
         EDGE: the prediction is too close to an edge of the domain.
         JUMP: the loss or its derivative jumps within the smallest usable step.
-        TINY: it differs by more than rounding explains, and by less than 1e-9 of the RMS gradient of the block.
+        TINY: it is too small against the RMS gradient of the block to count: what differs by more than rounding
+            explains but by less than 1e-9 of it, or has too few digits and is itself below 1e-9, or 128 ulps, of it.
     """
 
     NONE = 0
@@ -80,18 +81,23 @@ class CoordinateVerdicts:
             mine[rows] = new
 
 
-# A difference below this share of the RMS gradient of a block does not fail the check by itself.
-_TINY = 1e-9
+# A difference below this share of the RMS gradient of a block does not fail the check by itself. Where the loss has too
+# few digits, neither does an error below so many ulps of a gradient of lower precision: the float32 cross-entropy of a
+# saturated row has 1 + p with p < 1e-7, and differences know its slope to 1.6e-5 of the RMS gradient.
+_TINY, _TINY_ULPS = 1e-9, 128.0
 
 
-def set_tiny_aside(verdicts: CoordinateVerdicts, given: Array, magnitude: Array) -> None:
+def set_tiny_aside(verdicts: CoordinateVerdicts, given: Array, magnitude: Array, eps: float) -> None:
     """Turn wrong coordinates whose difference is tiny against the block into unresolved ones, in place.
+
+    Unresolved coordinates get the reason TINY if neither their difference nor its error matters against the block.
 
     Args:
         verdicts: the verdicts.
         given: (samples, coordinates) the gradient under test.
         magnitude: (samples,) that of the inputs; the RMS counts only up to it, since exp(100) in one sample says
             nothing of another.
+        eps: the machine epsilon of the gradient.
     """
     known = np.isfinite(verdicts.numeric)
     size = np.where(known, np.abs(verdicts.numeric), 0.0)
@@ -99,8 +105,11 @@ def set_tiny_aside(verdicts: CoordinateVerdicts, given: Array, magnitude: Array)
     if not top > 0.0:
         return
     rms = top * np.sqrt(np.mean(np.square(size / top)))
-    limit = _TINY * np.minimum(rms, magnitude)[:, None]
+    size = np.minimum(rms, magnitude)[:, None]
     with np.errstate(invalid="ignore"):
-        tiny = (verdicts.verdict == Verdict.WRONG) & (np.abs(given - verdicts.numeric) <= limit)
+        away = np.abs(given - verdicts.numeric)
+        tiny = (verdicts.verdict == Verdict.WRONG) & (away <= _TINY * size)
+        few_digits = (verdicts.verdict == Verdict.UNRESOLVED) & (verdicts.reason == Reason.DIGITS)
+        tiny |= few_digits & (away + verdicts.error <= max(_TINY, _TINY_ULPS * eps) * size)
     verdicts.verdict[tiny] = Verdict.UNRESOLVED
     verdicts.reason[tiny] = Reason.TINY

@@ -25,7 +25,7 @@ from lossctl.cli.completion import completers, shells
 from lossctl.core import validation
 from lossctl.core.parameters import Parameter
 from lossctl.core.registry import get_loss, registered
-from lossctl.gradients import gradcheck, user_gradient
+from lossctl.gradients import gradcheck, gradient_arguments
 from lossctl.io import formats
 from lossctl.render import FORMATS
 
@@ -165,7 +165,7 @@ def names(*wanted: str) -> list[str]:
         ("lossctl compute mse a.csv --reduction ", list(validation.REDUCTIONS)),
         ("lossctl grad mse a.csv --reduction ", list(gradcheck.REDUCTIONS)),
         ("lossctl compute mse a.csv --nan ", list(validation.NAN)),
-        ("lossctl gradcheck mse --signature ", list(user_gradient.SIGNATURES)),
+        ("lossctl gradcheck mse --signature ", list(gradient_arguments.SIGNATURES)),
         ("lossctl gradcheck mse --wrt ", ["pred", "logits"]),
         ("lossctl list --color ", ["auto", "always", "never"]),
         ("lossctl list -f ", list(FORMATS)),

@@ -380,7 +380,7 @@ def test_a_random_function_is_refused() -> None:
     def noisy(pred, target):
         return 2 * (pred - target) + rng.normal(size=len(pred))
 
-    with pytest.raises(UsageError, match="noisy: its result differs between two calls at the same point"):
+    with pytest.raises(UsageError, match="noisy: its gradient differs between two calls at the same point"):
         check(noisy)
 
 

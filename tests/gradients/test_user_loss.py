@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import numpy as np
@@ -48,10 +49,26 @@ def weighted_by_grad(pred, target, grad):
     return grad * (pred - target) ** 2, 2 * grad * (pred - target)
 
 
-@pytest.mark.parametrize(
-    "loss",
-    [mse, partial(huber, delta=1.5), Mse(), Mse, without_parentheses, changes_its_input, keras, weighted_by_grad],
-)
+class Layer:
+    """Keeps what its gradient needs until the next call, as layers of small frameworks do."""
+
+    def __call__(self, pred, target):
+        self.difference = pred - target
+        return self.difference**2, self.backward
+
+    def backward(self):
+        return 2 * self.difference
+
+
+def columns(pred, target):
+    return tuple(result[:, None] for result in mse(pred, target))
+
+
+RIGHT = [mse, partial(huber, delta=1.5), Mse(), Mse, without_parentheses, changes_its_input, keras, weighted_by_grad]
+RIGHT += [Layer, columns, np.vectorize(keras)]
+
+
+@pytest.mark.parametrize("loss", RIGHT)
 def test_a_right_one_passes_whatever_its_form(loss) -> None:
     assert lossctl.gradcheck(loss)
 
@@ -73,6 +90,86 @@ def test_a_right_one_passes_whatever_its_form(loss) -> None:
 def test_others_are_answered_by_one_sentence(loss, words) -> None:
     with pytest.raises((DataError, UsageError), match=words):
         lossctl.gradcheck(loss, PRED, TARGET)
+
+
+class Lagging(Layer):
+    """Returns the gradient of the call before, which is the same at the same points."""
+
+    def __call__(self, pred, target):
+        lagging = (
+            self.difference if hasattr(self, "difference") and len(self.difference) == len(pred) else pred - target
+        )
+        self.difference = pred - target
+        return self.difference**2, 2 * lagging
+
+
+def test_a_gradient_of_the_call_before_is_found_by_a_call_at_other_points() -> None:
+    with pytest.raises(UsageError, match="its gradient differs between two calls"):
+        lossctl.gradcheck(Lagging, PRED, TARGET)
+
+
+def test_threads_call_a_function_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lossctl.engine.run.BLOCK", 50)
+    buffer, layer = np.empty(50), Layer()
+
+    def reuses(pred, target):
+        np.subtract(pred, target, out=buffer)
+        time.sleep(1e-4)  # another thread would run now
+        return buffer**2, 2 * buffer
+
+    def derivative(pred, target):
+        reuses(pred, target)
+        np.multiply(buffer, 2, out=buffer)
+        return buffer
+
+    def slow_layer(pred, target):
+        value, backward = layer(pred, target)
+        time.sleep(1e-4)
+        return value, backward
+
+    pred, target = (np.tile(a, 4) for a in (PRED, TARGET))
+    assert lossctl.gradcheck("mse", pred, target, derivative, threads=4)
+    for loss in (reuses, slow_layer):
+        assert float(lossctl.compute(loss, pred, target, threads=4)) == float(lossctl.compute("mse", pred, target))
+        assert lossctl.gradcheck(loss, pred, target, threads=4)
+
+
+def softmax_brier(z: lossctl.Logits, y: lossctl.Label):
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    d = p - np.eye(z.shape[1])[y]
+    return (d**2).sum(axis=1), 2 * p * (d - (d * p).sum(axis=1, keepdims=True))
+
+
+def float32_cross_entropy(z: lossctl.Logits, y: lossctl.Label, *, factor: float = 1.0):
+    z = z.astype(np.float32)
+    z -= z.max(axis=1, keepdims=True)
+    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    one_hot = np.eye(z.shape[1], dtype=np.float32)[y]
+    return -log_p[np.arange(len(z)), y], np.float32(factor) * (np.exp(log_p) - one_hot)
+
+
+def test_saturated_rows_with_few_digits_do_not_fail() -> None:
+    z = 8.0 * RNG.normal(size=(300, 4))
+    y = np.argmax(z + RNG.gumbel(size=z.shape), axis=1)
+    for loss in (softmax_brier, float32_cross_entropy):
+        result = lossctl.gradcheck(loss, z, y)
+        assert result, result
+        assert any("too small against the RMS gradient" in note for note in result.notes)
+    assert not lossctl.gradcheck(partial(float32_cross_entropy, factor=0.999), z, y)
+
+
+def test_a_mean_that_has_ties_is_verified_at_drawn_points() -> None:
+    def mean_absolute(pred, target, factor=1.0):
+        return np.abs(pred - target).mean(), factor * np.sign(pred - target) / len(pred)
+
+    assert lossctl.gradcheck(mean_absolute, reduction="mean")
+    assert not lossctl.gradcheck(partial(mean_absolute, factor=2.0), reduction="mean")
+
+
+def test_rows_for_a_function_without_kinds_are_answered_by_the_annotation() -> None:
+    with pytest.raises(DataError, match="annotate the parameters of mse: pred: "):
+        lossctl.gradcheck(mse, PRED.reshape(-1, 4), TARGET[:50])
 
 
 def test_a_changed_input_is_noted() -> None:

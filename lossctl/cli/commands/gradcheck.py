@@ -196,8 +196,8 @@ def _refuse(check: GradcheckOptions, preds: str | None, targets: str | None) -> 
     from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
     from lossctl.gradients.gradcheck import REDUCTIONS
+    from lossctl.gradients.gradient_arguments import SIGNATURES
     from lossctl.gradients.second_derivative import SECOND
-    from lossctl.gradients.user_gradient import SIGNATURES
     from lossctl.io.byte_stream import read_once
 
     check_choice("--reduction", check.reduction, REDUCTIONS)

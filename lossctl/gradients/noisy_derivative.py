@@ -44,6 +44,9 @@ _FINE = 27
 _LONG = 6
 # The grid step of a function in ulps of its values: those of the numbers that it subtracts can be larger.
 _GRID_ULPS = 64.0
+# At twice the step at which a function first leaves its grid point it has moved by at most so many grid steps; one that
+# moves further was flat, and has left the flat part. A cubic moves by 8, and the noise adds some.
+_GRID_GROWTH = 16.0
 # A fit explains all steps if its largest residual is at most this share of the change over its longest step.
 _EXPLAINS = 2.0**-12
 # Number of rows that are measured at once: 80 evaluations of 40 levels take 0.6 KB a row.
@@ -144,7 +147,9 @@ def _spacing(odd: Array, largest: Array, eps: float) -> Array:
     least = np.where(odd > 0, odd, np.inf).min(axis=1)
     # A smooth function changes at the shortest steps too, however steep it is.
     plateau = (odd[:, -_WINDOW:] == 0).any(axis=1)
-    is_grid = plateau & (least <= _GRID_ULPS * max(eps, 2.0**-23) * largest)
+    first = np.where(odd > 0, odd, np.inf).argmin(axis=1)
+    further = odd[np.arange(len(odd)), np.maximum(first - 1, 0)]
+    is_grid = plateau & (least <= _GRID_ULPS * max(eps, 2.0**-23) * largest) & (further <= _GRID_GROWTH * least)
     return np.where(is_grid & np.isfinite(least), least, 0.0)
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from gradients.trials import (  # noqa: F401 - each adds its functions to TRIALS
     amounts,
+    batches,
     binary,
+    far,
     jax_functions,
     multiclass,
     objectives,

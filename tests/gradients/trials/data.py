@@ -35,6 +35,12 @@ def real(rng: np.random.Generator, trained: bool) -> Arrays:
     return {"pred": target + (0.02 if trained else 1.5) * rng.normal(size=N), "target": target}
 
 
+def real_far(rng: np.random.Generator, trained: bool) -> Arrays:
+    """Numbers far from 0, such as prices."""
+    target = 150.0 + 40.0 * rng.normal(size=N)
+    return {"pred": target + (0.5 if trained else 20.0) * rng.normal(size=N), "target": target}
+
+
 def real_ties(rng: np.random.Generator, trained: bool) -> Arrays:
     """Numbers, the first ones predicted exactly."""
     found = real(rng, trained)
@@ -199,7 +205,7 @@ def batch(rng: np.random.Generator, trained: bool) -> Arrays:
 
 
 _MAKERS: tuple[Callable[[np.random.Generator, bool], Arrays], ...] = (
-    *(real, real_ties, real_grad, real_weighted, real_var, tiny, positive, count, log_count),
+    *(real, real_far, real_ties, real_grad, real_weighted, real_var, tiny, positive, count, log_count),
     *(logit, logit_soft, probability, probability_ends, margin),
     *(logits, logits_onehot, logits_soft, logits_ties, probabilities, distributions, square),
     *(vectors, triplets, masks, ranked, pairs, batch),

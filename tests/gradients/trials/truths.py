@@ -84,6 +84,18 @@ def insensitive(x: mpf, t: mpf) -> mpf:
     return max(abs(x - t) - mpf(0.1), mpf(0))
 
 
+def square_insensitive(x: mpf, t: mpf) -> mpf:
+    return max(abs(x - t) - mpf(0.5), mpf(0)) ** 2
+
+
+def hinge_of_residual(x: mpf, t: mpf) -> mpf:
+    return max(t - x, mpf(0)) ** 2
+
+
+def geman_mcclure(x: mpf, t: mpf) -> mpf:
+    return (x - t) ** 2 / (1 + (x - t) ** 2)
+
+
 def percentage(x: mpf, t: mpf) -> mpf:
     return abs(x - t) / abs(t)
 
@@ -442,3 +454,37 @@ def centred(x: Row, t: Row) -> mpf:
     r = minus(x, t)
     mean = mp.fsum(r) / len(r)
     return mp.fsum((v - mean) ** 2 for v in r)
+
+
+def _centred(a: Row) -> list[mpf]:
+    mean = mp.fsum(a) / len(a)
+    return [v - mean for v in a]
+
+
+def variance(x: Row, t: Row) -> mpf:
+    """The variance of the residuals, divided by n."""
+    return centred(x, t) / len(x)
+
+
+def concordance(x: Row, t: Row) -> mpf:
+    """One minus Lin's concordance correlation coefficient."""
+    a, b = _centred(x), _centred(t)
+    apart = mp.fsum(x) - mp.fsum(t)
+    return 1 - 2 * dot(a, b) / (dot(a, a) + dot(b, b) + apart**2 / len(x))
+
+
+def correlation(x: Row, t: Row) -> mpf:
+    """One minus Pearson's correlation coefficient."""
+    a, b = _centred(x), _centred(t)
+    return 1 - dot(a, b) / mp.sqrt(dot(a, a) * dot(b, b))
+
+
+def pairs(x: Row, t: Row) -> mpf:
+    """The logistic loss of all pairs of which one is better."""
+    n = range(len(x))
+    return mp.fsum(mp.log1p(mp.exp(x[j] - x[i])) for i in n for j in n if t[i] > t[j])
+
+
+def mean_absolute(x: Row, t: Row) -> mpf:
+    """The mean of the absolute errors."""
+    return mp.fsum(abs(v) for v in minus(x, t)) / len(x)

@@ -226,6 +226,8 @@ def load_function(spec: str) -> Callable[..., Any]:
     path, name, param_texts = _split(spec)
     where = printable(path)
     value = instantiate(getattr(import_file(Path(path), where), name.replace("-", "_"), None))
+    if isinstance(value, Loss):
+        raise UsageError(f"{where}: {name} is a loss; give it as LOSS, and a function that returns gradients by --grad")
     if not callable(value) and not is_catboost_objective(value):
         offered = list(_functions(sys.modules[_module_name(Path(path))]))
         raise UsageError(f"{where} has no function {quoted(name)}{nearest(name, offered)}")

@@ -263,10 +263,8 @@ def check_on(
         loss = replace(loss, batch_coupled=True)
         check_unweighted_gradient(loss, opened, reduction)
         results = tallies(data(), loss)
-    assumed = "" if gradient is None else gradient.arguments.assumed
-    if assumed and results[0].counts[Verdict.WRONG]:
-        note = f"its arguments ({assumed}) were taken as (pred, target): if they are not, say --signature"
-        results[0] = replace(results[0], notes=(*results[0].notes, note))
+    if gradient is not None and results[0].counts[Verdict.WRONG]:
+        results[0] = replace(results[0], notes=(*results[0].notes, *gradient.doubts()))
     checked: object = loss.kernel if gradient is None else gradient.function
     place = None if GIVEN_GRADIENT in opened.places else source_line(checked)
     return [_result(loss, t, what, place) for t, what in zip(results, ("gradient", "second derivative"), strict=False)]

@@ -38,6 +38,17 @@ _FACTOR = 3.0
 def remeasure(p: DerivativeProblem, verdicts: CoordinateVerdicts) -> None:
     """Replace verdicts that noise of the function made, in place."""
     value = p.f(None, p.x)
+    _measure_all(p, verdicts, value)
+    # A formula with a 1 in it, such as 1 − cos r, is 0 within reach of the smallest residuals: that says nothing of a
+    # gradient that would move it by less than the rounding of the 1.
+    slight = np.abs(p.given) * p.magnitude[:, None] < EPS
+    unseen = (verdicts.verdict == Verdict.WRONG) & (value == 0)[:, None] & (verdicts.numeric == 0) & slight
+    verdicts.verdict[unseen] = Verdict.UNRESOLVED
+    verdicts.reason[unseen] = Reason.DIGITS
+
+
+def _measure_all(p: DerivativeProblem, verdicts: CoordinateVerdicts, value: Array) -> None:
+    """Measure the coordinates whose verdict may be due to noise."""
     noisy = _is_noisy(p, value)
     doubtful = (verdicts.verdict == Verdict.WRONG) | (verdicts.verdict == Verdict.UNRESOLVED)
     if noisy:

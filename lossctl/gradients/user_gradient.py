@@ -61,6 +61,7 @@ class Gradient:
             self.arguments = bind_arguments(self.function, signature, where, loss)
         self._layout: Layout | None = None
         self._returns_flat = False
+        self.returns_loss = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Reduce for pickle: a function of a user's file to its path, which the other process must be able to read."""
@@ -92,6 +93,9 @@ class Gradient:
             return {"gradient": gradient, "second derivative": second}
 
         first = check_repeatable(self.where, results, arrays)
+        value = self.loss.evaluate(*arrays)[0]
+        pair = [*first.values()]
+        self.returns_loss = pair[1] is not None and pair[0] is not None and _same_loss(pair[0], value)
         assert self._layout is not None
         _, given = self._result(arrays, passed, self._layout)
         before = {"pred": arrays[0], "target": arrays[1] if len(arrays) > 1 else None, "weight": passed}
@@ -108,6 +112,16 @@ class Gradient:
         if is_catboost_objective(self.function):
             notes.append(f"{self.where}: CatBoost maximises: the signs of its derivatives were turned")
         return tuple(notes)
+
+    def doubts(self) -> list[str]:
+        """Return notes on what may explain that the gradient is wrong."""
+        notes = []
+        if self.arguments.assumed:
+            taken = f"its arguments ({self.arguments.assumed}) were taken as (pred, target)"
+            notes.append(f"{taken}: if they are not, say --signature")
+        if self.returns_loss:
+            notes.append(f"{self.where} returns the loss first, then a gradient: give it as LOSS, without --grad")
+        return notes
 
     def _evaluate(self, arrays: Sequence[Array], weights: Array | None) -> tuple[Array, Array | None]:
         if self._layout is None:
@@ -219,6 +233,11 @@ def _empty() -> Gradient:
 
 def _from_spec(spec: str, signature: str, loss: Loss) -> Gradient:
     return Gradient(load_function(spec), signature, spec, loss)
+
+
+def _same_loss(result: Array, value: Array) -> bool:
+    """Return whether a result is the loss of each sample."""
+    return result.shape == value.shape and bool(np.allclose(result, value, rtol=1e-5, atol=0.0, equal_nan=True))
 
 
 def _divided(array: Array, weights: Array) -> Array:

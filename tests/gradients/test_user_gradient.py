@@ -11,6 +11,7 @@ import pytest
 import lossctl
 from lossctl import Real
 from lossctl.cli.app import main
+from lossctl.core.registry import load_function
 from lossctl.errors import DataError, UsageError
 
 RNG = np.random.default_rng(0)
@@ -400,3 +401,19 @@ def test_an_exception_has_the_file_and_the_line(tmp_path: Path, capsys: pytest.C
     ):
         assert main(["gradcheck", "mse", "--grad", f"{tmp_path}/own.py:{name}"]) == 2
         assert f"own.py:{line}: {name}: {words}" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_a_function_that_returns_the_loss_first_is_told() -> None:
+    def both(pred, target):
+        return (pred - target) ** 2, 2 * (pred - target)
+
+    result = lossctl.gradcheck("mse", grad=both)
+    assert not result
+    assert "both returns the loss first, then a gradient: give it as LOSS, without --grad" in result.notes
+    assert not any("loss first" in note for note in lossctl.gradcheck("mse", grad=lambda p, t: 3 * (p - t)).notes)
+
+
+def test_a_loss_in_the_place_of_a_gradient_function_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text("import lossctl\n@lossctl.loss\ndef f(pred, target):\n    return pred, pred\n")
+    with pytest.raises(UsageError, match="f is a loss; give it as LOSS"):
+        load_function(f"{tmp_path}/f.py:f")

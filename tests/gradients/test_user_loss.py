@@ -253,3 +253,16 @@ def test_what_the_user_raises_has_its_file_and_line(tmp_path, capsys, monkeypatc
     capsys.readouterr()
     assert main(["gradcheck", "own.py:bad"]) == 2
     assert capsys.readouterr().err.startswith("lossctl: own.py:6: bad: AttributeError")
+
+
+def test_residuals_that_the_formula_cannot_see_are_unresolved() -> None:
+    def pseudo_huber(pred, target, factor=1.0):
+        r = pred - target
+        root = np.sqrt(1 + r * r)
+        return root - 1, factor * r / root
+
+    result = lossctl.gradcheck(pseudo_huber, 1e-15 * PRED, 1e-15 * TARGET)
+    assert not result
+    assert result.counts["wrong"] == 0
+    assert "too few digits" in result.notes[0]
+    assert lossctl.gradcheck(partial(pseudo_huber, factor=2.0), PRED, TARGET).counts["wrong"] == len(PRED)

@@ -119,12 +119,12 @@ def _check_acting(loss: Loss, options: ComputeOptions) -> None:
     """Raise UsageError if an option is given that has no effect on the inputs of the loss."""
     kinds = [spec.kind for spec in loss.inputs]
     sums, classes = any(kind.sums_to_one for kind in kinds), any(has_class_axis(kind.core) for kind in kinds)
-    for name, given, acts, lacking in (
+    for name, is_set, acts, lacking in (
         ("--normalize", options.normalize, sums, "no probabilities that sum to 1"),
         ("--sum-tolerance", options.tolerance != SUM_TOLERANCE, sums, "no probabilities that sum to 1"),
         ("--class-axis", options.class_axis is not None, classes, "no axis of classes"),
     ):
-        if given and not acts:
+        if is_set and not acts:
             raise UsageError(f"{name}: the inputs of {loss.name} have {lacking}")
 
 

@@ -107,13 +107,13 @@ def _one(
 
 
 def _only(name: str, places: Mapping[str, list[int]], display_name: str) -> int:
-    found = places[name]
-    if len(found) > 1:
-        positions = " and ".join(f"@{i + 1}" for i in found[:_POSITIONS]) + " …" * (len(found) > _POSITIONS)
+    columns = places[name]
+    if len(columns) > 1:
+        positions = " and ".join(f"@{i + 1}" for i in columns[:_POSITIONS]) + " …" * (len(columns) > _POSITIONS)
         raise DataError(
-            f"{display_name}: {len(found)} columns are called {quote_cell(name)}: choose one by position, {positions}"
+            f"{display_name}: {len(columns)} columns are called {quote_cell(name)}: choose one by position, {positions}"
         )
-    return found[0]
+    return columns[0]
 
 
 def _ascending(matched_names: list[str], selector: str, display_name: str) -> None:

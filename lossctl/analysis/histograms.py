@@ -143,7 +143,8 @@ def _loss_edges(losses: Spool, range_: _Range, infinite: int) -> Array:
     (most,) = order_statistics(lambda: (x[np.isfinite(x)] for x in losses.column(0)), [rank])
     if range_.high - range_.low <= _LONG_TAIL * (most - range_.low) or most <= range_.low:
         return _edges(range_.low, range_.high)
-    return np.concatenate([_edges(range_.low, most), [range_.high]])
+    edges = _edges(range_.low, most)
+    return edges if range_.high <= edges[-1] else np.concatenate([edges, [range_.high]])
 
 
 def _edges(low: float, high: float) -> Array:

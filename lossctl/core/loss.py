@@ -225,6 +225,12 @@ class Loss:
         if array.dtype.kind not in "fiub":  # astype would parse text, and drop imaginary parts
             type_text = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
             raise DataError(f"{self._display_name}: {what}: {type_text} instead of an array of numbers")
+        if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size:
+            largest = max(int(array.max()), -int(array.min()))
+            if largest > 2**53:
+                raise DataError(
+                    f"{self._display_name}: {what}: integers beyond 2**53, such as {largest}: return floats"
+                )
         array = array.astype(np.float64, copy=False)
         if array.shape == (*shape, 1) and len(shape) == 1:  # a column, as Keras returns it
             array = array[:, 0]
@@ -255,7 +261,7 @@ class Loss:
             DataError: the shapes differ, or a value is outside its domain.
         """
         loss, checked = self._checked(arrays)
-        return loss.evaluate(*checked)[0].copy()
+        return loss.evaluate(*checked)[0] + 0.0  # a copy, in which -0.0 is 0.0
 
     def _checked(self, arrays: Sequence[npt.ArrayLike]) -> tuple[Loss, list[Array]]:
         """Return the loss for rows of these shapes, and the arrays after a check."""

@@ -1,18 +1,18 @@
 """Exact sums, moments and extremes of per-sample losses, and their merge over blocks of rows.
 
-Sums are Python integers in units of 2⁻¹⁰⁷⁴; every finite double is a multiple of this unit. Their addition is
-exact, so that no result depends on the order in which blocks are merged, and cannot overflow.
+Sums are Python integers in units of 2⁻²¹⁴⁸; every product of two finite doubles is a multiple of this unit. Their
+addition is exact, so that no result depends on the order in which blocks are merged, and cannot overflow.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.engine.exact_sum import _UNIT_BITS, exact, exact_sum, ratio, rounded
+from lossctl.engine.exact_sum import _UNIT_BITS, exact, exact_sum, ratio, rounded, shifted
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,10 @@ class Extreme:
 
     value: float
     row: int
+
+
+# Sums of squares outside this range may have lost digits to underflow, or have overflowed.
+_SAFE = (1e-200, 1e200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class WeightedMoments:
         squares: Σ (L − cW)².
         cross: Σ (L − cW)·W.
         weights: ΣW².
+        loss_exponent, weight_exponent: all of these are in units in which L is a multiple of 2**loss_exponent and W of
+            2**weight_exponent, so that squares of tiny and huge numbers have all digits; 0 for ordinary numbers.
     """
 
     n: int
@@ -47,6 +53,8 @@ class WeightedMoments:
     squares: float
     cross: float
     weights: float
+    loss_exponent: int = 0
+    weight_exponent: int = 0
 
     @classmethod
     def of(cls, part: Array, share: Array | None, total: float) -> WeightedMoments:
@@ -57,6 +65,18 @@ class WeightedMoments:
             share: (n,) W of each sample; None if each is 1.
             total: the sum of ``part``.
         """
+        moments = cls._of(part, share, total)
+        if _SAFE[0] < moments.squares < _SAFE[1]:
+            return moments
+        largest = float(np.abs(part).max())
+        if not 0.0 < largest < math.inf:  # every loss is 0, or one is infinite or NaN
+            return moments
+        exponent = math.frexp(largest)[1]
+        part = np.ldexp(part, -exponent)
+        return replace(cls._of(part, share, float(np.add.reduce(part))), loss_exponent=exponent)
+
+    @classmethod
+    def _of(cls, part: Array, share: Array | None, total: float) -> WeightedMoments:
         n = len(part)
         if share is None:  # W = 1: a third of the passes over memory of the general case
             off = part - total / n
@@ -78,18 +98,54 @@ class WeightedMoments:
         d = self.centre - centre
         return self.squares + d * (2.0 * self.cross + d * self.weights), self.cross + d * self.weights
 
+    def scaled(self, exponent: int) -> WeightedMoments:
+        """Return the moments of L and W, both multiplied by 2**exponent."""
+        return replace(
+            self,
+            loss_exponent=self.loss_exponent + exponent,
+            weight_exponent=self.weight_exponent + exponent,
+        )
+
+    def _in_units(self, loss_exponent: int, weight_exponent: int) -> WeightedMoments:
+        """Return the same moments in units of other powers of two."""
+        a, b = self.loss_exponent - loss_exponent, self.weight_exponent - weight_exponent
+        return WeightedMoments(
+            self.n,
+            math.ldexp(self.total, a),
+            math.ldexp(self.weight, b),
+            math.ldexp(self.squares, 2 * a),
+            math.ldexp(self.cross, a + b),
+            math.ldexp(self.weights, 2 * b),
+            loss_exponent,
+            weight_exponent,
+        )
+
     def __add__(self, other: WeightedMoments) -> WeightedMoments:
+        if (self.loss_exponent, self.weight_exponent) != (other.loss_exponent, other.weight_exponent):
+            # Units in which no number overflows; those that underflow are negligible beside the larger ones.
+            both = (self, other)
+            loss = max((m.loss_exponent for m in both if m.total or m.squares), default=0)
+            weight = max(m.weight_exponent for m in both)
+            return self._in_units(loss, weight) + other._in_units(loss, weight)
         joined = WeightedMoments(self.n + other.n, self.total + other.total, self.weight + other.weight, 0.0, 0.0, 0.0)
         a, b = self.about(joined.centre), other.about(joined.centre)
         return WeightedMoments(
-            joined.n, joined.total, joined.weight, a[0] + b[0], a[1] + b[1], self.weights + other.weights
+            joined.n,
+            joined.total,
+            joined.weight,
+            a[0] + b[0],
+            a[1] + b[1],
+            self.weights + other.weights,
+            self.loss_exponent,
+            self.weight_exponent,
         )
 
     def error_of_mean(self) -> float | None:
         """Estimate the standard error of ΣL/ΣW; None for fewer than two samples, or if it is not finite."""
         if self.n < 2 or not self.weight:
             return None
-        return _finite(math.sqrt(max(self.squares, 0.0) * (self.n / (self.n - 1))) / self.weight)
+        error = math.sqrt(max(self.squares, 0.0) * (self.n / (self.n - 1))) / self.weight
+        return _finite(error, self.loss_exponent - self.weight_exponent)
 
     def error_of_sum(self) -> float | None:
         """Estimate the standard error of ΣL; None for fewer than two samples, or if it is not finite."""
@@ -97,11 +153,15 @@ class WeightedMoments:
             return None
         mean = self.centre
         about_line = self.squares + mean * (2.0 * self.cross + mean * (self.weights - self.weight**2 / self.n))
-        return _finite(math.sqrt(max(about_line, 0.0) * (self.n / (self.n - 1))))
+        return _finite(math.sqrt(max(about_line, 0.0) * (self.n / (self.n - 1))), self.loss_exponent)
 
 
-def _finite(x: float) -> float | None:
-    return x if math.isfinite(x) else None
+def _finite(x: float, exponent: int) -> float | None:
+    """Return x · 2**exponent, or None if it is not finite."""
+    try:
+        return math.ldexp(x, exponent) if math.isfinite(x) else None
+    except OverflowError:
+        return None
 
 
 @dataclass(slots=True)  # not frozen: one is made for every block, and a frozen one takes 3 µs more
@@ -156,6 +216,16 @@ class Summary:
             _first(self.high, other.high, 1.0),
             _larger(self.top, other.top),
             self.ignored + other.ignored,
+        )
+
+    def weighed(self, exponent: int) -> Summary:
+        """Return the summary for weights that are 2**exponent times as large."""
+        return replace(
+            self,
+            total=shifted(self.total, exponent),
+            weight=shifted(self.weight, exponent),
+            spread=self.spread and self.spread.scaled(exponent),
+            top=self.top and Extreme(float(np.ldexp(self.top.value, exponent)), self.top.row),
         )
 
     @property

@@ -179,7 +179,22 @@ class Block:
         if options.ignore_index is not None:
             ignored = int(np.count_nonzero(target_values == options.ignore_index))
             more = np.where(target_values == options.ignore_index, 0.0, more)
-        return more if weights is None else weights * more, ignored
+        return more if weights is None else self._product(weights, more), ignored
+
+    def _product(self, weights: Array, of_classes: Array) -> Array:
+        """Multiply the weights of elements by those of their classes.
+
+        Raises:
+            RowError: a product is too large or too small for a double.
+        """
+        product = weights * of_classes
+        bad = np.isinf(product) | ((product == 0) & (weights > 0) & (of_classes > 0))
+        if bad.any():
+            at = int(np.argmax(bad))
+            size = "large" if product[at] else "small"
+            cause = f"weight {number(weights[at])} times the weight {number(of_classes[at])} of its class is too {size}"
+            raise RowError("weight", self.start + at * self.count // len(product), None, f"{cause} for a double")
+        return product
 
     def _given_weights(self, plan: LossPlan) -> Array | None:
         """Return the weights of the data, one for each element: a weight of a sample is repeated for its elements."""

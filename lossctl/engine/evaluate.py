@@ -24,6 +24,7 @@ class Evaluated:
         values: (m,) the loss of each element.
         parts: (m,) what each element adds to the sum: its loss times its weight.
         scale: (m,) what each element adds to the denominator; None if each adds 1.
+        amounts: (m,) ``scale`` without the weights, for a loss with a denominator; else None.
         total: the sum of ``values`` in double precision; None if it was not computed.
     """
 
@@ -31,6 +32,7 @@ class Evaluated:
     values: Array
     parts: Array
     scale: Array | None
+    amounts: Array | None = None
     total: float | None = None
 
     @property
@@ -60,8 +62,14 @@ def evaluate_block(block: Block, plan: LossPlan) -> Evaluated:
         block.check_domain(plan, elements)
     denominator = plan.loss.denominator
     amounts = None if denominator is None else denominator(*arrays, **plan.loss.params)
-    scale = weights if amounts is None else amounts if weights is None else amounts * weights
-    return Evaluated(elements, values, values if weights is None else values * weights, scale, total)
+    return Evaluated(elements, values, *_weighted(values, amounts, weights), amounts, total)
+
+
+def _weighted(values: Array, amounts: Array | None, weights: Array | None) -> tuple[Array, Array | None]:
+    """Return what each element adds to the sum and to the denominator."""
+    if weights is None:
+        return values, amounts
+    return values * weights, weights if amounts is None else amounts * weights
 
 
 @dataclass(slots=True)
@@ -77,6 +85,10 @@ class PerSampleSums:
     part: Array
     share: Array | None
     loss: Array
+
+
+# Weights of up to 2**±64 do not make products overflow or underflow that matter beside the other products.
+_ORDINARY = 64
 
 
 def aggregate_rows(evaluated: Evaluated) -> PerSampleSums:
@@ -97,7 +109,13 @@ def summarize_block(block: Block, plan: LossPlan) -> Summary:
 
 def summarize_elements(evaluated: Evaluated, block: Block, samples: PerSampleSums | None) -> Summary:
     """Summarize a block: its sums and, if its samples are given, moments for the standard error, and extremes."""
-    elements = evaluated.elements
+    elements, weights = evaluated.elements, evaluated.elements.weights
+    exponent = math.frexp(weights.max())[1] if weights is not None and len(weights) else 0
+    if weights is not None and abs(exponent) > _ORDINARY:
+        weights = np.ldexp(weights, -exponent)
+        parts, scale = _weighted(evaluated.values, evaluated.amounts, weights)
+        scaled = replace(evaluated, elements=replace(elements, weights=weights), parts=parts, scale=scale)
+        return summarize_elements(scaled, block, samples and aggregate_rows(scaled)).weighed(exponent)
     nonfinite_sum = math.nan if elements.missing and block.options.nan == "propagate" else 0.0
     if not len(elements):
         return Summary(missing=elements.missing, nonfinite_sum=nonfinite_sum, ignored=elements.ignored)

@@ -17,6 +17,7 @@ from lossctl.core.loss import Loss
 from lossctl.core.registry import as_loss, get_loss
 from lossctl.core.user_kernel import kernel_name, source_line
 from lossctl.core.validation import check_choice, check_class_weight
+from lossctl.engine.exact_sum import rounded
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, check_unweighted_gradient, plan_loss
 from lossctl.engine.run import map_blocks, summarize
@@ -247,7 +248,7 @@ def check_on(
         with workers.executor_for(opened, small) as executor:
             (summary,), _ = summarize(opened, [plan], replace(options, detail=False), executor)
         slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
-        factor = summary.weight / 2**1074 / slope if slope else 1.0
+        factor = rounded(summary.weight) / slope if slope else 1.0
         opened = data()
     checker = Checker(gradient, factor, reduction != "none", rtol, whole, second)
 

@@ -13,6 +13,7 @@ import numpy as np
 from lossctl.core.loss import Loss
 from lossctl.core.validation import check_choice
 from lossctl.engine.accumulate import Summary
+from lossctl.engine.exact_sum import rounded
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, LossPlan, check_unweighted_gradient, plan_loss
 from lossctl.engine.result import make_result
@@ -97,7 +98,7 @@ def verify_on(
     if reduced is not None:
         value_precision = _precision_of_value(reduced, dtype, precisions)
     outcome = run.outcome(Verifier(precisions, value_precision, factor, baseline_of))
-    weight = 1.0 if summary is None or reduction == "sum" else summary.weight / 2**1074
+    weight = 1.0 if summary is None or reduction == "sum" else rounded(summary.weight)
     samples = max((t.summary.samples for t in outcome.arrays.values()), default=outcome.totals.rows)
     has_upstream = UPSTREAM in opened.places or upstream != 1.0
     context = Context(loss, samples, reduction, weight, first * upstream if has_upstream else None, outcome.totals)
@@ -106,7 +107,7 @@ def verify_on(
         for role, tally in outcome.arrays.items()
     ]
     if reduced is not None and summary is not None and value_precision is not None:
-        context = replace(context, denominator=summary.weight / 2**1074)
+        context = replace(context, denominator=rounded(summary.weight))
         arrays.insert(0, _verified_number(context, reduced, value_precision, summary, run))
     return Verification(loss.spec, loss.name, loss.params, samples, reduction, tuple(arrays), strict, _notes(arrays))
 
@@ -203,7 +204,7 @@ def _slope(loss: Loss, summary: Summary, reduction: str) -> float:
     if reduction == "sum":
         return 1.0
     slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
-    return slope / (summary.weight / 2**1074) if summary.weight else 1.0
+    return slope / rounded(summary.weight) if summary.weight else 1.0
 
 
 def _precision_of_value(reduced: ReducedValue, dtype: str | None, others: Mapping[str, Precision]) -> Precision:

@@ -9,8 +9,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from attacks.harness import PROMISES, every_attack, outcome
+sys.path[0] = str(Path(__file__).parents[1])  # not this folder, whose modules may be named like others
+from attacks.harness import PROMISES, every_attack, outcome  # noqa: E402
 
 
 def main(argv: list[str]) -> int:

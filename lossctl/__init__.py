@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from lossctl.errors import LossctlError as LossctlError
     from lossctl.errors import UsageError as UsageError
     from lossctl.gradients.gradcheck import gradcheck as gradcheck
+    from lossctl.gradients.model_result import ModelCheck as ModelCheck
     from lossctl.gradients.result import GradCheck as GradCheck
     from lossctl.gradients.verify import verify as verify
     from lossctl.gradients.verify_result import Verification as Verification
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 _HOME = {
     **dict.fromkeys(("compute", "list_losses"), "lossctl.api"),
     "GradCheck": "lossctl.gradients.result",
+    "ModelCheck": "lossctl.gradients.model_result",
     "gradcheck": "lossctl.gradients.gradcheck",
     "verify": "lossctl.gradients.verify",
     "Verification": "lossctl.gradients.verify_result",

@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from lossctl.errors import LossctlError
 from lossctl.gradients.gradcheck import gradcheck
+from lossctl.gradients.model_result import ModelCheck
 from lossctl.gradients.result import GradCheck
 
 P = ParamSpec("P")
@@ -25,7 +26,7 @@ def _with_arguments_of(check: Callable[P, Any]) -> Callable[[Callable[..., T]], 
 
 
 @_with_arguments_of(gradcheck)
-def assert_gradient(*args: Any, **kwargs: Any) -> GradCheck:
+def assert_gradient(*args: Any, **kwargs: Any) -> GradCheck | ModelCheck:
     """Check a gradient as :func:`lossctl.gradcheck` does, and fail the test if it is wrong.
 
     Args:
@@ -52,7 +53,7 @@ def assert_gradient(*args: Any, **kwargs: Any) -> GradCheck:
     """
     __tracebackhide__ = True  # pytest shows the line of the test instead
     try:
-        result = gradcheck(*args, **kwargs)
+        result: GradCheck | ModelCheck = gradcheck(*args, **kwargs)
     except LossctlError as error:
         raise error.with_traceback(
             None

@@ -21,7 +21,9 @@ noisy_derivative, remeasure (functions of unknown precision); rounding, referenc
 directions (wide rows); points, sampling, ordinary_points, repeatability, user_loss, gradient_arguments,
 gradient_layout, boosting, user_gradient, second_derivative, block_check, tally, hints/, diagnosis, result, gradcheck
 (their use). step_sweep (the difference quotient as a function of the step) and gradient_rows (the gradient of a data
-set on disk) stand by themselves.
+set on disk) stand by themselves. Models and layers: named_function, given_gradients, random_slopes, localize,
+array_hints, slope_check, scalar_check, model_check; layer, vector_check, layer_check; arrays_check (their use),
+model_result.
 
 Which reference judges:
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import add
-from typing import Any, cast
+from typing import Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +23,14 @@ from lossctl.engine.plan import ComputeOptions, check_unweighted_gradient, plan_
 from lossctl.engine.run import map_blocks, summarize
 from lossctl.errors import DataError, UsageError, counted
 from lossctl.frameworks import to_array
+from lossctl.gradients.arrays_check import UserFunction, check_arrays
 from lossctl.gradients.block_check import RTOL, Checker, CoupledError
 from lossctl.gradients.diagnosis import diagnose
 from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.gradient_arguments import SIGNATURES
 from lossctl.gradients.judge import check
+from lossctl.gradients.model_result import ModelCheck
+from lossctl.gradients.named_function import constant
 from lossctl.gradients.result import GradCheck
 from lossctl.gradients.sampling import is_batch_coupled, sample_points
 from lossctl.gradients.second_derivative import SECOND
@@ -50,6 +53,22 @@ _REASONS = {
 _BATCH = 100
 
 
+@overload
+def gradcheck(
+    loss: Callable[..., Any],
+    pred: Mapping[str, npt.ArrayLike],
+    *,
+    grad: Callable[..., Any] | Mapping[str, npt.ArrayLike] | None = None,
+    vjp: Callable[..., Any] | None = None,
+    jvp: Callable[..., Any] | None = None,
+    hvp: Callable[..., Any] | None = None,
+    wrt: str | Sequence[str] | None = None,
+    seed_arg: str | None = None,
+    seed: int = 0,
+) -> ModelCheck: ...
+
+
+@overload
 def gradcheck(
     loss: str | Loss | Callable[..., Any],
     pred: npt.ArrayLike | None = None,
@@ -63,19 +82,47 @@ def gradcheck(
     reduction: str = "none",
     signature: str = "auto",
     second: str = "surrogate",
-    wrt: str = "pred",
+    wrt: str | None = None,
     rtol: float = RTOL,
     samples: int = 2000,
     seed: int = 0,
     threads: int | None = None,
-) -> GradCheck:
+) -> GradCheck: ...
+
+
+def gradcheck(
+    loss: str | Loss | Callable[..., Any],
+    pred: Mapping[str, npt.ArrayLike] | npt.ArrayLike | None = None,
+    target: npt.ArrayLike | None = None,
+    grad: Mapping[str, npt.ArrayLike] | npt.ArrayLike | Callable[..., Any] | None = None,
+    *,
+    inputs: Mapping[str, npt.ArrayLike] | None = None,
+    weight: npt.ArrayLike | None = None,
+    class_weight: Sequence[float] | None = None,
+    ignore_index: int | None = None,
+    reduction: str = "none",
+    signature: str = "auto",
+    second: str = "surrogate",
+    wrt: str | Sequence[str] | None = None,
+    vjp: Callable[..., Any] | None = None,
+    jvp: Callable[..., Any] | None = None,
+    hvp: Callable[..., Any] | None = None,
+    seed_arg: str | None = None,
+    rtol: float = RTOL,
+    samples: int = 2000,
+    seed: int = 0,
+    threads: int | None = None,
+) -> GradCheck | ModelCheck:
     """Check a gradient against finite differences.
 
     Args:
-        loss: ``"huber:delta=0.5"``, a :class:`Loss`, or a function ``(pred, target) -> (loss, gradient)``.
-        pred, target: (n, ...) the points. Default: ``samples`` points drawn from the domain of the loss.
+        loss: ``"huber:delta=0.5"``, a :class:`Loss`, or a function ``(pred, target) -> (loss, gradient)``. With
+            arrays by name as ``pred``: a function that takes them as keywords or in a dict, and returns
+            ``(loss, gradients by name)``; or a layer, which returns arrays.
+        pred, target: (n, ...) the points. Default: ``samples`` points drawn from the domain of the loss. A dict of
+            arrays by name, of any shapes: the parameters of a model, or the inputs of a layer.
         grad: the gradient to check: an array of the shape of ``pred``, or a function that returns such an
-            array or ``(grad, hess)``. Default: the gradient of the loss.
+            array or ``(grad, hess)``. Default: the gradient of the loss. With arrays by name: gradients by name.
         inputs: further inputs of the loss, by name.
         weight: (n,) sample weights; the gradient of ``reduction`` mean and sum includes them.
         class_weight, ignore_index: as in :func:`lossctl.compute`.
@@ -87,7 +134,10 @@ def gradcheck(
         second: how the second derivative of an objective is judged: ``"exact"``: against that of the loss;
             ``"surrogate"`` (the default): a surrogate that practice knows by name passes too; ``"off"``: not at all.
         wrt: ``"logits"`` if ``pred`` of a probability loss holds logits and ``grad`` is the derivative with
-            respect to them. Default ``"pred"``.
+            respect to them. With arrays by name: the names to check. Default: ``pred``, or every array of floats.
+        vjp, jvp, hvp: derivatives of a layer or a model, with arrays by name: ``vjp(cotangent, inputs)``,
+            ``jvp(tangents, inputs)``, ``hvp(v, arrays)``. Default: not checked.
+        seed_arg: parameter of the functions that takes ``seed``, for dropout. Default: none.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
         samples, seed: number of points drawn and seed of their generator. Defaults 2000 and 0.
         threads: number of threads. Default: the number of cores.
@@ -99,17 +149,26 @@ def gradcheck(
         UsageError: there is no gradient, or an option is invalid.
         DataError: shapes differ, or a value cannot be used.
 
-    >>> import lossctl
+    >>> import lossctl, numpy as np
     >>> assert lossctl.gradcheck("huber")
     >>> result = lossctl.gradcheck("mse", [1.0, 2.0, 4.0], [0.0, 0.0, 0.0], grad=[1.0, 2.0, 4.0])
     >>> result.passed, result.hint
     (False, 'given ÷ numeric is 0.5 at every sample: a factor of 2 is missing')
+    >>> def model(W, b):
+    ...     r = W.sum(axis=0) + b - 1.0
+    ...     return (r**2).sum(), {"W": np.broadcast_to(2.0 * r, W.shape), "b": r}
+    >>> lossctl.gradcheck(model, {"W": np.eye(3), "b": np.ones(3)}).hints
+    ['given ÷ numeric is 0.5 in all of b: a factor of 2 is missing']
     """
+    if isinstance(pred, Mapping):
+        return _by_name(loss, pred, grad=grad, vjp=vjp, jvp=jvp, hvp=hvp, wrt=wrt, seed_arg=seed_arg, seed=seed)
+    if vjp is not None or jvp is not None or hvp is not None or seed_arg is not None:
+        raise UsageError("vjp, jvp, hvp and seed_arg belong to a function of arrays by name: gradcheck(f, {'x': x}, …)")
     bound = as_loss(loss)
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("signature", signature, SIGNATURES)
     check_choice("second", second, SECOND)
-    check_choice("wrt", wrt, ("pred", "logits"))
+    check_choice("wrt", str(wrt or "pred"), ("pred", "logits"))
     for name, value, fits in (
         ("samples", samples, samples >= 1),
         ("seed", seed, seed >= 0),
@@ -141,6 +200,33 @@ def gradcheck(
         workers=ExecutionConfig(threads),
     )
     return _joined(results)
+
+
+def _by_name(
+    function: str | Loss | Callable[..., Any],
+    arrays: Mapping[str, npt.ArrayLike],
+    *,
+    grad: Any,
+    wrt: str | Sequence[str] | None,
+    seed_arg: str | None,
+    seed: int,
+    **derivatives: Callable[..., Any] | None,
+) -> ModelCheck:
+    """Check a function of arrays by name."""
+    if not callable(function) or isinstance(function, Loss):
+        raise UsageError("arrays by name are the inputs of a function: gradcheck(f, {'W': W}), where f takes W")
+    functions = {name: None if f is None else UserFunction(f, kernel_name(f)) for name, f in derivatives.items()}
+    if isinstance(grad, Mapping):
+        grad = constant({name: np.asarray(a) for name, a in grad.items()})
+    return check_arrays(
+        UserFunction(function, kernel_name(function)),
+        {name: np.asarray(a) for name, a in arrays.items()},
+        grad=None if grad is None else UserFunction(grad, kernel_name(grad)),
+        **functions,
+        wrt=[name.strip() for name in wrt.split(",")] if isinstance(wrt, str) else wrt,
+        seed_arg=seed_arg,
+        seed=seed,
+    )
 
 
 def _joined(results: list[GradCheck]) -> GradCheck:

@@ -39,6 +39,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         **_COMMAND_ONLY,
         **dict.fromkeys(("nan", "normalize", "sum_tolerance", "class_axis"), _PREPARED),
         "top": "limits a table; the result has every coordinate",
+        "at": "Python passes arrays by name as pred",
         "sweep": "adds a table",
         "save_numeric": "the result has the numeric gradient",
     },

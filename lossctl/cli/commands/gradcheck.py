@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from lossctl.cli.array_options import ArrayOptions, check_at
 from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, expand_option_groups
 from lossctl.report import Report
 
@@ -24,6 +25,8 @@ Examples:
   lossctl gradcheck
   lossctl gradcheck huber:delta=50 samples/diabetes_preds.csv samples/diabetes_targets.csv
   lossctl gradcheck mse --grad samples/my_losses.py:squared_objective
+  lossctl gradcheck net.py:loss --at params.npz
+  lossctl gradcheck layer.py:forward --vjp layer.py:backward --at inputs.npz
 
 Verdicts on each coordinate:
 
@@ -75,15 +78,17 @@ class GradcheckOptions:
         ),
     ] = "surrogate"
     wrt: Annotated[
-        str,
+        str | None,
         Option(
-            "--wrt", metavar="pred|logits", help="logits: predictions are logits; the gradient is with respect to them"
+            "--wrt",
+            metavar="pred|logits|NAME,...",
+            help="logits: predictions are logits; the gradient is with respect to them. With --at: names of arrays",
         ),
-    ] = "pred"
+    ] = None
     samples: Annotated[int, Option("--samples", metavar="N", help="number of points to draw if there are no data")] = (
         2000
     )
-    seed: Annotated[int, Option("--seed", metavar="N", help="seed of these points")] = 0
+    seed: Annotated[int, Option("--seed", metavar="N", help="seed of these points, or of --at")] = 0
     rtol: Annotated[
         float | None, Option("--rtol", metavar="X", help="allowed difference, relative to the scale of a sample (1e-6)")
     ] = None
@@ -105,6 +110,7 @@ def gradcheck(
     ] = None,
     *,
     check: GradcheckOptions,
+    arrays: ArrayOptions,
     data: InputOptions,
     how: ComputationOptions,
     output: OutputOptions,
@@ -124,6 +130,9 @@ def gradcheck(
     from lossctl.report.gradcheck import gradcheck_report
 
     style_of(output)
+    if arrays.at is not None:
+        return check_at(arrays, check, losses, (preds, targets), (data, how, output)), output
+    arrays.refuse()
     workers = execution_config(how, output)
     whole = format_of(output, checks=True) == "jsonl" or check.save_numeric is not None
     _refuse(check, preds, targets)
@@ -203,7 +212,7 @@ def _refuse(check: GradcheckOptions, preds: str | None, targets: str | None) -> 
     check_choice("--reduction", check.reduction, REDUCTIONS)
     check_choice("--signature", check.signature, SIGNATURES)
     check_choice("--second", check.second, SECOND)
-    check_choice("--wrt", check.wrt, ("pred", "logits"))
+    check_choice("--wrt", check.wrt or "pred", ("pred", "logits"))
     check_range("--samples", check.samples, 1)
     check_range("--seed", check.seed, 0)
     check_range("--top", check.top, 0)

@@ -371,3 +371,14 @@ def test_a_symmetric_mistake_of_a_user_is_no_swap() -> None:
         return (pred - target) ** 2, (pred - target) ** 2
 
     assert lossctl.gradcheck(twice, PRED, TARGET).hint_code != "swapped"
+
+
+def test_a_mistake_at_one_label_names_the_label() -> None:
+    rng = np.random.default_rng(0)
+    pred, target = rng.normal(size=200), rng.choice([-1.0, 1.0], 200)
+
+    def logistic(pred, target):
+        return np.logaddexp(0, -target * pred), -1 / (1 + np.exp(target * pred))
+
+    result = lossctl.gradcheck(logistic, pred, target)
+    assert result.hint == "wrong only where target is -1, right elsewhere; there given ÷ numeric is -1"

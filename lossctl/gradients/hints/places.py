@@ -81,6 +81,8 @@ def _one_side(case: Evidence) -> str | None:
     there = "" if constant is None else f"; there given ÷ numeric is {number(short(constant[0]))}"
     for words, of in quantities(case.loss):
         wrong, right = of(failing.inputs), of(passing.inputs)
+        if (wrong.min() > right.max() or wrong.max() < right.min()) and (wrong == wrong[0]).all():
+            return f"wrong only where {words} is {number(float(wrong[0]))}, right elsewhere{there}"
         if wrong.min() > right.max():
             return f"wrong only where {words} > {_between(right.max(), wrong.min())}, right below{there}"
         if wrong.max() < right.min():

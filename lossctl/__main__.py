@@ -1,6 +1,7 @@
 """The console script, and ``python -m lossctl``."""
 
 import gc
+import os
 import sys
 
 
@@ -11,11 +12,18 @@ def run() -> None:
     # (tests/benchmarks/run.py startup: 1.79 × an import of NumPy with both, 1.49 × without).
     gc.set_threshold(100_000, *gc.get_threshold()[1:])
     try:
+        from lossctl.cli import process
+
+        process.begin()
         from lossctl.cli.app import main
 
-        code = main()
-    except KeyboardInterrupt:  # Ctrl-C during the import
-        code = 130
+        code = process.end(main())
+    except KeyboardInterrupt as interrupt:  # during the import, or the end
+        code = 128 + getattr(interrupt, "number", 2)
+    except (MemoryError, OSError, ImportError) as error:  # during the import: little memory, few files
+        reason = " ".join(str(error).split()) or "out of memory"
+        os.write(2, f"lossctl: cannot start: {reason}\n".encode())
+        code = 2
     gc.freeze()
     sys.exit(code)
 

@@ -21,6 +21,44 @@ class DataError(LossctlError):
     """An invalid file, row or value."""
 
 
+class Signalled(KeyboardInterrupt):
+    """A signal that ends the command line, raised by its handler in the main thread; ``number`` is the signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def is_signal(error: BaseException) -> bool:
+    """Return whether an exception is an interrupt from outside, and not a KeyboardInterrupt that code has raised.
+
+    With Python's own handler of SIGINT the two cannot be told apart, and count as interrupts.
+    """
+    import signal
+
+    pythons = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return isinstance(error, Signalled) or (pythons and isinstance(error, KeyboardInterrupt))
+
+
+def message_of(error: BaseException) -> str:
+    """Return the message of an exception in printable characters; '' if the exception raises instead of giving it."""
+    try:
+        return printable(str(error))
+    except BaseException as another:  # whatever a user's __str__ raises
+        if is_signal(another):
+            raise
+        return ""
+
+
+def described(error: BaseException) -> str:
+    """Return the type of an exception and its message, if it has one.
+
+    >>> described(ValueError("no")), described(StopIteration())
+    ('ValueError: no', 'StopIteration')
+    """
+    return f"{type(error).__name__}: {message_of(error)}".removesuffix(": ")
+
+
 def nearest(word: str, choices: Iterable[str], normalize: Callable[[str], str] = str) -> str:
     """Return the end of an error message, ``; did you mean 'huber'?``, or '' if no choice is close.
 

@@ -30,6 +30,8 @@ _ELSEWHERE = 1.75
 _JUMP, _HALVINGS = 8.0, 20
 # Relative tolerance for the same residual computed from two targets, whose losses differ by roundoff.
 _SAME = 1e-9
+# Bounds of half the width of a range: charts divide by the width and multiply it.
+_LEAST, _MOST = 1e-300, 1e300
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,10 @@ def curve_of(loss: Loss, low: float | None = None, high: float | None = None, po
             f"{loss.name}: its {axis.name} is from {number(axis.low)} to {number(axis.high)}, "
             f"not from {number(start)} to {number(stop)}"
         )
+    half = stop / 2 - start / 2
+    if not _LEAST <= half <= _MOST:
+        width = "narrow" if half < _LEAST else "wide"
+        raise UsageError(f"{loss.name}: the range from {number(start)} to {number(stop)} is too {width} to draw")
     x = np.linspace(start, stop, points)
     value, thunk = loss.evaluate(*axis.inputs(x))
     gradient = None if thunk is None else thunk()

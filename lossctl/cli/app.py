@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import redirect_stdout
@@ -14,7 +15,8 @@ from typing import Annotated, Any
 import typer
 from typer import core
 
-from lossctl.errors import LossctlError, UsageError, nearest, printable
+from lossctl.errors import LossctlError, UsageError, is_signal, message_of, nearest, printable
+from lossctl.io.byte_stream import reason
 
 HELP = """Loss values, per-sample losses and gradient checks, exact and fast.
 
@@ -97,16 +99,20 @@ def build(asked: str = "") -> typer.Typer:
     return app
 
 
+class _HiddenFromTyper(Exception):  # noqa: N818 - it is no error itself
+    """Carries an exception of a command past typer, which would end the run with its own exit code."""
+
+
 def _contained(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the command, in which a user's loss can neither write to stdout nor end the process."""
+    """Return the command, in which nothing that a user's loss prints reaches stdout."""
 
     @wraps(command)
     def run(**options: Any) -> Any:
-        try:
-            with redirect_stdout(sys.stderr):  # text printed by a user's loss must not mix with the result
+        with redirect_stdout(sys.stderr):
+            try:
                 return command(**options)
-        except SystemExit as leave:
-            raise UsageError(f"your loss called sys.exit({leave.code!r}): raise an error instead") from None
+            except (KeyboardInterrupt, EOFError) as error:
+                raise _HiddenFromTyper from error
 
     return run
 
@@ -136,8 +142,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             with redirect_stdout(said):
                 command = command_line(words[0] if words and words[0] in COMMANDS else "")
                 outcome = command(args=words, prog_name="lossctl", standalone_mode=False)
-        except SystemExit:  # shell completion ends with SystemExit
-            sys.stdout.write(said.getvalue())
+        except SystemExit as leave:  # shell completion ends with SystemExit
+            if _of_user(leave) is None:
+                sys.stdout.write(said.getvalue())
             raise
         from lossctl.cli.output import to_stdout, write_report
 
@@ -150,22 +157,49 @@ def main(argv: Sequence[str] | None = None) -> int:
         from lossctl.cli.output import broken_pipe
 
         return broken_pipe()
-    except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+    except _HiddenFromTyper as carrier:
+        return _unexpected(carrier.__cause__ or carrier)
     except LossctlError as error:
         return _fail(str(error))
     except typer.TyperException as error:
         return _fail(_usage(error, words))
     except MemoryError:
         return _fail("out of memory")
-    except Exception as error:  # noqa: BLE001 - a bug may raise any exception, and is printed in one line
-        if os.environ.get("LOSSCTL_DEBUG"):
-            import traceback
+    except BaseException as error:  # noqa: BLE001 - a user's code and a bug may raise any exception
+        return _unexpected(error)
 
-            traceback.print_exc()
-        kind = type(error).__name__
-        _fail(f"a bug in lossctl: {kind}: {error}; please report it with the output of LOSSCTL_DEBUG=1 lossctl …")
-        return BUG
+
+def _unexpected(error: BaseException) -> int:
+    """Print an exception that no command expects in one line, and return the exit code."""
+    if is_signal(error):
+        return 128 + getattr(error, "number", signal.SIGINT)
+    raised_by_user = _of_user(error)
+    if raised_by_user is not None:
+        return _fail(str(raised_by_user))
+    if isinstance(error, SystemExit):
+        raise error
+    kind, text = type(error).__name__, message_of(error).replace("\\n", " ")
+    if isinstance(error, OSError):  # the disk of temporary files is full, no more files or processes for this user
+        place = "" if error.filename is None else f"{printable(str(error.filename))}: "
+        return _fail(f"{place}{reason(error)}")
+    if isinstance(error, ImportError):  # a broken installation, or too little memory for a library
+        return _fail(f"cannot import {error.name or 'a module'}: {text}")
+    if os.environ.get("LOSSCTL_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    _fail(f"a bug in lossctl: {kind}: {text}; please report it with the output of LOSSCTL_DEBUG=1 lossctl …")
+    return BUG
+
+
+def _of_user(error: BaseException) -> UsageError | None:
+    """Return the message for an exception in a user's code, or None."""
+    if "lossctl.core.registry" not in sys.modules:
+        return None
+    from lossctl.core.registry import is_users
+    from lossctl.core.user_kernel import error_in_user_code
+
+    return error_in_user_code(error, is_users)
 
 
 def _fail(message: str) -> int:

@@ -137,6 +137,9 @@ Strict: TypeAlias = Annotated[
 ]
 
 
+_STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
 @dataclass(frozen=True)
 class OutputOptions:
     """What is written, and where."""
@@ -157,6 +160,12 @@ class OutputOptions:
         str | None,
         Option("-o", "--output", metavar="FILE", help="write to a file; its suffix selects the format"),
     ] = None
+
+    def __post_init__(self) -> None:
+        """Take the names of stdout as no file: it is a stream, and descriptor 1 is not the stdout of the run."""
+        if self.output in _STDOUT:
+            object.__setattr__(self, "output", None)
+
     precision: Annotated[int | None, Option("--precision", metavar="N", help="significant digits in tables (6)")] = None
     color: Annotated[str, Option("--color", metavar="auto|always|never", help="colour in tables")] = "auto"
 

@@ -6,12 +6,12 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from lossctl.cli.options import OutputOptions
+from lossctl.cli.output_file import write_file
 from lossctl.errors import UsageError, nearest, printable, quoted
 from lossctl.io.byte_stream import reason
 from lossctl.render import FORMATS, SUFFIXES, Style, renderer
@@ -97,12 +97,12 @@ def write_report(report: Report, output: OutputOptions) -> None:
     """Write the report to stdout or -o FILE, then its notes and failures to stderr."""
     write = report.files.get(output.format or "")
     if output.output is not None and write is not None:
-        _to_file(output.output, write)
+        write_file(output.output, write)
     else:
         name = format_of(output, checks=bool(report.checks))
         text = renderer(name)(report, style_of(output))
         if output.output is not None:
-            _to_file(output.output, lambda file: file.writelines(line.encode() for line in text))
+            write_file(output.output, lambda file: file.writelines(line.encode() for line in text))
         else:
             to_stdout(text)
         _append_summary(report, name)
@@ -171,53 +171,12 @@ def save_array(array: np.ndarray, path: str) -> None:
     import numpy as np
 
     if path.endswith(".npy"):
-        _to_file(path, lambda file: np.save(file, array))
+        write_file(path, lambda file: np.save(file, array))
     elif path.endswith(".csv"):
         lines = (",".join(map(repr, row)) + "\n" for row in array.tolist())
-        _to_file(path, lambda file: file.writelines(line.encode() for line in lines))
+        write_file(path, lambda file: file.writelines(line.encode() for line in lines))
     else:
         raise UsageError(f"{printable(path)}: .npy or .csv")
-
-
-def _to_file(path: str, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file atomically: to a temporary file, which is then renamed, so that a partial file never has the name.
-
-    Raises:
-        UsageError: the folder does not exist, or the file cannot be written.
-    """
-    # The target of a link is replaced, not the link. Devices, pipes and /dev/stdout, which may be a link to a regular
-    # file, are opened and written directly.
-    folder, name = os.path.split(os.path.realpath(path))
-    if path.startswith(("/dev/", "/proc/")) or (os.path.exists(path) and not os.path.isfile(path)):
-        try:
-            with open(path, "ab") as file:
-                write(file)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise UsageError(f"-o {printable(path)}: {reason(error)}") from None
-        return
-    if not os.path.isdir(folder):
-        raise UsageError(f"-o {printable(path)}: there is no folder {quoted(os.path.dirname(path))}")
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
-        with open(handle, "wb") as file:
-            write(file)
-        # An existing file keeps its permissions.
-        os.chmod(temporary, os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o666 & ~_umask())
-        os.replace(temporary, os.path.join(folder, name))
-    except OSError as error:
-        raise UsageError(f"-o {printable(path)}: {reason(error)}") from None
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _encodable(text: str, stream: TextIO) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from typer import core
@@ -39,12 +39,77 @@ class Command(core.TyperCommand):
             if param.param_type_name == "option" and str(getattr(param, "metavar", "")).startswith("[")
             for name in param.opts
         }
-        return super().parse_args(ctx, with_values(args, optional))
+        words = with_values(args, optional)
+        self._refuse_repeated(ctx, words)
+        return super().parse_args(ctx, words)
+
+    def _refuse_repeated(self, ctx: Context, words: Sequence[str]) -> None:
+        """Check that an option with a single value is given once: the last value would win in silence.
+
+        Raises:
+            UsageError: it is given twice.
+        """
+        options = [
+            param for param in self.make_parser(ctx).parse_args([*words])[2] if param.param_type_name == "option"
+        ]
+        for param in options:
+            # --quiet may be repeated; --header and --no-header may not.
+            flag = getattr(param, "is_flag", False) and not param.secondary_opts
+            if options.count(param) > 1 and not flag and not getattr(param, "multiple", False):
+                names = "/".join((*param.opts, *param.secondary_opts))
+                raise UsageError(f"{names} is given twice, and takes one value")
 
     def invoke(self, ctx: Context) -> Any:
         """Run the command after a check of the order of its arguments."""
         refuse_order(ctx.command_path, arguments(ctx))
+        refuse_output_that_is_read(ctx)
         return super().invoke(ctx)
+
+
+def refuse_output_that_is_read(ctx: Context) -> None:
+    """Check that no output file is an input: it would be replaced, and a second run would read the output.
+
+    Raises:
+        UsageError: an output is one of the files that an argument or an option names.
+    """
+    for name, option in (("output", "-o"), ("save_numeric", "--save-numeric")):
+        path = ctx.params.get(name)
+        if path is None or not os.path.isfile(path):
+            continue
+        for param in ctx.command.params:
+            value = ctx.params.get(str(param.name))
+            if param.name == name or not (param.param_type_name == "argument" or "FILE" in str(param.metavar)):
+                continue
+            for word in value if isinstance(value, (list, tuple)) else [value]:
+                files = _files(word, certain=param.name in {"preds", "targets", "files"}) if word else ()
+                if any(_reads(file, path) for file in files):
+                    raise UsageError(
+                        f"{option} {printable(path)}: it is an input, {quoted(str(word))}: name another file"
+                    )
+
+
+def _files(word: str, *, certain: bool) -> Iterator[str]:
+    """Yield what may be a file in a word such as ``var=sigma2.npy``, ``my.py:asym:alpha=3,mse`` or ``data.npz:key``.
+
+    Args:
+        word: the word.
+        certain: whether the word is a file even without ``/`` or ``.``, and no column or loss.
+    """
+    for part in (word, *word.split(","), word.partition("=")[2]):
+        pieces = part.split(":")
+        names = (":".join(pieces[: i + 1]) for i in range(len(pieces)))
+        yield from (name for name in names if certain or "/" in name or "." in name)
+
+
+def _reads(file: str, path: str) -> bool:
+    """Return whether reading ``file``, which may be a folder or a pattern of shards, reads the file ``path``."""
+    if os.path.isdir(file):
+        return os.path.samefile(file, os.path.dirname(os.path.realpath(path)))
+    if any(c in file for c in "*?["):
+        from glob import iglob
+
+        return any(os.path.exists(shard) and os.path.samefile(shard, path) for shard in iglob(file))
+    return os.path.exists(file) and os.path.samefile(file, path)
 
 
 def arguments(ctx: Context) -> list[str | None]:

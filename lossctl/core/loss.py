@@ -16,7 +16,7 @@ from lossctl.core.domain import Domain, Violations
 from lossctl.core.parameters import Parameter, Value
 from lossctl.core.signature import Input, Signature
 from lossctl.core.tensor_kernel import TensorKernel
-from lossctl.errors import DataError, LossctlError, UsageError, nearest, quoted
+from lossctl.errors import DataError, LossctlError, UsageError, is_signal, nearest, quoted
 from lossctl.frameworks import to_array
 
 Thunk: TypeAlias = Callable[[], Array]
@@ -210,7 +210,9 @@ class Loss:
                 return function()
             except LossctlError as error:
                 raise type(error)(f"{self._display_name}: {error}") from None
-            except Exception as error:  # whatever the user's own function raises
+            except BaseException as error:  # whatever the user's own function raises
+                if is_signal(error):
+                    raise
                 from lossctl.core.user_kernel import framework_hint, user_error
 
                 tensors = isinstance(self.kernel, TensorKernel)

@@ -11,12 +11,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lossctl.core.decorator import Loss, from_function, validate_signature
-from lossctl.errors import UsageError, printable
+from lossctl.errors import UsageError, described, is_signal, printable
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
 GROUP = "lossctl.losses"
+
+
+# The packages whose losses were imported.
+_packages: set[str] = set()
+
+
+def is_of_plugin(module: str) -> bool:
+    """Return whether a module is of a package whose loss was imported."""
+    return module.partition(".")[0] in _packages
 
 
 @dataclass(frozen=True)
@@ -34,14 +43,17 @@ class Offer:
             UsageError: the entry point cannot be imported, or is neither a loss nor a function.
         """
         what = f"loss {self.name!r} of the package {self.package}"
+        _packages.add(self.entry.module.partition(".")[0])
         try:
             value = self.entry.load()
             function = callable(value) and not isinstance(value, (type, Loss))
             loss = from_function(value) if function else validate_signature(value) if isinstance(value, Loss) else value
         except UsageError as error:
             raise UsageError(f"{what}: {error}") from None
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a package raises as it is imported
-            cause = f"{type(error).__name__}: {printable(str(error))}"
+        except BaseException as error:  # whatever a package raises as it is imported
+            if is_signal(error):
+                raise
+            cause = described(error)
             raise UsageError(f"{what} cannot be imported: {cause}") from None
         if not isinstance(loss, Loss):
             kind = "a class" if isinstance(value, type) else f"of type {type(value).__name__}"
@@ -49,16 +61,41 @@ class Offer:
         return replace(loss, name=self.name, family=self.package, source=self.package)
 
 
-def offers() -> dict[str, list[Offer]]:
-    """Find the entry points of all installed packages, by name, sorted by name and package."""
-    from importlib.metadata import entry_points  # takes 20 ms, not needed for built-in names
+def offers() -> tuple[dict[str, list[Offer]], list[str]]:
+    """Find the entry points of all installed packages.
+
+    Returns:
+        the entry points by name, sorted by name and package; and one line for each package that cannot be searched.
+    """
+    from importlib.metadata import distributions  # takes 20 ms, not needed for built-in names
 
     offers_by_name: dict[str, list[Offer]] = {}
-    for entry in entry_points(group=GROUP):
-        name = printable(entry.name.strip().replace("-", "_").lower())
-        package = printable(str(entry.dist.metadata["Name"])) if entry.dist is not None else "?"
-        offers_by_name.setdefault(name, []).append(Offer(name, package, entry))
-    return {name: sorted(offers_by_name[name], key=lambda offer: offer.package) for name in sorted(offers_by_name)}
+    notes: list[str] = []
+    searched: set[str] = set()
+    for distribution in distributions():
+        package = "?"
+        try:
+            entries = distribution.entry_points.select(group=GROUP)
+            if not entries:
+                continue
+            package = printable(str(distribution.metadata["Name"]))
+        except Exception as error:  # noqa: BLE001 - metadata that other people wrote, damaged in any way
+            notes.append(f"a package in {_folder(distribution)} is not searched for losses: {described(error)}")
+            continue
+        if package in searched:  # an older installation further down the path
+            continue
+        searched.add(package)
+        for entry in entries:
+            name = printable(entry.name.strip().replace("-", "_").lower())
+            offers_by_name.setdefault(name, []).append(Offer(name, package, entry))
+    by_package = {
+        name: sorted(offers_by_name[name], key=lambda offer: offer.package) for name in sorted(offers_by_name)
+    }
+    return by_package, notes
+
+
+def _folder(distribution: Distribution) -> str:
+    return printable(str(distribution.locate_file("")))
 
 
 def single_offer(candidates: list[Offer]) -> Offer:
@@ -86,8 +123,8 @@ def load_plugins(taken: Container[str]) -> tuple[list[Loss], list[str]]:
         the losses, and one line for each that cannot be used, with the reason.
     """
     losses: list[Loss] = []
-    notes: list[str] = []
-    for name, candidates in offers().items():
+    by_name, notes = offers()
+    for name, candidates in by_name.items():
         if name in taken:
             who = " and ".join(offer.package for offer in candidates)
             notes.append(f"loss {name!r} of the package {who} is not used: lossctl has a loss of that name")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copyreg
 import importlib
 import inspect
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from lossctl.core.interval import REAL
 from lossctl.core.parameters import Parameter, Value
 from lossctl.core.tensor_kernel import TensorKernel, TensorSignature, make_tensor_kernel
 from lossctl.core.user_kernel import instantiate, is_catboost_objective
-from lossctl.errors import UsageError, nearest, printable, quoted
+from lossctl.errors import UsageError, described, is_signal, nearest, printable, quoted
 from lossctl.frameworks import get_framework
 
 # The package whose modules are families of losses; imported by name, so that core does not depend on any loss.
@@ -110,12 +111,12 @@ def _named(name: str) -> Loss:
     names, normalized = _by_any_name(), name.replace("-", "_").lower()
     if normalized in names:
         return names[normalized]
-    offers = plugins.offers()
+    offers, _ = plugins.offers()
     if normalized in offers:
         return plugins.single_offer(offers[normalized]).load()
     if "." in name:
         hint = "; a function of a package takes tensors: add --framework torch, jax or tensorflow"
-    elif Path(f"{name}.py").is_file():
+    elif os.path.isfile(f"{name}.py"):  # Path.is_file raises for a name that is too long
         hint = f"; a function of {printable(name)}.py is written {printable(name)}.py:FUNCTION"
     else:
         hint = nearest(name, [*names, *offers], normalized_name) or "; see: lossctl list"
@@ -212,8 +213,10 @@ def from_tensor_kernel(kernel: TensorKernel) -> Loss:
 def _import_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:  # noqa: BLE001 - whatever a package raises as it is imported
-        cause = f"{type(error).__name__}: {printable(str(error))}"
+    except BaseException as error:  # whatever a package raises as it is imported
+        if is_signal(error):
+            raise
+        cause = described(error)
         raise UsageError(f"{printable(name)}: cannot be imported: {cause}") from None
 
 
@@ -259,6 +262,11 @@ def _functions(module: ModuleType) -> Iterator[str]:
 USERS = "lossctl_user_"
 
 
+def is_users(module: str) -> bool:
+    """Return whether a module is a user's file, or of a package whose loss was imported."""
+    return module.startswith(USERS) or plugins.is_of_plugin(module)
+
+
 def _module_name(path: Path) -> str:
     """Return the name in sys.modules of a user's file, unique for each path."""
     return f"{USERS}{path.resolve()}".replace(".", "_")
@@ -295,9 +303,11 @@ def import_file(path: Path, where: str) -> ModuleType:
     sys.modules[name] = module  # before the code runs, as import does
     try:
         exec(code, module.__dict__)  # noqa: S102 - the user named it to be run
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's file raises
+    except BaseException as error:  # whatever the user's file raises
+        if is_signal(error):
+            raise
         del sys.modules[name]
-        raise UsageError(f"{where}: cannot be imported: {type(error).__name__}: {printable(str(error))}") from None
+        raise UsageError(f"{where}: cannot be imported: {described(error)}") from None
     return module
 
 

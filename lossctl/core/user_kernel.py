@@ -15,7 +15,7 @@ import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import Kind, LabelKind
-from lossctl.errors import DataError, UsageError, printable
+from lossctl.errors import DataError, UsageError, described, message_of, printable
 from lossctl.frameworks import FRAMEWORKS, Framework, framework_of
 
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
@@ -70,7 +70,7 @@ def instantiate(value: Any) -> Any:
         return value()
     except TypeError as error:
         raise UsageError(
-            f"class {value.__name__} needs arguments ({printable(str(error))}): name an instance of it in the file"
+            f"class {value.__name__} needs arguments ({message_of(error)}): name an instance of it in the file"
         ) from None
 
 
@@ -186,7 +186,7 @@ def framework_hint(error: BaseException) -> str:
                 module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
                 if isinstance(module, str) and any(f"{module}.".startswith(name) for name in names):
                     return f"; if it takes tensors, use --framework {framework.name}"
-    if "'numpy.ndarray' object has no attribute" in str(error):
+    if "'numpy.ndarray' object has no attribute" in message_of(error):
         return f"; if it takes tensors, use --framework {', '.join(FRAMEWORKS)}"
     return ""
 
@@ -212,11 +212,27 @@ def user_error(
     if isinstance(error, IndexError) and kinds and not any(kind.core for kind in kinds):
         hint = "; for a row per sample, annotate the parameters: pred: lossctl.Logits, target: lossctl.Label"
     if tensors:
-        mixed = any(words in str(error) for words in ("dtype", "scalar type", "double tensor"))
+        mixed = any(words in message_of(error) for words in ("dtype", "scalar type", "double tensor"))
         hint = "; make constants in the type of the predictions: dtype=pred.dtype" if mixed else ""
     else:
         hint = framework_hint(error) or hint
-    return UsageError(f"{where}: {type(error).__name__}: {printable(str(error))}{hint}")
+    return UsageError(f"{where}: {described(error)}{hint}")
+
+
+def error_in_user_code(error: BaseException, is_user_module: Callable[[str], bool]) -> UsageError | None:
+    """Return the message for an exception that passed through code of a user; None if there is none on its way.
+
+    A user's object can run code where no kernel is called: in ``__array__``, in a property, in ``__repr__``.
+
+    Args:
+        error: the exception.
+        is_user_module: whether the module of a name is a user's.
+    """
+    for frame, line in reversed([*traceback.walk_tb(error.__traceback__)]):
+        if is_user_module(str(frame.f_globals.get("__name__"))):
+            where = f"{printable(_shortest(frame.f_code.co_filename))}:{line}: {frame.f_code.co_name}"
+            return UsageError(f"{where}: {described(error)}")
+    return None
 
 
 def _shortest(path: str) -> str:

@@ -13,7 +13,7 @@ from lossctl.core.input_kinds import LabelKind
 from lossctl.core.loss import Loss
 from lossctl.core.registry import load_function
 from lossctl.core.user_kernel import call_in_turn, instantiate, is_catboost_objective, user_error
-from lossctl.errors import DataError, LossctlError, UsageError
+from lossctl.errors import DataError, LossctlError, UsageError, is_signal
 from lossctl.gradients.boosting import Labelled, call_catboost
 from lossctl.gradients.gradient_arguments import Arguments, bind_arguments
 from lossctl.gradients.gradient_layout import (
@@ -219,10 +219,12 @@ class Gradient:
                 raise self._raised(error) from error
             self.arguments = self.arguments.with_dataset()
             return self._call(arrays, weights, layout)
-        except Exception as error:  # whatever the user's own function raises
+        except BaseException as error:  # whatever the user's own function raises
+            if is_signal(error):
+                raise
             raise self._raised(error) from error
 
-    def _raised(self, error: Exception) -> UsageError:
+    def _raised(self, error: BaseException) -> UsageError:
         path, dot, name = self.where.rpartition(".py:")
         return user_error(f"{path}.py" if dot else "", name, error)
 

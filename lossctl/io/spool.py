@@ -6,11 +6,15 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from lossctl.errors import DataError, printable
+from lossctl.io.byte_stream import reason
 
 Record = tuple[npt.NDArray[Any], ...]
 
@@ -48,20 +52,26 @@ class Spool:
 
     def _flush(self) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the spool
+            self._file = _temporary_file()
         layout = []
         for array in _joined(self._pending):
             text = array.dtype.hasobject
             data = json.dumps(array.tolist()).encode() if text else np.ascontiguousarray(array).view(np.uint8).data
             layout.append((array.dtype, array.shape, len(data)))
-            self._file.write(data)
+            try:
+                self._file.write(data)
+            except OSError as error:
+                raise _no_room(error) from None
         self._layout.append(layout)
         self._pending, self._pending_rows = [], 0
 
     def records(self) -> Iterator[Record]:
         """Yield all records in the order of writing; a record is valid until the next one. Can be called again."""
         if self._file is not None:
-            self._file.flush()
+            try:
+                self._file.flush()
+            except OSError as error:
+                raise _no_room(error) from None
             # One buffer for all records: page faults on new memory take as long as the processing of a record.
             buffer = np.empty(max(sum(size for _, _, size in layout) for layout in self._layout), np.uint8)
             at = 0
@@ -86,11 +96,25 @@ class Spool:
 
     def __del__(self) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # the disk is full, and the rest of its buffer is not needed
+                self._file.close()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # the disk is full, and the rest of its buffer is not needed
+                self._file.close()
+
+
+def _temporary_file() -> BinaryIO:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise _no_room(error) from None
+
+
+def _no_room(error: OSError) -> DataError:
+    folder = printable(tempfile.tempdir or os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 - for the message
+    return DataError(f"temporary file in {folder}: {reason(error)}; TMPDIR names the folder")
 
 
 def _joined(records: Sequence[Record]) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, BinaryIO
@@ -25,6 +26,7 @@ def require() -> None:
 
 def figure(rows: Sequence[Sequence[Drawing]], file: BinaryIO, suffix: str) -> None:
     """Draw rows of panels to a file in the format ``suffix`` (svg or png)."""
+    os.environ["MPLBACKEND"] = "agg"  # matplotlib refuses to be imported with an unknown one, which no file needs
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

@@ -116,6 +116,10 @@ def _title(curve: Curve) -> str:
     return f"{curve.loss.spec} ({finish.per_sample})" if finish else curve.loss.spec
 
 
+# Charts add margins to the range of y.
+_HIGHEST = 1e307
+
+
 def _range(y: Array) -> tuple[float, float]:
     """Return the range of y of a panel: it includes 0, and excludes a steep rise at an end of the axis."""
     edge = int(len(y) * _EDGE)
@@ -125,4 +129,5 @@ def _range(y: Array) -> tuple[float, float]:
     whole = y[np.isfinite(y)]
     if len(whole) == len(y) and max(whole.max(), -whole.min()) <= _STEEP * max(high, -low):
         low, high = float(whole.min(initial=0.0)), float(whole.max(initial=0.0))
+    low, high = max(low, -_HIGHEST), min(high, _HIGHEST)
     return (low, high) if high > low else (low, low + 1.0)

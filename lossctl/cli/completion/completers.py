@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -51,10 +52,16 @@ def _names(start: str, earlier_specs: Sequence[str]) -> Found:
         names = {spelled(alias): f"= {name}" for name, loss in losses.items() for alias in loss.aliases}
     # Plugins are listed only if no built-in loss matches, because the scan of the installed packages is slow.
     if start and "/" not in start and not any(name.startswith(start) for name in names):
-        from importlib.metadata import entry_points
-
-        names = {spelled(e.name.replace("-", "_")): e.dist.name for e in entry_points(group="lossctl.losses") if e.dist}
+        names = {spelled(name.replace("-", "_")): package for name, package in _plugins()}
     return names.items()
+
+
+def _plugins() -> Found:
+    from importlib.metadata import distributions
+
+    for distribution in distributions():
+        with suppress(Exception):  # damaged metadata of one package
+            yield from ((e.name, distribution.name) for e in distribution.entry_points.select(group="lossctl.losses"))
 
 
 def _python_files(start: str) -> Found:

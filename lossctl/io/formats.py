@@ -71,6 +71,7 @@ FORMATS = {
         InputFormat("txt", "delimited_text", delimiter=" "),  # np.savetxt writes blanks
         InputFormat("npy", "npy"),
         InputFormat("npz", "npz", indexed=True, archive=True),
+        InputFormat("safetensors", "safetensors_archive", indexed=True, archive=True),
         InputFormat("parquet", "columnar", indexed=True),
         InputFormat("arrow", "columnar", indexed=True),
         InputFormat("feather", "columnar", indexed=True),

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
-import numpy.typing as npt
-
-from lossctl.errors import DataError, UsageError, nearest, printable
-from lossctl.io import byte_stream, column_selection
+from lossctl.errors import DataError, printable
+from lossctl.io import byte_stream
+from lossctl.io.array_archive import ArrayArchive
 from lossctl.io.formats import InputFormat
-from lossctl.io.npy import NpyFile, NpySource
-from lossctl.io.source import BadValueError, Field, Options, Read, length_mismatch
-from lossctl.io.text_grammar import quote_cell
+from lossctl.io.npy import NpyFile
+from lossctl.io.source import Options
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the two methods that NumPy writes
 
@@ -57,15 +54,11 @@ def open_file(entry: InputFormat, origin: byte_stream.Origin, options: Options, 
     return NpzFile(origin.path)
 
 
-class NpzFile:
+class NpzFile(ArrayArchive):
     """An opened archive whose list of arrays has been read."""
 
-    is_text = False
-    text_options: frozenset[str] = frozenset()
-
     def __init__(self, path: str) -> None:
-        self.display_name, self._path = byte_stream.display_name(path), path
-        self._opened: dict[str, NpyFile] = {}
+        self._path, name = path, byte_stream.display_name(path)
         with byte_stream.open_binary(path) as file:
             try:
                 with zipfile.ZipFile(file) as archive:
@@ -73,89 +66,13 @@ class NpzFile:
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - as above, and struct.error, UnicodeDecodeError, …
-                raise _damaged(self.display_name, error) from None
+                raise _damaged(name, error) from None
         self._members = {i.filename.removesuffix(".npy"): i for i in listed}
         if not listed:
-            raise DataError(f"{self.display_name}: holds no arrays")
+            raise DataError(f"{name}: holds no arrays")
         if len(self._members) < len(listed):
-            raise DataError(f"{self.display_name}: holds two arrays of one name")
+            raise DataError(f"{name}: holds two arrays of one name")
+        super().__init__(name, tuple(self._members))
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The keys of the arrays, which are selected in the same way as columns."""
-        return tuple(self._members)
-
-    @property
-    def width(self) -> int:
-        """The number of arrays; if there is only one array, its number of columns."""
-        return len(self._members) if len(self._members) > 1 else self.member(self.names[0]).width
-
-    def member(self, key: str) -> NpyFile:
-        """Return the array with the given key.
-
-        Raises:
-            UsageError: no array has this key.
-        """
-        if key not in self._members:
-            suggestion = nearest(key, self.names)
-            raise UsageError(
-                f"{self.display_name}: there is no array {quote_cell(key)}; it has {self._keys}{suggestion}"
-            )
-        if key not in self._opened:
-            self._opened[key] = NpyFile(
-                _Member(self._path, self._members[key], f"{self.display_name}:{printable(key)}")
-            )
-        return self._opened[key]
-
-    def holds_text(self, selectors: tuple[str, ...]) -> bool:
-        """Return False: arrays contain numbers."""
-        return False
-
-    def bind(self, fields: tuple[Field, ...]) -> NpzSource:
-        """Return the source of the given fields; each field selects one array by its key."""
-        return NpzSource(self.display_name, [self._bound(f) for f in fields])
-
-    def _bound(self, field: Field) -> NpySource:
-        if len(self._members) == 1 and all(selector.startswith("@") for selector in field.columns):
-            return self.member(self.names[0]).bind((field,))  # columns of the only array
-        if not field.columns:
-            option = {"pred": "--pred KEY", "target": "--target KEY"}.get(field.role, f"{self.display_name}:KEY")
-            raise UsageError(f"{self.display_name}: {field.role}: say which array, {option}; it has {self._keys}")
-        if len(field.columns) > 1:
-            raise UsageError(f"{self.display_name}: {field.role}: one array for each input, not {len(field.columns)}")
-        return self.member(field.columns[0]).bind((replace(field, columns=()),))
-
-    @property
-    def _keys(self) -> str:
-        return column_selection.listed(self.names)
-
-
-class NpzSource:
-    """A seekable source over several arrays of one archive, one array per field."""
-
-    def __init__(self, display_name: str, parts: list[NpySource]) -> None:
-        self.display_name, self._parts = display_name, parts
-        self.rows = parts[0].rows
-        self.row_shapes = tuple(part.row_shapes[0] for part in parts)
-        for part in parts:
-            if part.rows != self.rows:
-                raise length_mismatch(parts[0], self.rows, part, part.rows)
-
-    def reader(self) -> Read:
-        """Return a reader with buffers of its own."""
-        reads = [part.reader() for part in self._parts]
-        return lambda start, stop: tuple(_read(i, read, start, stop) for i, read in enumerate(reads))
-
-    def locate(self, row: int, field: int, place: int | None) -> str:
-        """Return the position of a value, such as ``data.npz:p: row 5, column 2``."""
-        return self._parts[field].locate(row, 0, place)
-
-    def line(self, row: int) -> None:
-        """Return None: arrays have no lines."""
-
-
-def _read(field: int, read: Read, start: int, stop: int) -> npt.NDArray[Any]:
-    try:
-        return read(start, stop)[0]
-    except BadValueError as bad:
-        raise BadValueError(field, bad.row, bad.place, bad.cause) from None
+    def _open(self, key: str) -> NpyFile:
+        return NpyFile(_Member(self._path, self._members[key], f"{self.display_name}:{printable(key)}"))

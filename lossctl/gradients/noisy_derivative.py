@@ -118,7 +118,7 @@ def _measure(p: DerivativeProblem, j: int, rows: Indices, value: Array, unit: fl
     precision = precision_of(value)
     if precision.eps > EPS:  # the numbers that it subtracts are about as large as its inputs
         largest = np.fmax(largest, p.magnitude[rows])
-    spacing = _spacing(np.where(usable, np.abs(odd), 0.0), largest, precision.eps)
+    spacing = _spacing(np.where(usable, np.abs(odd), 0.0), largest, precision.eps, value == 0)
     spacing = np.fmax(spacing, ULPS * EPS * np.abs(value))
     # Numbers larger than the inputs, such as the largest of many exponentials, belong to other samples.
     floor = ULPS * EPS * np.fmax(np.abs(value), np.fmin(unit, p.magnitude[rows]))
@@ -132,7 +132,7 @@ def _measure(p: DerivativeProblem, j: int, rows: Indices, value: Array, unit: fl
     return NoisyDerivative(derivative, error, half_jump, curvature, slopes.max(axis=1), fine_noise)
 
 
-def _spacing(odd: Array, largest: Array, eps: float) -> Array:
+def _spacing(odd: Array, largest: Array, eps: float, zero: np.ndarray) -> Array:
     """Return the spacing of the values of a function, (samples,).
 
     On a plateau all residuals are 0, and the least change that is not 0 is one grid step of the function. It is at most
@@ -143,13 +143,16 @@ def _spacing(odd: Array, largest: Array, eps: float) -> Array:
         odd: (samples, levels) magnitudes of the odd part; 0 where it was not measured.
         largest: (samples,) the largest value of the function at the shorter steps.
         eps: the precision of the function, as far as its values show it.
+        zero: (samples,) whether the function is 0: then its flat part is exact, without noise that moves it further.
     """
     least = np.where(odd > 0, odd, np.inf).min(axis=1)
     # A smooth function changes at the shortest steps too, however steep it is.
     plateau = (odd[:, -_WINDOW:] == 0).any(axis=1)
     first = np.where(odd > 0, odd, np.inf).argmin(axis=1)
     further = odd[np.arange(len(odd)), np.maximum(first - 1, 0)]
-    is_grid = plateau & (least <= _GRID_ULPS * max(eps, 2.0**-23) * largest) & (further <= _GRID_GROWTH * least)
+    is_grid = (
+        plateau & (least <= _GRID_ULPS * max(eps, 2.0**-23) * largest) & ~(zero & (further > _GRID_GROWTH * least))
+    )
     return np.where(is_grid & np.isfinite(least), least, 0.0)
 
 

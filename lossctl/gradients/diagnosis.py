@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lossctl.core.loss import Loss
-from lossctl.gradients.hints import arrangement, differences, factors, places, softmax, whole
-from lossctl.gradients.hints.evidence import ENOUGH, FITS, VISIBLE, Evidence, Hint
+from lossctl.gradients.hints import arguments, arrangement, differences, factors, places, ratios, softmax, whole
+from lossctl.gradients.hints.evidence import ENOUGH, Evidence, Hint, visible
 from lossctl.gradients.tally import CheckSummary
 
 # The explanations in the order in which they are tried; the first that fits is returned. Explanations of where the
@@ -17,8 +17,15 @@ HINTS: tuple[Hint, ...] = (
     *softmax.HINTS,
     *factors.HINTS,
     *arrangement.HINTS,
+    *arguments.HINTS,
     *differences.HINTS,
+    *ratios.HINTS,
+    *whole.LAST,
+    *places.LAST,
 )
+
+# Least share of wrong coordinates whose error is well beyond the tolerance of an explanation of values.
+_LEAST_VISIBLE = 0.01
 
 
 @np.errstate(all="ignore")  # an overflow fits no explanation
@@ -31,18 +38,19 @@ def diagnose(loss: Loss, summary: CheckSummary, *, second: bool = False) -> tupl
         second: whether `summary` is that of a second derivative. Default False.
     """
     failing = summary.failing
-    wrong = failing.wrong
-    if np.count_nonzero(wrong) < ENOUGH:
+    wrong = np.count_nonzero(failing.wrong)
+    if not wrong:
         return None
     # Every explanation fits errors that are smaller than its tolerance.
-    large = (
-        np.median(failing.relative_error[wrong]) > VISIBLE * FITS and np.count_nonzero(failing.informative) >= ENOUGH
-    )
+    large = np.count_nonzero(visible(failing)) >= max(ENOUGH, _LEAST_VISIBLE * wrong)
     directions = not failing.inputs[0].size  # only a constant factor can be recognised
     evidence = Evidence(loss, failing, summary.passing, summary.samples)
     for hint in HINTS:
-        if (hint.second or not (second or directions)) and (large or not hint.of_values):
-            text = hint.explain(evidence)
-            if text:
-                return hint.code, text
+        if (
+            (hint.second or not (second or directions))
+            and (large or not hint.of_values)
+            and (wrong >= ENOUGH or hint.few)
+            and (text := hint.explain(evidence))
+        ):
+            return hint.code, text
     return None

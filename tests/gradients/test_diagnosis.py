@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import lossctl
+from lossctl import Label, Logits, Positive, Real, Sign
+from lossctl.core.array_kinds import Vector
+from lossctl.core.loss import MeanTransform
 from lossctl.core.registry import registered
 from lossctl.gradients.diagnosis import HINTS
 
@@ -119,7 +123,7 @@ def test_a_constant_along_each_row() -> None:
 
 def test_a_forgotten_target() -> None:
     assert hint("ce", LOGITS, LABELS, softmax(LOGITS)) == (
-        "given − numeric is 1 at the target's own class, and right at the others"
+        "given − numeric is 1 at the target's class, and right elsewhere"
     )
 
 
@@ -291,6 +295,72 @@ def clipped_noisy(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.
     return loss, gradient * (1.5 + np.sin(7 * target))
 
 
+def without_finish(pred: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The gradient of each square, a third of what it should be."""
+    return 2 * (pred - target) / 3
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def warm(z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The loss of logits that are divided by the temperature 4."""
+    row = z / 4
+    return np.log(np.exp(row).sum(axis=1)) - row[np.arange(len(row)), y]
+
+
+def temperature_missing(logits: Logits, label: Label) -> tuple[np.ndarray, np.ndarray]:
+    return warm(logits, label), softmax(logits) - np.eye(K)[label]
+
+
+def temperature_and_more(logits: Logits, label: Label) -> tuple[np.ndarray, np.ndarray]:
+    return warm(logits, label), softmax(logits) ** 2 - np.eye(K)[label]
+
+
+def log_rate(pred: Positive, target: Real) -> np.ndarray:
+    return pred - target * np.log(pred)
+
+
+def epsilon_added(pred: Positive, target: Real) -> tuple[np.ndarray, np.ndarray]:
+    return log_rate(pred, target), 1 - target / (pred + 1e-3)
+
+
+def epsilon_random(pred: Positive, target: Real) -> tuple[np.ndarray, np.ndarray]:
+    return log_rate(pred, target), 1 - target / (pred + 1e-3 * (2 + np.sin(99 * target)))
+
+
+def cosine(pred: Vector, target: Vector) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    norms = np.linalg.norm(pred, axis=1), np.linalg.norm(target, axis=1)
+    cos = (pred * target).sum(axis=1) / (norms[0] * norms[1])
+    return 1 - cos, -target / (norms[0] * norms[1])[:, None], cos[:, None] * pred / (norms[0] ** 2)[:, None]
+
+
+def projection_missing(pred: Vector, target: Vector) -> tuple[np.ndarray, np.ndarray]:
+    loss, towards, _ = cosine(pred, target)
+    return loss, towards
+
+
+def projection_and_more(pred: Vector, target: Vector) -> tuple[np.ndarray, np.ndarray]:
+    loss, towards, along = cosine(pred, target)
+    return loss, towards + 2 * along + 0.1 * target**2
+
+
+def exponential(pred: Real, target: Sign) -> tuple[np.ndarray, np.ndarray]:
+    return np.exp(-pred * target), -pred * np.exp(-pred * target)
+
+
+def exponential_and_more(pred: Real, target: Sign) -> tuple[np.ndarray, np.ndarray]:
+    return np.exp(-pred * target), (1 - pred) * np.exp(-pred * target)
+
+
+RMSE = lossctl.get_loss("rmse")
+WRONG_FINISH = replace(RMSE, finish=MeanTransform(math.sqrt, lambda mean: 1 / math.sqrt(mean), per_sample="r²"))
+RATES, COUNTS = RNG.uniform(0.01, 2, N), RNG.integers(0, 5, N) * 1.0
+VECTORS = RNG.normal(size=(2, N, 6))
+WEIGHTS = np.array([1.0, 3.0, 0.5, 1.0, 2.0, 4.0, 1.0])[LABELS][:, None]
+HALF = (2 * (PRED - TARGET).astype(np.float16).astype(float)) * (1 + 2.0**-11 * RNG.uniform(-1, 1, N))
+BCE = sigmoid(PRED) - HARD
 CODES: dict[str, tuple[Case, Case]] = {
     "not-computed": (("mse", PRED, TARGET, 0 * MSE), ("mse", PRED, TARGET, np.where(PRED > 0, 0, MSE))),
     "same-everywhere": (("mse", PRED, TARGET, np.full(N, 1.5)), ("mse", PRED, TARGET, 1.5 + NOISE)),
@@ -298,9 +368,26 @@ CODES: dict[str, tuple[Case, Case]] = {
         ("mse", PRED, TARGET, np.where(np.arange(N) % 7 < 2, np.nan, MSE)),
         ("mse", PRED, TARGET, np.where(np.arange(N) % 7 < 2, 1e3 * NOISE, MSE)),
     ),
+    "loss-returned": (("mse", PRED, TARGET, R**2), ("mse", PRED, TARGET, R**2 + 0.1 * NOISE)),
+    "few-digits": (
+        ("mse", PRED, TARGET, HALF),
+        ("mse", PRED, TARGET, MSE * (1 + 1e-3 * np.sin(R))),  # errors of this size that depend on the residual
+    ),
     "kink": (
         ("mae", KINKED, TARGET, np.where(KINKED == TARGET, 3.0, MAE)),
         ("mae", KINKED, TARGET, np.where(KINKED == TARGET, 0.5, 3 * MAE)),
+    ),
+    "end-sample": (
+        ("mse", PRED, TARGET, np.where(np.arange(N) == N - 1, 0, MSE)),
+        ("mse", PRED, TARGET, np.where(np.arange(N) == N - 2, 0, MSE)),
+    ),
+    "row-range": (
+        ("mse", PRED, TARGET, np.where(np.arange(N) >= N - 40, MSE * NOISE, MSE)),
+        ("mse", PRED, TARGET, np.where((np.arange(N) >= N - 40) == (NOISE > 1.1), MSE * NOISE, MSE)),
+    ),
+    "outside-range": (
+        ("mse", PRED, TARGET, np.where(np.abs(PRED - 0.2) > 1, MSE * NOISE, MSE)),
+        ("mse", PRED, TARGET, MSE * (1 + (PRED - 0.2) ** 8 * NOISE)),  # grows from 0.2 on until it is seen
     ),
     "rows": (
         ("mse", PRED, TARGET, np.where(np.arange(N) % 5 == 2, MSE * NOISE, MSE)),
@@ -314,6 +401,14 @@ CODES: dict[str, tuple[Case, Case]] = {
         (CE, LOGITS, LABELS, GRAD_CE * ONE_HOT),
         (CE, LOGITS, LABELS, GRAD_CE * (1 - ONE_HOT)),
     ),
+    "not-softmax": (
+        (CE, LOGITS, LABELS, softmax(LOGITS.T).T - ONE_HOT),
+        (CE, LOGITS, LABELS, PROBS**0.9 - ONE_HOT),
+    ),
+    "class-weight": (
+        (CE, LOGITS, LABELS, PROBS * WEIGHTS - ONE_HOT),
+        (CE, LOGITS, LABELS, PROBS * (1 + ROW / N) - ONE_HOT),
+    ),
     "constant-factor": (("mse", PRED, TARGET, 3 * MSE), ("mse", PRED, TARGET, MSE * NOISE)),
     "transposed": (("ce", LOGITS, LABELS, GRAD_CE.T.reshape(N, K)), ("ce", LOGITS, LABELS, GRAD_CE[::-1])),
     "other-variable": (("bce", PROB, HARD, PROB - HARD), ("bce", PROB, HARD, PROB * (PROB - HARD))),
@@ -323,6 +418,42 @@ CODES: dict[str, tuple[Case, Case]] = {
         ("bce", PROB, SOFT, lossctl.get_loss("bce").gradient(SOFT, PROB)),
         ("mse", PRED, TARGET, R**2),  # symmetric: the loss, returned as its gradient
     ),
+    "other-input": (
+        (exponential, PRED, np.sign(TARGET)),
+        (exponential_and_more, PRED, np.sign(TARGET)),
+    ),
+    "rounded-input": (
+        ("mse", PRED, 3 * TARGET, 2 * (PRED - np.round(3 * TARGET))),
+        ("mse", PRED, 3 * TARGET, 2 * (PRED - np.round(9 * TARGET) / 3)),
+    ),
+    "other-row": (
+        ("mse", PRED, TARGET, 2 * (PRED - np.roll(TARGET, 1))),
+        ("mse", PRED, TARGET, 2 * (PRED - np.roll(TARGET, 5))),
+    ),
+    "largest-class": (
+        (CE, LOGITS, LABELS, PROBS - np.eye(K)[LOGITS.argmax(axis=1)]),
+        (CE, LOGITS, LABELS, PROBS - np.eye(K)[LOGITS.argmin(axis=1)]),
+    ),
+    "temperature": ((temperature_missing, LOGITS, LABELS), (temperature_and_more, LOGITS, LABELS)),
+    "epsilon-added": ((epsilon_added, RATES, COUNTS), (epsilon_random, RATES, COUNTS)),
+    "epsilon": (
+        ("bce", PROB, HARD, (PROB - HARD) / (PROB * (1 - PROB) + 0.01)),
+        ("bce", PROB, HARD, (PROB - HARD) / (PROB * (1 - PROB) + 0.01 * NOISE)),
+    ),
+    "factor-by-sample": (
+        (CE, LOGITS, LABELS, GRAD_CE * NOISE[:, None]),
+        (CE, LOGITS, LABELS, GRAD_CE * NOISE[:K]),
+    ),
+    "projection": ((projection_missing, *VECTORS), (projection_and_more, *VECTORS)),
+    "offset-by-group": (
+        ("bce_with_logits", PRED, HARD, BCE + 0.1 * (0.5 - HARD)),
+        ("bce_with_logits", PRED, HARD, BCE + 0.1 * NOISE * (0.5 - HARD)),
+    ),
+    "part": (
+        (CE, LOGITS, LABELS, GRAD_CE * np.where(ONE_HOT == 1, 1, 1.5 + np.sin(9 * LOGITS))),
+        (CE, LOGITS, LABELS, GRAD_CE * np.where((ONE_HOT == 1) | (LOGITS > 0), 1, 1.5 + np.sin(9 * LOGITS))),
+    ),
+    "finish": ((WRONG_FINISH,), (RMSE, None, None, without_finish)),
     "ratio-of-input": (("mse", PRED, TARGET, MSE * np.exp(PRED)), ("mse", PRED, TARGET, MSE * NOISE)),
     "label-smoothing": (
         (CE, LOGITS, LABELS, GRAD_CE + 0.1 * (1 / K - ONE_HOT)),
@@ -334,7 +465,7 @@ CODES: dict[str, tuple[Case, Case]] = {
     ),
     "constant-offset": (("mse", PRED, TARGET, MSE + 1), ("mse", PRED, TARGET, MSE + NOISE)),
     "input-added": (("mse", PRED, TARGET, MSE + PRED), ("mse", PRED, TARGET, MSE + PRED**2)),
-    "factor-by-class": (
+    "factor-by-group": (
         ("bce_with_logits", PRED, HARD, (1 / (1 + np.exp(-PRED)) - HARD) * np.where(HARD == 1, 3, 2)),
         ("bce_with_logits", PRED, HARD, (1 / (1 + np.exp(-PRED)) - HARD) * np.where(HARD == 1, 3, NOISE)),
     ),
@@ -347,7 +478,7 @@ CODES: dict[str, tuple[Case, Case]] = {
 
 
 def test_every_hint_has_a_planted_and_a_near_case() -> None:
-    assert {h.code for h in HINTS} == CODES.keys()
+    assert {*(h.code for h in HINTS), "finish"} == CODES.keys()
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -17,9 +17,14 @@ ROUNDING = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 2e-2}
 VISIBLE = 1e-4
 
 
+# Mistakes that are there for the hints: to check that each is caught takes long.
+FOR_HINTS = {"gradients.trials.mistakes", "gradients.trials.row_mistakes"}
+
+
 def judged(trial: Trial, points: str) -> Any:
     """A parameter set: a trial at some points. Those at the data of a trained model are slow."""
-    return pytest.param(trial, points, marks=[pytest.mark.slow] if points == TRAINED else [])
+    slow = points == TRAINED or trial.function.__module__ in FOR_HINTS
+    return pytest.param(trial, points, marks=[pytest.mark.slow] if slow else [])
 
 
 ALL = [trial for trial in TRIALS.values() if trial.installed]

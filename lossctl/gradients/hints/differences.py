@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.errors import number
 from lossctl.gradients.hints.evidence import (
+    ENOUGH,
     FITS,
+    VISIBLE,
     Evidence,
     Hint,
-    class_of_target,
     fit,
     hint,
+    share_of,
     share_text,
     short,
+    softmax,
+    tolerance_of,
+    visible,
 )
+from lossctl.gradients.hints.quantities import groups, place_of
+from lossctl.gradients.verdict import Verdict
 
 HINTS: list[Hint] = []
+# Least number of visible errors that show a multiple, and of coordinates that show one number along a row.
+_LEAST_VALUES, _LEAST_COLUMNS = 10, 3
 
 
 @hint(HINTS, "constant-offset")
@@ -29,27 +42,91 @@ def _offset(case: Evidence) -> str | None:
     share = fit(failing, failing.numeric + amount)
     if share is None:
         return None
-    target_class = class_of_target(failing)
-    where = f"{share[0]:,} of {share[1]:,} wrong coordinates" if share[0] < share[1] else "every wrong coordinate"
-    if target_class is not None and (target_class == failing.wrong).all():
-        where = "the target's own class, and right at the others"
-    elif target_class is not None and (target_class == ~failing.wrong).all():
-        where = "every class but the target's"
-    return f"given − numeric is {number(short(amount))} at {where}"
+    where = f"at {share[0]:,} of {share[1]:,} wrong coordinates" if share[0] < share[1] else "at every wrong coordinate"
+    if part := place_of(case):
+        where = f"{part}, and right elsewhere"
+    return f"given − numeric is {number(short(amount))} {where}"
+
+
+@hint(HINTS, "offset-by-group")
+def _offset_by_group(case: Evidence) -> str | None:
+    """Explain a difference that is one number for each class, for example a smoothing of the labels."""
+    every = case.every
+    judged = np.isin(every.verdict, (Verdict.OK, Verdict.WRONG)) & ~every.clipped
+    difference = every.given - every.numeric
+    for words, code in groups(case, every):
+        amounts = np.zeros(len(words))
+        for g in range(len(words)):
+            part = judged & (code == g)
+            if np.count_nonzero(part) >= ENOUGH:
+                amounts[g] = np.median(difference[part])
+        close = np.abs(difference - amounts[code]) <= tolerance_of(every)
+        share = share_of(close[every.informative])
+        if share and np.ptp(amounts) and share_of(close[visible(every)]) and share_of(close[judged]):
+            listed = ", ".join(f"{number(short(amounts[g]))} {words[g]}" for g in np.flatnonzero(amounts))
+            return f"given − numeric is {listed}{share_text(share)}"
+    return None
 
 
 @hint(HINTS, "input-added")
 def _input_added(case: Evidence) -> str | None:
-    """Explain a difference that is an input, for example a forgotten target."""
+    """Explain a difference that is a multiple of an input or of its softmax: a term is missing, or one too much."""
+    failing = case.failing
+    seen = visible(failing) & (failing.error <= FITS * failing.scale)
+    if np.count_nonzero(seen) < _LEAST_VALUES:
+        return None
+    difference = failing.given - failing.numeric
+    for words, quantity in _terms(case):
+        q = np.broadcast_to(quantity, difference.shape)
+        multiples = (difference / q)[seen & (np.abs(q) > 0.1 * np.abs(q[seen]).max(initial=0.0))]
+        multiple = float(np.median(multiples)) if multiples.size else math.nan
+        if not np.isfinite(multiple) or len(np.unique(q[seen])) < 2 or not multiple:
+            continue
+        share = fit(failing, failing.numeric + multiple * q)
+        if share:
+            rounded = short(multiple)
+            shown = {1.0: "", -1.0: "−"}.get(rounded, f"{number(rounded)}·")
+            return (
+                f"given − numeric is {shown}{words}{share_text(share)}: "
+                f"{_TERM.get(rounded, 'such a term is missing or too much')}"
+            )
+    return None
+
+
+_TERM = {1.0: "one too much", -1.0: "one is missing"}
+
+
+def _terms(case: Evidence) -> Iterator[tuple[str, Array]]:
+    """Yield what may be added by mistake."""
     failing = case.failing
     for role, array in zip(case.loss.roles, failing.inputs, strict=True):
         flat = array.reshape(len(array), -1).astype(float)
-        if flat.shape[1] != failing.given.shape[1] or len(np.unique(flat)) < 2:
-            continue
-        for sign, words in ((1.0, "one too much"), (-1.0, "one is missing")):
-            if share := fit(failing, failing.numeric + sign * flat):
-                return f"given − numeric is {'' if sign > 0 else '−'}{role}{share_text(share)}: {words}"
-    return None
+        if flat.shape[1] == failing.given.shape[1]:
+            yield role, flat
+    x = failing.inputs[0].reshape(len(failing), -1)
+    if x.shape[1] == failing.given.shape[1]:
+        yield "the sign of pred", np.sign(x)
+        if case.loss.inputs[0].kind.name == "Logits":
+            p = softmax(x)
+            yield "the softmax of pred", p
+
+
+@hint(HINTS, "projection")
+def _projection(case: Evidence) -> str | None:
+    """Explain a gradient with a part along pred where the reference has none: the loss depends on a direction."""
+    failing = case.failing
+    x = failing.inputs[0].reshape(len(failing), -1)
+    if x.shape != failing.given.shape or x.shape[1] < _LEAST_COLUMNS:
+        return None
+    length = np.square(x).sum(axis=1)
+    along, reference = ((a * x).sum(axis=1) / length for a in (failing.given, failing.numeric))
+    size = np.linalg.norm(failing.numeric, axis=1) / np.sqrt(length)
+    if np.median(np.abs(reference) / size) > FITS or np.median(np.abs(along) / size) < VISIBLE * FITS:
+        return None
+    share = fit(failing, failing.numeric + along[:, None] * x)
+    return share and (
+        f"given − numeric is along pred{share_text(share)}: the derivative of the norm of pred is missing"
+    )
 
 
 @hint(HINTS, "constant-along-rows")
@@ -62,22 +139,12 @@ def _along_rows(case: Evidence) -> str | None:
     middle = np.array(
         [np.median(row[use]) if use.any() else np.nan for row, use in zip(difference, usable, strict=True)]
     )
-    if (
-        np.abs(difference - middle[:, None])[usable] <= np.broadcast_to(FITS * failing.scale, usable.shape)[usable]
-    ).all():
-        return "given is off by one constant along each row: the gradient of a loss that renormalises its rows"
+    close = np.abs(difference - middle[:, None]) <= FITS * failing.scale
+    telling = usable & (usable.sum(axis=1, keepdims=True) >= _LEAST_COLUMNS) if failing.given.shape[1] > 2 else usable
+    share = share_of(close[telling])
+    if share and np.count_nonzero(visible(failing) & telling) >= ENOUGH:
+        return (
+            f"given is off by one constant along each row{share_text(share)}: the gradient of a loss that renormalises "
+            "its rows"
+        )
     return None
-
-
-@hint(HINTS, "whole-numbers")
-def _whole_numbers(case: Evidence) -> str | None:
-    """Explain a gradient that was rounded, or computed from labels instead of probabilities."""
-    given = np.concatenate([case.failing.given, case.passing.given])
-    numeric = case.failing.numeric[case.failing.informative]
-    if (
-        not (given == np.round(given)).all()
-        or len(np.unique(given)) < 2
-        or (np.abs(numeric - np.round(numeric)) < 1e-3).mean() > 0.5
-    ):
-        return None
-    return "given holds whole numbers only, and numeric does not: it was rounded, or computed in whole numbers"

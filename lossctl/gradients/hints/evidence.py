@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -28,6 +29,9 @@ VISIBLE = 5.0
 ERROR_FACTOR = 8.0
 # Least number of wrong coordinates: with fewer, some explanation fits by chance.
 ENOUGH = 3
+# Least number of ways to choose the wrong samples among all samples: with fewer, a threshold or a class can separate
+# the wrong samples from the right ones by chance.
+WAYS = 10_000
 # Largest relative error of a derivative that still gives a ratio, for gradients of two or three digits.
 COARSE = 0.02
 
@@ -48,6 +52,17 @@ class Evidence:
     passing: CheckedSamples
     samples: int
 
+    @property
+    def complete(self) -> bool:
+        """Whether every sample of the data is at hand."""
+        return len(self.failing) + len(self.passing) == self.samples
+
+    @cached_property
+    def every(self) -> CheckedSamples:
+        """All samples at hand, in the order of the data."""
+        both = self.failing + self.passing
+        return both[np.argsort(both.row, kind="stable")]
+
 
 _Explanation: TypeAlias = Callable[[Evidence], str | None]
 
@@ -59,37 +74,43 @@ class Hint:
     Attributes:
         code: name of the explanation in results, in kebab-case.
         explain: returns the text, or None if the explanation does not fit.
-        of_values: whether the explanation predicts values. It is then tried only on errors that exceed its tolerance.
+        of_values: whether the explanation predicts values. It is then tried only if enough errors exceed its tolerance.
         second: whether it is tried on a second derivative too.
+        few: whether it is tried on one or two wrong coordinates too.
     """
 
     code: str
     explain: _Explanation
     of_values: bool
     second: bool
+    few: bool
 
 
 def hint(
-    hints: list[Hint], code: str, *, of_values: bool = True, second: bool = False
+    hints: list[Hint], code: str, *, of_values: bool = True, second: bool = False, few: bool = False
 ) -> Callable[[_Explanation], _Explanation]:
     """Append the decorated function to `hints`, the explanations of a module in the order in which they are tried."""
 
     def register(explain: _Explanation) -> _Explanation:
-        hints.append(Hint(code, explain, of_values, second))
+        hints.append(Hint(code, explain, of_values, second, few))
         return explain
 
     return register
 
 
-def share_of(fitting: np.ndarray) -> tuple[int, int] | None:
+def share_of(fitting: np.ndarray, least: int = ENOUGH) -> tuple[int, int] | None:
     """Return how many coordinates an explanation fits, and of how many, or None if too few.
 
     At most 1 % may disagree. Of 20 coordinates or more one may, so that one polluted coordinate does not silence
     an explanation.
     """
     n, total = int(np.count_nonzero(fitting)), fitting.size
-    allowed = math.ceil(0.01 * total) if total >= 20 else 0
-    return (n, total) if n >= ENOUGH and total - n <= allowed else None
+    return (n, total) if n >= least and total - n <= exceptions(total) else None
+
+
+def exceptions(total: int) -> int:
+    """Return how many of `total` coordinates may disagree with an explanation."""
+    return math.ceil(0.01 * total) if total >= 20 else 0
 
 
 def tolerance_of(cases: CheckedSamples, factor: float = 1.0) -> Array:
@@ -97,23 +118,29 @@ def tolerance_of(cases: CheckedSamples, factor: float = 1.0) -> Array:
     return np.asarray(FITS * cases.scale + ERROR_FACTOR * max(factor, 1.0) * cases.error)
 
 
+def visible(cases: CheckedSamples) -> np.ndarray:
+    """Return the mask of the wrong coordinates whose error is well beyond the tolerance: the others fit anything."""
+    return np.asarray(cases.informative & (cases.relative_error > VISIBLE * FITS))
+
+
 def fit(cases: CheckedSamples, predicted: Array, factor: float = 1.0) -> tuple[int, int] | None:
     """Return at how many wrong coordinates with a known derivative `predicted` equals the given gradient, of how many.
 
-    None if it does not fit. A non-finite gradient counts as a coordinate that does not fit.
+    None if it does not fit, also among the visible errors alone. A non-finite gradient counts as a coordinate that
+    does not fit.
 
     Args:
         cases: the wrong samples.
         predicted: (n, coordinates) the gradient that the explanation predicts from the numeric derivative.
         factor: multiple of the numeric derivative in `predicted`, which scales its error. Default 1.
     """
-    mask = cases.informative
-    return share_of(np.abs(cases.given - predicted)[mask] <= tolerance_of(cases, factor)[mask])
+    close = np.abs(cases.given - predicted) <= tolerance_of(cases, factor)
+    return share_of(close[cases.informative]) if share_of(close[visible(cases)]) else None
 
 
-def share_text(share: tuple[int, int]) -> str:
+def share_text(share: tuple[int, int], of: str = "wrong coordinates") -> str:
     """Return a clause with the share if the explanation does not fit everywhere; otherwise nothing."""
-    return "" if share[0] == share[1] else f" (at {share[0]:,} of {share[1]:,} wrong coordinates)"
+    return "" if share[0] == share[1] else f" (at {share[0]:,} of {share[1]:,} {of})"
 
 
 def fits_right_ones(passing: CheckedSamples, predicted: Array) -> bool:
@@ -143,12 +170,18 @@ def short(x: float) -> float:
     return float(f"{x:.4g}")
 
 
-def class_of_target(cases: CheckedSamples) -> np.ndarray | None:
-    """Return the mask of the target's class; None if the target is no class."""
+def target_class(cases: CheckedSamples) -> np.ndarray | None:
+    """Return the mask of the target's class, for labels and for rows of one 1; None if the target is no class."""
     k = cases.given.shape[1]
-    if len(cases.inputs) < 2 or cases.inputs[1].ndim != 1 or k < 2:
+    if len(cases.inputs) < 2 or k < 2:
         return None
-    return np.asarray(np.arange(k) == cases.inputs[1][:, None])
+    target = cases.inputs[1]
+    if target.ndim == 1:
+        whole = (target == np.round(target)) & (target >= 0) & (target < k)
+        return np.asarray(np.arange(k) == target[:, None]) if whole.all() else None
+    flat = target.reshape(len(cases), -1)
+    one_hot = flat.shape[1] == k and np.isin(flat, (0.0, 1.0)).all() and (flat.sum(axis=1) == 1.0).all()
+    return np.asarray(flat == 1.0) if one_hot else None
 
 
 def softmax(z: Array) -> Array:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from lossctl.core.arrays import Array
 from lossctl.errors import number
 from lossctl.gradients.hints.evidence import (
     ENOUGH,
-    ERROR_FACTOR,
     FITS,
+    VISIBLE,
     Evidence,
     Hint,
     constant_ratio,
@@ -21,11 +20,42 @@ from lossctl.gradients.hints.evidence import (
     share_text,
     short,
     tolerance_of,
+    visible,
 )
 from lossctl.gradients.hints.places import BOTH_SIDES, visibly_affected
+from lossctl.gradients.hints.quantities import groups
 from lossctl.gradients.verdict import Verdict
 
 HINTS: list[Hint] = []
+
+
+@hint(HINTS, "factor-by-group", second=True)
+def _by_group(case: Evidence) -> str | None:
+    """Explain a ratio that is one number in each class, on each side of the target or in each column."""
+    every = case.every
+    judged = np.isin(every.verdict, (Verdict.OK, Verdict.WRONG)) & ~every.clipped
+    for words, code in groups(case, every):
+        ratio, moving = np.ones(len(words)), np.zeros(len(words), bool)
+        for g in range(len(words)):
+            part = judged & (code == g)
+            sure = part & (every.error <= FITS * np.abs(every.numeric)) & (every.numeric != 0.0)
+            if np.count_nonzero(sure) >= ENOUGH:
+                ratio[g] = np.median(every.given[sure] / every.numeric[sure])
+                moving[g] = True
+        changed = moving & (np.abs(ratio - 1.0) > VISIBLE * FITS)
+        if not changed.any() or moving.sum() < 2 or np.ptp(ratio[moving]) <= VISIBLE * FITS:
+            continue
+        predicted = ratio[code] * every.numeric
+        size = max(1.0, float(np.abs(ratio).max()))
+        close = np.abs(every.given - predicted) <= tolerance_of(every, size)
+        share = share_of(close[every.informative])
+        if share and share_of(close[visible(every)]) and share_of(close[judged]):
+            listed = ", ".join(f"{number(short(ratio[g]))} {words[g]}" for g in np.flatnonzero(changed))
+            right = ", right elsewhere" if (moving & ~changed).any() else ""
+            if changed.sum() > 2 and np.ptp(ratio[changed]) <= VISIBLE * FITS and (moving & ~changed).sum() == 1:
+                listed = f"{number(short(ratio[changed][0]))}, but not {words[int((moving & ~changed).argmax())]}"
+            return f"given ÷ numeric is {listed}{right}{share_text(share)}"
+    return None
 
 
 @hint(HINTS, "constant-factor", second=True)
@@ -53,8 +83,16 @@ def _ratio(case: Evidence) -> str | None:
 
 
 def _named(ratio: float, case: Evidence) -> str:
+    for value, words in _names(case):
+        if abs(ratio - value) <= 2e-5 * abs(value):
+            return f": {words}"
+    return ": a constant factor"
+
+
+def _names(case: Evidence) -> Iterator[tuple[float, str]]:
+    """Yield the ratios that have a name, and the name."""
     k, samples = case.failing.given.shape[1], case.samples
-    named = [
+    yield from (
         (0.0, "it was not computed there"),
         (0.5, "a factor of 2 is missing"),
         (2.0, "a factor of 2 too much"),
@@ -67,83 +105,17 @@ def _named(ratio: float, case: Evidence) -> str:
         (math.log(2.0), "log 2: the loss was taken in another base"),
         (1.0 / math.log(10.0), "1/log 10: a logarithm to base 10"),
         (math.log(10.0), "log 10: a logarithm to base 10"),
-    ]
+        (math.pi / 180.0, "π/180: degrees were taken for radians"),
+        (180.0 / math.pi, "180/π: radians were taken for degrees"),
+    )
     if k > 1:
-        named += [(1.0 / k, f"1/k: it was divided by the number of classes, {k}")]
-        named += [(float(k), f"k: it was multiplied by the number of classes, {k}")]
-        named += [(1.0 / (samples * k), f"1/(n·k): it is the gradient of the mean over all {samples * k:,} elements")]
-    for value, words in named:
-        if abs(ratio - value) <= 2e-5 * abs(value):
-            return f": {words}"
+        yield 1.0 / k, f"1/k: it was divided by the number of classes, {k}"
+        yield float(k), f"k: it was multiplied by the number of classes, {k}"
+        yield 1.0 / (samples * k), f"1/(n·k): it is the gradient of the mean over all {samples * k:,} elements"
     for parameter, bound in case.loss.params.items():
         if isinstance(bound, float) and bound not in (0.0, 1.0):
-            for value, words in ((bound, "one too much"), (1.0 / bound, "one is missing")):
-                if abs(ratio - value) <= 2e-5 * abs(value):
-                    return f": a factor {parameter} = {number(bound)}, {words}"
-    return ": a constant factor"
-
-
-@hint(HINTS, "factor-by-class")
-def _factor_by_class(case: Evidence) -> str | None:
-    """Explain a ratio that is constant for each class of the target: a forgotten pos_weight or class weight."""
-    failing, passing = case.failing, case.passing
-    if len(failing.inputs) < 2 or failing.inputs[1].ndim != 1:
-        return None
-    target = failing.inputs[1]
-    classes, counts = np.unique(target, return_counts=True)
-    if not 1 < len(np.unique(np.concatenate([target, passing.inputs[1]]))) <= _MOST_CLASSES or counts.min() < ENOUGH:
-        return None
-    ratios = []
-    for c in classes:
-        constant = constant_ratio(failing[target == c])
-        if constant is None or constant[1][0] < constant[1][1]:
-            return None
-        ratios.append(constant[0])
-    right = passing.verdict == Verdict.OK
-    moving = (np.abs(passing.numeric) > 1e-3 * passing.scale) & right
-    if np.isin(passing.inputs[1][moving.any(axis=1)], classes).any():
-        return None
-    listed = ", ".join(f"{number(short(r))} at target {number(float(c))}" for c, r in zip(classes, ratios, strict=True))
-    right_ones = ", right at the others" if moving.any() else ""
-    return f"given ÷ numeric is {listed}{right_ones}: a weight of the class"
-
-
-@hint(HINTS, "ratio-of-input")
-def _ratio_of_input(case: Evidence) -> str | None:
-    """Explain a ratio that is a simple function of an input at every wrong coordinate."""
-    failing = case.failing
-    shape = failing.given.shape
-    for role, array in zip(case.loss.roles, failing.inputs, strict=True):
-        flat = array.reshape(len(array), -1).astype(float)
-        if flat.shape[1] not in (1, shape[1]) or not np.ptp(flat):
-            continue
-        for words, of in _FUNCTIONS:
-            factor = np.broadcast_to(of(flat), shape)
-            # A function that is nearly constant over the points, for example e^x of tiny x, explains nothing.
-            if len(np.unique(factor[failing.informative].round(3))) < 2 * ENOUGH:
-                continue
-            tolerance = FITS * failing.scale + ERROR_FACTOR * np.maximum(np.abs(factor), 1.0) * failing.error
-            close = np.abs(failing.given - factor * failing.numeric) <= tolerance
-            if share := share_of(close[failing.informative]):
-                return f"given ÷ numeric is {words.format(role)}{share_text(share)}"
-    return None
-
-
-_FUNCTIONS: Sequence[tuple[str, Callable[[Array], Array]]] = (
-    ("{0}", lambda x: x),
-    ("−{0}", lambda x: -x),
-    ("1/{0}", lambda x: 1.0 / x),
-    ("{0}²", np.square),
-    ("1/{0}²", lambda x: 1.0 / np.square(x)),
-    ("2·{0}", lambda x: 2.0 * x),
-    ("e^{0}", np.exp),
-    ("e^−{0}", lambda x: np.exp(-x)),
-    ("1 + {0}", lambda x: 1.0 + x),
-    ("1/(1 + {0})", lambda x: 1.0 / (1.0 + x)),
-    ("1 − {0}", lambda x: 1.0 - x),
-    ("{0}·(1 − {0})", lambda x: x * (1.0 - x)),
-    ("1/({0}·(1 − {0}))", lambda x: 1.0 / (x * (1.0 - x))),
-    ("s(1 − s), where s is the sigmoid of {0}", lambda x: np.exp(-np.abs(x)) / np.square(1.0 + np.exp(-np.abs(x)))),
-)
-# Most classes for which a factor each is listed.
-_MOST_CLASSES = 6
+            yield bound, f"a factor {parameter} = {number(bound)}, one too much"
+            yield 1.0 / bound, f"a factor {parameter} = {number(bound)}, one is missing"
+    for power in range(5, 32):
+        yield 2.0**power, f"2^{power}: a loss scale that was not divided out"
+        yield 2.0**-power, f"2^-{power}: a loss scale that was divided out twice"

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.core.loss import Loss
 from lossctl.errors import number
 from lossctl.gradients.hints.evidence import (
     ENOUGH,
     ERROR_FACTOR,
     FITS,
+    WAYS,
     Evidence,
     Hint,
     constant_ratio,
+    exceptions,
     hint,
     share_of,
     share_text,
     short,
 )
+from lossctl.gradients.hints.quantities import place_of, thresholds
 from lossctl.gradients.tally import CheckedSamples
 from lossctl.gradients.verdict import Verdict
 
 HINTS: list[Hint] = []
-# Least number of ways to choose the wrong samples among all samples: with fewer, a threshold can separate the wrong
-# samples from the right ones by chance.
-_WAYS = 10_000
+# Tried after those of all modules: where the gradient is wrong if nothing explains its values.
+LAST: list[Hint] = []
+# Least number of right samples, of which none is at the end of the data that is wrong.
+_LEAST_RIGHT = 20
+# Least share of the data that the first samples are, if they alone are wrong.
+_FIRST_SHARE = 0.1
+# Number of right samples next to a threshold, and their error relative to the smallest one that is seen.
+_BESIDE, _NOTHING = 10, 1e-2
 # Least share of samples on the smaller side of a threshold.
 BOTH_SIDES = 0.01
 # Least number of wrong samples at equal distances.
@@ -41,27 +47,55 @@ def _kinks(case: Evidence) -> str | None:
     failing, passing = case.failing, case.passing
     if len(passing) < ENOUGH or failing.given.shape[1] != 1:
         return None
-    for words, of in quantities(case.loss):
-        wrong, right = of(failing.inputs), of(passing.inputs)
-        if "pred" in words and (wrong == wrong[0]).all() and not (right == wrong[0]).any():
-            at = "pred equals target" if "−" in words and not wrong[0] else f"{words} is {number(float(wrong[0]))}"
-            return f"wrong only where {at}: at a kink any value between the one-sided slopes is right"
+    for (words, wrong), (_, right) in zip(thresholds(case, failing), thresholds(case, passing), strict=True):
+        kink = np.median(wrong)
+        share = share_of(wrong == kink)
+        if "pred" in words and share and not (right == kink).any():
+            at = "pred equals target" if "−" in words and not kink else f"{words} is {number(float(kink))}"
+            return (
+                f"wrong only where {at}{share_text(share)}: at a kink any value between the one-sided slopes is right"
+            )
     return None
+
+
+@hint(HINTS, "end-sample", of_values=False, few=True)
+def _end_sample(case: Evidence) -> str | None:
+    """Explain that the first or the last sample alone is wrong."""
+    row = case.failing.row
+    if not case.complete or len(row) != 1 or len(case.passing) < _LEAST_RIGHT or row[0] not in (0, case.samples - 1):
+        return None
+    if row[0] == 0 and case.failing.given.any():
+        return None
+    which = "the first sample" if row[0] == 0 else f"the last sample, {row[0]:,}"
+    return f"wrong only at {which}: does a loop over the samples leave it out?"
 
 
 @hint(HINTS, "rows", of_values=False)
 def _rows(case: Evidence) -> str | None:
     """Explain wrong samples that are every k-th row of the data."""
-    row, passing = case.failing.row, case.passing.row
+    row = case.failing.row
     # If there are more samples than are kept, the kept ones are not every k-th.
-    if len(row) + len(passing) != case.samples or len(row) < _LEAST_PERIODS:
+    if not case.complete or len(row) < _LEAST_PERIODS:
         return None
-    period = int(row[1] - row[0])
-    if period < 2 or not (np.diff(row) == period).all() or row[0] >= period or row[-1] + period < case.samples:
+    steps, counts = np.unique(np.diff(row), return_counts=True)
+    period = int(steps[counts.argmax()])
+    if period < 2:
         return None
-    constant = constant_ratio(case.failing)
-    there = "" if constant is None else f"; there given ÷ numeric is {number(short(constant[0]))}"
-    return f"wrong only at samples {row[0]}, {row[1]}, {row[2]}, …: every k-th with k = {period}{there}"
+    phases, counts = np.unique(row % period, return_counts=True)
+    expected = np.arange(int(phases[counts.argmax()]), case.samples, period)
+    disagreeing = len(np.setxor1d(expected, row))
+    if disagreeing > exceptions(len(expected)):
+        return None
+    share = (len(expected) - disagreeing, len(expected))
+    return (
+        f"wrong only at samples {expected[0]}, {expected[1]}, {expected[2]}, …: every k-th with k = {period}"
+        f"{share_text(share, 'of these samples')}{_ratio_there(case.failing)}"
+    )
+
+
+def _ratio_there(failing: CheckedSamples) -> str:
+    constant = constant_ratio(failing)
+    return "" if constant is None else f"; there given ÷ numeric is {number(short(constant[0]))}"
 
 
 @hint(HINTS, "one-side", of_values=False)
@@ -75,57 +109,33 @@ def _one_side(case: Evidence) -> str | None:
     if min(len(failing), len(passing)) < BOTH_SIDES * max(len(failing), len(passing)):
         return None
     # With few samples, one of the quantities (up to five) can separate the wrong ones by chance.
-    if len(passing) < ENOUGH or math.comb(len(failing) + len(passing), len(failing)) < _WAYS:
+    if len(passing) < ENOUGH or math.comb(len(failing) + len(passing), len(failing)) < WAYS:
         return None
-    constant = constant_ratio(failing)
-    there = "" if constant is None else f"; there given ÷ numeric is {number(short(constant[0]))}"
-    for words, of in quantities(case.loss):
-        wrong, right = of(failing.inputs), of(passing.inputs)
-        if (wrong.min() > right.max() or wrong.max() < right.min()) and (wrong == wrong[0]).all():
-            return f"wrong only where {words} is {number(float(wrong[0]))}, right elsewhere{there}"
-        if wrong.min() > right.max():
-            return f"wrong only where {words} > {_between(right.max(), wrong.min())}, right below{there}"
-        if wrong.max() < right.min():
-            return f"wrong only where {words} < {_between(wrong.max(), right.min())}, right above{there}"
+    for (words, wrong), (_, right) in zip(thresholds(case, failing), thresholds(case, passing), strict=True):
+        for sign, relation, other in ((1.0, ">", "below"), (-1.0, "<", "above")):
+            split = _split(sign * wrong, sign * right)
+            if split and (wrong == wrong[0]).all():
+                return f"wrong only where {words} is {number(float(wrong[0]))}, right elsewhere{_ratio_there(failing)}"
+            if split is None or len(np.unique(right)) < ENOUGH:
+                continue
+            end, start, share = split
+            if _begins(failing, passing, end - sign * right):
+                return (
+                    f"wrong only where {words} {relation} {_between(sign * end, sign * start)}, right {other}"
+                    f"{share_text(share, 'samples')}{_ratio_there(failing)}"
+                )
     return None
 
 
-def _between(low: float, high: float) -> str:
-    """Return the shortest decimal number in [low, high], as the threshold to show."""
-    for digits in range(1, 17):
-        for value in (float(f"{low:.{digits}g}"), float(f"{high:.{digits}g}"), float(f"{(low + high) / 2:.{digits}g}")):
-            if low <= value <= high:
-                return number(value)
-    return number(low)
-
-
-def quantities(loss: Loss) -> Sequence[tuple[str, Callable[[Sequence[Array]], Array]]]:
-    """Return the quantities that a threshold may be of: words, and a function of the inputs."""
-    if len(loss.inputs) < 2:
-        return (("pred", lambda a: a[0]), ("|pred|", lambda a: np.abs(a[0])))
-    kinds = [i.kind.name for i in loss.inputs[:2]]
-    quantities: list[tuple[str, Callable[[Sequence[Array]], Array]]] = []
-    if kinds == ["Real", "Real"]:
-        quantities += [("|pred − target|", lambda a: np.abs(a[0] - a[1])), ("pred − target", lambda a: a[0] - a[1])]
-    if kinds == ["Real", "Sign"]:
-        quantities += [("target·pred", lambda a: a[0] * a[1])]
-    quantities += [("target", lambda a: a[1]), ("pred", lambda a: a[0]), ("|pred|", lambda a: np.abs(a[0]))]
-    return quantities
-
-
-def visibly_affected(failing: CheckedSamples, passing: CheckedSamples) -> np.ndarray:
-    """Return a mask of the right samples whose gradient the mistake would have made wrong; in a flat tail none.
-
-    The mistake is modelled as a constant share of the derivative, the median over the wrong coordinates. It
-    counts as visible if it is at least 0.9 times the smallest error of a wrong coordinate, both relative to
-    the scale.
-    """
-    mask = failing.informative
-    shares = np.abs(failing.given[mask] / failing.numeric[mask] - 1.0)
-    share = float(np.median(shares)) if shares.size else math.inf
-    size, least = np.abs(passing.numeric), 0.9 * float(failing.relative_error[failing.wrong].min())
-    seen = (size > 1e-3 * passing.scale) & (share * size > least * passing.scale)
-    return np.asarray((seen & (passing.verdict == Verdict.OK)).any(axis=1))
+def _split(wrong: Array, right: Array) -> tuple[float, float, tuple[int, int]] | None:
+    """Return the largest right and the least wrong value if they separate all samples or 99 %, and the share."""
+    total = len(wrong) + len(right)
+    for skipped in (0, 1):
+        end = float(np.sort(right)[-1 - skipped * exceptions(len(right))])
+        start = float(np.sort(wrong)[skipped * exceptions(len(wrong))])
+        if start > end:
+            return end, start, (int(np.count_nonzero(wrong >= start) + np.count_nonzero(right <= end)), total)
+    return None
 
 
 @hint(HINTS, "flat")
@@ -137,4 +147,100 @@ def _flat(case: Evidence) -> str | None:
     moving = np.concatenate([(c.numeric != 0)[c.verdict == Verdict.OK] for c in (failing, passing)])
     if share is None or np.count_nonzero(moving) < ENOUGH:
         return None
-    return f"given is not 0 where the loss is flat (clipped, or inactive), and right elsewhere{share_text(share)}"
+    part = place_of(case)
+    where = f"{part}, where the loss is flat" if part else "where the loss is flat (clipped, or inactive)"
+    return f"given is not 0 {where}, and right elsewhere{share_text(share)}"
+
+
+@hint(HINTS, "outside-range", of_values=False)
+def _outside_range(case: Evidence) -> str | None:
+    """Explain samples that are wrong outside an interval of a simple quantity and right inside, or the other way."""
+    failing, passing = case.failing, case.passing
+    if failing.given.shape[1] != 1 or len(passing) < ENOUGH:
+        return None
+    passing = passing[visibly_affected(failing, passing)]
+    if len(passing) < ENOUGH or math.comb(len(failing) + len(passing), len(failing)) < WAYS:
+        return None
+    for (words, wrong), (_, right) in zip(thresholds(case, failing), thresholds(case, passing), strict=True):
+        for inner, outer, outside in ((right, wrong, True), (wrong, right, False)):
+            below, above = outer[outer < inner.min()], outer[outer > inner.max()]
+            if len(below) + len(above) < len(outer) or min(len(below), len(above)) < ENOUGH:
+                continue
+            edges = np.abs(np.subtract.outer(right, (inner.min(), inner.max()))).min(axis=1)
+            if len(np.unique(right)) < ENOUGH or not _begins(failing, passing, edges):
+                continue
+            low, high = (inner.min(), below.max()), (inner.max(), above.min())
+            if outside:
+                between = f"< {_between(*low)} or > {_between(*high)}, right between"
+                return f"wrong only where {words} {between}{_ratio_there(failing)}"
+            between = f"{_between(*low[::-1])} < {words} < {_between(*high[::-1])}"
+            return f"wrong only where {between}, right outside{_ratio_there(failing)}"
+    return None
+
+
+def _begins(failing: CheckedSamples, right: CheckedSamples, distance: Array) -> bool:
+    """Return whether the error sets in at the threshold, rather than grows until it is seen.
+
+    An error that grows continuously, such as that of sinh for tanh, is too small to be seen below some value. The right
+    samples next to the threshold are then off by nearly as much as is seen.
+
+    Args:
+        failing: the wrong samples.
+        right: the right ones.
+        distance: of the right ones from the threshold, (n,).
+    """
+    beside = right.relative_error.max(axis=1)[np.argsort(distance)[:_BESIDE]]
+    return bool(np.median(beside) < _NOTHING * failing.relative_error[failing.wrong].min())
+
+
+@hint(HINTS, "row-range", of_values=False)
+def _row_range(case: Evidence) -> str | None:
+    """Explain wrong samples that are the first or the last ones of the data."""
+    row, n = case.failing.row, case.samples
+    if not case.complete or len(case.passing) < _LEAST_RIGHT or len(row) < _LEAST_PERIODS:
+        return None
+    skipped = exceptions(len(row))
+    ranges = [(0, int(row[-1])), (int(row[0]), n - 1), (0, int(row[-1 - skipped])), (int(row[skipped]), n - 1)]
+    for first, last in ranges:
+        expected = np.arange(first, last + 1)
+        if len(expected) == n or (first == 0 and last < _FIRST_SHARE * n):  # corners are drawn first
+            continue
+        disagreeing = len(np.setxor1d(expected, row))
+        if disagreeing <= exceptions(len(expected)):
+            share = (len(expected) - disagreeing, len(expected))
+            which = f"the first {last + 1:,}" if first == 0 else f"the last {n - first:,}"
+            return (
+                f"wrong only at samples {first:,} to {last:,}, {which}{share_text(share, 'of these samples')}"
+                f"{_ratio_there(case.failing)}"
+            )
+    return None
+
+
+def _between(right: float, wrong: float) -> str:
+    """Return the shortest decimal number from the last right value on and before the first wrong one."""
+    low, high = sorted((right, wrong))
+    shorter = (float(f"{v:.{digits}g}") for digits in range(1, 17) for v in ((low + high) / 2, low, high))
+    return number(next((v for v in (0.0, 1.0, -1.0, *shorter) if low <= v <= high and v != wrong), right))
+
+
+def visibly_affected(failing: CheckedSamples, passing: CheckedSamples) -> np.ndarray:
+    """Return a mask of the right samples whose gradient the mistake would have made wrong; in a flat tail none.
+
+    The mistake is modelled as a constant share of the derivative, the median over the wrong coordinates. It
+    counts as visible if it is at least 0.9 times the smallest error of a wrong coordinate, both relative to
+    the scale, and ten times what the right sample is off and uncertain.
+    """
+    mask = failing.informative
+    shares = np.abs(failing.given[mask] / failing.numeric[mask] - 1.0)
+    share = float(np.median(shares)) if shares.size else math.inf
+    size, least = np.abs(passing.numeric), 0.9 * float(failing.relative_error[failing.wrong].min())
+    seen = (size > 1e-3 * passing.scale) & (share * size > least * passing.scale)
+    seen &= np.abs(passing.given - passing.numeric) + ERROR_FACTOR * passing.error < 0.1 * share * size
+    return np.asarray((seen & (passing.verdict == Verdict.OK)).any(axis=1))
+
+
+@hint(LAST, "part", of_values=False)
+def _part(case: Evidence) -> str | None:
+    """Explain wrong coordinates that are those of one class, one side of the target or one column."""
+    part = place_of(case)
+    return part and f"wrong only {part}, right elsewhere"

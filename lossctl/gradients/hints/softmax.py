@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossctl.core.arrays import Array
 from lossctl.errors import number
 from lossctl.gradients.hints.evidence import (
     ENOUGH,
-    ERROR_FACTOR,
     FITS,
     VISIBLE,
     Evidence,
     Hint,
-    class_of_target,
     fit,
     hint,
     share_of,
     share_text,
     short,
     softmax,
+    target_class,
     tolerance_of,
+    visible,
 )
 
 HINTS: list[Hint] = []
@@ -46,18 +47,18 @@ def _diagonal(case: Evidence) -> str | None:
 def _label_smoothing(case: Evidence) -> str | None:
     """Explain a difference of ε(1/k − 1) at the class of the target and ε/k at the others."""
     failing = case.failing
-    target_class = class_of_target(failing)
-    if target_class is None:
+    is_target = target_class(failing)
+    if is_target is None:
         return None
-    k = target_class.shape[1]
+    k = is_target.shape[1]
     difference, mask = failing.given - failing.numeric, failing.informative
-    if np.count_nonzero(mask & target_class) < ENOUGH or np.count_nonzero(mask & ~target_class) < ENOUGH:
+    if np.count_nonzero(mask & is_target) < ENOUGH or np.count_nonzero(mask & ~is_target) < ENOUGH:
         return None
-    at_own, at_others = (float(np.median(difference[mask & part])) for part in (target_class, ~target_class))
+    at_own, at_others = (float(np.median(difference[mask & part])) for part in (is_target, ~is_target))
     epsilon = abs(at_others) * k
     if not 0.0 < epsilon < 1.0 or abs(at_own + (k - 1) * at_others) > VISIBLE * FITS:
         return None
-    share = fit(failing, failing.numeric + np.where(target_class, at_own, at_others))
+    share = fit(failing, failing.numeric + np.where(is_target, at_own, at_others))
     if share is None:
         return None
     what = "is missing" if at_own < 0 else "is too much"
@@ -68,13 +69,13 @@ def _label_smoothing(case: Evidence) -> str | None:
 def _label_shifted(case: Evidence) -> str | None:
     """Explain a one-hot target at the class before or after that of the target."""
     failing = case.failing
-    target_class = class_of_target(failing)
-    if target_class is None or target_class.shape[1] < 3:
+    is_target = target_class(failing)
+    if is_target is None or is_target.shape[1] < 3:
         return None
     for step, words in ((1, "after"), (-1, "before")):
-        shifted = np.roll(target_class, step, axis=1)
-        share = fit(failing, failing.numeric + target_class - shifted)
-        if share and share_of((failing.wrong == target_class | shifted).ravel()):
+        shifted = np.roll(is_target, step, axis=1)
+        share = fit(failing, failing.numeric + is_target - shifted)
+        if share and share_of((failing.wrong == is_target | shifted).ravel()):
             return f"given takes the class {words} the target for the target{share_text(share)}"
     return None
 
@@ -97,12 +98,88 @@ def _logit(case: Evidence) -> str | None:
         p = np.exp(pred - pred.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         through = p * (failing.given - (p * failing.given).sum(axis=1, keepdims=True))
-        if (np.abs(through - failing.numeric) <= FITS * failing.scale + ERROR_FACTOR * failing.error)[
-            failing.informative
-        ].all():
+        if share_of((np.abs(through - failing.numeric) <= tolerance_of(failing))[failing.informative]):
             return "given is the derivative with respect to the probabilities, not to the logits"
     if kind == "Real" and pred.shape[1] == 1:
         p = 1.0 / (1.0 + np.exp(-pred))
         if fit(failing, failing.numeric / (p * (1.0 - p))):
             return "numeric ÷ given is p(1 − p): it is the derivative with respect to the probability, not the logit"
     return None
+
+
+@hint(HINTS, "not-softmax")
+def _not_softmax(case: Evidence) -> str | None:
+    """Explain something else in the place of the softmax or of the sigmoid: over another axis, its logarithm, twice."""
+    every = case.every
+    z = every.inputs[0].reshape(len(every), -1)
+    kinds = [i.kind.name for i in case.loss.inputs]
+    if z.shape != every.given.shape or case.loss.batch_coupled:
+        return None
+    if kinds[0] == "Logits" and z.shape[1] > 1:
+        words, p, others = "softmax over the classes", softmax(z), _not_softmaxes(z, case.complete)
+    elif kinds[:2] == ["Real", "Probability"]:
+        words, p, others = "sigmoid", _sigmoid(z), _not_sigmoids(z)
+    else:
+        return None
+    wrong = every.wrong.any(axis=1)
+    for name, other in others.items():
+        if share := fit(every[wrong], (every.numeric + other - p)[wrong]):
+            return f"given takes {name} for the {words}{share_text(share)}"
+    return None
+
+
+def _sigmoid(z: Array) -> Array:
+    return np.asarray(1.0 / (1.0 + np.exp(-z)))
+
+
+def _not_softmaxes(z: Array, complete: bool) -> dict[str, Array]:
+    p = softmax(z)
+    others = {
+        "the softmax of the softmax": softmax(p),
+        "the logarithm of the softmax": np.log(p),
+        "the sigmoid": _sigmoid(z),
+        "1 at the largest prediction, 0 elsewhere,": (z == z.max(axis=1, keepdims=True)).astype(float),
+        "the predictions themselves": z,
+    }
+    if complete:
+        e = np.exp(z - z.max())
+        others |= {"the softmax over the samples": softmax(z.T).T, "the softmax over all numbers": e / e.sum()}
+    return others
+
+
+def _not_sigmoids(z: Array) -> dict[str, Array]:
+    return {
+        "the prediction itself": z,
+        "the sigmoid of the sigmoid": _sigmoid(_sigmoid(z)),
+        "the sigmoid of −pred": _sigmoid(-z),
+        "tanh": np.tanh(z),
+        "1 where pred > 0, otherwise 0,": (z > 0.0).astype(float),
+    }
+
+
+@hint(HINTS, "class-weight")
+def _class_weight(case: Evidence) -> str | None:
+    """Explain a weight of the class of the target that only one of the terms p and [k = y] has."""
+    failing = case.failing
+    is_target = target_class(failing)
+    if case.loss.inputs[0].kind.name != "Logits" or is_target is None:
+        return None
+    p = softmax(failing.inputs[0].reshape(len(failing), -1))
+    seen = visible(failing) & ~is_target
+    if np.count_nonzero(seen) < ENOUGH:
+        return None
+    classes = is_target.argmax(axis=1)
+    predicted = failing.numeric.copy()
+    extra = []
+    for c in np.unique(classes):
+        rows = classes == c
+        amount = np.median(((failing.given - failing.numeric) / p)[rows][seen[rows]]) if seen[rows].any() else 0.0
+        predicted[rows] += amount * p[rows]
+        extra.append(amount)
+    share = fit(failing, predicted)
+    if share is None or np.ptp(extra) <= VISIBLE * FITS:
+        return None
+    return (
+        f"given − numeric is p times a number for each class of the target{share_text(share)}: p or the target lacks "
+        "the weight of the class"
+    )

@@ -13,9 +13,11 @@ from gradients.trials import (  # noqa: F401 - each adds its functions to TRIALS
     binary,
     far,
     jax_functions,
+    mistakes,
     multiclass,
     objectives,
     regression,
+    row_mistakes,
     rows,
     torch_functions,
 )

@@ -118,13 +118,13 @@ def bce_clip(y_pred: Probability, y_true: Probability):
     return loss, np.where(inside, (p - y_true) / (p * (1 - p)), 0.0)
 
 
-@wrong(truths.BCE_CLIP, "probability_ends", "clip", r"clip|flat")
+@wrong(truths.BCE_CLIP, "probability_ends", "clip", r"clip|flat|between")
 def bce_clip_forgotten(y_pred: Probability, y_true: Probability):
     p = np.clip(y_pred, 1e-7, 1 - 1e-7)
     return -y_true * np.log(p) - (1 - y_true) * np.log(1 - p), (p - y_true) / (p * (1 - p))
 
 
-@wrong(truths.BCE_CLIP_2, "probability", "clip", r"clip|flat", seen_at=(TRAINED,))
+@wrong(truths.BCE_CLIP_2, "probability", "clip", r"clip|flat|between", seen_at=(TRAINED,))
 def bce_clip_at_a_hundredth(y_pred: Probability, y_true: Probability):
     p = np.clip(y_pred, 0.01, 0.99)
     return -y_true * np.log(p) - (1 - y_true) * np.log(1 - p), (p - y_true) / p / (1 - p)
@@ -211,7 +211,7 @@ def bce_logits_no_target(x: Real, t: Probability):
     return np.logaddexp(0, x) - t * x, sigmoid(x)
 
 
-@wrong(truths.bce_logits, "logit", "logit", r"", seen_at=(DATA, TRAINED))
+@wrong(truths.bce_logits, "logit", "logit", r"sigmoid", seen_at=(DATA, TRAINED))
 def bce_logits_raw(x: Real, t: Probability):
     return np.logaddexp(0, x) - t * x, x - t
 
@@ -375,7 +375,7 @@ def logistic_logaddexp(f: Real, y: Sign):
     return np.logaddexp(0, -y * f), -y / (1 + np.exp(y * f))
 
 
-@wrong(truths.logistic, "margin", "inverted", r"")
+@wrong(truths.logistic, "margin", "inverted", r"e\^")
 def logistic_inverted(f: Real, y: Sign):
     return np.logaddexp(0, -y * f), -y / (1 + np.exp(-y * f))
 

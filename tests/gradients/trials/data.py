@@ -160,6 +160,15 @@ def vectors(rng: np.random.Generator, trained: bool) -> Arrays:
     return {"pred": target + (0.01 if trained else 1.0) * rng.normal(size=(N, 6)), "target": target}
 
 
+def pairs_same(rng: np.random.Generator, trained: bool) -> Arrays:
+    """Embeddings in pairs, and whether a pair is of the same thing; of the different ones two of three are close."""
+    away = np.where(np.arange(N) % 3, 0.5, 3.0)[:, None] * rng.normal(size=(N, 6))
+    same = (np.arange(N) % 2).astype(float)
+    target = rng.normal(size=(N, 6))
+    apart = (0.01 if trained else 0.5) * rng.normal(size=(N, 6))
+    return {"pred": target + np.where(same[:, None] > 0, apart, away), "target": target, "same": same}
+
+
 def triplets(rng: np.random.Generator, trained: bool) -> Arrays:
     """Embeddings: anchor, positive, negative; two of three negatives are close."""
     found = vectors(rng, trained)
@@ -208,7 +217,7 @@ _MAKERS: tuple[Callable[[np.random.Generator, bool], Arrays], ...] = (
     *(real, real_far, real_ties, real_grad, real_weighted, real_var, tiny, positive, count, log_count),
     *(logit, logit_soft, probability, probability_ends, margin),
     *(logits, logits_onehot, logits_soft, logits_ties, probabilities, distributions, square),
-    *(vectors, triplets, masks, ranked, pairs, batch),
+    *(vectors, pairs_same, triplets, masks, ranked, pairs, batch),
 )
 FAMILIES: dict[str, dict[str, Arrays]] = {
     maker.__name__: {

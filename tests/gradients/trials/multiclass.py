@@ -136,7 +136,7 @@ def cross_entropy_mean_of_classes(z: Logits, y: Label):
     return -np.log(picked(p, y)), minus_onehot(p, y) / z.shape[1]
 
 
-@wrong(truths.cross_entropy, "logits", "axis", r"axis|column|batch|sum")
+@wrong(truths.cross_entropy, "logits", "axis", r"axis|over the samples")
 def cross_entropy_axis_0(z: Logits, y: Label):
     p = softmax(z)
     e = np.exp(z)
@@ -187,7 +187,7 @@ def cross_entropy_last_class(z: Logits, y: Label):
     return -np.log(picked(p, y)), grad
 
 
-@wrong(truths.cross_entropy, "logits", "row", r"row|constant|same")
+@wrong(truths.cross_entropy, "logits", "row", r"row|constant|same|not the target")
 def cross_entropy_constant_row(z: Logits, y: Label):
     p = softmax(z)
     grad = np.repeat((picked(p, y) - 1)[:, None], z.shape[1], axis=1)
@@ -288,7 +288,7 @@ def class_weight(z: Logits, y: Label):
     return -w * picked(log_softmax(z), y), w[:, None] * minus_onehot(softmax(z), y)
 
 
-@wrong(truths.cross_entropy_weighted, "logits", "class weight", r"weight|class|label")
+@wrong(truths.cross_entropy_weighted, "logits", "class weight", r"weight|class|label|target is")
 def class_weight_missing(z: Logits, y: Label):
     w = WEIGHT[y.astype(int)]
     return -w * picked(log_softmax(z), y), minus_onehot(softmax(z), y)
@@ -308,7 +308,7 @@ def softmax_focal(z: Logits, y: Label):
     return -((1 - q) ** 2) * np.log(q), factor[:, None] * minus_onehot(p, y)
 
 
-@wrong(truths.softmax_focal, "logits", "chain", "")
+@wrong(truths.softmax_focal, "logits", "chain", r"factor of the sample")
 def softmax_focal_as_weight(z: Logits, y: Label):
     p = softmax(z)
     q = picked(p, y)
@@ -379,7 +379,7 @@ def soft_cross_entropy_sign(z: Logits, t: Probabilities):
     return -np.sum(t * log_softmax(z), axis=1), t - softmax(z)
 
 
-@wrong(truths.cross_entropy_soft, "logits_soft", "hard", r"whole|hard|label|argmax|one-?hot|round")
+@wrong(truths.cross_entropy_soft, "logits_soft", "hard", r"whole|hard|label|argmax|largest class")
 def soft_cross_entropy_argmax(z: Logits, t: Probabilities):
     return -np.sum(t * log_softmax(z), axis=1), minus_onehot(softmax(z), t.argmax(axis=1))
 

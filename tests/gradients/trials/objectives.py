@@ -170,7 +170,7 @@ def objective_log_loss_ones(pred, target):
     return sigmoid(pred) - target, np.ones_like(pred)
 
 
-@wrong(truths.bce_logits, "logit", "hessian", "", loss=log_loss)
+@wrong(truths.bce_logits, "logit", "hessian", r"1 − s", loss=log_loss)
 def objective_log_loss_hessian_p(pred, target):
     p = sigmoid(pred)
     return p - target, p
@@ -188,7 +188,7 @@ def objective_log_loss_sign(pred, target):
     return target - p, p * (1 - p)
 
 
-@wrong(truths.bce_logits, "logit", "logit", r"sigmoid|probab|logit", loss=log_loss)
+@wrong(truths.bce_logits, "logit", "logit", r"sigmoid", loss=log_loss)
 def objective_log_loss_no_sigmoid(pred, target):
     # XGBoost's custom objectives get raw margins; here they are taken for probabilities
     return pred - target, np.maximum(pred * (1 - pred), 1e-6)
@@ -238,7 +238,7 @@ def objective_pseudo_huber(pred, target):
     return d / root, 1 / (scale * root)
 
 
-@wrong(truths.pseudo_huber, "real", "hessian", "", loss=pseudo_huber, seen_at=(DATA,))
+@wrong(truths.pseudo_huber, "real", "hessian", r"\(pred − target\)²", loss=pseudo_huber, seen_at=(DATA,))
 def objective_pseudo_huber_hessian(pred, target):
     d = pred - target
     scale = 1 + d**2
@@ -270,7 +270,7 @@ def objective_poisson_max_delta_step(pred, target):
     return np.exp(pred) - target, np.exp(pred + 0.7)
 
 
-@wrong(truths.poisson_log, "log_count", "hessian", r"", loss=poisson)
+@wrong(truths.poisson_log, "log_count", "hessian", r"e\^", loss=poisson)
 def objective_poisson_hessian(pred, target):
     return np.exp(pred) - target, np.exp(-pred)
 
@@ -335,7 +335,7 @@ def gradient_softmax_sign(pred, target):
     return np.eye(pred.shape[1])[target.astype(int)] - p
 
 
-@wrong(truths.cross_entropy, "logits", "hessian", r"", loss=cross_entropy)
+@wrong(truths.cross_entropy, "logits", "hessian", r"p/\(1 − p\)", loss=cross_entropy)
 def objective_softmax_hessian_square(pred, target):
     p = softmax(pred)
     return p - np.eye(pred.shape[1])[target.astype(int)], p * p

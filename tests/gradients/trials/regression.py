@@ -124,7 +124,7 @@ def mse_gradient_clipped(pred: Real, target: Real):
     return (pred - target) ** 2, np.clip(2 * (pred - target), -1.0, 1.0)
 
 
-@wrong(truths.square, "real", "in place", r"in place|changes its input")
+@wrong(truths.square, "real", "in place", r"in place|changes its input|target")
 def mse_in_place(pred: Real, target: Real):
     pred -= target
     loss = pred**2
@@ -444,7 +444,7 @@ def log_cosh_softplus(pred: Real, target: Real):
     return x + np.logaddexp(0, -2 * x) - np.log(2.0), np.tanh(x)
 
 
-@wrong(truths.log_cosh, "real", "formula", "")
+@wrong(truths.log_cosh, "real", "formula", r"cosh")
 def log_cosh_sinh(pred: Real, target: Real):
     x = pred - target
     return np.log(np.cosh(x)), np.sinh(x)
@@ -478,7 +478,7 @@ def pseudo_huber_delta(pred: Real, target: Real):
     return delta**2 * (root - 1), a / root / delta**2
 
 
-@wrong(truths.pseudo_huber, "real", "chain", r"", seen_at=(DATA,))
+@wrong(truths.pseudo_huber, "real", "chain", r"\(pred − target\)²", seen_at=(DATA,))
 def pseudo_huber_no_root(pred: Real, target: Real):
     r = pred - target
     return np.sqrt(1 + r**2) - 1, r / (1 + r**2)

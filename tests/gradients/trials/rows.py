@@ -23,7 +23,7 @@ def cosine_distance(a: Direction, b: Direction):
     return 1 - cos[:, 0], -(b / (na * nb) - cos * a / na**2)
 
 
-@wrong(truths.cosine, "vectors", "chain", r"")
+@wrong(truths.cosine, "vectors", "chain", r"along pred")
 def cosine_distance_no_projection(a: Direction, b: Direction):
     na, nb = norm(a), norm(b)
     cos = np.sum(a * b, axis=1, keepdims=True) / (na * nb)

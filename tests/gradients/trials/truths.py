@@ -488,3 +488,55 @@ def pairs(x: Row, t: Row) -> mpf:
 def mean_absolute(x: Row, t: Row) -> mpf:
     """The mean of the absolute errors."""
     return mp.fsum(abs(v) for v in minus(x, t)) / len(x)
+
+
+# --- losses of mistakes.py and row_mistakes.py ---
+
+
+def log_cosh_twice(x: mpf, t: mpf) -> mpf:
+    return mp.log(mp.cosh(2 * (x - t)))
+
+
+def laplace(x: mpf, t: mpf, b: mpf) -> mpf:
+    return abs(x - t) / b + mp.log(2 * b)
+
+
+def student(x: mpf, t: mpf) -> mpf:
+    return 2 * mp.log(1 + (x - t) ** 2 / 3)
+
+
+def cauchy_2(x: mpf, t: mpf) -> mpf:
+    return mp.log(1 + ((x - t) / 2) ** 2)
+
+
+def truncated(x: mpf, t: mpf) -> mpf:
+    return min((x - t) ** 2, mpf(1))
+
+
+def ridge(x: mpf, t: mpf) -> mpf:
+    return (x - t) ** 2 + mpf(0.01) * x**2
+
+
+def relative_square(x: mpf, t: mpf) -> mpf:
+    return ((x - t) / t) ** 2
+
+
+def square_log10(x: mpf, t: mpf) -> mpf:
+    return (mp.log10(x) - mp.log10(t)) ** 2
+
+
+def square_log_ratio(x: mpf, t: mpf) -> mpf:
+    return mp.log(x / t) ** 2
+
+
+def half_square_log(x: mpf, t: mpf) -> mpf:
+    return square_log(x, t) / 2
+
+
+def distillation(z: Row, t: Row) -> mpf:
+    return 4 * kl_logits([v / 2 for v in z], t)
+
+
+def contrastive(a: Row, b: Row, same: mpf) -> mpf:
+    d = length(minus(a, b))
+    return same * d**2 + (1 - same) * max(2 - d, mpf(0)) ** 2

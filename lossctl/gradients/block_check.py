@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.engine.block import Block, Elements
+from lossctl.engine.block import Block
 from lossctl.engine.plan import LossPlan
-from lossctl.errors import UsageError
 from lossctl.gradients.directions import check_directions, is_wide, reject_joint_subgradients
 from lossctl.gradients.finite_differences import EPS, DerivativeProblem, Indices
 from lossctl.gradients.judge import check
@@ -20,10 +19,11 @@ from lossctl.gradients.rounding import ULPS_OF_TERMS, Precision, estimated_terms
 from lossctl.gradients.sampling import is_batch_coupled
 from lossctl.gradients.second_derivative import accept_surrogate, second_problem
 from lossctl.gradients.tally import CheckSummary, summarize_verdicts
+from lossctl.gradients.under_test import GradientUnderTest, gradient_under_test
 from lossctl.gradients.user_gradient import Gradient
-from lossctl.gradients.user_loss import gradient_precision, looks_like_objective, observe
+from lossctl.gradients.user_loss import looks_like_objective, observe
 from lossctl.gradients.verdict import CoordinateVerdicts, Verdict, set_tiny_aside
-from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_GRADIENT_ROUNDING
+from lossctl.io.dataset import GIVEN_GRADIENT
 
 # Allowed difference relative to the scale of a sample: 1/100 of an error that matters, and 1000 times the
 # uncertainty of the differences of a smooth loss.
@@ -31,6 +31,8 @@ RTOL = 1e-6
 # In a batch whose samples depend on each other, up to _JACOBIAN coordinates are perturbed one by one; a larger
 # batch is perturbed along _DIRECTIONS random directions.
 _JACOBIAN, _DIRECTIONS = 512, 24
+# Number of these directions that show whether a user's loss has noise: each is measured by 80 evaluations of the batch.
+_PROBED_DIRECTIONS = 8
 # Number of samples, and of coordinates of each, at which the gradient of a registered loss is itself compared with
 # differences before it judges another one.
 _CROSS_SAMPLES, _CROSS_COORDINATES = 50, 4
@@ -70,14 +72,15 @@ class Checker:
         index = elements.rows.index
         rows = block.start + (np.arange(len(elements.arrays[0])) if index is None else index) // plan.per_row
         points = Points(plan.loss, elements.arrays, rows)
-        given, second, atol, precision = self._gradient_under_test(block, points, elements)
+        tested = gradient_under_test(block, points, elements, self.gradient, factor=self.factor, weighted=self.weighted)
+        given, second, atol, precision = tested.given, tested.second, tested.atol, tested.precision
         if block.start == 0 and not plan.loss.batch_coupled and is_batch_coupled(plan.loss, elements.arrays):
             raise CoupledError
         notes = observe(plan.loss, elements.arrays) if block.start == 0 and not plan.loss.is_builtin else ()
         if block.start == 0 and self.gradient is not None:
             notes += self.gradient.observe(elements.arrays, elements.weights)
         if precision is not None and plan.loss.is_builtin:
-            summary = self._compare_with_registered(points, given, atol, precision, first=block.start == 0)
+            summary = self._compare_with_registered(points, tested, precision, first=block.start == 0)
         elif plan.loss.batch_coupled:
             summary = self._check_batch(points, given, atol)
         elif is_wide(points):
@@ -94,47 +97,11 @@ class Checker:
             return (summary,)
         return summary, self._check_second(points, second)
 
-    def _gradient_under_test(
-        self, block: Block, points: Points, elements: Elements
-    ) -> tuple[Array, Array | None, Array, Precision | None]:
-        """Return the gradient, its second derivative, the difference that rounding explains, and its precision.
-
-        The second derivative is None if there is none. The precision is None if the gradient is that of a
-        registered loss itself: differences judge it by its own digits.
-        """
-        loss, second = points.loss, None
-        quantum: Array | float = 0.0
-        core = loss.inputs[0].kind.core
-        if GIVEN_GRADIENT in block.places:
-            place, index = block.places[GIVEN_GRADIENT], elements.rows.index
-            precision = precision_of(block.rows[place.source][place.field])
-            given = _selected(block.input(GIVEN_GRADIENT, core), index) * self.factor
-            if GIVEN_GRADIENT_ROUNDING in block.places:  # half a unit of the last digit in a text file
-                quantum = np.abs(_selected(block.input(GIVEN_GRADIENT_ROUNDING, core), index) * self.factor)
-            if self.weighted and elements.weights is not None:
-                given = given / elements.weights.reshape(-1, *(1,) * len(core))
-        elif self.gradient is not None:
-            given, second = self.gradient(elements.arrays, elements.weights)
-            precision = precision_of(given)
-            given = given * self.factor
-        else:
-            thunk = loss.evaluate(*elements.arrays)[1]
-            if thunk is None:
-                raise UsageError(f"{loss.name} gives no gradient to check: return (loss, gradient), or give --grad")
-            given = thunk()
-            if loss.is_builtin:
-                return given, None, np.zeros(given.shape), None
-            precision = gradient_precision(loss, elements.arrays, given)
-        rounding: Array | float = ULPS_OF_TERMS * precision.tiny * abs(self.factor)
-        if not loss.is_builtin:  # the terms of a registered loss are known
-            terms = estimated_terms(given.reshape(len(given), -1), points.magnitude).reshape(-1, *(1,) * len(core))
-            rounding = rounding + ULPS_OF_TERMS * precision.eps * terms
-        return given, second, np.broadcast_to(rounding + quantum, given.shape), precision
-
     def _compare_with_registered(
-        self, points: Points, given: Array, atol: Array, precision: Precision, *, first: bool
+        self, points: Points, tested: GradientUnderTest, precision: Precision, *, first: bool
     ) -> CheckSummary:
         """Compare a gradient with that of a registered loss; the report shows the method of the first block."""
+        given, atol = tested.given, tested.atol
 
         def differences(rows: Indices, precision: Precision) -> CoordinateVerdicts:
             rounding = ULPS_OF_TERMS * precision.eps * np.abs(given[rows])
@@ -142,10 +109,8 @@ class Checker:
 
         verdicts, precision, visible = compare(
             points,
-            given,
-            atol=atol,
+            tested,
             precision=precision,
-            factor=self.factor,
             rtol=self.rtol,
             differences=None if points.loss.batch_coupled else differences,
         )
@@ -256,9 +221,10 @@ class Checker:
         slopes = (directions @ given.reshape(-1))[:, None]
         sizes = np.ones(_DIRECTIONS)
         atol = np.abs(directions) @ atol.reshape(-1, 1)
-        verdicts = check(
-            DerivativeProblem(along, np.zeros((_DIRECTIONS, 1)), slopes, sizes, -edge, edge, self.rtol, atol)
-        )
+        problem = DerivativeProblem(along, np.zeros((_DIRECTIONS, 1)), slopes, sizes, -edge, edge, self.rtol, atol)
+        verdicts = check(problem)
+        if not loss.is_builtin:
+            remeasure(problem, verdicts, probed=_PROBED_DIRECTIONS)
         no_inputs = [np.empty((_DIRECTIONS, 0)) for _ in arrays]
         summary = self._summarize(Points(loss, no_inputs, np.arange(_DIRECTIONS)), verdicts, slopes, BY_DIRECTION)
         return replace(summary, samples=len(pred))
@@ -277,7 +243,3 @@ def _reject_objective(summary: CheckSummary, points: Points, given: Array) -> Ch
         "value has both signs and the second is never negative; give it by --grad, with the loss as LOSS"
     )
     return replace(summary, verified=0, notes=(note, *summary.notes))
-
-
-def _selected(array: Array, index: np.ndarray | None) -> Array:
-    return array if index is None else array[index]

@@ -37,6 +37,9 @@ BY_DIRECTION_IN_ROWS = (
 # Number of wrong samples of a block in which coordinates are looked for, and of coordinates with the largest gradients
 # that are checked one by one in each of them, besides the one that bisection finds.
 _SEARCHED, _LARGEST = 4, 8
+# A block of 1,000 coordinates has some 100 samples, and each measurement evaluates one of them 80 times: with the 64
+# samples and 500 wrong slopes of narrow rows, a softmax that is wrong everywhere takes 4 times as long.
+_PROBED, _APPEALS = 16, 64
 # Number of directions along which kinks of one sample are tested together: all up, and three of random signs.
 _JOINT = 4
 
@@ -129,7 +132,7 @@ class _Line:
         problem = self.problem(directions)
         verdicts = check(problem)
         if not self.points.loss.is_builtin:
-            remeasure(problem, verdicts)
+            remeasure(problem, verdicts, probed=_PROBED, appeals=_APPEALS, alike=True)
         return verdicts
 
     def measure(self, direction: Array, rows: Indices) -> tuple[NoisyDerivative, Array, Array]:
@@ -184,15 +187,15 @@ def _search(line: _Line, rows: Indices, directions: Array) -> CheckedSamples:
     verdict = np.full((len(rows), k), Verdict.UNDEFINED, np.int8)
     numeric, error = np.full((len(rows), k), np.nan), np.full((len(rows), k), np.inf)
     largest = np.argsort(-np.abs(np.nan_to_num(line.given[rows])), axis=1, kind="stable")[:, :_LARGEST]
-    at = np.arange(len(rows))
-    for column in np.concatenate([low[:, None], largest], axis=1).T:
-        m, given, allowed = line.measure((columns == column[:, None]).astype(float), rows)
-        length = line.size[rows, column]
-        right = np.abs(given - m.derivative) <= m.error + allowed
-        judged = np.where(right, Verdict.OK, Verdict.UNRESOLVED)
-        verdict[at, column] = np.where(_wrong(m, given, allowed), Verdict.WRONG, judged)
-        with np.errstate(all="ignore"):
-            numeric[at, column], error[at, column] = m.derivative / length, m.error / length
+    chosen = np.concatenate([low[:, None], largest], axis=1)
+    at, column = np.repeat(np.arange(len(rows)), chosen.shape[1]), chosen.ravel()
+    m, given, allowed = line.measure((columns == column[:, None]).astype(float), rows[at])
+    right = np.abs(given - m.derivative) <= m.error + allowed
+    judged = np.where(right, Verdict.OK, Verdict.UNRESOLVED)
+    verdict[at, column] = np.where(_wrong(m, given, allowed), Verdict.WRONG, judged)
+    length = line.size[rows[at], column]
+    with np.errstate(all="ignore"):
+        numeric[at, column], error[at, column] = m.derivative / length, m.error / length
     scale = np.fmax(np.abs(np.nan_to_num(numeric)), np.abs(np.nan_to_num(line.given[rows]))).max(axis=1, keepdims=True)
     arrays = tuple(a[rows] for a in line.points.arrays)
     clipped = np.zeros((len(rows), k), bool)

@@ -121,7 +121,7 @@ def _measure(p: DerivativeProblem, j: int, rows: Indices, value: Array, unit: fl
     spacing = _spacing(np.where(usable, np.abs(odd), 0.0), largest, precision.eps, value == 0)
     spacing = np.fmax(spacing, ULPS * EPS * np.abs(value))
     # Numbers larger than the inputs, such as the largest of many exponentials, belong to other samples.
-    floor = ULPS * EPS * np.fmax(np.abs(value), np.fmin(unit, p.magnitude[rows]))
+    floor = ULPS * precision.eps * np.fmax(np.abs(value), np.fmin(unit, p.magnitude[rows]))
     derivative, error = _fit(h, odd, usable, (spacing, floor), powers=(1, 3, 5), factor=_ODD_FACTOR)
     jump, jump_error = _fit(h, even, usable, (spacing, floor), powers=(1, 2, 4), factor=_EVEN_FACTOR)
     half_jump = np.where(np.abs(jump) > _SURE * jump_error, np.abs(jump), 0.0)

@@ -47,6 +47,11 @@ class Points:
         """
         if self.loss.is_builtin:
             return sample_magnitude(self.loss, self.arrays)
+        return self.input_size
+
+    @property
+    def input_size(self) -> Array:
+        """(samples,): the largest input of each sample, at least an eighth of the median; 1 if all are 0."""
         inputs = zip(self.arrays, self.loss.inputs, strict=True)
         size = data_magnitude([a for a, i in inputs if not i.kind.is_code])
         typical = np.median(size[size > 0]) if (size > 0).any() else 1.0

@@ -16,23 +16,22 @@ from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import Indices
 from lossctl.gradients.points import Points, edges
 from lossctl.gradients.rounding import ULPS_OF_TERMS, Precision, precision_seen, reference_slack
+from lossctl.gradients.under_test import GradientUnderTest
 from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
 
 # Error of the reference itself, in ulps of its terms: the kernels keep 1e-14 of them.
 _REFERENCE_ULPS = 64.0
 # The report says if rounding hides an error of this share at most coordinates.
 _SMALL_ERROR = 1e-3
-# A gradient that changes by more than this share of the scale over a step of this share of S has a jump.
+# A gradient that changes by more than this share of the scale over a step of this share of the inputs has a jump.
 _JUMP, _JUMP_STEP = 1e-3, 2.0**-30
 
 
 def compare(
     points: Points,
-    given: Array,
+    tested: GradientUnderTest,
     *,
-    atol: Array,
     precision: Precision,
-    factor: float,
     rtol: float,
     differences: Callable[[Indices, Precision], CoordinateVerdicts] | None,
 ) -> tuple[CoordinateVerdicts, Precision, bool]:
@@ -40,12 +39,10 @@ def compare(
 
     Args:
         points: the loss and the samples.
-        given: the gradient, in the shape of the predictions.
-        atol: additional allowed difference in the same shape, such as half a unit of the last digit in a file.
-        precision: that of the type of `given`, or seen in its values.
-        factor: number by which `given` was multiplied after it was computed.
+        tested: the gradient.
+        precision: that of the type of its numbers, or seen in their values.
         rtol: allowed difference relative to the scale of a sample.
-        differences: function that checks `given` at some samples by finite differences of the loss. It is called with
+        differences: function that checks it at some samples by finite differences of the loss. It is called with
             the wrong samples next to a jump of the gradient and the precision, to find kinks. None: kinks are not
             looked for.
 
@@ -57,8 +54,10 @@ def compare(
     value, thunk = loss.evaluate(*arrays)
     assert thunk is not None
     whole = np.array(thunk())
-    reference, given, atol, pred = (a.reshape(n, -1) for a in (whole, given, atol, points.pred))
-    precision = precision_seen(given, reference, pred, factor, precision)
+    reference, given, atol = (a.reshape(n, -1) for a in (whole, tested.given, tested.atol))
+    computed, factor, pred = (a.reshape(n, -1) for a in (tested.computed, tested.factor, points.pred))
+    with np.errstate(all="ignore"):
+        precision = precision_seen(computed, reference / factor, pred, precision)
     size = finite_magnitude(reference)
     # A sample whose gradient is 0 has the scale of what is given in its place.
     scale = np.maximum(size.max(axis=1, initial=0.0), finite_magnitude(given).max(axis=1, initial=0.0))[:, None]
@@ -75,7 +74,7 @@ def compare(
         if loss.batch_coupled:
             rows = np.arange(n)
         part = points.subset(rows)
-        terms = reference_slack(loss, part.arrays, whole[rows], precision, factor).reshape(len(rows), -1)
+        terms = reference_slack(loss, part.arrays, whole[rows], precision, tested.factor[rows]).reshape(len(rows), -1)
         slack[rows] = terms + atol[rows]
         right[rows] = away[rows] <= slack[rows] + rtol * scale[rows]
     verdict = np.where(right, np.int8(Verdict.OK), np.int8(Verdict.WRONG))
@@ -83,7 +82,7 @@ def compare(
     defined = np.isfinite(value)[:, None] & np.isfinite(reference) & np.isfinite(pred)
     infinite = np.isinf(given)
     if infinite.any():  # right where the precision has no number of this size
-        beyond = size + slack >= precision.largest * abs(factor)
+        beyond = size + slack >= precision.largest * np.abs(factor)
         defined &= ~(infinite & beyond & (np.sign(given) == np.sign(reference)))
     verdict[~defined] = Verdict.UNDEFINED
     # The diagnosis allows for 8 times the error, which is what rounding explains.
@@ -108,12 +107,12 @@ def finite_magnitude(array: Array) -> Array:
 
 
 def near_jump(points: Points, scale: Array) -> npt.NDArray[np.bool_]:
-    """Return where the reference gradient changes within a step of S·2⁻³⁰ to one side or the other, (samples,)."""
+    """Return where the reference gradient changes within 2⁻³⁰ of the inputs to one side or the other, (samples,)."""
     return np.asarray((sides_of_jump(points, scale) > 0.0).any(axis=1))
 
 
 def sides_of_jump(points: Points, scale: Array) -> Array:
-    """Return by how much the reference gradient changes within a step of S·2⁻³⁰; 0 without a jump.
+    """Return by how much the reference gradient changes within 2⁻³⁰ of the inputs; 0 without a jump.
 
     Args:
         points: the loss and the samples.
@@ -125,7 +124,7 @@ def sides_of_jump(points: Points, scale: Array) -> Array:
     if not len(points):
         return np.zeros((0, 1))
     pred = points.arrays[0]
-    step = (points.magnitude * _JUMP_STEP).reshape(-1, *(1,) * (pred.ndim - 1))
+    step = (points.input_size * _JUMP_STEP).reshape(-1, *(1,) * (pred.ndim - 1))
     rng = np.random.default_rng(0)
     signs = rng.choice([-1.0, 1.0], pred.shape) * rng.uniform(0.5, 1.0, pred.shape)  # scores that tie become different
     sides = []

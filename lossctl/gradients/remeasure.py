@@ -15,10 +15,8 @@ from lossctl.gradients.finite_differences import EPS, ULPS, Bools, DerivativePro
 from lossctl.gradients.noisy_derivative import NoisyDerivative, measure
 from lossctl.gradients.verdict import CoordinateVerdicts, Reason, Verdict
 
-# Number of samples, and of coordinates of each, that show whether the function has noise.
-_PROBED, _COORDINATES = 64, 3
-# Number of wrong coordinates of a function without noise that are measured before the others are taken as wrong too.
-_APPEALS = 500
+# Defaults of `probed` and `appeals`, and the number of coordinates of a probed sample.
+_PROBED, _APPEALS, _COORDINATES = 64, 500, 3
 # The function has noise if this share of the probed coordinates show it; a kink within 1e-9 of a point looks like it.
 _SHARE = 0.1
 # Noise above this many times the roundoff that the refinement assumes makes its verdicts unreliable.
@@ -35,10 +33,27 @@ _FACTOR = 3.0
 
 
 @np.errstate(all="ignore")
-def remeasure(p: DerivativeProblem, verdicts: CoordinateVerdicts) -> None:
-    """Replace verdicts that noise of the function made, in place."""
+def remeasure(
+    p: DerivativeProblem,
+    verdicts: CoordinateVerdicts,
+    *,
+    probed: int = _PROBED,
+    appeals: int = _APPEALS,
+    alike: bool = False,
+) -> None:
+    """Replace verdicts that noise of the function made, in place.
+
+    Args:
+        p: the problem.
+        verdicts: its verdicts.
+        probed: number of samples that show whether the function has noise. Default 64.
+        appeals: number of wrong coordinates of a function without noise that are measured before the others are taken
+            as wrong too. Default 500.
+        alike: take the unresolved ones as wrong too if all measured ones are. Their derivatives are not measured.
+            Default False.
+    """
     value = p.f(None, p.x)
-    _measure_all(p, verdicts, value)
+    _measure_all(p, verdicts, value, probed=probed, appeals=appeals, alike=alike)
     # A formula with a 1 in it, such as 1 − cos r, is 0 within reach of the smallest residuals: that says nothing of a
     # gradient that would move it by less than the rounding of the 1.
     slight = np.abs(p.given) * p.magnitude[:, None] < EPS
@@ -47,20 +62,25 @@ def remeasure(p: DerivativeProblem, verdicts: CoordinateVerdicts) -> None:
     verdicts.reason[unseen] = Reason.DIGITS
 
 
-def _measure_all(p: DerivativeProblem, verdicts: CoordinateVerdicts, value: Array) -> None:
+def _measure_all(
+    p: DerivativeProblem, verdicts: CoordinateVerdicts, value: Array, *, probed: int, appeals: int, alike: bool
+) -> None:
     """Measure the coordinates whose verdict may be due to noise."""
-    noisy = _is_noisy(p, value)
+    noisy = _is_noisy(p, value, probed)
     doubtful = (verdicts.verdict == Verdict.WRONG) | (verdicts.verdict == Verdict.UNRESOLVED)
     if noisy:
         doubtful |= (verdicts.verdict == Verdict.OK) | (verdicts.verdict == Verdict.KINK)
     doubtful &= np.isfinite(value)[:, None] & np.isfinite(p.given)
-    if noisy or np.count_nonzero(doubtful) <= _APPEALS:
+    if noisy or np.count_nonzero(doubtful) <= appeals:
         _measure(p, verdicts, doubtful, value)
         return
     # Where all of some hundred wrong verdicts on a function without noise stand, the others stand too.
-    first = doubtful & (np.cumsum(doubtful.ravel()).reshape(doubtful.shape) <= _APPEALS)
+    first = doubtful & (np.cumsum(doubtful.ravel()).reshape(doubtful.shape) <= appeals)
     before = verdicts.verdict.copy()
     _measure(p, verdicts, first, value)
+    if alike and (verdicts.verdict[first] == Verdict.WRONG).all():
+        verdicts.verdict[doubtful], verdicts.reason[doubtful] = Verdict.WRONG, Reason.NONE
+        return
     overturned = first & (before == Verdict.WRONG) & (verdicts.verdict != Verdict.WRONG)
     unresolved = doubtful & (before == Verdict.UNRESOLVED)
     _measure(p, verdicts, doubtful & ~first & (unresolved | overturned.any()), value)
@@ -79,9 +99,9 @@ def _measure(p: DerivativeProblem, verdicts: CoordinateVerdicts, doubtful: Bools
         _judge(p, verdicts, (j, rows), m, scale=scale[rows], value=value[rows])
 
 
-def _is_noisy(p: DerivativeProblem, value: Array) -> bool:
+def _is_noisy(p: DerivativeProblem, value: Array, samples: int) -> bool:
     """Return whether a sample of the function shows more noise than the refinement assumes."""
-    rows = np.unique(np.linspace(0, len(value) - 1, _PROBED).astype(np.intp))
+    rows = np.unique(np.linspace(0, len(value) - 1, samples).astype(np.intp))
     rows = rows[np.isfinite(value[rows])]
     if not rows.size:
         return False

@@ -54,6 +54,10 @@ class Precision:
     tiny: float
     largest: float
 
+    def contains(self, other: Precision) -> bool:
+        """Whether every number of a lower precision is one of this; float16 has no room for those of bfloat16."""
+        return other.eps > self.eps and other.largest <= self.largest
+
 
 PRECISIONS = {
     "float64": Precision("float64", 2.0**-52, 2.0**-1074, float(np.finfo(np.float64).max)),
@@ -78,7 +82,7 @@ def precision_of(array: np.ndarray[Any, np.dtype[Any]]) -> Precision:
     head = array.ravel()[:_HEAD].astype(np.float64)
     for name in ("bfloat16", "float16", "float32"):
         seen = PRECISIONS[name]
-        if seen.eps > of_type.eps and _fits(head, seen).all():
+        if of_type.contains(seen) and _fits(head, seen).all():
             values = array[np.isfinite(array)].astype(np.float64)
             if _all_in(values, seen):
                 return seen
@@ -102,28 +106,27 @@ def precision_of_number(value: np.ndarray[Any, np.dtype[Any]]) -> Precision:
     return of_type
 
 
-def precision_seen(given: Array, reference: Array, pred: Array, factor: float, of_type: Precision) -> Precision:
+def precision_seen(given: Array, reference: Array, pred: Array, of_type: Precision) -> Precision:
     """Return the precision that numbers show next to those that they should be.
 
     Differences end in zeros and means of ±1 have one magnitude, so that such numbers alone do not show their precision.
     They do where the reference is not of it, or where the predictions show it.
 
     Args:
-        given: the numbers.
+        given: the numbers as they were computed.
         reference: what they should be, in the same shape.
         pred: the predictions.
-        factor: number by which both were multiplied after they were computed.
         of_type: the precision if they show no lower one.
     """
     for name in ("bfloat16", "float16"):
         seen = PRECISIONS[name]
-        if seen.eps <= of_type.eps:
+        if not of_type.contains(seen):
             continue
         with np.errstate(all="ignore"):
-            if not _fits(given.ravel()[:_HEAD] / factor, seen).all() or not _fits(given / factor, seen).all():
+            if not _fits(given.ravel()[:_HEAD], seen).all() or not _fits(given, seen).all():
                 continue
-            rounded = given[np.isfinite(given) & (given != 0) & ~_fits(reference / factor, seen)]
-        magnitudes = np.unique(np.abs(rounded / factor))
+            rounded = given[np.isfinite(given) & (given != 0) & ~_fits(reference, seen)]
+        magnitudes = np.unique(np.abs(rounded))
         half = np.ldexp(np.frexp(magnitudes)[0], _digits(seen) // 2)
         if len(magnitudes) >= _MAGNITUDES or (half != np.floor(half)).any() or precision_of(pred) == seen:
             return seen
@@ -206,7 +209,8 @@ def reference_slack(
 
     - for a loss of logits, scores or vectors, the difference between g and its value at the opposite target: the 1 of
       p − 1;
-    - for a loss of an angle, the same with another direction: the unit vectors that are subtracted;
+    - for a loss of an angle, the same with another direction: the unit vectors that are subtracted, and the products
+      of lengths that underflow;
     - for a loss of a residual, g at a target so far away that g no longer changes: the delta of
       delta − (delta − r), by which a framework differentiates Huber's loss as a sum of two parts, and the 1 of log-cosh
       as a difference of two sigmoids.
@@ -225,21 +229,42 @@ def reference_slack(
     slack: Array = amount * np.abs(reference) + tiny
     kinds = [i.kind for i in loss.inputs]
     for moved in moved_inputs(loss, arrays, amount):
-        change = np.abs(_gradient(loss, moved) - reference)
-        # Where the loss is not defined at a changed input, a change shows nothing.
-        slack = np.fmax(slack, amount * np.abs(reference) + np.where(np.isnan(change), 0.0, change))
+        g = _gradient(loss, moved)
+        change = np.abs(g - reference) + amount * np.fmax(np.abs(g), np.abs(reference))
+        slack = np.fmax(slack, change)  # NaN, where the loss is not defined at a changed input, shows nothing
     unbounded = bool(np.isinf(kinds[0].domain.low) and np.isinf(kinds[0].domain.high))
     if len(arrays) > 1 and (other := opposite_target(arrays, kinds)) is not None:
         change = np.abs(_gradient(loss, [arrays[0], other, *arrays[2:]]) - reference)
         slack = slack + (amount * unbounded + tiny) * np.where(np.isfinite(change), change, 0.0)
     for i, kind in enumerate(kinds[1:], 1):
         if kind.name == "Direction":
-            other = np.roll(arrays[i], 1, axis=-1)
-            change = np.abs(_gradient(loss, [*arrays[:i], other, *arrays[i + 1 :]]) - reference)
-            slack = slack + amount * np.where(np.isfinite(change), change, 0.0)
+            slack = slack + _direction_slack(loss, arrays, i, reference, amount=amount, tiny=tiny)
     if len(arrays) > 1 and kinds[0].name == kinds[1].name == "Real" and not loss.batch_coupled:
         slack = slack + amount * _tail_slope(loss, arrays)
     return np.asarray(slack)
+
+
+def _direction_slack(
+    loss: Loss, arrays: Sequence[Array], i: int, reference: Array, *, amount: float, tiny: Array | float
+) -> Array:
+    """Return how far rounding can move the gradient of a loss of the angle between the predictions and input i.
+
+    The gradient is proportional to v − (u·v)·u of unit vectors u and v. Its terms are those of another v, and along u,
+    where they cancel for every v, the length of the gradient times u. The numbers in between are products of squared
+    lengths, x·x·y·y: if their gradient underflows, g is off by the smallest number times 2·|x|·y·y.
+    """
+    x, other = np.abs(arrays[0]), np.roll(arrays[i], 1, axis=-1)
+    direction = x / x.max(axis=-1, keepdims=True)  # its square does not overflow
+    other[..., 0] *= -1.0  # equal elements, or two, give another direction too
+    g = _gradient(loss, [*arrays[:i], other, *arrays[i + 1 :]])
+    change = np.where(np.isfinite(g), np.abs(g - reference), 0.0)
+    along = direction * np.sqrt(_squared(change) / _squared(direction))
+    return np.asarray(amount * (change + along) + tiny * 2.0 * x * _squared(arrays[i]))
+
+
+def _squared(x: Array) -> Array:
+    """Return the squared length of each vector, with its axis kept."""
+    return np.asarray(np.square(x).sum(axis=-1, keepdims=True))
 
 
 def _tail_slope(loss: Loss, arrays: Sequence[Array]) -> Array:

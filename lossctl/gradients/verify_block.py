@@ -275,7 +275,7 @@ class Head:
             outputs = block.input(role, core)[scaled.index]
             of_type = precision_of(block.rows[place.source][place.field])
             expected = reference * widened(scaled.factor, len(core))
-            seen[role] = precision_seen(outputs, expected, scaled.points.pred, 1.0, of_type)
+            seen[role] = precision_seen(outputs, expected, scaled.points.pred, of_type)
         first = float(block.input(UPSTREAM)[0]) if UPSTREAM in block.places else 1.0
         return seen, first
 

@@ -5,7 +5,8 @@
 The inputs are rounded to the precision, the framework computes its gradient in it, and the check is given the rounded
 inputs and the gradient. Then the gradient is multiplied by 0.999, in the same precision. A right gradient that does not
 pass is a false alarm. A wrong one that passes is missed, except where the report says that this precision does not
-show an error of 0.1 %, or where it rounds the wrong one to the right one. Samples with a gradient of NaN are left out.
+show an error of 0.1 %, or where it rounds the wrong one to the right one. Samples with a gradient of NaN or infinity
+are left out.
 Each name is that of a loss of ``torch.nn.functional`` or ``optax.losses``; SEEDS is 2 by default.
 
 ==========  ======================================================================================================
@@ -15,6 +16,7 @@ ordinary    those of lossctl.gradients.ordinary_points
 mean        the same; the gradient is that of the mean
 confident   logits with a standard deviation of 8, nearly all labels those of the largest logit; residuals of 1 %
 masked      the ordinary ones; one sample in five has the label −100 or a weight of 0, one class in ten the logit −inf
+padded      the ordinary ones; the last fifth of the samples is 0 in every input, with the label −100 or a weight of 0
 ==========  ======================================================================================================
 """
 
@@ -25,9 +27,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -41,7 +43,8 @@ Arrays: TypeAlias = dict[str, np.ndarray[Any, np.dtype[Any]]]
 # inputs, precision, what to do with the losses of the samples -> inputs as rounded, gradient
 Framework: TypeAlias = Callable[[str, Arrays, str, str], tuple[Arrays, np.ndarray[Any, np.dtype[Any]]]]
 
-SAMPLES, MASK = 300, -100
+SAMPLES, MASK = 100, -100
+CLASS_WEIGHT = (0.3, 2.0, 1.0, 0.7, 1.7)
 # Name of the loss in the registry, and the losses of the samples, one number or row for each.
 TORCH = {
     "mse_loss": ("mse", "F.mse_loss(pred, target, reduction='none')"),
@@ -64,11 +67,20 @@ TORCH = {
         "F.binary_cross_entropy_with_logits(pred, target, pos_weight=torch.tensor(3.0), reduction='none')",
     ),
     "cross_entropy": ("sparse_softmax_cross_entropy", "F.cross_entropy(pred, target, reduction='none')"),
+    "cross_entropy (class weight)": (
+        "sparse_softmax_cross_entropy",
+        "F.cross_entropy(pred, target, weight=class_weight, reduction='none')",
+    ),
     "cross_entropy (soft)": ("softmax_cross_entropy", "F.cross_entropy(pred, target, reduction='none')"),
     "nll_loss": ("nll", "F.nll_loss(pred, target, reduction='none')"),
+    "nll_loss (class weight)": ("nll", "F.nll_loss(pred, target, weight=class_weight, reduction='none')"),
     "kl_div": ("kl_divergence_log_input", "F.kl_div(pred, target, reduction='none')"),
     "kl_div (log_target)": ("kl_divergence_log_target", "F.kl_div(pred, target, log_target=True, reduction='none')"),
     "multi_margin_loss": ("multi_margin", "F.multi_margin_loss(pred, target, reduction='none')"),
+    "multi_margin_loss (class weight)": (
+        "multi_margin",
+        "F.multi_margin_loss(pred, target, weight=class_weight, reduction='none')",
+    ),
     "multi_margin_loss (p=2)": ("multi_margin:p=2", "F.multi_margin_loss(pred, target, p=2, reduction='none')"),
     "multilabel_margin_loss": (
         "multilabel_margin",
@@ -124,15 +136,17 @@ OPTAX = {
 }
 TABLES = {"torch": TORCH, "optax": OPTAX}
 PRECISIONS = ("float64", "float32", "bfloat16", "float16")
-GROUPS = ("ordinary", "mean", "confident", "masked")
+GROUPS = ("ordinary", "mean", "confident", "masked", "padded")
 
 
 # --- the frameworks ---
 
 
-def _reduced(losses: Any, how: str, weight: Any) -> Any:
+def _reduced(losses: Any, how: str, weight: Any, class_weight: Any) -> Any:
+    """Return the sum of the losses of the samples, or their mean, weighted where the samples have class weights."""
     rows = losses.reshape(losses.shape[0], -1).sum(1)
-    return (rows if weight is None else rows * weight).sum() if how != "mean" else rows.mean()
+    total = (rows if weight is None else rows * weight).sum()
+    return total if how != "mean" else total / (len(rows) if class_weight is None else class_weight.sum())
 
 
 def torch_gradient(call: str, arrays: Arrays, precision: str, how: str) -> tuple[Arrays, np.ndarray]:
@@ -148,9 +162,11 @@ def torch_gradient(call: str, arrays: Arrays, precision: str, how: str) -> tuple
         """Return the indices of the classes of a row, and −1 behind them."""
         return torch.where(flags > 0, torch.arange(flags.shape[1]) + 1, 0).sort(descending=True)[0] - 1
 
-    losses = eval(call, {"F": torch.nn.functional, "torch": torch, "indices": indices, **given})  # noqa: S307
-
-    _reduced(losses, how, given.get("weight")).backward()
+    class_weight = torch.tensor(CLASS_WEIGHT).to(dtype)
+    names = {"F": torch.nn.functional, "torch": torch, "indices": indices, "class_weight": class_weight}
+    losses = eval(call, {**names, **given})  # noqa: S307
+    of_samples = class_weight[given["target"]] if "class_weight" in call else None
+    _reduced(losses, how, given.get("weight"), of_samples).backward()
     grad = pred.grad.float() if precision == "bfloat16" else pred.grad
     return {k: t.detach().double().numpy() for k, t in given.items()}, grad.numpy()
 
@@ -158,18 +174,24 @@ def torch_gradient(call: str, arrays: Arrays, precision: str, how: str) -> tuple
 def optax_gradient(call: str, arrays: Arrays, precision: str, how: str) -> tuple[Arrays, np.ndarray]:
     """Return the inputs as rounded, in float64, and the gradient of optax; that of bfloat16 in float32."""
     import jax
-    from optax import losses as o
 
     jax.config.update("jax_enable_x64", True)
     given = {k: jax.numpy.asarray(a, precision if a.dtype.kind == "f" else "int32") for k, a in arrays.items()}
-
-    def function(pred: Any) -> Any:
-        losses = eval(call, {"o": o, "jax": jax, **given, "pred": pred})  # noqa: S307
-        return _reduced(losses, how, given.get("weight"))
-
-    grad = jax.jit(jax.grad(function))(given["pred"])
+    grad = _compiled(call, how)(given["pred"], given)
     stored = np.asarray(grad, np.float32 if precision == "bfloat16" else precision)
     return {k: np.asarray(a, np.float64) for k, a in given.items()}, stored
+
+
+@cache
+def _compiled(call: str, how: str) -> Callable[..., Any]:
+    import jax
+    from optax import losses as o
+
+    def function(pred: Any, given: dict[str, Any]) -> Any:
+        losses = eval(call, {"o": o, "jax": jax, **given, "pred": pred})  # noqa: S307
+        return _reduced(losses, how, given.get("weight"), None)
+
+    return cast(Callable[..., Any], jax.jit(jax.grad(function)))
 
 
 FRAMEWORKS: dict[str, Framework] = {"torch": torch_gradient, "optax": optax_gradient}
@@ -203,7 +225,19 @@ def points(loss: Loss, group: str, seed: int) -> Arrays:
         if kinds["pred"].name == "Logits":
             _mask_classes(loss, arrays, kinds, rng)
         arrays["weight"] = np.where(out, 0.0, 1.0)
+    if group == "padded":
+        _pad(loss, arrays)
     return arrays
+
+
+def _pad(loss: Loss, arrays: Arrays) -> None:
+    """Set the last fifth of the samples to 0, or to the first sample where the loss is not defined at 0."""
+    end = slice(SAMPLES - SAMPLES // 5, SAMPLES)
+    zeros = [np.zeros_like(a[:1], np.float64) for a in arrays.values()]
+    for array, zero in zip(arrays.values(), zeros, strict=True):
+        array[end] = array[:1] if loss.domain.invalid_mask(zeros).any() else zero
+    arrays["weight"] = np.ones(SAMPLES)
+    arrays["weight"][end] = 0.0
 
 
 def _make_confident(arrays: Arrays, kinds: dict[str, Any], rng: np.random.Generator) -> None:
@@ -222,7 +256,8 @@ def _make_confident(arrays: Arrays, kinds: dict[str, Any], rng: np.random.Genera
         arrays["pred"] = arrays["x2"] * (1.0 + 0.01 * rng.normal(size=pred.shape))
     elif of_target in ("Probability", "Sign", "ClassFlags", "ClassChances"):
         right = (z > 0) ^ (rng.random(z.shape) < 0.03)
-        arrays["pred"] = 1.0 / (1.0 + np.exp(-z)) if of_pred == "Probability" else z
+        p = 1.0 / (1.0 + np.exp(-np.clip(z, -27.0, 27.0)))  # PyTorch divides by max(p(1 − p), 1e-12)
+        arrays["pred"] = p if of_pred == "Probability" else z
         arrays["target"] = np.where(right, 1.0, -1.0 if of_target == "Sign" else 0.0)
     elif of_target == "LogProbabilities":
         arrays["pred"] = arrays["target"] = z
@@ -277,7 +312,8 @@ def outcomes(framework: str, name: str, seeds: int) -> Iterator[Outcome]:
     for group in GROUPS:
         for seed in range(seeds):
             arrays = points(loss, group, seed)
-            how = "mean" if group == "mean" else "sum" if group == "masked" else "none"
+            summed = group in ("masked", "padded") or "class_weight" in call
+            how = "mean" if group == "mean" else "sum" if summed else "none"
             for precision in PRECISIONS:
                 try:
                     with warnings.catch_warnings():
@@ -290,18 +326,28 @@ def outcomes(framework: str, name: str, seeds: int) -> Iterator[Outcome]:
                     stored["bfloat16 in float64"] = grad.astype(np.float64)
                 for storage, g in stored.items():
                     label = f"{framework} {name}, {group} {seed}, {storage}"
-                    yield _outcome(label, spec, rounded, g, precision=precision, how=how)
+                    class_weight = CLASS_WEIGHT if "class_weight" in call else None
+                    yield _outcome(label, spec, rounded, g, precision=precision, how=how, class_weight=class_weight)
 
 
-def _outcome(label: str, spec: str, arrays: Arrays, grad: np.ndarray, *, precision: str, how: str) -> Outcome:
+def _outcome(
+    label: str,
+    spec: str,
+    arrays: Arrays,
+    grad: np.ndarray,
+    *,
+    precision: str,
+    how: str,
+    class_weight: tuple[float, ...] | None,
+) -> Outcome:
     data = dict(arrays)
     pred, target, weight = data.pop("pred"), data.pop("target"), data.pop("weight", None)
     labels = isinstance(as_loss(spec).inputs[1].kind, LabelKind)
     if how != "mean":  # what PyTorch has no number for in float16 is no right gradient
-        known = ~np.isnan(grad.reshape(len(grad), -1)).any(axis=1)
+        known = np.isfinite(grad.reshape(len(grad), -1)).any(axis=1)
         pred, target, grad = pred[known], target[known], grad[known]
         data, weight = {k: a[known] for k, a in data.items()}, None if weight is None else weight[known]
-    options: dict[str, Any] = {"inputs": data, "reduction": how, "threads": 1}
+    options: dict[str, Any] = {"inputs": data, "reduction": how, "threads": 1, "class_weight": class_weight}
     if labels and weight is not None:  # the mask is the label
         target, options["ignore_index"] = np.where(weight == 0, float(MASK), target), MASK
     else:
@@ -337,9 +383,12 @@ def main(argv: list[str]) -> None:
     chosen = [(f, name) for f, table in TABLES.items() for name in table if not argv or name in argv]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         found = []
-        for part in pool.map(partial(_all_outcomes, seeds), chosen):
+        for one, part in zip(chosen, pool.map(partial(_all_outcomes, seeds), chosen), strict=True):
             found += part
             _print_failures(part)
+            print(
+                f"{' '.join(one)}: {len(part)} gradients, {sum(bool(o.alarm) for o in part)} false alarms", flush=True
+            )
     print(f"{len(chosen)} losses, {seeds} seeds, {len(found)} gradients")
     print(f"{'precision':20} {'gradients':>9} {'false alarms':>13} {'0.999 missed':>13} {'not visible':>18}")
     for precision in (*PRECISIONS[:3], "bfloat16 in float64", PRECISIONS[3]):

@@ -102,3 +102,47 @@ def test_huber_as_a_sum_of_two_parts(delta: float) -> None:
     gradient = np.sign(r) * (np.float32(delta) - (np.float32(delta) - np.abs(r)))
     assert lossctl.gradcheck(f"huber:delta={delta}", pred, target, grad=gradient)
     assert not lossctl.gradcheck(f"huber:delta={delta}", pred, target, grad=np.float32(0.999) * gradient)
+
+
+def test_bfloat16_is_seen_before_class_weights_are_divided_out() -> None:
+    weights, labels = np.array([0.3, 2.0, 1.0]), np.arange(30) % 3
+    logs = np.log(np.full((30, 3), 1 / 3))
+    in_bfloat16 = np.array([0.30078125, 2.0, 1.0])  # F.nll_loss(x, y, weight=w, reduction='sum')
+    gradient = np.float32(-np.eye(3)[labels] * in_bfloat16[labels, None])
+    options = {"class_weight": list(weights), "reduction": "sum"}
+    assert lossctl.gradcheck("nll", logs, labels, grad=gradient, **options)
+    assert not lossctl.gradcheck("nll", logs, labels, grad=gradient * 1.1, **options)
+
+
+def test_the_other_side_of_a_hinge_is_rounded_too() -> None:
+    # In bfloat16 x1 − x2 is −0.5, and 1/100 is 0.0100098: F.margin_ranking_loss(x1, x2, t, margin=0.5)
+    x1, x2 = np.tile([-0.5859375, 2.0], 50), np.tile([-0.08447265625, 1.0], 50)
+    gradient = np.full(100, 0.010009765625, np.float32)
+    given = {"inputs": {"x2": x2}, "reduction": "mean"}
+    assert lossctl.gradcheck("margin_ranking:margin=0.5", x1, -np.ones(100), grad=gradient, **given)
+    assert not lossctl.gradcheck("margin_ranking:margin=0.5", x1, -np.ones(100), grad=1.1 * gradient, **given)
+
+
+def _textbook_cosine(x: Any, y: Any, up: float) -> Any:
+    """The gradient of up·(1 − x·y/√(x·x·y·y)), with every number rounded to the type of x."""
+    dtype = x.dtype.type
+    rows = {"axis": 1, "keepdims": True, "dtype": dtype}
+    c, a, b = (x * y).sum(**rows), (x * x).sum(**rows), (y * y).sum(**rows)
+    d = np.sqrt(a * b)
+    to_dot, to_product = dtype(-up) / d, dtype(up) * c / (a * b) / d / dtype(2)
+    return to_dot * y + to_product * b * dtype(2) * x
+
+
+@pytest.mark.parametrize(("dtype", "n"), [(np.float32, 1), (np.float16, 1), (np.float16, 300)])
+def test_a_textbook_cosine_of_nearly_equal_vectors(dtype: Any, n: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 5)) + 5.0 * np.eye(5)[rng.integers(0, 5, 300)]  # one element is nearly the length
+    x = dtype(x)
+    y = dtype(x * (1.0 + 0.01 * rng.normal(size=x.shape)))
+    gradient = _textbook_cosine(x, y, 1.0 / n)
+    options = {"reduction": "mean" if n > 1 else "sum"}
+    result = lossctl.gradcheck("cosine_distance", x, y, grad=gradient, **options)
+    assert result, result
+    assert (HIDDEN in result.method) == (dtype == np.float16)
+    if dtype == np.float32:
+        assert not lossctl.gradcheck("cosine_distance", x, y, grad=gradient * dtype(0.99), **options)

@@ -13,7 +13,7 @@ from attacks.harness import attack, run
 
 @attack("rows")
 def a_quote_in_a_string_of_json_lines(folder: Path) -> None:
-    rows = 20_000
+    rows = 200_000
     (folder / "p.jsonl").write_text('{"s": "a\\"b", "p": 1, "t": 0}\n' + '{"s": "", "p": 1, "t": 0}\n' * (rows - 1))
     assert run("compute", "mse", "p.jsonl", "-p", "p", "-t", "t", "-q").value == 1.0
     told = run("compute", "mse", "p.jsonl", "-p", "p", "-t", "t", "-f", "csv")

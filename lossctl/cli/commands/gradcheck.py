@@ -81,8 +81,8 @@ class GradcheckOptions:
         str | None,
         Option(
             "--wrt",
-            metavar="pred|logits|NAME,...",
-            help="logits: predictions are logits; the gradient is with respect to them. With --at: names of arrays",
+            metavar="pred|logits",
+            help="logits: predictions are logits; the gradient is with respect to them. With --at: names, W1,b1",
         ),
     ] = None
     samples: Annotated[int, Option("--samples", metavar="N", help="number of points to draw if there are no data")] = (

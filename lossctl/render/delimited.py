@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv as _csv
 import io
-import json as _json
 from collections.abc import Iterator
 
-from lossctl.errors import UsageError
+from lossctl.errors import UsageError, printable
 from lossctl.render import Style
-from lossctl.render.json_document import plain
+from lossctl.render.json_document import dumped
 from lossctl.report import Cell, Column, Report, Table
 
 # Rows per write: few enough for a reader to see output early, many enough to make the cost of a write negligible.
@@ -29,12 +28,12 @@ def value(report: Report, style: Style) -> Iterator[str]:
 
 def csv(report: Report, style: Style) -> Iterator[str]:
     """Yield the first table as csv with a header, including its ``detail`` columns."""
-    yield from _separated(report, ",")
+    yield from _separated(report, ",", style)
 
 
 def tsv(report: Report, style: Style) -> Iterator[str]:
     """Yield the first table as tab-separated values with a header, including its ``detail`` columns."""
-    yield from _separated(report, "\t")
+    yield from _separated(report, "\t", style)
 
 
 def jsonl(report: Report, style: Style) -> Iterator[str]:
@@ -42,7 +41,7 @@ def jsonl(report: Report, style: Style) -> Iterator[str]:
     table = report.stream or _first(report)
     names = [column.name for column in table.columns]
     for row in table.rows:
-        yield _json.dumps(plain(dict(zip(names, row, strict=True))), ensure_ascii=False, allow_nan=False) + "\n"
+        yield dumped(dict(zip(names, row, strict=True))) + "\n"
 
 
 def _first(report: Report) -> Table:
@@ -51,14 +50,16 @@ def _first(report: Report) -> Table:
     return report.tables[0]
 
 
-def _separated(report: Report, delimiter: str) -> Iterator[str]:
+def _separated(report: Report, delimiter: str, style: Style) -> Iterator[str]:
     table = _first(report)
+    # Data keep their characters in files and pipes; a terminal would interpret some of them.
+    shown_text = str if style.width is None else printable
     shown = [i for i, column in enumerate(table.columns) if column.kind != "object"]
     buffer = io.StringIO()
     writer = _csv.writer(buffer, delimiter=delimiter, lineterminator="\n")
-    writer.writerow([table.columns[i].name for i in shown])
+    writer.writerow([shown_text(table.columns[i].name) for i in shown])
     for count, row in enumerate(table.rows, 1):
-        writer.writerow([_text(row[i], table.columns[i]) for i in shown])
+        writer.writerow([shown_text(_text(row[i], table.columns[i])) for i in shown])
         if count % _ROWS == 0:
             yield buffer.getvalue()
             buffer.seek(0)

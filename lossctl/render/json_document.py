@@ -36,7 +36,17 @@ def _rows(table: Table) -> Iterator[dict[str, Any]]:
 
 
 def _dumped(value: Any) -> str:
-    return _json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    return dumped(value, indent=2)
+
+
+def dumped(value: Any, indent: int | None = None) -> str:
+    """Return a value as JSON in which all characters are printable: json.dumps escapes C0 alone, not C1 and bidi."""
+    text = _json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    return "\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n"))
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isprintable() else _json.dumps(c)[1:-1] for c in text)
 
 
 def plain(value: Any) -> Any:

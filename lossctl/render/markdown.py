@@ -23,7 +23,7 @@ def markdown(report: Report, style: Style) -> Iterator[str]:
         shown = [j for j, column in enumerate(table.columns) if not column.detail]
         columns = [table.columns[j] for j in shown]
         yield "\n" if i or report.title else ""
-        yield _line(column.name if column.label is None else column.label for column in columns)
+        yield _line(_escaped(column.name if column.label is None else column.label) for column in columns)
         yield _line("---" if column.kind == "text" else "---:" for column in columns)
         for row in table.rows:
             yield _line(_cell(row[j], column, style) for j, column in zip(shown, columns, strict=True))

@@ -124,7 +124,7 @@ def _spaced(table: Table, style: Style, gap: int) -> RichTable:
     columns = [table.columns[i] for i in shown]
     rows = [[_cell(row[i], column, style) for i, column in zip(shown, columns, strict=True)] for row in table.rows]
     for place, column in enumerate(columns):
-        heading = Text(column.name if column.label is None else column.label)
+        heading = Text(printable(column.name if column.label is None else column.label))
         whole = column.kind != "text" or place == 0
         words = [cell_len(word) for word in heading.plain.split()] if close else [heading.cell_len]
         widest = max(*words, *(row[place].cell_len for row in rows), 0)
@@ -145,7 +145,7 @@ def _streamed(table: Table, style: Style) -> Iterator[str]:
     """Yield a table of the same layout row by row in two passes: rich holds all rows and takes 200 µs for each."""
     shown = [i for i, column in enumerate(table.columns) if not column.detail]
     columns = [table.columns[i] for i in shown]
-    headings = [column.name if column.label is None else column.label for column in columns]
+    headings = [printable(column.name if column.label is None else column.label) for column in columns]
     widths = [cell_len(heading) for heading in headings]
 
     def texts(row: Sequence[Cell]) -> list[str]:

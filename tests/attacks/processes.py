@@ -281,3 +281,14 @@ def ended_by_a_signal(folder: Path, name: str) -> None:
         assert code in {0, 128 + number}, (moment, code, err)
         assert err == b"", (moment, code, err)
         _whole(folder)
+
+
+@attack("code", slow=True)
+def modules_of_the_current_folder_on_a_local_cluster(folder: Path) -> None:
+    small(folder)
+    for name in ("multiprocessing", "pickle", "struct", "socket", "selectors"):
+        (folder / f"{name}.py").write_text("open('ran', 'w')\n")
+    script = Path(sys.executable).with_name("lossctl")
+    done = subprocess.run([script, "compute", "mse", *ARGS, "--cluster", "local"], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"2.0\n"), done
+    assert not (folder / "ran").exists()

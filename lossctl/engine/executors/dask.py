@@ -137,6 +137,8 @@ class Cluster:
         self._pool = self._client.get_executor(pure=False)
 
     def _start(self, distributed: Any) -> Any:
+        # Without it, workers import modules of the current folder in place of those of the standard library.
+        os.environ["PYTHONSAFEPATH"] = "1"
         with _silent_children():
             try:
                 cluster = distributed.LocalCluster(

@@ -21,7 +21,7 @@ _ACT = {"grad", "wrt", "seed", "top", "no_progress"}
 class ArrayOptions:
     """Options of ``gradcheck`` for functions of arrays by name."""
 
-    HEADING: ClassVar = "Options for models and layers"
+    HEADING: ClassVar = "Model and layer options"
 
     at: Annotated[
         str | None,

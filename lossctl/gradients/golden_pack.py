@@ -196,6 +196,8 @@ def _usable(loss: Loss, arrays: list[Array], precision: Precision) -> list[Array
     ]
     valid = ~loss.domain.invalid_mask(rounded)
     valid &= loss.domain.invalid_mask(arrays) == 0
+    for before, after in zip(arrays, rounded, strict=True):  # a number that overflows is no number of the precision
+        valid &= (np.isfinite(before) == np.isfinite(after)).reshape(len(before), -1).all(axis=1)
     rounded = [a[valid] for a in rounded]
     if not len(rounded[0]):
         return rounded

@@ -270,11 +270,18 @@ def _squared(x: Array) -> Array:
 def _tail_slope(loss: Loss, arrays: Sequence[Array]) -> Array:
     """Return the magnitude of the gradient far away on the same side of the target; 0 where it grows without end."""
     pred, target = arrays[:2]
-    side = np.where(pred >= target, 1.0, -1.0)
-    size = 1.0 + np.abs(pred)
-    short, far = (np.abs(_gradient(loss, [pred, pred - side * d * size, *arrays[2:]])) for d in (2.0**20, 2.0**24))
+    short, far = (
+        np.abs(_gradient(loss, [pred, distant_target(pred, target, d), *arrays[2:]])) for d in (2.0**20, 2.0**24)
+    )
     with np.errstate(invalid="ignore"):
         return np.where(np.abs(short - far) <= 1e-3 * far, far, 0.0)
+
+
+def distant_target(pred: Array, target: Array, distance: float) -> Array:
+    """Return targets on their side of the predictions at distance·(1 + |pred|); unchanged for an infinite ``pred``."""
+    side = np.where(pred >= target, 1.0, -1.0)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isfinite(pred), pred - side * distance * (1.0 + np.abs(pred)), target)
 
 
 def _gradient(loss: Loss, arrays: Sequence[Array]) -> Array:

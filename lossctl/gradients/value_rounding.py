@@ -18,7 +18,14 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import Kind, LabelKind
 from lossctl.core.loss import Loss
-from lossctl.gradients.rounding import PRECISIONS, ULPS_OF_TERMS, Precision, moved_inputs, opposite_target
+from lossctl.gradients.rounding import (
+    PRECISIONS,
+    ULPS_OF_TERMS,
+    Precision,
+    distant_target,
+    moved_inputs,
+    opposite_target,
+)
 
 # Distances from the target, relative to 1 + |pred|, at which the tail of a loss of a residual is a straight line.
 _FAR = (2.0**20, 2.0**21)
@@ -91,10 +98,9 @@ def accumulation_slack(precision: Precision, samples: int, magnitude: float) -> 
 def _tail_height(loss: Loss, arrays: Sequence[Array]) -> Array:
     """Return |c| if the loss at a distance R from the target is c + s·R for large R, else 0."""
     pred, target = arrays[:2]
-    side = np.where(pred >= target, 1.0, -1.0)
-    size = 1.0 + np.abs(pred)
-    first, second = (_values(loss, [pred, pred - side * d * size, *arrays[2:]]) for d in _FAR)
-    far = _values(loss, [pred, pred - side * 2.0 * _FAR[1] * size, *arrays[2:]])
+    first, second, far = (
+        _values(loss, [pred, distant_target(pred, target, d), *arrays[2:]]) for d in (*_FAR, 2.0 * _FAR[1])
+    )
     with np.errstate(all="ignore"):
         # On a line through three distances 1, 2, 4 (in units of the first) the steps are in the ratio 1 : 2.
         straight = np.abs((far - second) - 2.0 * (second - first)) <= 1e-6 * np.abs(first) + 1e-6

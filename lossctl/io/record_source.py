@@ -43,11 +43,11 @@ class RecordFile:
 
     def follow(self) -> Iterator[bytes]:
         """Yield the chunks after the first piece; prefetch the later ones if the first of them is large."""
-        if chunk := next(self._later_chunks, b""):
+        later_chunks, self._later_chunks = self._later_chunks, iter(())
+        if chunk := next(later_chunks, b""):
             yield chunk
-        if len(chunk) >= byte_stream.CHUNK // 2:
-            later_chunks, self._later_chunks = self._later_chunks, iter(())
-            yield from prefetch(later_chunks, ends=self._ends)
+        large = len(chunk) >= byte_stream.CHUNK // 2
+        yield from prefetch(later_chunks, ends=self._ends) if large else later_chunks
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
         """Return True: any column can be read as text."""

@@ -565,7 +565,8 @@ def test_every_sample_by_its_loss(
     monkeypatch.setattr(external_sort, "_PARTITION_ROWS", 90)
     monkeypatch.setattr(external_sort, "_BUFFERED_ROWS", 30)
     path, data = table
-    line = f"mse {path} -p p0 -t t0 -w w --columns name --all --sort loss"
+    every = f"mse {path} -p p0 -t t0 -w w --columns name --all"
+    line = f"{every} --sort loss"
     kept = np.flatnonzero(data["weight"])
     losses = (data["pred"] - data["target"])[kept, 0] ** 2
     order = ranked(losses * data["weight"][kept])
@@ -578,7 +579,7 @@ def test_every_sample_by_its_loss(
     assert run_command(f"{line} -q")[1].splitlines() == found
     assert run_command(f"{line} -o {tmp_path}/l.parquet")[0] == 0
     assert list(map(repr, pl.read_parquet(tmp_path / "l.parquet")["loss"].to_list())) == found
-    assert run_command(f"{line} --sort row -q")[1].splitlines() == list(map(repr, losses.tolist()))
+    assert run_command(f"{every} --sort row -q")[1].splitlines() == list(map(repr, losses.tolist()))
 
 
 @given(

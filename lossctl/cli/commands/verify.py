@@ -23,8 +23,8 @@ With weights, a value includes its weight, as in PyTorch and Keras.
 Examples:
 
 \b
-  lossctl verify cross_entropy logits.npy labels.npy --value loss.npy --grad grad.npy
-  lossctl verify mse preds.npy targets.npy --grad grad.npy --upstream up.npy --dtype bfloat16
+  lossctl verify ce samples/digits_logits.npy samples/digits_labels.npy --grad samples/digits_kernel_grad.npy
+  lossctl verify mse samples/diabetes_preds.npy samples/diabetes_targets.npy --value 3106.345 --reduction mean
   lossctl verify --golden cross_entropy --dtype bfloat16 -o pack/
 
 Verdicts on each output:

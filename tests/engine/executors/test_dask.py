@@ -248,6 +248,7 @@ def test_ctrl_c_ends_the_workers_too(tmp_path: Path, files: dict[str, Path]) -> 
     )
     while not begun.exists():
         assert process.poll() is None
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=300)
     assert (process.returncode, out, err) == (130, "", "")

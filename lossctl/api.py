@@ -33,6 +33,7 @@ def compute(
     pred: npt.ArrayLike,
     target: npt.ArrayLike | None = None,
     *,
+    framework: str | None = None,
     weight: npt.ArrayLike | None = None,
     inputs: Mapping[str, npt.ArrayLike] | None = None,
     reduction: str = "mean",
@@ -50,6 +51,7 @@ def compute(
         loss: a spec such as ``"huber:delta=0.5"``, a :class:`Loss`, or a function ``(pred, target) -> loss``.
         pred, target: one row per sample: ``(n,)``, ``(n, m)`` (the loss of a sample is the mean over m), or ``(n, k)``
             for losses over k classes. Shapes are not broadcast, except ``(n, 1)`` against ``(n,)``.
+        framework: ``"torch"``, ``"jax"`` or ``"tensorflow"`` if ``loss`` is a function of its tensors. Default None.
         weight: ``(n,)`` weights of samples, or one weight per element; finite and at least 0. Default: 1.
         inputs: further inputs of the loss, by name.
         reduction: ``"mean"`` (Σwℓ/Σw, the default) or ``"sum"`` (Σwℓ).
@@ -71,7 +73,7 @@ def compute(
     >>> float(result), result.count, result.max, result.argmax
     (5.0, 2, 9.0, 1)
     """
-    bound = as_loss(loss)
+    bound = as_loss(loss, framework)
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("nan", nan, NAN)
     data = from_arrays({"pred": pred, "target": target, "weight": weight, **(inputs or {})})

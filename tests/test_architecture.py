@@ -49,7 +49,7 @@ CONTRACTS = {
     "pytest_plugin": ("errors", "core"),
     "report": ("errors", "core", "io", "engine", "analysis", "gradients"),
     "render": ("errors", "report"),
-    "cli": ("errors", "core", "io", "engine", "analysis", "gradients", "api", "report", "render"),
+    "cli": ("errors", "frameworks", "core", "io", "engine", "analysis", "gradients", "api", "report", "render"),
 }
 # Functions that return a result and do not raise: the result must be used.
 COMPARISONS = {"allclose", "array_equal", "array_equiv", "isclose"}

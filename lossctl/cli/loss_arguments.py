@@ -9,14 +9,19 @@ from lossctl.core.registry import get_loss
 from lossctl.errors import UsageError, printable, quoted
 
 
-def bind(text: str, params: Sequence[str] = ()) -> list[Loss]:
+def bind(text: str, params: Sequence[str] = (), framework: str | None = None) -> list[Loss]:
     """Return the losses of ``LOSS[,LOSS…]``; the ``-P`` options in ``params`` require a single loss.
+
+    Args:
+        text: the argument.
+        params: the ``-P`` options.
+        framework: value of ``--framework``: the losses are functions of its tensors. Default: functions of arrays.
 
     Raises:
         UsageError: a loss or parameter is unknown, or a loss is given twice.
     """
     specs = [spec.strip() for spec in text.split(",")]
-    bound = [get_loss(spec) for spec in specs]
+    bound = [get_loss(spec, framework or "") for spec in specs]
     if params:
         if len(bound) > 1:
             raise UsageError(f"-P belongs to a single loss: write {specs[0]}:{printable(params[0])}")

@@ -112,6 +112,14 @@ class ComputationOptions:
     ignore_index: Annotated[int | None, Option("--ignore-index", metavar="N", help="label of samples to leave out")] = (
         None
     )
+    framework: Annotated[
+        str | None,
+        Option(
+            "--framework",
+            metavar="torch|jax|tensorflow",
+            help="FILE.py:FUNCTION, or PACKAGE:FUNCTION, takes tensors and returns a loss",
+        ),
+    ] = None
     threads: Annotated[
         int | None,
         Option("--threads", metavar="N", help="number of threads (one per core); results do not depend on it"),

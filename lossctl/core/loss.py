@@ -183,6 +183,11 @@ class Loss:
         thunk = None if gradient is None else lambda: self._gradient(gradient, blocks[0], n)
         return values[:n], thunk
 
+    @property
+    def takes_tensors(self) -> bool:
+        """Whether this is a function of the tensors of a framework."""
+        return isinstance(self.kernel, TensorKernel)
+
     @cached_property
     def is_builtin(self) -> bool:
         """Whether this is one of lossctl's own losses: its kernel needs no copies, its gradient keeps its digits."""
@@ -215,7 +220,7 @@ class Loss:
                     raise
                 from lossctl.core.user_kernel import framework_hint, user_error
 
-                tensors = isinstance(self.kernel, TensorKernel)
+                tensors = self.takes_tensors
                 # Called from Python: the caller wants the traceback.
                 if not self.source and (tensors or not framework_hint(error)):
                     raise

@@ -16,7 +16,7 @@ import numpy as np
 from lossctl.core.argument_names import prediction_position
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import Kind
-from lossctl.core.interval import REAL, Interval
+from lossctl.core.interval import REAL, UNIT, Interval
 from lossctl.core.parameters import Parameter
 from lossctl.core.signature import Input, Signature
 from lossctl.core.user_kernel import kernel_name
@@ -95,6 +95,12 @@ class TensorKernel:
     def prediction(self) -> int:
         """The position of the predictions among the tensors."""
         return prediction_position([p.name for p in self.parameters if p.default is p.empty])
+
+    @property
+    def integers(self) -> tuple[bool, ...]:
+        """Which tensors arrive as integers; known after the first call."""
+        assert self._integers is not None
+        return self._integers
 
     def losses(self, arrays: Sequence[Array], params: Mapping[str, object]) -> Array:
         """Return the losses (n,) in float64."""
@@ -204,11 +210,14 @@ class TensorSignature(Signature):
 
     Attributes:
         tails: shape of a row of each input; None: not known yet.
+        kinds: kinds of the inputs in place of those of the annotations. Default None: the annotations.
+        unit: the predictions are probabilities, from 0 to 1. Default False.
     """
 
     kernel: TensorKernel
     tails: tuple[tuple[int, ...], ...] | None = None
     kinds: tuple[Kind, ...] | None = None
+    unit: bool = False
 
     def for_rows(self, tails: Sequence[tuple[int, ...]]) -> Signature:
         if len(tails) != len(self.inputs):
@@ -236,6 +245,8 @@ class TensorSignature(Signature):
         if self.tails is not None:
             axes = len(self.tails[0])
             inputs = [_shaped(i, tail, axes) for i, tail in zip(inputs, self.tails, strict=True)]
+        if self.unit:
+            inputs[0] = replace(inputs[0], kind=replace(inputs[0].kind, domain=UNIT))
         known = [p for p in map(_parameter, kernel.parameters) if p is not None]
         return tuple(inputs), tuple(known), tuple(order.index(i) for i in range(len(inputs)))
 

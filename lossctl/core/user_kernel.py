@@ -6,7 +6,7 @@ import inspect
 import os
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -106,6 +106,14 @@ def _copied(value: Any) -> Any:
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
+def kernel_inputs(arrays: Sequence[Array], kinds: Sequence[Kind]) -> list[np.ndarray[Any, np.dtype[Any]]]:
+    """Return copies of the inputs of a kernel; class labels arrive as integers."""
+    return [
+        a.astype(np.int64) if isinstance(kind, LabelKind) and np.isfinite(a).all() else a.copy(order="K")
+        for a, kind in zip(arrays, kinds, strict=True)
+    ]
+
+
 def call_kernel(
     kernel: Callable[..., Any], arrays: Sequence[Array], kinds: Sequence[Kind], params: dict[str, Any]
 ) -> tuple[Any, Any]:
@@ -125,11 +133,7 @@ def call_kernel(
     """
 
     def call() -> Any:
-        inputs = [
-            a.astype(np.int64) if isinstance(kind, LabelKind) and np.isfinite(a).all() else a.copy(order="K")
-            for a, kind in zip(arrays, kinds, strict=True)
-        ]
-        return kernel(*inputs, **params)
+        return kernel(*kernel_inputs(arrays, kinds), **params)
 
     def gradient() -> Any:
         # An object may keep what its gradient needs, which another call overwrites: it is called again.
@@ -177,17 +181,30 @@ def framework_hint(error: BaseException) -> str:
     """
     if not isinstance(error, (AttributeError, TypeError)):
         return ""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    users = [frame for frame in frames if not _is_library(frame.f_code.co_filename)]
-    for framework in FRAMEWORKS.values():
-        names = {f"{package}." for package in framework.packages}
-        for frame in users:
-            for value in (*frame.f_globals.values(), *frame.f_locals.values()):
-                module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-                if isinstance(module, str) and any(f"{module}.".startswith(name) for name in names):
-                    return f"; if it takes tensors, use --framework {framework.name}"
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if not _is_library(frame.f_code.co_filename) and (hint := _hint_of(frame.f_globals, frame.f_locals)):
+            return hint
     if "'numpy.ndarray' object has no attribute" in message_of(error):
         return f"; if it takes tensors, use --framework {', '.join(FRAMEWORKS)}"
+    return ""
+
+
+def tensor_hint(function: object) -> str:
+    """Return the end of a message that says the option, if the file of a function uses a framework; '' otherwise."""
+    while isinstance(function, partial):
+        function = function.func
+    return _hint_of(getattr(function, "__globals__", {}), {})
+
+
+def _hint_of(*scopes: Mapping[str, object]) -> str:
+    """Return the hint for the framework of which a scope holds a module, a function or a class."""
+    for framework in FRAMEWORKS.values():
+        names = tuple(f"{package}." for package in framework.packages)
+        for scope in scopes:
+            for value in scope.values():
+                module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+                if isinstance(module, str) and f"{module}.".startswith(names):
+                    return f"; if it takes tensors, use --framework {framework.name}"
     return ""
 
 

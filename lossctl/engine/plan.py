@@ -18,6 +18,7 @@ from lossctl.core.input_kinds import (
     has_class_axis,
 )
 from lossctl.core.loss import Loss
+from lossctl.core.user_kernel import tensor_hint
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import Dataset
 from lossctl.io.source import SeekableSource
@@ -221,6 +222,7 @@ def _misfit(loss: Loss, data: Dataset, roles: Sequence[str], role: str) -> str:
         )
     else:
         hint = "nothing is broadcast: choose columns with --pred and --target"
+        hint += "" if loss.is_builtin else tensor_hint(loss.kernel)
     return f"{_shapes(data, roles)}: {hint}"
 
 

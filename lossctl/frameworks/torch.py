@@ -58,7 +58,7 @@ class Torch(Framework):
                 raise TypeError(f"returned {type(result).__name__} instead of a tensor")
             gradients: Sequence[Tensor | None] = [None] * len(leaves)
             if leaves and result.requires_grad:
-                up = torch.ones_like(result) if upstream is None else torch.from_numpy(upstream).to(result)
+                up = torch.ones_like(result) if upstream is None else torch.from_numpy(np.array(upstream)).to(result)
                 gradients = torch.autograd.grad(result, leaves, up, allow_unused=True)
         zeros = (torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, gradients, strict=True))
         return result.detach(), list(zeros)

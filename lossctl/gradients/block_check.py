@@ -19,6 +19,7 @@ from lossctl.gradients.rounding import ULPS_OF_TERMS, Precision, estimated_terms
 from lossctl.gradients.sampling import is_batch_coupled
 from lossctl.gradients.second_derivative import accept_surrogate, second_problem
 from lossctl.gradients.tally import CheckSummary, summarize_verdicts
+from lossctl.gradients.tensors import compare_precisions, for_upstream, is_of_probabilities, rounded_inputs
 from lossctl.gradients.under_test import GradientUnderTest, gradient_under_test
 from lossctl.gradients.user_gradient import Gradient
 from lossctl.gradients.user_loss import looks_like_objective, observe
@@ -57,6 +58,7 @@ class Checker:
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
         keep_verdicts: whether to keep all verdicts. Default False.
         second: how the second derivative is judged: ``exact``, ``surrogate`` (the default) or ``off``.
+        dtype: precision in which a function of tensors runs.
     """
 
     gradient: Gradient | None = None
@@ -65,18 +67,29 @@ class Checker:
     rtol: float = RTOL
     keep_verdicts: bool = False
     second: str = "surrogate"
+    dtype: str = "float64"
 
     def __call__(self, block: Block, plan: LossPlan) -> tuple[CheckSummary, ...]:
         """Return the summary of the gradient and, if the function returned one, that of the second derivative."""
         elements = block.elements(plan)
         index = elements.rows.index
         rows = block.start + (np.arange(len(elements.arrays[0])) if index is None else index) // plan.per_row
+        of_tensors = plan.loss.takes_tensors and self.gradient is None and GIVEN_GRADIENT not in block.places
+        if of_tensors and self.dtype != "float64":
+            elements.arrays = rounded_inputs(plan.loss, elements.arrays, self.dtype)
+        elif self.gradient is not None and self.gradient.rounded is not None:
+            elements.arrays = self.gradient.rounded(plan.loss, elements.arrays)
         points = Points(plan.loss, elements.arrays, rows)
         tested = gradient_under_test(block, points, elements, self.gradient, factor=self.factor, weighted=self.weighted)
         given, second, atol, precision = tested.given, tested.second, tested.atol, tested.precision
         if block.start == 0 and not plan.loss.batch_coupled and is_batch_coupled(plan.loss, elements.arrays):
             raise CoupledError
         notes = observe(plan.loss, elements.arrays) if block.start == 0 and not plan.loss.is_builtin else ()
+        if block.start == 0 and of_tensors and is_of_probabilities(plan.loss, elements.arrays):
+            raise ProbabilityError
+        if block.start == 0 and of_tensors:
+            given, note = for_upstream(plan.loss, elements.arrays, given)
+            notes += (note,) * bool(note)
         if block.start == 0 and self.gradient is not None:
             notes += self.gradient.observe(elements.arrays, elements.weights)
         if precision is not None and plan.loss.is_builtin:
@@ -93,6 +106,8 @@ class Checker:
         if self.gradient is None and GIVEN_GRADIENT not in block.places and not plan.loss.is_builtin:
             summary = _reject_objective(summary, points, given)
         summary = replace(summary, notes=(*notes, *summary.notes))
+        if of_tensors and self.dtype != "float64":
+            return summary, self._check_precision(points, given)
         if second is None or self.second == "off":
             return (summary,)
         return summary, self._check_second(points, second)
@@ -157,6 +172,15 @@ class Checker:
             method=method,
             keep_verdicts=self.keep_verdicts,
         )
+
+    def _check_precision(self, points: Points, reference: Array) -> CheckSummary:
+        """Compare the gradient of a function of tensors in `dtype` with that in float64."""
+        verdicts, given = compare_precisions(points, reference, self.dtype, self.rtol)
+        method = (
+            f"comparison of {self.dtype} with float64, whose gradient finite differences confirm; rounding explains "
+            f"{ULPS_OF_TERMS:g} ulps of the terms and the spread of its errors"
+        )
+        return self._summarize(points, verdicts, given, method)
 
     def _check_second(self, points: Points, second: Array) -> CheckSummary:
         """Check the Hessian diagonal of an objective against differences of the gradient of the loss."""
@@ -228,6 +252,10 @@ class Checker:
         no_inputs = [np.empty((_DIRECTIONS, 0)) for _ in arrays]
         summary = self._summarize(Points(loss, no_inputs, np.arange(_DIRECTIONS)), verdicts, slopes, BY_DIRECTION)
         return replace(summary, samples=len(pred))
+
+
+class ProbabilityError(Exception):
+    """Raised if a function of tensors turns out to take probabilities."""
 
 
 class CoupledError(Exception):

@@ -15,6 +15,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import has_class_axis
 from lossctl.core.loss import Loss
 from lossctl.core.registry import as_loss, get_loss
+from lossctl.core.tensor_kernel import TensorKernel
 from lossctl.core.user_kernel import kernel_name, source_line
 from lossctl.core.validation import check_choice, check_class_weight
 from lossctl.engine.exact_sum import rounded
@@ -22,9 +23,9 @@ from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, check_unweighted_gradient, plan_loss
 from lossctl.engine.run import map_blocks, summarize
 from lossctl.errors import DataError, UsageError, counted
-from lossctl.frameworks import to_array
+from lossctl.frameworks import DTYPES, to_array
 from lossctl.gradients.arrays_check import UserFunction, check_arrays
-from lossctl.gradients.block_check import RTOL, Checker, CoupledError
+from lossctl.gradients.block_check import RTOL, Checker, CoupledError, ProbabilityError
 from lossctl.gradients.diagnosis import diagnose
 from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.gradient_arguments import SIGNATURES
@@ -35,6 +36,7 @@ from lossctl.gradients.result import GradCheck
 from lossctl.gradients.sampling import is_batch_coupled, sample_points
 from lossctl.gradients.second_derivative import SECOND
 from lossctl.gradients.tally import CheckSummary
+from lossctl.gradients.tensors import backward_of, drawn_coupled, with_drawn_kinds, with_kernel, with_unit_domain
 from lossctl.gradients.user_gradient import Gradient, is_gradient_function
 from lossctl.gradients.user_loss import without_reduction
 from lossctl.gradients.verdict import Reason, Verdict
@@ -75,6 +77,8 @@ def gradcheck(
     target: npt.ArrayLike | None = None,
     grad: npt.ArrayLike | Callable[..., Any] | None = None,
     *,
+    framework: str | None = None,
+    dtype: str = "float64",
     inputs: Mapping[str, npt.ArrayLike] | None = None,
     weight: npt.ArrayLike | None = None,
     class_weight: Sequence[float] | None = None,
@@ -96,6 +100,8 @@ def gradcheck(
     target: npt.ArrayLike | None = None,
     grad: Mapping[str, npt.ArrayLike] | npt.ArrayLike | Callable[..., Any] | None = None,
     *,
+    framework: str | None = None,
+    dtype: str = "float64",
     inputs: Mapping[str, npt.ArrayLike] | None = None,
     weight: npt.ArrayLike | None = None,
     class_weight: Sequence[float] | None = None,
@@ -123,6 +129,10 @@ def gradcheck(
             arrays by name, of any shapes: the parameters of a model, or the inputs of a layer.
         grad: the gradient to check: an array of the shape of ``pred``, or a function that returns such an
             array or ``(grad, hess)``. Default: the gradient of the loss. With arrays by name: gradients by name.
+        framework: ``"torch"``, ``"jax"`` or ``"tensorflow"``: the function ``grad``, or if there is none the function
+            ``loss``, takes tensors and returns a loss, whose backward pass is checked. Default: functions of arrays.
+        dtype: precision in which a function of tensors runs: ``"float64"`` (the default), ``"float32"``,
+            ``"bfloat16"`` or ``"float16"``.
         inputs: further inputs of the loss, by name.
         weight: (n,) sample weights; the gradient of ``reduction`` mean and sum includes them.
         class_weight, ignore_index: as in :func:`lossctl.compute`.
@@ -164,7 +174,8 @@ def gradcheck(
         return _by_name(loss, pred, grad=grad, vjp=vjp, jvp=jvp, hvp=hvp, wrt=wrt, seed_arg=seed_arg, seed=seed)
     if vjp is not None or jvp is not None or hvp is not None or seed_arg is not None:
         raise UsageError("vjp, jvp, hvp and seed_arg belong to a function of arrays by name: gradcheck(f, {'x': x}, …)")
-    bound = as_loss(loss)
+    bound = as_loss(loss, framework if grad is None or not isinstance(loss, (str, Loss)) else None)
+    check_choice("dtype", dtype, DTYPES)
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("signature", signature, SIGNATURES)
     check_choice("second", second, SECOND)
@@ -180,11 +191,17 @@ def gradcheck(
         bound = from_logits(bound)
     if grad is None:
         bound, reduction = without_reduction(bound, reduction), "none"
-    gradient = Gradient(grad, signature, kernel_name(cast(Any, grad)), bound) if is_gradient_function(grad) else None
+    gradient = None
+    if framework is not None and callable(grad):
+        gradient = gradient_of_tensors(as_loss(grad, framework), signature, kernel_name(grad), bound, dtype)
+    elif is_gradient_function(grad):
+        gradient = Gradient(grad, signature, kernel_name(cast(Any, grad)), bound)
     if pred is None:
         if grad is not None and gradient is None:
             raise UsageError("an array of gradients needs the predictions that it was computed at")
-        drawn = check_points(bound, samples=samples, seed=seed, gradient=gradient, second=second, rtol=rtol, whole=True)
+        drawn = check_points(
+            bound, samples=samples, seed=seed, gradient=gradient, second=second, rtol=rtol, dtype=dtype, whole=True
+        )
         return _joined(drawn)
     given = None if grad is None or gradient is not None else to_array(grad)
     data = from_arrays({"pred": pred, "target": target, "weight": weight, GIVEN_GRADIENT: given, **(inputs or {})})
@@ -196,6 +213,7 @@ def gradcheck(
         reduction=reduction,
         options=ComputeOptions(class_weight=check_class_weight(class_weight or ()), ignore_index=ignore_index),
         rtol=rtol,
+        dtype=dtype,
         whole=True,
         workers=ExecutionConfig(threads),
     )
@@ -229,6 +247,22 @@ def _by_name(
     )
 
 
+def gradient_of_tensors(function: Loss, signature: str, where: str, loss: Loss, dtype: str) -> Gradient:
+    """Return the backward pass of a function of tensors as the gradient of another loss.
+
+    Args:
+        function: the function of tensors.
+        signature, where, loss: as for :class:`Gradient`.
+        dtype: precision in which the function runs.
+    """
+
+    def rounded(of: Loss, arrays: Sequence[Array]) -> list[Array]:
+        kinds = [i.kind for i in of.inputs]
+        return [a if k.is_code else function.kernel.rounded(a, dtype) for a, k in zip(arrays, kinds, strict=True)]  # type: ignore[attr-defined]
+
+    return Gradient(backward_of(function, dtype), signature, where, loss, rounded)
+
+
 def _joined(results: list[GradCheck]) -> GradCheck:
     """Return the check of the gradient, with that of the second derivative, if any, as its ``second``."""
     return replace(results[0], second=results[1]) if len(results) > 1 else results[0]
@@ -254,6 +288,7 @@ def check_points(
     gradient: Gradient | None = None,
     second: str = "surrogate",
     rtol: float = RTOL,
+    dtype: str = "float64",
     whole: bool = False,
 ) -> list[GradCheck]:
     """Check a gradient at points drawn from the domain of the loss.
@@ -265,8 +300,13 @@ def check_points(
         gradient: function that returns the gradient. Default: the gradient of the loss.
         second: how its second derivative is judged: ``exact``, ``surrogate`` (the default) or ``off``.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
+        dtype: precision in which a function of tensors runs. Default float64.
         whole: whether to keep every verdict. Default False.
     """
+    points = ""
+    if loss.takes_tensors:
+        loss, points = with_drawn_kinds(loss, seed)
+        loss = replace(loss, batch_coupled=drawn_coupled(loss, seed))
     # The cost of a batch whose samples depend on each other is quadratic, and a small batch shows as much.
     count = min(samples, _BATCH) if loss.batch_coupled else samples
     # A kernel of the registry keeps its digits over twelve decades; nobody else's gradient has to.
@@ -280,7 +320,12 @@ def check_points(
     data = Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
     classes = any(has_class_axis(spec.kind.core) for spec in loss.inputs)
     options = ComputeOptions(class_axis=-1 if classes else None)  # where the kinds draw it
-    results = check_on(lambda: data, loss, gradient=gradient, second=second, options=options, rtol=rtol, whole=whole)
+    results = check_on(
+        lambda: data, loss, gradient=gradient, second=second, options=options, rtol=rtol, dtype=dtype, whole=whole
+    )
+    if points:
+        note = f"points drawn as {points}; for others give PREDS and TARGETS, or annotate the parameters"
+        results[0] = replace(results[0], notes=(*results[0].notes, note))
     if loss.finish is not None:
         results[0] = _with_finish(results[0], loss, rtol, seed)
     return results
@@ -295,6 +340,7 @@ def check_on(
     reduction: str = "none",
     options: ComputeOptions | None = None,
     rtol: float = RTOL,
+    dtype: str = "float64",
     whole: bool = False,
     workers: ExecutionConfig | None = None,
 ) -> list[GradCheck]:
@@ -310,6 +356,7 @@ def check_on(
         reduction: function whose gradient is given: ``none`` (the default), ``mean`` or ``sum``.
         options: options of the engine.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
+        dtype: precision in which a function of tensors runs. Default float64.
         whole: whether to keep every verdict. Default False.
         workers: configuration of the executor.
 
@@ -336,7 +383,7 @@ def check_on(
         slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
         factor = rounded(summary.weight) / slope if slope else 1.0
         opened = data()
-    checker = Checker(gradient, factor, reduction != "none", rtol, whole, second)
+    checker = Checker(gradient, factor, reduction != "none", rtol, whole, second, dtype)
 
     def tallies(opened: Dataset, loss: Loss) -> list[CheckSummary]:
         plan = plan_loss(loss, opened, options)
@@ -344,15 +391,26 @@ def check_on(
             blocks = [block[0] for block in map_blocks(opened, [plan], options, checker, executor)]
         return [reduce(add, parts) for parts in zip(*blocks, strict=True)]
 
-    try:
-        results = tallies(opened, loss)
-    except CoupledError:
-        loss = replace(loss, batch_coupled=True)
-        check_unweighted_gradient(loss, opened, reduction)
-        results = tallies(data(), loss)
+    if loss.takes_tensors:
+        loss = with_kernel(loss, coupled=False)
+    results: list[CheckSummary] = []
+    while not results:
+        try:
+            results = tallies(opened, loss)
+        except ProbabilityError:
+            loss, opened = with_unit_domain(loss), data()
+        except CoupledError:
+            loss = with_kernel(loss, coupled=True) if loss.takes_tensors else replace(loss, batch_coupled=True)
+            check_unweighted_gradient(loss, opened, reduction)
+            opened = data()
     if gradient is not None and results[0].counts[Verdict.WRONG]:
         results[0] = replace(results[0], notes=(*results[0].notes, *gradient.doubts()))
+    if dtype != "float64" and loss.takes_tensors and len(results) > 1:
+        # The gradient in float64 is the reference: if it is wrong itself, it is what the report shows.
+        results = [replace(results[1], notes=results[0].notes) if results[0].passed else results[0]]
     checked: object = loss.kernel if gradient is None else gradient.function
+    if isinstance(checked, TensorKernel):
+        checked = getattr(checked.value, "forward", checked.value)
     place = None if GIVEN_GRADIENT in opened.places else source_line(checked)
     return [_result(loss, t, what, place) for t, what in zip(results, ("gradient", "second derivative"), strict=False)]
 

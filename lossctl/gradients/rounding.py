@@ -19,6 +19,7 @@ from lossctl.core.array_kinds import AmountsKind, FlagsKind, LengthKind, WholeKi
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import Kind, LabelKind, ProbabilitiesKind, ProbabilityKind, SignKind
 from lossctl.core.loss import Loss
+from lossctl.frameworks import widened_from
 
 # Allowed error in units of ε·terms. The gradients of PyTorch and JAX in float64, float32, bfloat16 and float16 are
 # off by at most 2; a gradient that is off by 0.1 % is at 8,389 in float32.
@@ -76,7 +77,7 @@ def precision_of(array: np.ndarray[Any, np.dtype[Any]]) -> Precision:
     >>> precision_of(np.float32([1 / 3, 0.5])).name, precision_of(np.float64(np.float32(np.arange(1, 99) / 7))).name
     ('float32', 'float32')
     """
-    of_type = PRECISIONS.get(array.dtype.name, PRECISIONS["float64"])
+    of_type = PRECISIONS.get(widened_from(array) or array.dtype.name, PRECISIONS["float64"])
     if array.dtype.kind != "f":
         return of_type
     head = array.ravel()[:_HEAD].astype(np.float64)

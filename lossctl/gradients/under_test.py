@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossctl.core.arrays import Array
+from lossctl.core.user_kernel import tensor_hint
 from lossctl.engine.block import Block, Elements
 from lossctl.errors import UsageError
 from lossctl.gradients.points import Points
@@ -71,7 +72,8 @@ def gradient_under_test(
     else:
         thunk = loss.evaluate(*elements.arrays)[1]
         if thunk is None:
-            raise UsageError(f"{loss.name} gives no gradient to check: return (loss, gradient), or give --grad")
+            hint = tensor_hint(loss.kernel)
+            raise UsageError(f"{loss.name} gives no gradient to check: return (loss, gradient), or give --grad{hint}")
         given = thunk()
         if loss.is_builtin:
             return GradientUnderTest(given, given, np.ones(given.shape), np.zeros(given.shape), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,14 +46,23 @@ class Gradient:
         signature: one of ``SIGNATURES``. With ``auto`` the arguments are recognised by their names.
         where: name of the function in error messages.
         loss: the loss whose gradient it returns.
+        rounded: function of the loss and its inputs that returns the inputs in the precision in which the gradient is
+            computed. Default: they stay.
 
     Raises:
         UsageError: the function takes other arguments; when called: it raised an exception.
         DataError: when called: the result has the wrong size or type.
     """
 
-    def __init__(self, function: Any, signature: str, where: str, loss: Loss) -> None:
-        self.where, self.loss, self.signature = where, loss, signature
+    def __init__(
+        self,
+        function: Any,
+        signature: str,
+        where: str,
+        loss: Loss,
+        rounded: Callable[[Loss, Sequence[Array]], list[Array]] | None = None,
+    ) -> None:
+        self.where, self.loss, self.signature, self.rounded = where, loss, signature, rounded
         self.function = instantiate(function)
         if is_catboost_objective(self.function):
             self.arguments = Arguments(("weight",))

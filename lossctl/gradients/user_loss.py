@@ -26,7 +26,7 @@ def without_reduction(loss: Loss, reduction: str) -> Loss:
         loss: the loss. It returns the losses of all samples, or one number, their mean or sum.
         reduction: ``mean`` or ``sum``: the function whose gradient it returns; ``none``: the loss stays as it is.
     """
-    if reduction == "none" or loss.is_builtin:
+    if reduction == "none" or loss.is_builtin or loss.takes_tensors:  # of tensors, one number is seen as such
         return loss
     kernel = loss.kernel
 

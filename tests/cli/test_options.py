@@ -44,6 +44,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "save_numeric": "the result has the numeric gradient",
     },
     "verify": {
+        "framework": "outputs of a kernel are judged, and no function is called",
         **_COMMAND_ONLY,
         **dict.fromkeys(("nan", "normalize", "sum_tolerance", "class_axis"), _PREPARED),
         "top": "limits a table; the result has every number beyond rounding, up to 100",
@@ -109,4 +110,6 @@ def test_every_function_with_a_command_is_compared() -> None:
 def test_compute_options_reach_the_engine() -> None:
     """An option that needs no conversion has the same name in the engine."""
     engine = {f.name for f in (*fields(ComputeOptions), *fields(ExecutionConfig))}
-    assert {f.name for f in fields(ComputationOptions)} - engine == {"param", "sum_tolerance", "no_progress"}
+    assert {f.name for f in fields(ComputationOptions)} - engine == {
+        *("param", "sum_tolerance", "no_progress", "framework")
+    }

@@ -96,7 +96,7 @@ def breakdown(
     style_of(output)
     chosen = format_of(output, binary=_BINARY)
     options = compute_options(how, data)
-    bound = bind(losses, how.param)
+    bound = bind(losses, how.param, how.framework)
     if len(bound) > 1:
         raise UsageError("breakdown takes a single loss")
     names = [name for text in cut.columns for name in split_commas(text)]

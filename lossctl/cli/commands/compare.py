@@ -86,7 +86,7 @@ def compare(
     check_range("--seed", against.seed, 0)
     check_range("--top", against.top, 0)
     options = compute_options(how, data)
-    bound = bind(losses, how.param)
+    bound = bind(losses, how.param, how.framework)
     limits = _limits(against.fail_if_worse, bound)
     models, targets = _models(files, data)
     columns = [name for text in against.columns for name in split_commas(text)]

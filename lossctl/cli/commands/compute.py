@@ -59,7 +59,7 @@ def compute(
     quick = format_of(output, checks=bool(fail_above or fail_below)) == "value"
     check_choice("--reduction", reduction, REDUCTIONS)
     options = replace(compute_options(how, data), detail=strict or not quick)
-    bound = bind(losses, how.param)
+    bound = bind(losses, how.param, how.framework)
     above, below = (
         parse_thresholds("--fail-above", fail_above, bound),
         parse_thresholds("--fail-below", fail_below, bound),

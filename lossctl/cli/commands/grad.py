@@ -61,7 +61,7 @@ def grad(
         )
     style_of(output)
     check_choice("--reduction", reduction, REDUCTIONS)
-    bound = bind(losses, how.param)
+    bound = bind(losses, how.param, how.framework)
     if len(bound) > 1:
         raise UsageError("grad takes a single loss")
     check_stdin([preds, targets])

@@ -68,6 +68,14 @@ class GradcheckOptions:
             help="arguments of FUNCTION in --grad; auto: by their names",
         ),
     ] = "auto"
+    dtype: Annotated[
+        str,
+        Option(
+            "--dtype",
+            metavar="float64|float32|bfloat16|float16",
+            help="precision of the function with --framework; its gradient is compared with float64",
+        ),
+    ] = "float64"
     second: Annotated[
         str,
         Option(
@@ -134,15 +142,20 @@ def gradcheck(
     arrays.refuse()
     workers = execution_config(how, output)
     whole = format_of(output, checks=True) == "jsonl" or check.save_numeric is not None
-    _refuse(check, preds, targets)
-    bound = list(registered().values()) if losses is None else bind(losses, how.param)
+    _refuse(check, preds, targets, how.framework)
+    # With --grad the framework is that of FUNCTION.
+    bound = (
+        list(registered().values())
+        if losses is None
+        else bind(losses, how.param, None if check.grad else how.framework)
+    )
     if check.wrt == "logits":
         bound = [from_logits(loss) for loss in bound]
     if check.grad is None:
         bound = [without_reduction(loss, check.reduction) for loss in bound]
     if len(bound) > 1 and (check.grad is not None or check.save_numeric is not None):
         raise UsageError("--grad and --save-numeric belong to a single loss")
-    gradient = _function(check, bound[0])
+    gradient = _function(check, bound[0], how.framework)
     if preds is None and check.grad is not None and gradient is None:
         raise UsageError("--grad FILE: add PREDS and TARGETS, the points at which the gradient was computed")
     rtol = RTOL if check.rtol is None else check.rtol
@@ -157,6 +170,7 @@ def gradcheck(
                 gradient=gradient,
                 second=check.second,
                 rtol=rtol,
+                dtype=check.dtype,
                 whole=whole,
             )
             results += drawn
@@ -178,6 +192,7 @@ def gradcheck(
             reduction=check.reduction if grad_file is not None else "none",
             options=compute_options(how, data),
             rtol=rtol,
+            dtype=check.dtype,
             whole=whole,
             workers=workers,
         )
@@ -194,7 +209,7 @@ def gradcheck(
     return gradcheck_report(results, data_read, top=check.top, sweep=sweep), output
 
 
-def _refuse(check: GradcheckOptions, preds: str | None, targets: str | None) -> None:
+def _refuse(check: GradcheckOptions, preds: str | None, targets: str | None, framework: str | None) -> None:
     """Check that options are in their ranges and do not contradict each other.
 
     Raises:
@@ -203,11 +218,15 @@ def _refuse(check: GradcheckOptions, preds: str | None, targets: str | None) -> 
     from lossctl.cli.settings import check_range
     from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
+    from lossctl.frameworks import DTYPES
     from lossctl.gradients.gradcheck import REDUCTIONS
     from lossctl.gradients.gradient_arguments import SIGNATURES
     from lossctl.gradients.second_derivative import SECOND
     from lossctl.io.byte_stream import read_once
 
+    check_choice("--dtype", check.dtype, DTYPES)
+    if check.dtype != "float64" and framework is None:
+        raise UsageError(f"--dtype {check.dtype} is the precision of a function of tensors: add --framework")
     check_choice("--reduction", check.reduction, REDUCTIONS)
     check_choice("--signature", check.signature, SIGNATURES)
     check_choice("--second", check.second, SECOND)
@@ -223,8 +242,13 @@ def _refuse(check: GradcheckOptions, preds: str | None, targets: str | None) -> 
         )
 
 
-def _function(check: GradcheckOptions, loss: Loss) -> Gradient | None:
+def _function(check: GradcheckOptions, loss: Loss, framework: str | None) -> Gradient | None:
     """Return the gradient function of ``--grad FILE.py:FUNCTION``; None if --grad is absent, a file or a column."""
+    if check.grad is not None and framework is not None:
+        from lossctl.core.registry import get_loss
+        from lossctl.gradients.gradcheck import gradient_of_tensors
+
+        return gradient_of_tensors(get_loss(check.grad, framework), check.signature, check.grad, loss, check.dtype)
     if check.grad is None or ".py:" not in check.grad:
         return None
     from lossctl.core.registry import load_function

@@ -54,7 +54,7 @@ def plot(
     else:
         format_of(output, binary=("svg", "png"))
     style_of(output)
-    bound = bind(losses, how.param)
+    bound = bind(losses, how.param, how.framework)
     if preds is None:
         from lossctl.analysis.curves import curve_of
 

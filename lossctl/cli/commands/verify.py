@@ -115,7 +115,7 @@ def verify(
     check_range("--top", check.top, 0)
     if losses is None or preds is None:
         raise UsageError("verify needs LOSS and PREDS, and --value or --grad; or --golden LOSS; see: verify --help")
-    bound = bind(losses, how.param)
+    bound = bind(losses, how.param, how.framework)
     if len(bound) > 1:
         raise UsageError("verify takes a single loss")
     _refuse_pipes([preds, targets, check.value, check.grad, check.upstream, check.baseline])
@@ -205,7 +205,7 @@ def _golden(
         raise UsageError("--golden LOSS writes files for a check elsewhere: leave out LOSS, PREDS, --value and --grad")
     if output.output is None:
         raise UsageError("--golden: say -o FOLDER, which is new or empty")
-    bound = bind(check.golden, how.param)
+    bound = bind(check.golden, how.param, how.framework)
     if len(bound) > 1:
         raise UsageError("--golden takes a single loss")
     pack = write_golden_pack(bound[0], check.dtype or "float32", output.output)

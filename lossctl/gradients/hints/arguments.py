@@ -92,7 +92,8 @@ def _can_evaluate(case: Evidence) -> bool:
 def _swapped(case: Evidence) -> str | None:
     """Explain the gradient of the loss with its first two arguments in the other order."""
     inputs = case.loss.inputs
-    if len(inputs) < 2 or inputs[0].kind != inputs[1].kind or not _can_evaluate(case):
+    shapes = [a.shape for a in case.failing.inputs[:2]]
+    if len(inputs) < 2 or inputs[0].kind != inputs[1].kind or shapes[0] != shapes[1] or not _can_evaluate(case):
         return None
     share = _explained(case, lambda c: (c.inputs[1], c.inputs[0], *c.inputs[2:]))
     return share and f"given is the gradient with prediction and target swapped{share_text(share)}"

@@ -150,15 +150,15 @@ class TensorKernel:
     ) -> tuple[Array, Array]:
         """Return the result and the gradient, both in float64; the gradient is empty without `wrt`."""
         n = len(arrays[0])
+        up = None if upstream is None else upstream(self._evaluate(arrays, params, dtype, None, wrt=())[0].shape)
         if self.framework.compiles and self.independent:
             rows = _ROWS
             while rows < n:
                 rows *= _RATIO
-            arrays = [np.take(a, np.arange(rows) % n, axis=0) for a in arrays]
+            repeated = np.arange(rows) % n
+            arrays = [np.take(a, repeated, axis=0) for a in arrays]
+            up = np.take(up, repeated, axis=0) if up is not None and up.ndim and len(up) == n else up
         function = self._bound(params, dtype)
-        up = None
-        if upstream is not None:
-            up = upstream(self._evaluate(arrays, params, dtype, None, wrt=())[0].shape)
         first_error: Exception | None = None
         with _LOCK, self.framework.active(dtype):
             for integers in self._forms(arrays):

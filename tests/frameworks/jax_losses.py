@@ -28,7 +28,7 @@ def optax_l2(pred, target):
 
 @case("jax", "real")
 def optax_huber(pred, target, delta=1.0):
-    return optax.huber_loss(pred, target, delta)
+    return optax.huber_loss(pred, target, delta=delta)
 
 
 @case("jax", "real")

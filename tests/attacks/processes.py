@@ -169,7 +169,7 @@ def little_memory(folder: Path, kilobytes: int) -> None:
         assert done.stdout == "2.0\n"
 
 
-@attack("exit codes", 4, 5, 6, 8, slow=True)
+@attack("exit codes", 5, 6, 8, slow=True)
 def few_descriptors(folder: Path, number: int) -> None:
     small(folder)
     done = process("compute", "mse", *ARGS, limit=f"ulimit -n {number}")

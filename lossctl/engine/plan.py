@@ -219,10 +219,9 @@ def _misfit(loss: Loss, data: Dataset, roles: Sequence[str], role: str) -> str:
     elif not loss.is_builtin and not loss.row_wise:
         hint = (
             f"for a row per sample, annotate the parameters of {loss.name}: pred: lossctl.Logits, target: lossctl.Label"
-        )
+        ) + tensor_hint(loss.kernel)
     else:
         hint = "nothing is broadcast: choose columns with --pred and --target"
-        hint += "" if loss.is_builtin else tensor_hint(loss.kernel)
     return f"{_shapes(data, roles)}: {hint}"
 
 

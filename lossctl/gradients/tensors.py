@@ -233,8 +233,11 @@ def _slack(points: Points, given: Array, reference: Array, dtype: str) -> Array:
     integers = _kernel(loss).integers
     position = {of: i for i, of in enumerate(loss.signature.kernel_order)}
     for _ in range(_CHANGES):
+        # Within the range of the input: a probability stays one.
         moved = [
-            a if integers[position[i]] else a * (1.0 + amount * rng.uniform(-1.0, 1.0, a.shape))
+            a
+            if integers[position[i]]
+            else np.clip(a * (1.0 + amount * rng.uniform(-1.0, 1.0, a.shape)), a.min(), a.max())
             for i, a in enumerate(points.arrays)
         ]
         moved = rounded_inputs(loss, moved, dtype)

@@ -34,6 +34,7 @@ GIVEN = {
     "na_values": ["--na-values", "0.5"],
     "input_format": ["--input-format", "nonsense"],
     "param": ["--param", "delta=2"],
+    "framework": ["--framework", "torch"],
     "nan": ["--nan", "nonsense"],
     "sum_tolerance": ["--sum-tolerance", "1e-9"],
     "normalize": ["--normalize"],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from gradients.trials import DATA, DRAWN, TRAINED, TRIALS, Trial
@@ -20,17 +18,10 @@ VISIBLE = 1e-4
 # Mistakes that are there for the hints: to check that each is caught takes long.
 FOR_HINTS = {"gradients.trials.mistakes", "gradients.trials.row_mistakes"}
 
-
-def judged(trial: Trial, points: str) -> Any:
-    """A parameter set: a trial at some points. Those at the data of a trained model are slow."""
-    slow = points == TRAINED or trial.function.__module__ in FOR_HINTS
-    return pytest.param(trial, points, marks=[pytest.mark.slow] if slow else [])
-
-
 ALL = [trial for trial in TRIALS.values() if trial.installed]
 AT_DATA = [(trial, points) for trial in ALL for points in (DATA, TRAINED)]
-RIGHT = [judged(t, p) for t in ALL if t.right for p in (DATA, TRAINED)]
-MISTAKEN = [judged(t, p) for t in ALL if not t.right for p in t.seen_at]
+RIGHT = [(t, p) for t in ALL if t.right for p in (DATA, TRAINED)]
+MISTAKEN = [(t, p) for t in ALL if not t.right for p in t.seen_at]
 AT_DRAWN = [t for t in ALL if t.drawn]
 
 
@@ -90,6 +81,7 @@ def judge(trial: Trial, points: str) -> None:
         assert found.word in {WRONG, UNRESOLVED}, found.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("trial", "points"), RIGHT, ids=name)
 def test_no_false_alarm(trial: Trial, points: str) -> None:
     judge(trial, points)

@@ -17,7 +17,7 @@ from lossctl.core.loss import Loss
 from lossctl.core.registry import get_loss, registered
 from lossctl.errors import DataError
 
-BOUND = 1e-14  # LOSSES.md: of the sum of the magnitudes of the formula's terms
+BOUND = 1e-14  # of the sum of the magnitudes of the formula's terms
 # Of each loss, and of each further setting of its parameters: mpmath takes ten minutes over 60 of all of them, which
 # tests/benchmarks/worst.py does.
 SAMPLES, FEWER = 24, 12

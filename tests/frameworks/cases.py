@@ -11,7 +11,7 @@ import numpy as np
 from gradients.trials import data
 
 # Rows of a batch whose samples depend on each other: each coordinate is moved by itself.
-COUPLED_ROWS = 12
+COUPLED_ROWS = 6
 
 
 @dataclass(frozen=True)

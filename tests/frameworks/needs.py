@@ -9,7 +9,8 @@ import pytest
 
 def needs(package: str) -> list[pytest.MarkDecorator]:
     """Return the marks of a test, a parameter or (as pytestmark) a module that needs a package."""
-    reason = f"{package} is not installed: pip install -e '.[frameworks]'"
+    cure = "pip install tensorflow" if package == "tensorflow" else "pip install -e '.[frameworks]'"
+    reason = f"{package} is not installed: {cure}"
     return [pytest.mark.frameworks, pytest.mark.skipif(find_spec(package) is None, reason=reason)]
 
 

@@ -15,9 +15,6 @@ ROUNDING = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 2e-2}
 VISIBLE = 1e-4
 
 
-# Mistakes that are there for the hints: to check that each is caught takes long.
-FOR_HINTS = {"gradients.trials.mistakes", "gradients.trials.row_mistakes"}
-
 ALL = [trial for trial in TRIALS.values() if trial.installed]
 AT_DATA = [(trial, points) for trial in ALL for points in (DATA, TRAINED)]
 RIGHT = [(t, p) for t in ALL if t.right for p in (DATA, TRAINED)]

@@ -184,12 +184,11 @@ def for_upstream(loss: Loss, arrays: Sequence[Array], given: Array) -> tuple[Arr
 
     if same(up * given):
         return given, ""
-    where = f"{loss.name}: its backward pass"
     if same(given):
-        return raw / up, f"{where} ignores the upstream gradient: multiply by it"
+        return raw / up, "its backward pass ignores the upstream gradient: multiply by it"
     if same(signs[0] * given):
-        return raw / up, f"{where} uses only the first element of the upstream gradient"
-    return raw / up, f"{where} is not proportional to the upstream gradient of each sample"
+        return raw / up, "its backward pass uses only the first element of the upstream gradient"
+    return raw / up, "its backward pass is not proportional to the upstream gradient of each sample"
 
 
 def compare_precisions(points: Points, reference: Array, dtype: str, rtol: float) -> tuple[CoordinateVerdicts, Array]:

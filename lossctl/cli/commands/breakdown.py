@@ -84,8 +84,9 @@ def breakdown(
     """Take a loss apart."""
     from lossctl.analysis.breakdown import break_down
     from lossctl.analysis.input_checks import check_inputs
+    from lossctl.cli.data_files import column_role
     from lossctl.cli.loss_arguments import bind
-    from lossctl.cli.open_dataset import check_stdin, column_role, open_data
+    from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
     from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, split_commas
     from lossctl.errors import UsageError
@@ -156,7 +157,7 @@ def _wanted(cut: BreakdownOptions, output: OutputOptions, chosen: str, shown: li
 
 def _by(text: str | None, data: Dataset) -> GroupBy | None:
     from lossctl.analysis.grouping import GroupBy
-    from lossctl.cli.open_dataset import column_role
+    from lossctl.cli.data_files import column_role
 
     if text is None:
         return None

@@ -13,7 +13,7 @@ from lossctl.report import Report
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lossctl.cli.open_dataset import Model
+    from lossctl.cli.data_files import Model
     from lossctl.core.loss import Loss
 
 HELP = """Compare models on the same targets: differences, intervals, tests.
@@ -72,8 +72,9 @@ def compare(
     """Compare models."""
     from lossctl.analysis.comparison import compare_models
     from lossctl.analysis.input_checks import check_inputs_of_models
+    from lossctl.cli.data_files import column_role
     from lossctl.cli.loss_arguments import bind
-    from lossctl.cli.open_dataset import check_stdin, column_role, open_data
+    from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
     from lossctl.cli.settings import check_range, compute_options, execution_config, raise_on_advice, split_commas
     from lossctl.errors import DataError
@@ -131,7 +132,7 @@ def _models(files: Sequence[str], data: InputOptions) -> tuple[list[Model], str 
     Raises:
         UsageError: fewer than two models.
     """
-    from lossctl.cli.open_dataset import Model
+    from lossctl.cli.data_files import Model
     from lossctl.errors import UsageError
 
     targets = files[-1] if len(files) > 1 else None

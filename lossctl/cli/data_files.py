@@ -1,0 +1,186 @@
+"""The files of a command: opened on first use, and the fields to read from each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lossctl.cli.options import InputOptions
+from lossctl.errors import UsageError, nearest, printable, quoted
+from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_VALUE, Dataset, FieldRef
+from lossctl.io.formats import open_source, suffix_of, tells_format
+from lossctl.io.source import TEXT_OPTIONS, Field, OpenedFile, Options
+from lossctl.io.text_grammar import NUMBER
+
+
+@dataclass(frozen=True)
+class Model:
+    """The predictions of one model of a comparison: a file, and its columns (empty: all)."""
+
+    path: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass
+class DataFile:
+    """An opened file and the fields to read from it."""
+
+    opened: OpenedFile
+    fields: list[Field] = field(default_factory=list)
+
+
+class DataFiles:
+    """The files of a command, opened when they are first asked for, and the fields to read from each.
+
+    Args:
+        data: the options that name columns and describe the files.
+        models: the models; the first is that of PREDS.
+        targets: the path of the targets.
+        names: columns and files that options name for further inputs and for cells to show.
+        labels: class names.
+    """
+
+    def __init__(
+        self, data: InputOptions, models: Sequence[Model], targets: str, names: Sequence[str], labels: tuple[str, ...]
+    ) -> None:
+        self.targets = targets
+        self._data, self._models, self._labels = data, models, labels
+        self._files: dict[str, DataFile] = {}
+        self._main = dict.fromkeys([*(model.path for model in models), targets])
+        self._paths = [*self._main, *(name for name in names if is_file(name))]
+        self._columns = [name for name in names if not is_file(name)]
+
+    def open(self, path: str) -> DataFile:
+        """Return the file of a path; open it if it is not open yet."""
+        if path not in self._files:
+            self._files[path] = DataFile(open_source(path, self._options(path), self._labels))
+        return self._files[path]
+
+    def _options(self, path: str) -> Options:
+        """Return the options for reading one of the paths.
+
+        --input-format applies to stdin and to paths without a known suffix; if there are none, to all paths. A column
+        given as a number is not passed as a header name, because the number may be a position.
+        """
+        data = self._data
+        without_format = [p for p in self._paths if not tells_format(p)]
+        named = {*self._columns, *data.on} if path in self._main else set()
+        named.update(*(model.columns for model in self._models if model.path == path))
+        named.update(data.target if path == self.targets else ())
+        return Options(
+            delimiter=data.delimiter,
+            header=data.header,
+            encoding=data.encoding,
+            decimal=data.decimal,
+            na_values=tuple(data.na_values),
+            input_format=data.input_format if path in without_format or not without_format else None,
+            named=frozenset(name for name in named if not name.startswith("@") and not NUMBER.fullmatch(name)),
+        )
+
+    def has_column(self, name: str) -> bool:
+        """Return whether an open file has a column of this name."""
+        return any(name in (file.opened.names or ()) for file in self._files.values())
+
+    def add_input(self, role: str, name: str) -> None:
+        """Add a further input, a file or a column; a column, except weights, is read for each model from its files."""
+        if is_file(name):
+            holder, chosen = self.open(name), Field(role)
+        else:
+            holder, chosen = _holder(role, name, self._files_of(self._models[0])), Field(role, (name,))
+        holder.fields.append(chosen)
+        if chosen.columns and role != "weight":
+            for i, model in enumerate(self._models[1:], 2):
+                if (other := _holder(role, name, self._files_of(model))) is not holder:
+                    other.fields.append(Field(f"{role} {i}", (name,)))
+        if role in (GIVEN_GRADIENT, GIVEN_VALUE) and holder.opened.is_text:
+            # The number of digits written gives the rounding error.
+            holder.fields.append(Field(f"{role} rounding", chosen.columns, digits=True))
+
+    def _files_of(self, model: Model) -> dict[str, DataFile]:
+        """Return the files that can hold the further columns of a model."""
+        if len(self._models) == 1:
+            return self._files
+        return {path: self._files[path] for path in (model.path, self.targets)}
+
+    def add_cells(self, name: str) -> None:
+        """Add a column, or a file of one column, to read unparsed."""
+        holder = self.open(name) if is_file(name) else _holder("", name, self._files, self._data.on)
+        columns = () if is_file(name) else (name,)
+        holder.fields.append(Field(column_role(name), columns, text=holder.opened.holds_text(columns)))
+
+    def add_keys(self) -> tuple[tuple[str, str], ...]:
+        """Add the columns of --on; return the pairs of roles whose cells must be equal."""
+        targets = self.open(self.targets)
+        preds = [self.open(path) for path in self._main if path != self.targets]
+        keys: list[tuple[str, str]] = []
+        for column in self._data.on:
+            text = all(file.opened.holds_text((column,)) for file in (*preds, targets))
+            of_targets = f"--on {column} of TARGETS"
+            if of_targets in {roles[1] for roles in keys}:
+                raise UsageError(f"--on {printable(column)} is given twice")
+            targets.fields.append(Field(of_targets, (column,), key=True, text=text))
+            for i, holder in enumerate(preds, 1):
+                role = f"--on {column} of PREDS" + (f" {i}" if i > 1 else "")
+                holder.fields.append(Field(role, (column,), key=True, text=text))
+                keys.append((role, of_targets))
+        return tuple(keys)
+
+    def check_text_options(self) -> None:
+        """Check that each option about text has an effect on at least one file.
+
+        Raises:
+            UsageError: an option is given, and no file has the text that it describes.
+        """
+        opened = [file.opened for file in self._files.values()]
+        default = InputOptions()
+        for name in sorted(TEXT_OPTIONS):
+            value = getattr(self._data, name)
+            if value != getattr(default, name) and not any(name in file.text_options for file in opened):
+                option = "--no-header" if value is False else f"--{name.replace('_', '-')}"
+                where = ", ".join(file.display_name for file in opened)
+                raise UsageError(f"{option} has no effect on {where}: it describes text such as that of csv files")
+
+    def bind(self, keys: tuple[tuple[str, str], ...]) -> Dataset:
+        """Return the data set of all fields."""
+        files = self._files.values()
+        sources = tuple(file.opened.bind(tuple(file.fields)) for file in files)
+        places = {f.role: FieldRef(i, j) for i, file in enumerate(files) for j, f in enumerate(file.fields)}
+        return Dataset(sources, places, keys)
+
+
+def column_role(name: str) -> str:
+    """Return the role of a column that is shown or grouped by."""
+    return f"column {name}"
+
+
+def is_file(name: str) -> bool:
+    """Return whether an option names a file: by a known suffix or a ``/``; anything else is a column."""
+    return suffix_of(name) is not None or "/" in name
+
+
+def _holder(role: str, column: str, files: dict[str, DataFile], on: Sequence[str] = ()) -> DataFile:
+    """Return the file that has the column; if several have it and it is a key of ``on``, return the first.
+
+    Raises:
+        UsageError: no file has the column, or several have it, or a position is given for several files.
+    """
+    if len(files) == 1:
+        return next(iter(files.values()))
+    having = [f for f in files.values() if column in (f.opened.names or ())]
+    column_text = f"{role} column {quoted(column)}".lstrip()
+    hint = "name a separate file" if role else "add --on, if it is the same in both"
+    if len(having) != 1 and column.startswith("@"):
+        raise UsageError(
+            f"{column_text}: a position needs a single file, and there are {len(files)}: "
+            "name the column, or a separate file"
+        )
+    if having and column in on:
+        return having[0]
+    if len(having) != 1:
+        file_names = " and ".join(f.opened.display_name for f in files.values())
+        which = "is in both" if having else "is in neither"
+        suggestion = "" if having else nearest(column, [name for f in files.values() for name in f.opened.names or ()])
+        raise UsageError(
+            f"{column_text} {which} of {file_names}: {hint if having or role else 'there is none'}{suggestion}"
+        )
+    return having[0]

@@ -1,58 +1,38 @@
-"""Gradient checks of whole data sets and of sampled points."""
+"""The gradient check of the Python API: its arguments, and which check they ask for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
-from operator import add
 from typing import Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import has_class_axis
 from lossctl.core.loss import Loss
-from lossctl.core.registry import as_loss, get_loss
-from lossctl.core.tensor_kernel import TensorKernel
-from lossctl.core.user_kernel import kernel_name, source_line
+from lossctl.core.registry import as_loss
+from lossctl.core.user_kernel import kernel_name
 from lossctl.core.validation import check_choice, check_class_weight
-from lossctl.engine.exact_sum import rounded
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, check_unweighted_gradient, plan_loss
-from lossctl.engine.run import map_blocks, summarize
-from lossctl.errors import DataError, UsageError, counted
+from lossctl.engine.plan import ComputeOptions
+from lossctl.errors import UsageError
 from lossctl.frameworks import DTYPES, to_array
 from lossctl.gradients.arrays_check import UserFunction, check_arrays
-from lossctl.gradients.block_check import RTOL, Checker, CoupledError, ProbabilityError
-from lossctl.gradients.diagnosis import diagnose
-from lossctl.gradients.finite_differences import DerivativeProblem
+from lossctl.gradients.block_check import RTOL
+from lossctl.gradients.check_run import check_on, check_points, from_logits
 from lossctl.gradients.gradient_arguments import SIGNATURES
-from lossctl.gradients.judge import check
 from lossctl.gradients.model_result import ModelCheck
 from lossctl.gradients.named_function import constant
 from lossctl.gradients.result import GradCheck
-from lossctl.gradients.sampling import is_batch_coupled, sample_points
 from lossctl.gradients.second_derivative import SECOND
-from lossctl.gradients.tally import CheckSummary
-from lossctl.gradients.tensors import backward_of, drawn_coupled, with_drawn_kinds, with_kernel, with_unit_domain
+from lossctl.gradients.tensors import backward_of
 from lossctl.gradients.user_gradient import Gradient, is_gradient_function
 from lossctl.gradients.user_loss import without_reduction
-from lossctl.gradients.verdict import Reason, Verdict
-from lossctl.io.arrays import ArraySource
-from lossctl.io.dataset import GIVEN_GRADIENT, Dataset, FieldRef, from_arrays
+from lossctl.io.dataset import GIVEN_GRADIENT, from_arrays
 
 REDUCTIONS = ("none", "mean", "sum")
 _RANGES = {"samples": "at least 1", "seed": "at least 0", "rtol": "between 0 and 1"}
-_REASONS = {
-    Reason.DIGITS: "the loss has too few digits there",
-    Reason.EDGE: "the prediction is next to an edge of the domain",
-    Reason.JUMP: "the loss jumps there",
-    Reason.TINY: "too small against the RMS gradient to count as right or as wrong",
-}
-# Number of samples drawn for a loss whose samples depend on each other.
-_BATCH = 100
 
 
 @overload
@@ -266,213 +246,3 @@ def gradient_of_tensors(function: Loss, signature: str, where: str, loss: Loss, 
 def _joined(results: list[GradCheck]) -> GradCheck:
     """Return the check of the gradient, with that of the second derivative, if any, as its ``second``."""
     return replace(results[0], second=results[1]) if len(results) > 1 else results[0]
-
-
-def from_logits(loss: Loss) -> Loss:
-    """Return the loss of logits that corresponds to a loss of probabilities, with the same parameters.
-
-    Raises:
-        UsageError: there is no such loss.
-    """
-    if not loss.from_logits:
-        raise UsageError(f"--wrt logits: {loss.name} is not a loss of probabilities with a twin from logits")
-    twin = get_loss(loss.from_logits)
-    return twin.bind(**{name: value for name, value in loss.params.items() if name in twin.params})
-
-
-def check_points(
-    loss: Loss,
-    *,
-    samples: int,
-    seed: int,
-    gradient: Gradient | None = None,
-    second: str = "surrogate",
-    rtol: float = RTOL,
-    dtype: str = "float64",
-    whole: bool = False,
-) -> list[GradCheck]:
-    """Check a gradient at points drawn from the domain of the loss.
-
-    Args:
-        loss: the loss.
-        samples: number of points; at most 100 are drawn if samples depend on each other.
-        seed: seed of their generator.
-        gradient: function that returns the gradient. Default: the gradient of the loss.
-        second: how its second derivative is judged: ``exact``, ``surrogate`` (the default) or ``off``.
-        rtol: allowed difference relative to the scale of a sample. Default 1e-6.
-        dtype: precision in which a function of tensors runs. Default float64.
-        whole: whether to keep every verdict. Default False.
-    """
-    points = ""
-    if loss.takes_tensors:
-        loss, points = with_drawn_kinds(loss, seed)
-        loss = replace(loss, batch_coupled=drawn_coupled(loss, seed))
-    # The cost of a batch whose samples depend on each other is quadratic, and a small batch shows as much.
-    count = min(samples, _BATCH) if loss.batch_coupled else samples
-    # A kernel of the registry keeps its digits over twelve decades; nobody else's gradient has to.
-    ordinary = gradient is not None or not loss.is_builtin
-    arrays = sample_points(loss, count, seed, ordinary=ordinary)
-    if count > _BATCH and not loss.is_builtin and is_batch_coupled(loss, arrays):
-        # Directions through thousands of points all cross a kink at one of them; coordinates are checked by themselves.
-        loss = replace(loss, batch_coupled=True)
-        arrays = sample_points(loss, _BATCH, seed, ordinary=ordinary)
-    sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
-    data = Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
-    classes = any(has_class_axis(spec.kind.core) for spec in loss.inputs)
-    options = ComputeOptions(class_axis=-1 if classes else None)  # where the kinds draw it
-    results = check_on(
-        lambda: data, loss, gradient=gradient, second=second, options=options, rtol=rtol, dtype=dtype, whole=whole
-    )
-    if points:
-        note = f"points drawn as {points}; for others give PREDS and TARGETS, or annotate the parameters"
-        results[0] = replace(results[0], notes=(*results[0].notes, note))
-    if loss.finish is not None:
-        results[0] = _with_finish(results[0], loss, rtol, seed)
-    return results
-
-
-def check_on(
-    data: Callable[[], Dataset],
-    loss: Loss,
-    *,
-    gradient: Gradient | None = None,
-    second: str = "surrogate",
-    reduction: str = "none",
-    options: ComputeOptions | None = None,
-    rtol: float = RTOL,
-    dtype: str = "float64",
-    whole: bool = False,
-    workers: ExecutionConfig | None = None,
-) -> list[GradCheck]:
-    """Check a gradient at the points of a data set.
-
-    Args:
-        data: function that opens the data. It is called again if the gradient is that of the mean, or if
-            samples turn out to depend on each other.
-        loss: the loss.
-        gradient: function that returns the gradient. Default: the role ``grad`` of the data if there is one,
-            otherwise the gradient of the loss.
-        second: how its second derivative is judged: ``exact``, ``surrogate`` (the default) or ``off``.
-        reduction: function whose gradient is given: ``none`` (the default), ``mean`` or ``sum``.
-        options: options of the engine.
-        rtol: allowed difference relative to the scale of a sample. Default 1e-6.
-        dtype: precision in which a function of tensors runs. Default float64.
-        whole: whether to keep every verdict. Default False.
-        workers: configuration of the executor.
-
-    Returns:
-        The check of the gradient and, if `gradient` returns a second derivative, the check of the latter.
-
-    Raises:
-        UsageError: the data has weights and samples depend on each other.
-        DataError: the gradient and the predictions differ in shape.
-    """
-    options, workers = options or ComputeOptions(), workers or ExecutionConfig()
-    opened = data()
-    check_unweighted_gradient(loss, opened, reduction)
-    if GIVEN_GRADIENT in opened.places and opened.row_shape(GIVEN_GRADIENT) != opened.row_shape("pred"):
-        row_shapes = [opened.row_shape(role) for role in (GIVEN_GRADIENT, "pred")]
-        shapes = [f"(n, {', '.join(map(str, shape))})" if shape else "(n,)" for shape in row_shapes]
-        raise DataError(f"grad has shape {shapes[0]}, pred {shapes[1]}: one derivative for each prediction")
-    small = [loss] if gradient is None and not whole else []  # a user's function must not run in a forked worker
-    factor = 1.0
-    if reduction == "mean":
-        plan = plan_loss(loss, opened, options)
-        with workers.executor_for(opened, small) as executor:
-            (summary,), _ = summarize(opened, [plan], replace(options, detail=False), executor)
-        slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
-        factor = rounded(summary.weight) / slope if slope else 1.0
-        opened = data()
-    checker = Checker(gradient, factor, reduction != "none", rtol, whole, second, dtype)
-
-    def tallies(opened: Dataset, loss: Loss) -> list[CheckSummary]:
-        plan = plan_loss(loss, opened, options)
-        with workers.executor_for(opened, small) as executor:
-            blocks = [block[0] for block in map_blocks(opened, [plan], options, checker, executor)]
-        return [reduce(add, parts) for parts in zip(*blocks, strict=True)]
-
-    if loss.takes_tensors:
-        loss = with_kernel(loss, coupled=False)
-    results: list[CheckSummary] = []
-    while not results:
-        try:
-            results = tallies(opened, loss)
-        except ProbabilityError:
-            loss, opened = with_unit_domain(loss), data()
-        except CoupledError:
-            loss = with_kernel(loss, coupled=True) if loss.takes_tensors else replace(loss, batch_coupled=True)
-            check_unweighted_gradient(loss, opened, reduction)
-            opened = data()
-    if gradient is not None and results[0].counts[Verdict.WRONG]:
-        results[0] = replace(results[0], notes=(*results[0].notes, *gradient.doubts()))
-    if dtype != "float64" and loss.takes_tensors and len(results) > 1:
-        # The gradient in float64 is the reference: if it is wrong itself, it is what the report shows.
-        results = [replace(results[1], notes=results[0].notes) if results[0].passed else results[0]]
-    checked: object = loss.kernel if gradient is None else gradient.function
-    if isinstance(checked, TensorKernel):
-        checked = getattr(checked.value, "forward", checked.value)
-    place = None if GIVEN_GRADIENT in opened.places else source_line(checked)
-    return [_result(loss, t, what, place) for t, what in zip(results, ("gradient", "second derivative"), strict=False)]
-
-
-def _result(loss: Loss, tally: CheckSummary, what: str, place: tuple[str, int] | None) -> GradCheck:
-    whole = tally.verdicts
-    second = what != "gradient"
-    code, hint = (None if tally.passed else diagnose(loss, tally, second=second)) or (None, None)
-    return GradCheck(
-        loss=loss.spec,
-        name=loss.name,
-        params=loss.params,
-        what=what,
-        samples=tally.samples,
-        counts={v.name.lower(): n for v, n in zip(Verdict, tally.counts, strict=True)},
-        passed=tally.passed,
-        worst=tally.worst,
-        worst_row=tally.worst_row,
-        hint=hint,
-        hint_code=code,
-        method=tally.method,
-        failing=tally.failing,
-        passing=tally.passing,
-        verdict=whole.verdict if whole else None,
-        numeric=whole.numeric if whole else None,
-        error=whole.error if whole else None,
-        given=tally.given,
-        notes=(*tally.notes, *_notes(tally, what)),
-        place=place,
-    )
-
-
-def _notes(tally: CheckSummary, what: str) -> list[str]:
-    """Return why coordinates are unresolved, and whether anything was verified."""
-    notes = [
-        f"{counted(n, 'coordinate')} unresolved: {_REASONS[reason]}"
-        for reason, n in zip(Reason, tally.reasons, strict=True)
-        if n and reason != Reason.NONE
-    ]
-    if tally.checked and not tally.verified and not tally.counts[Verdict.WRONG] and not tally.notes:
-        notes.append("nothing was verified: no coordinate is ok; check other points")
-    elif tally.checked and not tally.moving and tally.passed and what == "gradient":
-        notes.append("the gradient is 0 at every point, as it should be: these points show little; check others too")
-    return notes
-
-
-def _with_finish(result: GradCheck, loss: Loss, rtol: float, seed: int) -> GradCheck:
-    """Check the derivative of the transform of the mean at 200 random means, and add its verdicts to the counts."""
-    finish = loss.finish
-    assert finish is not None
-    means = 10.0 ** np.random.default_rng(seed).uniform(-12, 12, 200)
-
-    def f(_rows: np.ndarray | None, x: Array) -> Array:
-        return np.array([finish.value(float(v)) for v in x[:, 0]])
-
-    given = np.array([[finish.derivative(float(v))] for v in means])
-    checked = check(DerivativeProblem(f, means[:, None], given, np.maximum(means, 1.0), 0.0, np.inf, rtol))
-    more = np.bincount(checked.verdict.ravel(), minlength=len(Verdict))
-    counts = {name: n + int(m) for (name, n), m in zip(result.counts.items(), more, strict=True)}
-    if not more[Verdict.WRONG]:
-        return replace(result, counts=counts)
-    if result.hint:
-        return replace(result, counts=counts, passed=False)
-    hint = "the derivative of its finish is wrong"
-    return replace(result, counts=counts, passed=False, hint=hint, hint_code="finish")

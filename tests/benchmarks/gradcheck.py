@@ -506,7 +506,7 @@ def _measured(mode: str, name: str, pred: str, target: str, threads: str) -> Non
         print(statistics.median(_timed(whole) for _ in range(9)))
         return
     from lossctl.core.registry import get_loss
-    from lossctl.gradients.gradcheck import check_on
+    from lossctl.gradients.check_run import check_on
     from lossctl.io.dataset import Dataset, FieldRef
     from lossctl.io.formats import open_source
     from lossctl.io.source import Field, Options

@@ -130,7 +130,7 @@ def gradcheck(
     from lossctl.core.registry import registered
     from lossctl.errors import UsageError
     from lossctl.gradients.block_check import RTOL
-    from lossctl.gradients.gradcheck import check_on, check_points, from_logits
+    from lossctl.gradients.check_run import check_on, check_points, from_logits
     from lossctl.gradients.step_sweep import sweep_steps
     from lossctl.gradients.user_loss import without_reduction
     from lossctl.io.byte_stream import read_once

@@ -73,7 +73,7 @@ def list_report(losses: Sequence[Loss]) -> Report:
     ]
     rows: list[Sequence[Cell]] = []
     groups = []
-    for heading, members in groupby(ordered(losses), key=_heading):
+    for heading, members in groupby(ordered(losses), key=heading_of):
         group = [*members]
         groups.append((heading, len(group)))
         room = _LINE - max(len(entry.name) for entry in group)
@@ -107,7 +107,8 @@ def _gist(summary: str, room: int) -> str:
     return summary[: ends[-1]] if ends else summary
 
 
-def _heading(loss: Loss) -> str:
+def heading_of(loss: Loss) -> str:
+    """Return the heading of a loss in lists: its task, and its family if that has another name."""
     task = task_of(loss)
     return task if task == loss.family else f"{task}, {loss.family}"
 

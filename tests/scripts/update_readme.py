@@ -1,8 +1,10 @@
-"""Update outputs and generated tables in README.md: ``python tests/scripts/update_readme.py``.
+"""Update outputs and generated parts of the pages for users: ``python tests/scripts/update_readme.py``.
+
+The pages are the README of the repository, of ``lossctl/losses``, ``lossctl/io`` and ``lossctl/gradients``.
 
 - In ``console`` blocks a line that begins with ``$ `` is a command, and the lines below it are its output, stdout and
   stderr in the order of writing.
-- The text between ``<!-- catalogue -->`` and ``<!-- /catalogue -->``, and between the other names of ``GENERATED``, is
+- The text between ``<!-- catalogue -->`` and ``<!-- /catalogue -->``, and between the other names in ``PAGES``, is
   generated from the registry or from the samples.
 
 Python blocks with ``>>>`` are doctests, written by hand. ``tests/test_readme.py`` fails if any part is not current.
@@ -11,32 +13,40 @@ Python blocks with ``>>>`` are doctests, written by hand. ``tests/test_readme.py
 from __future__ import annotations
 
 import ast
+import contextlib
+import inspect
+import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 from lossctl.core.loss import Loss
 from lossctl.core.registry import registered
-from lossctl.report.catalogue import for_each
+from lossctl.report.catalogue import for_each, heading_of, ordered
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
+LOSSES, READS, GRADIENTS = (ROOT / "lossctl" / folder / "README.md" for folder in ("losses", "io", "gradients"))
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STEP = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*?)(?P<gap>\n*)(?=\$ |\Z)", re.MULTILINE)
 # Numbers with all digits; the last ones may differ, because exp and log depend on the processor.
 _FULL = re.compile(r"\d+\.\d{10,}(?:e[+-]?\d+)?")
+# A command of lossctl without anything that a shell would interpret.
+_ALONE = re.compile(r"lossctl [\w\s./:,=+%@-]+")
 # Tools outside POSIX that commands use; a command is not run if its tool is not installed.
 _OPTIONAL = ("jq",)
-# Losses whose definitions differ most often between libraries; the README has space for some only.
+# Losses whose definitions differ most often between libraries; `lossctl info` has them all.
 DISPUTED = (
     *("bce", "bce_with_logits", "softmax_cross_entropy", "categorical_cross_entropy", "kl_divergence"),
     *("hinge", "mse", "rmse", "huber"),
@@ -76,23 +86,37 @@ class Ran(NamedTuple):
 def run(command: str) -> Ran:
     """Run a command without a terminal, in a folder with the ``samples`` of the repository.
 
-    It finds the ``lossctl`` that is installed beside this interpreter, and none of the caller's settings.
+    A command of lossctl alone runs in this process, because a start takes longer than most commands. Others run in a
+    shell, which finds the ``lossctl`` installed beside this interpreter, and none of the caller's settings.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "samples").symlink_to(ROOT / "samples")
+        return _run_here(command, folder) if _ALONE.fullmatch(command) else _run_shell(command, folder)
+
+
+def _run_here(command: str, folder: str) -> Ran:
+    from lossctl.cli.app import main
+
+    written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="", write_through=True)
+    with contextlib.chdir(folder), contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
+        code = main(shlex.split(command)[1:])
+    return Ran(written.buffer.getvalue().decode(), code)  # type: ignore[attr-defined]
+
+
+def _run_shell(command: str, folder: str) -> Ran:
     scripts = Path(sysconfig.get_path("scripts"))
     if not (scripts / "lossctl").exists():
         raise FileNotFoundError(f"{scripts} has no lossctl: pip install . first")
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "samples").symlink_to(ROOT / "samples")
-        done = subprocess.run(
-            ["sh", "-c", command],
-            cwd=folder,
-            env={"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "LANG": "C.UTF-8"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            check=False,
-        )
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env={"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "LANG": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
     return Ran(done.stdout, done.returncode)
 
 
@@ -105,10 +129,10 @@ def _rounded(number: re.Match[str]) -> str:
     return f"{float(number[0]):.12g}"
 
 
-def fresh(text: str) -> str:
-    """Return the text with current outputs and generated blocks."""
+def fresh(text: str, generated: Mapping[str, Callable[[], str]]) -> str:
+    """Return the text of a page with current outputs and generated parts."""
     text = _BLOCK.sub(_rerun, text)
-    for name, make in GENERATED.items():
+    for name, make in generated.items():
         text = filled(text, name, make())
     return text
 
@@ -118,7 +142,7 @@ def filled(text: str, name: str, content: str) -> str:
     before, start, rest = text.partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- /{name} -->")
     if not end or start in after:
-        raise ValueError(f"README.md wants one block <!-- {name} --> … <!-- /{name} -->")
+        raise ValueError(f"the page needs one block <!-- {name} --> … <!-- /{name} -->")
     return before + start + content + end + after
 
 
@@ -134,21 +158,31 @@ def _again(step: re.Match[str]) -> str:
 
 
 def catalogue() -> str:
-    """Return the table of all registered losses, and the meanings of the kinds of inputs."""
-    losses = registered().values()
-    rows = [
-        (
-            f"`{entry.name}`",
-            ", ".join(f"`{alias}`" for alias in entry.aliases),
-            ", ".join(spec.kind.name for spec in entry.inputs),
-            ", ".join(f"`{p.name}={p.show(p.default)}`" for p in entry.parameters),
-            f"`{entry.formula}`",
-        )
-        for entry in losses
-    ]
+    """Return a table of the losses for each family, in the order of ``lossctl list``, and the kinds of inputs."""
+    losses = ordered([*registered().values()])
+    parts = []
+    for heading, members in groupby(losses, key=heading_of):
+        group = [*members]
+        family = inspect.getdoc(sys.modules[group[0].kernel.__module__]) or ""
+        rows = [(_names(entry), _definition(entry), _parameters(entry)) for entry in group]
+        first = " ".join(family.split("\n\n")[0].split())
+        parts.append(f"### {heading}\n\n{first}\n\n{_table(('loss', 'definition', 'parameters'), rows)}\n")
     kinds = [spec.kind for entry in losses for spec in entry.inputs]
     meanings = "".join(dict.fromkeys(f"- {kind.name}: {kind.words}{for_each(kind.core)}\n" for kind in kinds))
-    return f"{_table(('name', 'also called', 'inputs', 'parameters', 'formula'), rows)}\n{meanings}"
+    return f"{''.join(parts)}### Kinds of inputs\n\n{meanings}"
+
+
+def _names(entry: Loss) -> str:
+    return "<br>".join((f"`{entry.name}`", *(f"= `{alias}`" for alias in entry.aliases)))
+
+
+def _definition(entry: Loss) -> str:
+    kinds = ", ".join(spec.kind.name for spec in entry.inputs)
+    return f"{entry.summary}<br>`{entry.formula}`<br>of {kinds}"
+
+
+def _parameters(entry: Loss) -> str:
+    return "<br>".join(f"`{p.name}={p.show(p.default)}`" for p in entry.parameters)
 
 
 def elsewhere() -> str:
@@ -182,18 +216,24 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in cells)
 
 
-GENERATED = {"catalogue": catalogue, "elsewhere": elsewhere, "own loss": own_loss}
+# The generated parts of each page.
+PAGES: dict[Path, dict[str, Callable[[], str]]] = {
+    README: {"own loss": own_loss},
+    LOSSES: {"catalogue": catalogue, "elsewhere": elsewhere},
+    READS: {},
+    GRADIENTS: {},
+}
 
 
 def main() -> int:
-    """Rewrite README.md if it is not current, and print a message."""
-    text = README.read_text(encoding="utf-8")
-    current = fresh(text)
-    if current == text:
-        print("README.md is current")
-        return 0
-    README.write_text(current, encoding="utf-8")
-    print("README.md is rewritten: read the difference before it is committed")
+    """Rewrite the pages that are not current, and print a message for each."""
+    for path, generated in PAGES.items():
+        text = path.read_text(encoding="utf-8")
+        current = fresh(text, generated)
+        if current != text:
+            path.write_text(current, encoding="utf-8")
+        state = "is current" if current == text else "is rewritten: read the difference before it is committed"
+        print(f"{path.relative_to(ROOT)} {state}")
     return 0
 
 

@@ -63,6 +63,7 @@ def test_under_mse_it_ends_at_least_squares(descent: ModuleType) -> None:
     assert descent.fit(get_loss("mse"), x, y)[:2] == pytest.approx(np.polyfit(x, y, 1), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_example_prints_what_it_found(descent: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     descent.main()
     out = capsys.readouterr().out

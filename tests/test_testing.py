@@ -87,6 +87,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_pytest_shows_the_whole_message_and_the_place(project: Path) -> None:
     """``pytest`` without paths runs ``testpaths`` and the checks; each failure shows the user's line and a reason."""
     done = in_project(project, "-q", "--junitxml=report.xml")

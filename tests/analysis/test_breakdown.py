@@ -612,6 +612,7 @@ def test_json_of_rows_is_what_the_renderer_of_documents_writes(run_command: RunC
     assert out == json.dumps(json.loads(out), indent=2, ensure_ascii=False) + "\n"
 
 
+@pytest.mark.slow
 def test_nothing_is_written_when_the_last_row_is_bad(run_command: RunCommand, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("p,t\n" + "1,0\n" * 70_000 + "1,oops\n")
     for options in ("--all -f csv", f"-o {tmp_path}/l.npy", "--by t"):

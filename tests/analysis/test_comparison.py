@@ -203,6 +203,7 @@ def test_denominators_of_their_own() -> None:
     assert [own.low, own.high] == pytest.approx([low, high], abs=0.03 * (high - low))
 
 
+@pytest.mark.slow
 def test_groups_of_samples_vary_as_samples_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the limit groups of samples are resampled; the interval agrees within the accuracy of groups."""
     for name, data in (("mse", without(drawn(n=12_000), "weight")), ("rmse", drawn(n=12_000))):
@@ -270,6 +271,7 @@ def test_resamples_are_uniform_draws() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 61, 128])
+@pytest.mark.slow
 def test_every_row_is_drawn_as_often(n: int) -> None:
     """The counts of rows have binomial variances and covariances, also across the border of two pieces."""
     draws = 10_000

@@ -159,6 +159,7 @@ def test_pages(cli: Cli, name: str, args: list[str]) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
+@pytest.mark.slow
 def test_list_on_a_terminal(columns: int) -> None:
     """Text is wrapped to the width of the terminal."""
     done = on_terminal("list", "--family", "binary", "--color", "never", columns=columns)
@@ -273,6 +274,7 @@ def test_a_bug_shows_its_traceback_when_asked(cli: Cli, monkeypatch: pytest.Monk
     ],
     ids=" ".join,
 )
+@pytest.mark.slow
 def test_a_reader_that_has_left_is_no_error(args: list[str]) -> None:
     """``lossctl … | head -0``: exit code 141 as for SIGPIPE, and no output."""
     reader, writer = os.pipe()
@@ -320,6 +322,7 @@ def test_a_stdout_that_takes_nothing(args: list[str], redirection: str, cause: s
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "<&-"])
+@pytest.mark.slow
 def test_other_streams_do_not_matter(redirection: str) -> None:
     """A closed stderr and an unused stdin change neither result nor exit code."""
     done = shell(redirection, "compute", "rmse", *PAIR, "--format", "value")
@@ -327,11 +330,13 @@ def test_other_streams_do_not_matter(redirection: str) -> None:
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+@pytest.mark.slow
 def test_an_error_that_nobody_hears_is_an_error(redirection: str) -> None:
     done = shell(redirection, "compute", "mse", "nope.csv", "nope.csv")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
 
 
+@pytest.mark.slow
 def test_stdin_that_is_closed_or_empty() -> None:
     assert_refused(shell("<&-", "compute", "mse", "-", PAIR[1]))
     assert_refused(run("compute", "mse", "-", PAIR[1], stdin=""))
@@ -347,6 +352,7 @@ def test_a_terminal_is_not_read_from() -> None:
 @pytest.mark.parametrize(
     "env", [{"LANG": "C"}, {"LC_ALL": "C"}, {"LC_ALL": "POSIX"}, {"PYTHONIOENCODING": "ascii"}], ids=str
 )
+@pytest.mark.slow
 def test_ascii_gets_stand_ins(env: dict[str, str]) -> None:
     """Characters that the terminal lacks are replaced in results, notes and errors."""
     done = run("compute", "rmse", *PAIR, env=env)
@@ -429,6 +435,7 @@ def test_a_table_too_wide_for_a_terminal_is_drawn_closer(columns: int) -> None:
     assert lines[-1].split() == wide[-1].split()
 
 
+@pytest.mark.slow
 def test_colour_changes_nothing_but_colour() -> None:
     """FORCE_COLOR and --color always add escape codes and change nothing else, on a pipe and at any width."""
     args = ("compute", "mse,rmse", *PAIR)
@@ -452,6 +459,7 @@ def test_colour_changes_nothing_but_colour() -> None:
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_colour_on_a_terminal(env: dict[str, str], options: list[str], colour: bool) -> None:
     done = on_terminal("compute", "mse", *PAIR, *options, env=env)
     assert done.returncode == 0
@@ -738,6 +746,7 @@ def imported_by(statement: str) -> set[str]:
     ],
     ids=["import", "help", "value", "table"],
 )
+@pytest.mark.slow
 def test_nothing_is_imported_before_it_is_needed(statement: str, slow: set[str]) -> None:
     assert imported_by(statement) == slow
 

@@ -280,6 +280,7 @@ def test_zsh_gets_a_command_without_a_word_of_the_file(tmp_path: Path) -> None:
     assert evil == r"$'\x24\x28touch\x20x\x29\x20\x60y\x60\x20\x27\x3bz'"
 
 
+@pytest.mark.slow
 def test_fish_is_told_when_to_offer_files() -> None:
     action = {"_TYPER_COMPLETE_FISH_ACTION": "is-args"}
     assert shell("fish", _TYPER_COMPLETE_ARGS="lossctl compute hub", **action).returncode == 0
@@ -291,6 +292,7 @@ def test_fish_is_told_when_to_offer_files() -> None:
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish", "powershell", "nonsense", ""])
+@pytest.mark.slow
 def test_never_a_traceback(name: str) -> None:
     """With any environment variables completion prints no traceback."""
     done = shell(name)

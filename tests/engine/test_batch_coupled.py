@@ -40,6 +40,7 @@ def test_every_batch_coupled_loss_is_compared_with_its_formula() -> None:
 
 @pytest.mark.parametrize("temperature", [0.07, 1.0, 37.0])
 @pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.slow
 def test_infonce_agrees_with_fifty_digits(seed: int, temperature: float) -> None:
     """The sum over a batch, and its derivative with respect to some coordinates."""
     loss, batch = get_loss("infonce").bind(temperature=temperature), vectors(seed, 4)
@@ -91,6 +92,7 @@ def test_groups_in_pieces_are_those_of_the_whole(name: str, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("seed", range(8))
+@pytest.mark.slow
 def test_cox_agrees_with_fifty_digits(seed: int) -> None:
     """Risks from equal to 150 decades apart, equal and different times, with and without censoring."""
     rng = np.random.default_rng(seed)
@@ -174,6 +176,7 @@ def test_a_batch_is_asked_for_alone() -> None:
         compute_losses(data, both, ComputeOptions(), "mean", ExecutionConfig(1))
 
 
+@pytest.mark.slow
 def test_every_gradient_of_a_batch_is_checked_coordinate_by_coordinate() -> None:
     found = lossctl.gradcheck("infonce", samples=20_000)
     assert found

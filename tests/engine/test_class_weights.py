@@ -180,6 +180,7 @@ def test_the_command_line(tmp_path: Path) -> None:
         ("--ignore-index 7", "y.npy: row 3: label -100 is not a class: 3 columns are classes 0 to 2"),
     ],
 )
+@pytest.mark.slow
 def test_the_command_line_refuses(tmp_path: Path, words: str, message: str) -> None:
     np.save(tmp_path / "z.npy", np.array(TORCH_LOGITS))
     np.save(tmp_path / "y.npy", LABELS_OF_TORCH)

@@ -51,6 +51,7 @@ def test_a_right_gradient_passes_and_says_how() -> None:
 
 
 @pytest.mark.parametrize("spoil", [times, one_column, the_target_forgotten])
+@pytest.mark.slow
 def test_a_wrong_one_fails_and_its_coordinates_are_found(spoil) -> None:
     result = lossctl.gradcheck(spoilt(spoil), Z, Y)
     assert result.counts["wrong"] > 0

@@ -158,6 +158,7 @@ def test_a_batch_whose_predictions_are_all_the_same_is_noticed() -> None:
     assert found.method
 
 
+@pytest.mark.slow
 def test_a_nan_somewhere_does_not_hide_that_samples_depend_on_each_other() -> None:
     def some_nan(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         value, gradient = centred(pred, target)
@@ -166,6 +167,7 @@ def test_a_nan_somewhere_does_not_hide_that_samples_depend_on_each_other() -> No
     assert lossctl.gradcheck(some_nan, PRED, TARGET).method
 
 
+@pytest.mark.slow
 def test_one_wrong_element_of_a_batch_is_seen_among_the_others() -> None:
     def one_off(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         value, gradient = centred(pred, target)
@@ -239,6 +241,7 @@ def test_an_open_edge_is_never_touched() -> None:
 
 @pytest.mark.parametrize("coupled", [False, True])
 @pytest.mark.parametrize("n", [50, 1000])
+@pytest.mark.slow
 def test_probabilities_stay_probabilities(coupled, n) -> None:
     def inside(p: np.ndarray) -> bool:
         return bool(((p >= 0) & (p <= 1)).all())

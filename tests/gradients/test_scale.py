@@ -36,6 +36,7 @@ def _in_units(formula: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], un
 
 
 @pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.slow
 def test_a_users_loss_in_other_units_has_the_same_verdicts(name: str) -> None:
     found = {
         k: lossctl.gradcheck(_in_units(FORMULAS[name], 2.0**k), X * 2.0**k, T * 2.0**k).verdict.tolist() for k in UNITS

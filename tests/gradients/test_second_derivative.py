@@ -166,6 +166,7 @@ def test_a_surrogate_passes_with_its_name_unless_the_second_derivative_must_be_e
     ],
 )
 @pytest.mark.parametrize(("loss", "second", "name"), SURROGATES)
+@pytest.mark.slow
 def test_a_surrogate_times_a_factor_is_wrong(loss, second, name, factor) -> None:
     if name.startswith("2p(1 − p)") and factor == 0.5:
         pytest.skip("half of it is the second derivative itself")
@@ -231,6 +232,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("loss", "second"), MISTAKES)
+@pytest.mark.slow
 def test_what_has_no_name_is_wrong(loss, second) -> None:
     found = check(loss, second)
     assert not found

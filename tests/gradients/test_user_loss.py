@@ -159,6 +159,7 @@ def test_saturated_rows_with_few_digits_do_not_fail() -> None:
     assert not lossctl.gradcheck(partial(float32_cross_entropy, factor=0.999), z, y)
 
 
+@pytest.mark.slow
 def test_a_mean_that_has_ties_is_verified_at_drawn_points() -> None:
     def mean_absolute(pred, target, factor=1.0):
         return np.abs(pred - target).mean(), factor * np.sign(pred - target) / len(pred)

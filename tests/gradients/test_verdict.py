@@ -591,6 +591,7 @@ def not_caught(name: str) -> Callable[[], int]:
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
+@pytest.mark.slow
 def test_without_its_guard_the_check_fails_as_it_once_did(module, constant, value, failures, monkeypatch) -> None:
     assert failures() == 0
     for user in (module, refinement, line_probe):

@@ -105,6 +105,7 @@ def test_columns_are_chosen_as_in_text(form: str, tmp_path: Path) -> None:
 
 @indexed
 @pytest.mark.parametrize("rows", [1, 5, 7, 8, 21, 40])
+@pytest.mark.slow
 def test_any_range_of_rows(rows: int, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranges of any size, forwards and backwards, from a file of several row groups."""
     monkeypatch.setattr(columnar, "_STRIP_ROWS", rows)
@@ -270,6 +271,7 @@ def test_a_panic_is_not_heard(tmp_path: Path, capfd: pytest.CaptureFixture[str])
 
 
 @indexed
+@pytest.mark.slow
 def test_closed_stderr(form: str, tmp_path: Path) -> None:
     """If stderr was closed at the start, descriptor 2 may be another file, which is not touched."""
     path = put(tmp_path / f"x{form}", p=[1.0, 2.0])
@@ -448,6 +450,7 @@ def test_compressed_json_lines(suffix: str, tmp_path: Path) -> None:
 
 
 @formed
+@pytest.mark.slow
 def test_the_same_digits_as_from_text(form: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     p, t = rng.normal(size=(2, 5000))

@@ -114,6 +114,7 @@ BLANKS = st.text(" \t", max_size=2)
 
 @settings(max_examples=500)
 @given(st.one_of(LETTERS, WRITTEN, st.tuples(BLANKS, WRITTEN, BLANKS).map("".join)))
+@pytest.mark.slow
 def test_a_cell_is_a_number_where_float_says_so(cell: str) -> None:
     """Forms that only Python accepts are not numbers: 1_000, digits of other scripts, other blanks."""
     found, expected = Dialect(",").number(cell), plain_float(cell)
@@ -123,6 +124,7 @@ def test_a_cell_is_a_number_where_float_says_so(cell: str) -> None:
 
 @settings(max_examples=300)
 @given(st.lists(st.one_of(WRITTEN, LETTERS), min_size=1, max_size=5))
+@pytest.mark.slow
 def test_many_cells_are_read_as_one_is(cells: list[str]) -> None:
     """Fast and slow parser agree on values and on the first cell that is not a number."""
     expected = [plain_float(cell) for cell in cells]
@@ -224,6 +226,7 @@ def values_of(records: list[list[str]], chosen: list[int]) -> np.ndarray:
 
 @settings(max_examples=150, deadline=None)
 @given(tables(), st.booleans(), st.integers(4, 40))
+@pytest.mark.slow
 def test_a_table_is_read_as_csv_reads_it(table: Table, mark: bool, piece: int) -> None:
     """Values, names and lines agree with csv, in one piece and in small pieces, with and without a BOM."""
     expected = list(csv.reader(io.StringIO(table.text, newline=""), delimiter=table.delimiter))
@@ -278,6 +281,7 @@ def test_one_ragged_row_is_told_by_file_and_line(table: Table, data: st.DataObje
 
 @settings(max_examples=120, deadline=None)
 @given(tables(), st.integers(4, 40))
+@pytest.mark.slow
 def test_a_record_is_too_long_wherever_it_is_cut(table: Table, piece: int) -> None:
     """Whether a record is too long does not depend on the pieces in which it is read."""
     how: dict[str, Any] = {"delimiter": table.delimiter, "header": True}
@@ -869,6 +873,7 @@ def test_unselected_columns_may_hold_anything() -> None:
     assert read(text, "p").values.tolist() == [[1], [2]]
 
 
+@pytest.mark.slow
 def test_many_columns_take_no_time() -> None:
     """Checking and selecting 50,000 names takes no quadratic time."""
     names = ",".join(f"c{i}" for i in range(50_000))

@@ -181,6 +181,7 @@ def bomb(suffix: str) -> tuple[str, bytes]:
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".zst", ".npz"])
+@pytest.mark.slow
 def test_a_bomb_is_spooled_as_far_as_it_declares(suffix: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The header declares 8 bytes, and 200 MB follow: these are not decompressed."""
     name, content = bomb(suffix)
@@ -569,6 +570,7 @@ def test_a_pipe_without_a_format_is_not_waited_for(folder: Path) -> None:
         ("mse p.csv <(cat t.csv) --on id --input-format csv -q", MSE),
     ],
 )
+@pytest.mark.slow
 def test_process_substitution(words: str, told: str | None, folder: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", f"{sys.executable} -m lossctl compute {words}"], capture_output=True, text=True, check=False
@@ -591,6 +593,7 @@ def test_a_pipe_is_read_once(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.npy"])
 @pytest.mark.parametrize("change", ["grow", "shrink", "rewrite"])
+@pytest.mark.slow
 def test_a_file_that_changes_while_it_is_read(
     change: str, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,7 @@ RANGES = st.lists(st.tuples(st.integers(0, 23), st.integers(0, 23)).map(sorted),
 
 @settings(max_examples=200, deadline=None)
 @given(ARRAYS, RANGES, st.integers(1, 2000))
+@pytest.mark.slow
 def test_any_ranges_in_any_order(
     tmp_path_factory: pytest.TempPathFactory, what: tuple[tuple[int, ...], str, str], ranges: list[Any], strip: int
 ) -> None:

@@ -90,6 +90,7 @@ def worth(request: pytest.FixtureRequest) -> Iterator[None]:
     piece=st.integers(1, 200),
     size=st.sampled_from([1, 2, 7, 64, 1 << 20]),
 )
+@pytest.mark.slow
 def test_rows_do_not_depend_on_chunks(  # noqa: PLR0917 - the ways in which a text can arrive
     worth: None, form: str, rows: list[Any], end: str, last: bool, compression: str, piece: int, size: int
 ) -> None:

@@ -76,6 +76,7 @@ def told(*argv: str) -> str:
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.slow
 def test_shards_are_one_file(form: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A directory or a glob, for any input and any number of threads, gives the digits of single files."""
     monkeypatch.setattr(run, "BLOCK", 128)
@@ -152,6 +153,7 @@ def test_samples_are_numbered_through(folder: Path) -> None:
         ("npy-p/s-0?.csv npy-t", "npy-p/s-0?.csv: no such file"),
     ],
 )
+@pytest.mark.slow
 def test_shards_that_are_refused(argv: str, said: str, folder: Path) -> None:
     for name in ("empty", "notes", "deep/more", "hidden"):
         (folder / name).mkdir(parents=True)
@@ -204,6 +206,7 @@ def source(path: str) -> Source:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.data())
+@pytest.mark.slow
 def test_any_range_of_rows(tmp_path_factory: pytest.TempPathFactory, counts: list[int], data: st.DataObject) -> None:
     """A range of rows can cover several shards."""
     folder = tmp_path_factory.mktemp("shards")

@@ -111,6 +111,7 @@ def records(*, coupled: bool) -> Any:
 
 
 @records(coupled=True)
+@pytest.mark.slow
 def test_other_libraries_agree_on_batches(record: dict[str, Any]) -> None:
     """The formula of a batch-coupled loss is the sum over the batch."""
     loss, inputs = get_loss(record["loss"]), record["inputs"]

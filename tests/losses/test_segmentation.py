@@ -27,6 +27,7 @@ def worst(loss: Loss, seed: int) -> float:
 
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.slow
 def test_a_batch_agrees_with_fifty_digits(seed: int, spec: str) -> None:
     assert worst(get_loss("multiclass_generalized_dice" + spec), seed) <= BOUND
 

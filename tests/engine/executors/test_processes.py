@@ -196,6 +196,7 @@ def test_who_has_seen_enough_leaves_no_child() -> None:
 
 
 @pytest.mark.parametrize("options", [["-q"], ["-f", "json"], ["--strict"]], ids=" ".join)
+@pytest.mark.slow
 def test_the_digits_are_those_of_one_process(
     folder: Path, forks: list[int], capsys: pytest.CaptureFixture[str], options: list[str]
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from mpmath import mp  # type: ignore[import-untyped]
 
 from oracle.mechanism import ZERO, Number, always, oracle
@@ -22,5 +24,9 @@ def laplace_nll(pred: Number, target: Number, scale: Number) -> list[Number]:
 @oracle("student_t_nll", relative_gradient=always)
 def student_t_nll(pred: Number, target: Number, scale: Number, df: Number) -> list[Number]:
     """−log of Γ((df + 1)/2)/(Γ(df/2)·√(π·df)·scale)·(1 + r²/(df·scale²))^(−(df + 1)/2)."""
-    constant = mp.loggamma(df / 2) - mp.loggamma((df + 1) / 2) + mp.log(mp.pi * df) / 2
-    return [mp.log(scale), (df + 1) / 2 * mp.log(1 + ((pred - target) / scale) ** 2 / df), constant]
+    return [mp.log(scale), (df + 1) / 2 * mp.log(1 + ((pred - target) / scale) ** 2 / df), _student_t(df, mp.prec)]
+
+
+@lru_cache(maxsize=8)  # it stays the same while the prediction is moved
+def _student_t(df: Number, _precision: int) -> Number:
+    return mp.loggamma(df / 2) - mp.loggamma((df + 1) / 2) + mp.log(mp.pi * df) / 2

@@ -5,7 +5,7 @@
 
 Data flows one way, and a package imports only those to its left (lossctl/README.md)::
 
-    errors ← frameworks ← core ← losses
+    errors ← frameworks ← core ← losses, conventions
     frameworks ← io
     core, io ← engine ← analysis, gradients, api ← report ← render ← cli
     gradients ← testing

@@ -40,6 +40,7 @@ CONTRACTS = {
     "frameworks": ("errors",),
     "core": ("errors", "frameworks"),
     "losses": ("errors", "core"),
+    "conventions": ("errors", "core"),
     "io": ("errors", "frameworks"),
     "engine": ("errors", "core", "io"),
     "analysis": ("errors", "core", "io", "engine"),

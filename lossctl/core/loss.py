@@ -191,7 +191,7 @@ class Loss:
     @cached_property
     def is_builtin(self) -> bool:
         """Whether this is one of lossctl's own losses: its kernel needs no copies, its gradient keeps its digits."""
-        return getattr(self.kernel, "__module__", "").startswith("lossctl.losses.")
+        return getattr(self.kernel, "__module__", "").startswith(("lossctl.losses.", "lossctl.conventions."))
 
     def _evaluate_kernel(self, blocks: Sequence[Array]) -> tuple[Any, Any]:
         if self.is_builtin:

@@ -126,8 +126,8 @@ class Block:
     def elements(self, plan: LossPlan, *, defer_domain_check: bool = False) -> Elements:
         """Select the elements that count, and check their inputs.
 
-        Elements of weight 0 do not count. Elements with a NaN do not count either, except that with
-        ``nan="error"`` they are kept and fail the check.
+        Elements of weight 0 do not count, unless the count of the elements is the divisor. Elements with a NaN do not
+        count either, except that with ``nan="error"`` they are kept and fail the check.
 
         Args:
             plan: the loss and its inputs.
@@ -139,7 +139,10 @@ class Block:
         """
         arrays = [self.input(r, i.kind.core) for r, i in zip(plan.roles, plan.loss.inputs, strict=True)]
         weights, ignored = self._weights(plan, arrays)
-        keep = None if weights is None else weights != 0
+        if self.options.weight_divisor == "count":
+            keep = None if ignored is None else ~ignored
+        else:
+            keep = None if weights is None else weights != 0
         skipped = 0
         if self.options.nan != "error":
             missing = _any_nan(arrays) if keep is None else _any_nan(arrays) & keep
@@ -154,20 +157,21 @@ class Block:
         deferred = defer_domain_check and plan.loss.propagates_nonfinite
         arrays = self._encoded(plan, arrays)
         self._check_domain(plan, arrays, index, deferred=deferred)
-        return Elements(arrays, weights, row_index, skipped, ignored, deferred)
+        left_out = 0 if ignored is None else int(np.count_nonzero(ignored))
+        return Elements(arrays, weights, row_index, skipped, left_out, deferred)
 
     def check_domain(self, plan: LossPlan, elements: Elements) -> None:
         """Make the checks that ``elements`` skipped; raise RowError at an invalid value."""
         self._check_domain(plan, elements.arrays, elements.rows.index)
 
-    def _weights(self, plan: LossPlan, arrays: Sequence[Array]) -> tuple[Array | None, int]:
-        """Return (elements,) weights, sample weight times class weight, and the number of ignored elements.
+    def _weights(self, plan: LossPlan, arrays: Sequence[Array]) -> tuple[Array | None, npt.NDArray[np.bool_] | None]:
+        """Return (elements,) weights, sample weight times class weight, and the mask of the ignored elements or None.
 
         The weights are None if there are none; elements with the ignored label get weight 0.
         """
-        options, weights, ignored = self.options, self._given_weights(plan), 0
+        options, weights, ignored = self.options, self._given_weights(plan), None
         if not options.class_weight and options.ignore_index is None:
-            return weights, 0
+            return weights, None
         target = classes_of(plan.loss)
         assert target is not None
         target_values = arrays[plan.roles.index(target[0])]
@@ -177,8 +181,8 @@ class Block:
             # Log-probabilities (domain up to 0) are weighted by their probabilities.
             more = weights_of(np.exp(rows) if target[1].domain.high == 0 else rows, options.class_weight)
         if options.ignore_index is not None:
-            ignored = int(np.count_nonzero(target_values == options.ignore_index))
-            more = np.where(target_values == options.ignore_index, 0.0, more)
+            ignored = target_values == options.ignore_index
+            more = np.where(ignored, 0.0, more)
         return more if weights is None else self._product(weights, more), ignored
 
     def _product(self, weights: Array, of_classes: Array) -> Array:

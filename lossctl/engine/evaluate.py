@@ -12,7 +12,7 @@ from lossctl.core.arrays import Array
 from lossctl.engine.accumulate import Extreme, Summary, WeightedMoments, sum_losses
 from lossctl.engine.block import Block, Elements
 from lossctl.engine.exact_sum import exact, exact_sum
-from lossctl.engine.plan import LossPlan
+from lossctl.engine.plan import ComputeOptions, LossPlan
 
 
 @dataclass(slots=True)  # not frozen, like PerSampleSums: one is made for every block
@@ -62,13 +62,17 @@ def evaluate_block(block: Block, plan: LossPlan) -> Evaluated:
         block.check_domain(plan, elements)
     denominator = plan.loss.denominator
     amounts = None if denominator is None else denominator(*arrays, **plan.loss.params)
-    return Evaluated(elements, values, *_weighted(values, amounts, weights), amounts, total)
+    return Evaluated(elements, values, *_weighted(values, amounts, weights, block.options), amounts, total)
 
 
-def _weighted(values: Array, amounts: Array | None, weights: Array | None) -> tuple[Array, Array | None]:
+def _weighted(
+    values: Array, amounts: Array | None, weights: Array | None, options: ComputeOptions
+) -> tuple[Array, Array | None]:
     """Return what each element adds to the sum and to the denominator."""
     if weights is None:
         return values, amounts
+    if options.weight_divisor == "count":
+        return values * weights, amounts
     return values * weights, weights if amounts is None else amounts * weights
 
 
@@ -111,9 +115,9 @@ def summarize_elements(evaluated: Evaluated, block: Block, samples: PerSampleSum
     """Summarize a block: its sums and, if its samples are given, moments for the standard error, and extremes."""
     elements, weights = evaluated.elements, evaluated.elements.weights
     exponent = math.frexp(weights.max())[1] if weights is not None and len(weights) else 0
-    if weights is not None and abs(exponent) > _ORDINARY:
+    if weights is not None and abs(exponent) > _ORDINARY and block.options.weight_divisor == "sum":
         weights = np.ldexp(weights, -exponent)
-        parts, scale = _weighted(evaluated.values, evaluated.amounts, weights)
+        parts, scale = _weighted(evaluated.values, evaluated.amounts, weights, block.options)
         scaled = replace(evaluated, elements=replace(elements, weights=weights), parts=parts, scale=scale)
         return summarize_elements(scaled, block, samples and aggregate_rows(scaled)).weighed(exponent)
     nonfinite_sum = math.nan if elements.missing and block.options.nan == "propagate" else 0.0

@@ -37,6 +37,8 @@ class ComputeOptions:
         ignore_index: the label of elements to leave out; None for no such label.
         detail: also compute the standard error and the extremes; the sum alone is faster.
         labelled: roles whose values are class codes 0, 1, 2, … produced by `--labels`.
+        weight_divisor: what divides the weighted sum: "sum" (of the weights) or "count" (of the elements, those of
+            weight 0 too).
     """
 
     nan: str = "error"
@@ -47,6 +49,7 @@ class ComputeOptions:
     ignore_index: int | None = None
     detail: bool = True
     labelled: frozenset[str] = frozenset()
+    weight_divisor: str = "sum"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""Kernels of conventions that are no changes of the inputs of a registered kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lossctl.core.arrays import Array
+from lossctl.core.loss import Thunk
+
+# torch clamps logarithms at this value.
+_LEAST_LOG = -100.0
+
+
+def clamped_bce(pred: Array, target: Array, *, label_smoothing: float = 0.0) -> tuple[Array, Thunk]:
+    """Binary cross-entropy with log p and log(1 − p) of at least −100, and (p − t)/max(p(1 − p), 1e-12) as gradient."""
+    t = target * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    log_p, log_not_p = (np.maximum(np.log(x), _LEAST_LOG) for x in (pred, 1.0 - pred))
+
+    def gradient() -> Array:
+        return np.asarray((pred - t) / np.maximum(pred * (1.0 - pred), 1e-12))
+
+    return -(t * log_p + (1.0 - t) * log_not_p), gradient
+
+
+def bce_plus(pred: Array, target: Array, *, epsilon: float, label_smoothing: float = 0.0) -> tuple[Array, Thunk]:
+    """Binary cross-entropy with ``epsilon`` added within its logarithms."""
+    t = target * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    p, q = pred + epsilon, 1.0 - pred + epsilon
+    return -(t * np.log(p) + (1.0 - t) * np.log(q)), lambda: (1.0 - t) / q - t / p
+
+
+def poisson_plus(pred: Array, target: Array, *, epsilon: float, **params: Any) -> tuple[Array, Thunk]:
+    """The Poisson likelihood of a rate with ``epsilon`` added within the logarithm."""
+    return pred - target * np.log(pred + epsilon), lambda: 1.0 - target / (pred + epsilon)
+
+
+def _one_hot(pred: Array, target: Array) -> Array:
+    return np.eye(pred.shape[-1])[target.astype(np.intp)] if target.ndim == 1 else target
+
+
+def weighted_cross_entropy(
+    pred: Array, target: Array, *, class_weight: Array, label_smoothing: float = 0.0
+) -> tuple[Array, Thunk]:
+    """Cross-entropy from logits with class weights within the sum over the classes; targets are labels or rows."""
+    k = pred.shape[-1]
+    t = _one_hot(pred, target)
+    t = (t * (1.0 - label_smoothing) + label_smoothing / k) * class_weight
+    top = pred.max(axis=-1, keepdims=True)
+    e = np.exp(pred - top)
+    total = e.sum(axis=-1, keepdims=True)
+    log_p = pred - top - np.log(total)
+    spent = np.where(t == 0, 0.0, t * log_p)
+    return -spent.sum(axis=-1), lambda: e / total * t.sum(axis=-1, keepdims=True) - t
+
+
+def keras_categorical_hinge(pred: Array, target: Array, *, margin: float = 1.0) -> tuple[Array, Thunk]:
+    """max(0, margin + max (1 − t)·z − Σ t·z): the score of the right class counts as a wrong score of 0."""
+    t = _one_hot(pred, target)
+    wrong = (1.0 - t) * pred
+    short = margin + wrong.max(axis=-1) - (t * pred).sum(axis=-1)
+
+    def gradient() -> Array:
+        g = np.zeros_like(pred)
+        rows = np.arange(len(pred))
+        worst = wrong.argmax(axis=-1)
+        g[rows, worst] = (1.0 - t[rows, worst]) * (short > 0)
+        return np.asarray(g - t * (short > 0)[:, None])
+
+    return np.maximum(short, 0.0), gradient
+
+
+def loose_kl(pred: Array, target: Array) -> tuple[Array, Thunk]:
+    """Σ t·log(t/p) of rows that need not sum to 1."""
+    return (target * np.log(target / pred)).sum(axis=-1), lambda: -target / pred
+
+
+def far_triplet(
+    pred: Array, target: Array, negative: Array, *, margin: float = 1.0, p: float = 2.0, swap: bool = False
+) -> tuple[Array, Thunk]:
+    """Triplet loss with 1e-6 added to each difference."""
+    near, far = pred - target + 1e-6, pred - negative + 1e-6
+
+    def distance(x: Array) -> Array:
+        return np.asarray((np.abs(x) ** p).sum(axis=-1) ** (1.0 / p))
+
+    def slope(x: Array) -> Array:
+        size = distance(x)[:, None]
+        return np.asarray(np.sign(x) * (np.abs(x) / size) ** (p - 1.0))
+
+    beyond = distance(far)
+    other = distance(target - negative + 1e-6) if swap else beyond
+    short = margin + distance(near) - np.minimum(beyond, other)
+
+    def gradient() -> Array:
+        of_far = np.where((beyond <= other)[:, None], slope(far), 0.0)
+        return np.where((short > 0)[:, None], slope(near) - of_far, 0.0)
+
+    return np.maximum(short, 0.0), gradient
+
+
+def shrunk_quantile(pred: Array, target: Array, *, tau: float = 0.5) -> tuple[Array, Thunk]:
+    """The pinball loss of residuals that are 1e-6 closer to 0."""
+    r = target - pred
+    short = np.sign(r) * np.maximum(np.abs(r) - 1e-6, 0.0)
+    factor = np.where(short > 0, tau, tau - 1.0)
+    return factor * short, lambda: np.where(short == 0, 0.0, -factor)
+
+
+def shrunk_mae(pred: Array, target: Array) -> tuple[Array, Thunk]:
+    """The absolute error, less 1e-6."""
+    values, thunk = shrunk_quantile(pred, target)
+    return 2.0 * values, lambda: 2.0 * thunk()
+
+
+def padded_cosine_embedding(pred: Array, x2: Array, target: Array, *, margin: float = 0.0) -> tuple[Array, Thunk]:
+    """The cosine embedding loss with 1e-12 added to each squared length."""
+    a, b = ((x * x).sum(axis=-1, keepdims=True) + 1e-12 for x in (pred, x2))
+    dot = (pred * x2).sum(axis=-1, keepdims=True)
+    size = np.sqrt(a * b)
+    cosine = (dot / size)[:, 0]
+    values = np.where(target > 0, 1.0 - cosine, np.maximum(cosine - margin, 0.0))
+
+    def gradient() -> Array:
+        slope = x2 / size - dot / size * pred / a
+        sign = np.where(target > 0, -1.0, np.where(cosine > margin, 1.0, 0.0))
+        return np.asarray(sign[:, None] * slope)
+
+    return values, gradient

@@ -1,0 +1,88 @@
+"""The loss that ``--like LIBRARY`` computes: a registered loss, or a function of the library, by its convention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lossctl.conventions.as_loss import loss_of
+from lossctl.conventions.lookup import conventions, holds, of_loss, split_library
+from lossctl.conventions.record import Convention
+from lossctl.core.loss import Loss
+from lossctl.core.registry import get_loss, normalized_name
+from lossctl.errors import UsageError, nearest, quoted
+
+
+@dataclass(frozen=True)
+class Like:
+    """A convention that was asked for, and the parameters of the loss.
+
+    Attributes:
+        row: the convention.
+        params: the parameters that were given, by name.
+    """
+
+    row: Convention
+    params: dict[str, object]
+
+    def loss(self, class_weight: Sequence[float] = ()) -> Loss:
+        """Return the loss to compute; ``class_weight`` are weights of the classes."""
+        return loss_of(self.row, class_weight, **self.params)
+
+    def check(self, *, weighted: bool, class_weighted: bool) -> None:
+        """Check that the function takes the weights that are given.
+
+        Raises:
+            UsageError: it does not.
+        """
+        title = self.row.title
+        if weighted and not self.row.weights:
+            raise UsageError(f"--weight: {title} takes no weights of samples")
+        if class_weighted and not (self.row.class_weights or self.row.inside):
+            raise UsageError(f"--class-weight: {title} takes no weights of classes")
+
+    @property
+    def note(self) -> str:
+        """The function, its expression, and each way in which it departs from the registered loss."""
+        departures = "; ".join(self.row.departures) or "no difference"
+        return f"{self.row.loss} like {self.row.title}, {self.row.call}: {departures}"
+
+
+def find_like(spec: str, library_text: str) -> list[Like]:
+    """Return the conventions that a loss, or a function of a library, may mean; several if it takes several shapes.
+
+    Args:
+        spec: the name of a loss or of a function of the library, with parameters: ``bce:label_smoothing=0.1``.
+        library_text: ``LIBRARY[@VERSION]``.
+
+    Raises:
+        UsageError: the library is unknown, or has no such function.
+    """
+    library, version = split_library(library_text)
+    name, *texts = spec.split(":")
+    of_library = [row for row in conventions() if row.library.name == library and holds(row, version)]
+    rows = [row for row in of_library if normalized_name(row.function) == normalized_name(name)]
+    if rows:
+        return [Like(row, _params(row, texts)) for row in [r for r in rows if _allows(r, texts)] or rows]
+    try:
+        loss = get_loss(spec)
+    except UsageError as error:
+        functions = sorted({row.function for row in of_library})
+        raise UsageError(f"{error}; functions of {library}: {', '.join(functions)}{nearest(name, functions)}") from None
+    rows = [row for row in of_loss(loss.name) if row in of_library]
+    if not rows:
+        others = sorted({row.library.name for row in of_loss(loss.name)})
+        listed = f"; it is known of {', '.join(others)}" if others else ""
+        raise UsageError(f"--like {quoted(library_text)}: {library} has no function for {loss.name}{listed}")
+    return [Like(rows[0], dict(loss.bound_values))]
+
+
+def _params(row: Convention, texts: Sequence[str]) -> dict[str, object]:
+    """Return the parameters that ``texts`` set."""
+    return dict(get_loss(":".join([row.loss.partition(":")[0], *texts])).bound_values)
+
+
+def _allows(row: Convention, texts: Sequence[str]) -> bool:
+    """Return whether the loss of a convention has the parameters that ``texts`` set."""
+    known = {p.name for p in get_loss(row.loss).parameters}
+    return all(text.partition("=")[0].strip().replace("-", "_") in known for text in texts)

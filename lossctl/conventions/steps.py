@@ -1,0 +1,176 @@
+"""Changes of the inputs that libraries make before they compute a loss, each with the chain rule of its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from lossctl.core.arrays import Array
+
+# From the gradient with respect to the changed predictions to that with respect to the predictions.
+Backward: TypeAlias = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of the inputs; the base changes nothing."""
+
+    @property
+    def says(self) -> str:
+        """The departure in words."""
+        raise NotImplementedError
+
+    def pred(self, pred: Array) -> tuple[Array, Backward]:
+        """Return the changed predictions, and the chain rule."""
+        return pred, lambda gradient: gradient
+
+    def other(self, name: str, array: Array) -> Array:
+        """Return another input, changed."""
+        return array
+
+
+@dataclass(frozen=True)
+class Single(Step):
+    """Rounds the inputs to single precision.
+
+    Attributes:
+        targets_only: whether predictions stay as they are.
+    """
+
+    targets_only: bool = False
+
+    @property
+    def says(self) -> str:
+        return "stores targets in single precision" if self.targets_only else "computes in single precision"
+
+    def pred(self, pred: Array) -> tuple[Array, Backward]:
+        return pred if self.targets_only else single(pred), lambda gradient: gradient
+
+    def other(self, name: str, array: Array) -> Array:
+        return single(array)
+
+
+def single(array: Array) -> Array:
+    """Round to single precision."""
+    return array.astype(np.float32).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Normalize(Step):
+    """Divides rows of predictions by their sum."""
+
+    @property
+    def says(self) -> str:
+        return "divides rows of probabilities by their sum"
+
+    def pred(self, pred: Array) -> tuple[Array, Backward]:
+        sums = pred.sum(axis=-1, keepdims=True)
+        scaled = pred / sums
+
+        def backward(gradient: Array) -> Array:
+            return np.asarray((gradient - (gradient * scaled).sum(axis=-1, keepdims=True)) / sums)
+
+        return scaled, backward
+
+
+@dataclass(frozen=True)
+class Clip(Step):
+    """Clips predictions, and with ``target`` targets as well, into an interval.
+
+    Attributes:
+        low, high: the interval.
+        single: whether its ends are rounded to single precision.
+        target: whether targets are clipped, too.
+        pred_too: whether predictions are clipped.
+    """
+
+    low: float
+    high: float
+    single: bool = False
+    target: bool = False
+    pred_too: bool = True
+
+    @property
+    def says(self) -> str:
+        # 1 − high of the interval as it is written, 1e-7, not 1.0000000005838672e-07
+        rest = float(f"{1.0 - self.high:.10g}")
+        high = f"1 − {rest:g}" if 0.0 < rest < 0.01 else f"{self.high:g}"
+        what = (
+            "predictions and targets" if self.target and self.pred_too else "targets" if self.target else "predictions"
+        )
+        if self.high == np.inf:
+            return f"clips {what} at {self.low:g} at least"
+        return f"clips {what} to [{self.low:g}, {high}]"
+
+    def _ends(self) -> tuple[float, float]:
+        ends = np.array([self.low, self.high])
+        low, high = single(ends) if self.single else ends
+        return float(low), float(high)
+
+    def pred(self, pred: Array) -> tuple[Array, Backward]:
+        if not self.pred_too:
+            return super().pred(pred)
+        low, high = self._ends()
+        inside = (pred >= low) & (pred <= high)
+        return np.clip(pred, low, high), lambda gradient: np.where(inside, gradient, 0.0)
+
+    def other(self, name: str, array: Array) -> Array:
+        return np.clip(array, *self._ends()) if self.target and name == "target" else array
+
+
+@dataclass(frozen=True)
+class Floor(Step):
+    """Raises another input than the predictions to a least value.
+
+    Attributes:
+        name: the input.
+        low: the least value.
+    """
+
+    name: str
+    low: float
+
+    @property
+    def says(self) -> str:
+        return f"clips {self.name} at {self.low:g} at least"
+
+    def other(self, name: str, array: Array) -> Array:
+        return np.maximum(array, self.low) if name == self.name else array
+
+
+@dataclass(frozen=True)
+class Signs(Step):
+    """Turns targets 0 and 1 into −1 and +1."""
+
+    @property
+    def says(self) -> str:
+        return "turns targets 0 and 1 into −1 and +1"
+
+    def other(self, name: str, array: Array) -> Array:
+        return np.where(array == 0.0, -1.0, array) if name == "target" else array
+
+
+@dataclass(frozen=True)
+class Shift(Step):
+    """Adds a number to predictions, and with ``target`` to targets.
+
+    Attributes:
+        epsilon: the number.
+        target: whether it is added to targets, too.
+    """
+
+    epsilon: float
+    target: bool
+
+    @property
+    def says(self) -> str:
+        return f"adds {self.epsilon:g} to predictions{' and targets' if self.target else ''}"
+
+    def pred(self, pred: Array) -> tuple[Array, Backward]:
+        return pred + self.epsilon, lambda gradient: gradient
+
+    def other(self, name: str, array: Array) -> Array:
+        return array + self.epsilon if self.target and name == "target" else array

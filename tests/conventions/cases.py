@@ -1,0 +1,92 @@
+"""Cases of every convention: ordinary rows, weights, edges; shared by the tests and the script that records values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from inputs import inputs_of
+
+from lossctl.conventions.as_loss import loss_of
+from lossctl.conventions.lookup import conventions
+from lossctl.conventions.record import Convention
+
+# (pred, target) of losses of a probability, where logarithms end; the second row is ordinary, of the other class.
+EDGES = ((0.0, 1.0), (1.0, 0.0), (0.0, 0.0), (1.0, 1.0), (1e-9, 1.0), (1.0 - 1e-9, 0.0), (1e-20, 1.0), (1e-17, 1.0))
+CLASS_WEIGHT = (0.5, 1.0, 2.0, 3.0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One number of a library.
+
+    Attributes:
+        name: the name under which the number is recorded.
+        row: the convention.
+        inputs: the inputs by name, with ``weight`` and ``class_weight``, which may be None.
+        options: further options of ``lossctl.compute``.
+        call: the expression, if it is not that of the row.
+    """
+
+    name: str
+    row: Convention
+    inputs: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+    call: str = ""
+
+
+def cases() -> Iterator[Case]:
+    """Yield all cases; the names are unique."""
+    for row in conventions():
+        name = f"{row.title} {row.loss}"
+        inputs = _inputs(row)
+        yield Case(name, row, inputs)
+        if row.weights:
+            weight = np.random.default_rng(1).integers(1, 24, len(inputs["pred"])) / 8  # exact in single precision
+            weight[::7] = 0.0 if row.library.name in ("keras", "torch", "sklearn") else 1.0
+            yield Case(f"{name}, weights", row, inputs | {"weight": weight})
+        if row.inside or row.class_weights:
+            yield Case(f"{name}, class weights", row, inputs | {"class_weight": np.array(CLASS_WEIGHT)})
+        if row.inside:
+            call = row.call.replace(")", ", label_smoothing=0.1)")
+            yield Case(f"{name}, smoothing", row, inputs, {"label_smoothing": 0.1}, call)
+            weighted = inputs | {"class_weight": np.array(CLASS_WEIGHT)}
+            yield Case(f"{name}, smoothing and class weights", row, weighted, {"label_smoothing": 0.1}, call)
+        if row.ignored is not None:
+            target = inputs["target"].copy()
+            target[::5] = row.ignored
+            yield Case(f"{name}, ignored", row, inputs | {"target": target}, {"ignore_index": row.ignored})
+        yield from _edges(row, name)
+
+
+def _inputs(row: Convention) -> dict[str, Any]:
+    inputs = inputs_of(loss_of(row)) | {"weight": None, "class_weight": None}
+    if row.library.name == "sklearn" and row.loss == "categorical_cross_entropy":
+        inputs["target"] = np.eye(4)[inputs["target"].argmax(axis=1)]  # it takes one-hot rows only
+    return inputs
+
+
+def _edges(row: Convention, name: str) -> Iterator[Case]:
+    if row.library.name in ("xgboost", "lightgbm", "catboost"):  # their predictions go through a sigmoid or softmax
+        return
+    loss = loss_of(row)
+    kinds = [spec.kind.name for spec in loss.inputs]
+    for i, (p, t) in enumerate(EDGES):
+        inputs: dict[str, Any] = {"weight": None, "class_weight": None}
+        if kinds == ["Probability", "Probability"] and row.loss != "zero_one":
+            inputs |= {"pred": np.array([p, 0.25]), "target": np.array([t, 1.0 - t])}
+        elif kinds[0] == "Probabilities" and row.function in (
+            "log_loss",
+            "CategoricalCrossentropy",
+            "SparseCategoricalCrossentropy",
+            "nll_loss",
+            "KLDivergence",
+        ):
+            labels = np.array([int(t), 1 - int(t)])
+            target = labels if kinds[1] == "Label" else np.eye(2)[labels]
+            inputs |= {"pred": np.array([[1.0 - p, p], [0.75, 0.25]]), "target": target}
+        else:
+            return
+        yield Case(f"{name}, edge {i}", row, inputs)

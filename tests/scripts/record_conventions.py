@@ -1,0 +1,36 @@
+r"""Record the numbers of other libraries for the cases of tests/conventions.
+
+    python -m venv peers
+    peers/bin/pip install -e '.[peers]'
+    PYTHONPATH=.:tests/conventions peers/bin/python tests/scripts/record_conventions.py
+
+Rows of a version that is not installed, and of TensorFlow, have no recorded number.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+from cases import cases
+from libraries import evaluate, installed
+
+RECORDED = Path(__file__).resolve().parents[1] / "conventions" / "recorded.json"
+
+
+def main() -> None:
+    """Write the numbers of all libraries that are installed; those of others stay."""
+    warnings.simplefilter("ignore")
+    numbers = json.loads(RECORDED.read_text(encoding="utf-8")) if RECORDED.exists() else {}
+    names = []
+    for case in cases():
+        names.append(case.name)
+        if installed(case.row.library.name) and not case.row.before:
+            numbers[case.name] = repr(evaluate(case.row.library.name, case.call or case.row.call, case.inputs))
+    kept = {name: numbers[name] for name in names if name in numbers}
+    RECORDED.write_text(json.dumps(kept, indent=0) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -76,11 +76,11 @@ def loose_kl(pred: Array, target: Array) -> tuple[Array, Thunk]:
     return (target * np.log(target / pred)).sum(axis=-1), lambda: -target / pred
 
 
-def far_triplet(
+def padded_triplet(
     pred: Array, target: Array, negative: Array, *, margin: float = 1.0, p: float = 2.0, swap: bool = False
 ) -> tuple[Array, Thunk]:
     """Triplet loss with 1e-6 added to each difference."""
-    near, far = pred - target + 1e-6, pred - negative + 1e-6
+    to_like, to_unlike = pred - target + 1e-6, pred - negative + 1e-6
 
     def distance(x: Array) -> Array:
         return np.asarray((np.abs(x) ** p).sum(axis=-1) ** (1.0 / p))
@@ -89,13 +89,13 @@ def far_triplet(
         size = distance(x)[:, None]
         return np.asarray(np.sign(x) * (np.abs(x) / size) ** (p - 1.0))
 
-    beyond = distance(far)
+    beyond = distance(to_unlike)
     other = distance(target - negative + 1e-6) if swap else beyond
-    short = margin + distance(near) - np.minimum(beyond, other)
+    short = margin + distance(to_like) - np.minimum(beyond, other)
 
     def gradient() -> Array:
-        of_far = np.where((beyond <= other)[:, None], slope(far), 0.0)
-        return np.where((short > 0)[:, None], slope(near) - of_far, 0.0)
+        of_far = np.where((beyond <= other)[:, None], slope(to_unlike), 0.0)
+        return np.where((short > 0)[:, None], slope(to_like) - of_far, 0.0)
 
     return np.maximum(short, 0.0), gradient
 

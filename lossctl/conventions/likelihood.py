@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from lossctl.conventions.kernels import far_triplet, loose_kl, padded_cosine_embedding, poisson_plus
+from lossctl.conventions.kernels import loose_kl, padded_cosine_embedding, padded_triplet, poisson_plus
 from lossctl.conventions.record import catboost, jax, keras, lightgbm, optax, sklearn, tensorflow, torch, xgboost
 from lossctl.conventions.steps import Clip, Shift
 
@@ -118,7 +118,7 @@ ROWS = (
         "triplet_margin_loss",
         "triplet",
         "F.triplet_margin_loss(pred, target, negative)",
-        kernel=far_triplet,
+        kernel=padded_triplet,
         says=("adds 1e-6 to each difference",),
     ),
     optax("ntxent", "supervised_ntxent", "optax.losses.ntxent(pred, target)"),

@@ -96,8 +96,8 @@ class Clip(Step):
     @property
     def says(self) -> str:
         # 1 − high of the interval as it is written, 1e-7, not 1.0000000005838672e-07
-        rest = float(f"{1.0 - self.high:.10g}")
-        high = f"1 − {rest:g}" if 0.0 < rest < 0.01 else f"{self.high:g}"
+        distance = float(f"{1.0 - self.high:.10g}")
+        high = f"1 − {distance:g}" if 0.0 < distance < 0.01 else f"{self.high:g}"
         what = (
             "predictions and targets" if self.target and self.pred_too else "targets" if self.target else "predictions"
         )

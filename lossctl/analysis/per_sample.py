@@ -144,10 +144,10 @@ def select_samples(
         _worst_elements(block, plan, samples.evaluated)[index] if plan.per_row > 1 else np.zeros(len(index), np.intp)
     )
     inputs: list[Array] = []
-    for role, spec in zip(plan.roles, plan.loss.inputs, strict=True):
+    for i, spec in enumerate(plan.loss.inputs):
         if spec.kind.core not in ((), CLASSES):
             continue
-        whole = block.input(role, spec.kind.core)
+        whole = block.array(plan, i)
         worst = whole.reshape(block.count, plan.per_row, *whole.shape[1:])[index, worst_element]
         inputs += [worst] if not spec.kind.core else [worst.argmax(axis=-1), worst.max(axis=-1)]
     return SelectedSamples(

@@ -7,6 +7,20 @@ from collections.abc import Sequence
 from lossctl.core.loss import Loss
 from lossctl.core.registry import get_loss
 from lossctl.errors import UsageError, printable, quoted
+from lossctl.io.text_grammar import NUMBER
+
+
+def split_specs(text: str) -> list[str]:
+    """Split ``LOSS[,LOSS…]`` into specs: a number continues a list, because no name of a loss begins with one.
+
+    >>> split_specs("quantile:tau=0.1,0.5, mse")
+    ['quantile:tau=0.1,0.5', 'mse']
+    """
+    specs: list[str] = []
+    for part in text.split(","):
+        continues = bool(specs) and NUMBER.fullmatch(part.partition(":")[0].strip()) is not None
+        specs[-1:] = [f"{specs[-1]},{part.strip()}"] if continues else [*specs[-1:], part.strip()]
+    return specs
 
 
 def bind(text: str, params: Sequence[str] = (), framework: str | None = None) -> list[Loss]:
@@ -20,7 +34,7 @@ def bind(text: str, params: Sequence[str] = (), framework: str | None = None) ->
     Raises:
         UsageError: a loss or parameter is unknown, or a loss is given twice.
     """
-    specs = [spec.strip() for spec in text.split(",")]
+    specs = split_specs(text)
     bound = [get_loss(spec, framework or "") for spec in specs]
     if params:
         if len(bound) > 1:

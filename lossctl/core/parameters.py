@@ -5,22 +5,30 @@ from __future__ import annotations
 import contextlib
 import types
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
 from lossctl.core.interval import REAL, Interval
 from lossctl.errors import UsageError, nearest, printable
 
-Value: TypeAlias = float | int | bool | str | None
+Value: TypeAlias = float | int | bool | str | tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
 class Param:
-    """The annotation of a hyperparameter: its help text and its domain, which the signature does not contain."""
+    """The annotation of a hyperparameter: what the signature does not contain.
+
+    Attributes:
+        help: the help text.
+        domain: the interval of valid numbers.
+        per_column: whether it may be a list, with one value for each column of the predictions; the kernel then gets
+            an array with a value for each element.
+    """
 
     help: str
     domain: Interval = REAL
+    per_column: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class Parameter:
         default: the default value.
         types: the types of valid values.
         choices: the valid strings.
+        per_column: whether a list is valid, with one value for each column of the predictions.
     """
 
     name: str
@@ -42,6 +51,7 @@ class Parameter:
     default: Value
     types: tuple[type, ...]
     choices: tuple[str, ...] = ()
+    per_column: bool = False
 
     def parse(self, text: str) -> Value:
         """Parse a value from its text on the command line, and check it.
@@ -49,6 +59,8 @@ class Parameter:
         Raises:
             UsageError: the text is not of a valid type, or the value is outside the domain.
         """
+        if self.per_column and "," in text:
+            return self.check([self.parse(part.strip()) for part in text.split(",")])
         words: dict[str, Value] = {"none": None, "true": True, "false": False}
         word: Value = words.get(text.lower(), text)
         # Of a parameter that takes any text, "none" may be text.
@@ -60,7 +72,7 @@ class Parameter:
         return self.check(value, text)
 
     def check(self, value: object, text: str | None = None) -> Value:
-        """Return the value if it is valid; an int becomes a float unless the parameter takes ints.
+        """Return the value if it is valid; an int becomes a float unless the parameter takes ints, a list a tuple.
 
         Args:
             value: the value.
@@ -69,6 +81,8 @@ class Parameter:
         Raises:
             UsageError: the value is not valid.
         """
+        if isinstance(value, (list, tuple, np.ndarray)) and self.per_column and len(value):
+            return tuple(cast(float, self.check(part)) for part in value)
         if isinstance(value, np.generic):
             value = value.item()
         if value is None and types.NoneType in self.types:
@@ -91,6 +105,8 @@ class Parameter:
     @staticmethod
     def show(value: Value) -> str:
         """Format a value in the syntax of the command line."""
+        if isinstance(value, tuple):
+            return ",".join(map(Parameter.show, value))
         if value is None or isinstance(value, bool):
             return str(value).lower()
         return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

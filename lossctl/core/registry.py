@@ -18,6 +18,7 @@ from typing import Any
 from lossctl.core import plugins
 from lossctl.core.decorator import Loss, from_function, validate_signature
 from lossctl.core.interval import REAL
+from lossctl.core.list_parameters import ListSignature, with_list_inputs
 from lossctl.core.parameters import Parameter, Value
 from lossctl.core.tensor_kernel import TensorKernel, TensorSignature, make_tensor_kernel
 from lossctl.core.user_kernel import instantiate, is_catboost_objective
@@ -322,6 +323,8 @@ def reduce_loss(loss: Loss) -> tuple[Any, ...]:
 
     The process that unpickles needs the same lossctl and the same packages.
     """
+    if isinstance(loss.signature, ListSignature):
+        return with_list_inputs, (loss.signature.loss,)
     known = registered().get(loss.name)
     if known is not None and known.kernel is loss.kernel:
         return get_loss, (loss.spec,)

@@ -94,7 +94,7 @@ def _parameter(p: inspect.Parameter) -> Parameter:
     options = get_args(bare) if get_origin(bare) is types.UnionType else (bare,)
     choices = tuple(c for o in options if get_origin(o) is Literal for c in get_args(o))
     kinds = tuple(o for o in options if isinstance(o, type))
-    parameter = Parameter(p.name, param.help, param.domain, None, kinds, choices)
+    parameter = Parameter(p.name, param.help, param.domain, None, kinds, choices, param.per_column)
     return replace(parameter, default=parameter.check(p.default))
 
 

@@ -123,6 +123,19 @@ class Block:
                 raise RowError(role, self.start + bad.row // per_row, spot, bad.cause) from None
         return self._inputs[role, core]
 
+    def array(self, plan: LossPlan, position: int) -> Array:
+        """Return one input of a loss, (elements, *core): as ``input``, or the values of a parameter that is a list.
+
+        Args:
+            plan: the loss and its inputs.
+            position: the position of the input among those of the loss.
+        """
+        role = plan.roles[position]
+        if role in plan.lists:
+            return np.tile(plan.lists[role], self.count)
+        array = self.input(role, plan.loss.inputs[position].kind.core)
+        return np.repeat(array, plan.per_row) if role in plan.repeated else array
+
     def elements(self, plan: LossPlan, *, defer_domain_check: bool = False) -> Elements:
         """Select the elements that count, and check their inputs.
 
@@ -137,7 +150,7 @@ class Block:
         Raises:
             RowError: an invalid value.
         """
-        arrays = [self.input(r, i.kind.core) for r, i in zip(plan.roles, plan.loss.inputs, strict=True)]
+        arrays = [self.array(plan, i) for i in range(len(plan.roles))]
         weights, ignored = self._weights(plan, arrays)
         if self.options.weight_divisor == "count":
             keep = None if ignored is None else ~ignored
@@ -247,7 +260,7 @@ class Block:
         moved = self.options.class_axis is not None and has_class_axis(kind.core)
         place = (None if plan.loop or moved else violation.place) if kind.core else spot if plan.loop else None
         cause = violation.cause + plan.loss.domain.likely_cause(violation, array)
-        place = None if violation.across_inputs else place
+        place = None if violation.across_inputs or plan.roles[violation.input] in plan.repeated else place
         return RowError(plan.roles[violation.input], self.start + row, place, cause)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lossctl.core.arrays import Dims
@@ -17,6 +17,7 @@ from lossctl.core.input_kinds import (
     flattens_axes,
     has_class_axis,
 )
+from lossctl.core.list_parameters import lists_of, with_list_inputs
 from lossctl.core.loss import Loss
 from lossctl.core.user_kernel import tensor_hint
 from lossctl.errors import DataError, UsageError
@@ -62,6 +63,8 @@ class LossPlan:
         loop: the shape of the elements of one sample; () if a sample is one element.
         core: the shape of one element of the predictions; () if it is a number.
         dims: the length of each named core axis.
+        lists: the values of the parameters of the loss that are lists, by role.
+        repeated: the roles of inputs with one number for all elements of a row.
     """
 
     loss: Loss
@@ -69,6 +72,8 @@ class LossPlan:
     loop: tuple[int, ...]
     core: tuple[int, ...]
     dims: Dims
+    lists: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    repeated: frozenset[str] = frozenset()
 
     @property
     def per_row(self) -> int:
@@ -92,6 +97,7 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
     roles = loss.roles if roles is None else roles
     _check_present(loss, data, roles)
     loss = loss.for_rows([data.raw_row_shape(role) for role in roles])
+    lists = {name: values for name, values in lists_of(loss).items() if name not in roles}
     _check_acting(loss, options)
     loops: list[tuple[tuple[int, ...], str]] = []
     dims: dict[str, tuple[tuple[int, ...], str]] = {}
@@ -104,8 +110,10 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
                 raise DataError(f"{what}: {_shapes(data, roles)}")
         loops.append((loop, role))
     loop = loops[0][0]
+    _check_lists(loss, data, roles, loop, lists)
+    repeated = {role for other, role in loops[1:] if lists and not other}
     for other, role in loops[1:]:
-        if other != loop:
+        if other != loop and role not in repeated:
             raise DataError(_misfit(loss, data, roles, role))
     if "weight" in data.places and data.row_shape("weight") not in ((), loop):
         raise DataError(
@@ -113,10 +121,29 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
         )
     first = [shape for name in loss.inputs[0].kind.core for shape in dims[name][0]]
     plan = LossPlan(
-        loss, tuple(roles), loop, tuple(first), {name: math.prod(shape) for name, (shape, _) in dims.items()}
+        with_list_inputs(loss),
+        (*roles, *lists),
+        loop,
+        tuple(first),
+        {name: math.prod(shape) for name, (shape, _) in dims.items()},
+        lists,
+        frozenset(repeated),
     )
     _check_classes(plan, options)
     return plan
+
+
+def _check_lists(
+    loss: Loss, data: Dataset, roles: Sequence[str], loop: tuple[int, ...], lists: Mapping[str, tuple[float, ...]]
+) -> None:
+    """Raise UsageError if a parameter that is a list has not one value for each column of the predictions."""
+    columns = loop[-1] if loop else 1
+    for name, values in lists.items():
+        if loss.row_wise:
+            raise UsageError(f"{loss.name}: {name} is a list, and each row is one sample: it takes one value")
+        if len(values) != columns or len(loop) > 1:
+            many = f"{len(values)} values of {name}, one for each column"
+            raise UsageError(f"{loss.name}: {many}, and {_shapes(data, roles[:1])}")
 
 
 def _check_acting(loss: Loss, options: ComputeOptions) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import has_class_axis
+from lossctl.core.list_parameters import with_list_inputs
 from lossctl.core.loss import Loss
 from lossctl.core.registry import get_loss
 from lossctl.core.tensor_kernel import TensorKernel
@@ -79,6 +80,7 @@ def check_points(
         whole: whether to keep every verdict. Default False.
     """
     points = ""
+    loss = with_list_inputs(loss)
     if loss.takes_tensors:
         loss, points = with_drawn_kinds(loss, seed)
         loss = replace(loss, batch_coupled=drawn_coupled(loss, seed))

@@ -55,11 +55,14 @@ def bce(pred: Probability, target: Probability, *, label_smoothing: Smoothing = 
 
 
 @loss(
-    formula="−w·t·log σ(x) − (1 − t)·log(1 − σ(x));  x = pred, t = target, w = pos_weight",
+    formula="−v·(w·t·log σ(x) + (1 − t)·log(1 − σ(x)));  x = pred, t = target, w = pos_weight, v = label_weight",
     reference="torch.nn.BCEWithLogitsLoss",
     aliases=("sigmoid_cross_entropy", "binary_cross_entropy_with_logits"),
     differences=("keras on numpy clips σ(x): 15.9 at x = 40, t = 0, where 40 is right",),
-    pitfalls=("pred is a logit: if all lie in [0, 1] they may be probabilities",),
+    pitfalls=(
+        "pred is a logit: if all lie in [0, 1] they may be probabilities",
+        "label_weight is the weight of torch: the mean divides by the number of elements, not by the weights",
+    ),
     relative_accuracy="the value everywhere, the gradient with targets 0 and 1",
     propagates_nonfinite=True,
 )
@@ -67,10 +70,12 @@ def bce_with_logits(
     pred: Real,
     target: Probability,
     *,
-    pos_weight: Annotated[float, Param("factor of the positive term", POSITIVE)] = 1.0,
+    pos_weight: Annotated[float, Param("factor of the positive term", POSITIVE, per_column=True)] = 1.0,
+    label_weight: Annotated[float, Param("factor of the loss of a label; no weight", POSITIVE, per_column=True)] = 1.0,
     label_smoothing: Smoothing = 0.0,
 ) -> tuple[Array, Thunk]:
     """Binary cross-entropy from logits, accurate at large values."""
+    weighted = bool(np.any(np.not_equal(label_weight, 1.0)))
 
     def weights() -> tuple[Array, Array]:
         t, not_t = _smoothed(target, label_smoothing)
@@ -80,7 +85,7 @@ def bce_with_logits(
     e = np.exp(below)
     # The common form max(x, 0) − xt + log1p(e) cancels for soft targets; here no term is negative.
     value = np.log1p(e)
-    if label_smoothing == 0 and pos_weight == 1:
+    if label_smoothing == 0 and np.all(np.equal(pos_weight, 1.0)):
         missed = np.abs(target - (pred > 0))  # 1 − t or t, in 0.6 of the time of select()
     else:
         t, not_t = weights()
@@ -94,8 +99,11 @@ def bce_with_logits(
         large = 1.0 / (1.0 + e)
         small = e * large  # σ(−|x|); 1 − σ(|x|) would be 0 from |x| = 37 on
         positive = pred > 0
-        return not_t * select(positive, large, small) - t * select(positive, small, large)
+        slope = not_t * select(positive, large, small) - t * select(positive, small, large)
+        return slope * label_weight if weighted else slope
 
+    if weighted:
+        value *= label_weight
     return value, gradient
 
 

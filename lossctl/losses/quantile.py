@@ -39,7 +39,7 @@ def quantile(
     pred: Real,
     target: Real,
     *,
-    tau: Annotated[float, Param("the quantile that is predicted", OPEN_UNIT)] = 0.5,
+    tau: Annotated[float, Param("the quantile that is predicted", OPEN_UNIT, per_column=True)] = 0.5,
 ) -> tuple[Array, Thunk]:
     """The pinball loss, minimised by a quantile.
 
@@ -47,6 +47,34 @@ def quantile(
     """
     r = pred - target
     return _weight(r, tau) * np.abs(r), lambda: _weight(r, tau) * np.sign(r)
+
+
+@loss(
+    formula="2·max(tau·e, (tau − 1)·e), e = target − pred",
+    reference="Bracher et al. 2021, doi:10.1371/journal.pcbi.1008618",
+    aliases=("wis",),
+    differences=(
+        "of the levels of K central intervals and the median, the mean over quantiles is the sum over intervals",
+        "scoringrules weighted_interval_score 0.10 adds half the median where the definition has half its error",
+    ),
+    pitfalls=(
+        "it takes a column for each quantile: tau=0.05,0.25,0.5,0.75,0.95; the levels are symmetric, with the median",
+    ),
+    relative_accuracy="everywhere",
+    propagates_nonfinite=True,
+)
+def weighted_interval_score(
+    pred: Real,
+    target: Real,
+    *,
+    tau: Annotated[float, Param("the quantile that is predicted", OPEN_UNIT, per_column=True)] = 0.5,
+) -> tuple[Array, Thunk]:
+    """Twice the pinball loss, whose mean over quantiles is the score of forecast hubs.
+
+    At r = 0 the gradient is taken to be 0.
+    """
+    r = pred - target
+    return 2.0 * _weight(r, tau) * np.abs(r), lambda: 2.0 * _weight(r, tau) * np.sign(r)
 
 
 @loss(
@@ -60,7 +88,7 @@ def loglin_quantile(
     pred: Real,
     target: NonNegative,
     *,
-    tau: Annotated[float, Param("the quantile whose logarithm is predicted", OPEN_UNIT)] = 0.5,
+    tau: Annotated[float, Param("the quantile whose logarithm is predicted", OPEN_UNIT, per_column=True)] = 0.5,
 ) -> tuple[Array, Thunk]:
     """The pinball loss of the logarithm of a quantile.
 
@@ -84,7 +112,7 @@ def expectile(
     pred: Real,
     target: Real,
     *,
-    tau: Annotated[float, Param("the expectile that is predicted", OPEN_UNIT)] = 0.5,
+    tau: Annotated[float, Param("the expectile that is predicted", OPEN_UNIT, per_column=True)] = 0.5,
 ) -> tuple[Array, Thunk]:
     """Squared error with different weights above and below the target."""
     r = pred - target

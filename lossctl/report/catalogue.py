@@ -9,7 +9,9 @@ from textwrap import wrap
 
 from lossctl.analysis.curves import Curve, curve_of, kinks
 from lossctl.core.input_kinds import Kind
+from lossctl.core.list_parameters import lists_of, single_valued
 from lossctl.core.loss import Loss
+from lossctl.core.parameters import Parameter
 from lossctl.errors import UsageError
 from lossctl.report import Cell, Column, Report, Table
 from lossctl.report.example_command import LINE, example
@@ -113,14 +115,22 @@ def heading_of(loss: Loss) -> str:
     return task if task == loss.family else f"{task}, {loss.family}"
 
 
+def takes(parameter: Parameter) -> str:
+    """Return what values a parameter takes."""
+    return f"{parameter.expects}{', or one for each column' if parameter.per_column else ''}"
+
+
 def info_report(entry: Loss, spec: str) -> Report:
     """Build the report of ``info``; ``spec`` is the loss as the user wrote it, for the example command."""
+    if lists_of(entry):  # the curve and the example show one column
+        entry = single_valued(entry)[0]
+        spec = entry.spec
     inputs = [
         f"{', '.join(i.name for i in alike)}: {what}"
         for what, alike in groupby(entry.inputs, key=lambda i: f"{i.kind.words}{for_each(i.kind.core)}")
     ]
     parameters = [
-        f"{p.name}={p.show(entry.params[p.name])}: {'; '.join(filter(None, (p.help, p.expects)))}"
+        f"{p.name}={p.show(entry.params[p.name])}: {'; '.join(filter(None, (p.help, takes(p))))}"
         for p in entry.parameters
     ]
     curve, gradient = _curve(entry)
@@ -148,7 +158,7 @@ def info_report(entry: Loss, spec: str) -> Report:
         "formula": entry.formula,
         "inputs": [{"name": i.name, "kind": i.kind.name, "words": i.kind.words} for i in entry.inputs],
         "params": [
-            {"name": p.name, "value": entry.params[p.name], "default": p.default, "help": p.help, "takes": p.expects}
+            {"name": p.name, "value": entry.params[p.name], "default": p.default, "help": p.help, "takes": takes(p)}
             for p in entry.parameters
         ],
         "gradient": gradient,

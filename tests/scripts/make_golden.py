@@ -17,6 +17,7 @@ import re
 import sys
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,14 @@ GOLDEN = Path(__file__).resolve().parents[1] / "losses" / "golden"
 
 
 def peers() -> dict[str, Any]:
-    """Return the libraries, set to float64, by the names used in the expressions."""
+    """Return the installed libraries, set to float64, by the names used in the expressions.
+
+    An expression of another library fails: a family needs the libraries that its cases name.
+    """
     os.environ["KERAS_BACKEND"] = "torch"  # its numpy backend rounds to float32 throughout
-    modules = {name.partition(".")[0]: import_module(name.partition(".")[0]) for name in MODULES}
-    for name in MODULES:
+    installed = [name for name in MODULES if find_spec(name.partition(".")[0])]
+    modules = {name.partition(".")[0]: import_module(name.partition(".")[0]) for name in installed}
+    for name in installed:
         import_module(name)
     modules["jax"].config.update("jax_enable_x64", val=True)
     modules["keras"].config.set_floatx("float64")
@@ -94,8 +99,10 @@ def in_full(expression: str) -> str:
     return re.sub(r"\bF\.", "torch.nn.functional.", expression)
 
 
-def _value(text: str) -> float | bool | str | None:
+def _value(text: str) -> float | bool | str | list[float] | None:
     """Return a parameter as it is written after the name of a loss."""
+    if "," in text:
+        return [float(part) for part in text.split(",")]
     if text in WORDS:
         return WORDS[text]
     return text if text.isalpha() else float(text)

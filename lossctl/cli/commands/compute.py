@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lossctl.cli.options import ComputationOptions, InputOptions, OutputOptions, Strict, expand_option_groups
-from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, split_commas
+from lossctl.cli.settings import compute_options, execution_config, raise_on_advice
 from lossctl.report import Report
 
 HELP = """Compute the loss of predictions on targets: value, standard error, extremes.
@@ -47,7 +47,7 @@ def compute(
     """Compute losses."""
     from dataclasses import replace
 
-    from lossctl.cli.loss_arguments import bind
+    from lossctl.cli.loss_arguments import bind, split_specs
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
     from lossctl.cli.thresholds import limit_checks, parse_thresholds
@@ -76,7 +76,7 @@ def compute(
         advice = list(check_inputs(opened, computed.plans, options, computed.profiles))
     else:
         results, advice = compute_losses(opened, bound, options, reduction, workers).results, []
-    report = compute_report(results, opened.names, opened.line, advice, specs=split_commas(losses))
+    report = compute_report(results, opened.names, opened.line, advice, specs=split_specs(losses))
     if strict:
         raise_on_advice(report.advice)
     checks = limit_checks(results, bound, above, below)

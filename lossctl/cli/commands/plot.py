@@ -41,6 +41,7 @@ def plot(
 
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.output import format_of, style_of
+    from lossctl.core.list_parameters import single_valued
     from lossctl.errors import UsageError
     from lossctl.report.plot import curves_report, data_plot_report
 
@@ -58,7 +59,7 @@ def plot(
     if preds is None:
         from lossctl.analysis.curves import curve_of
 
-        report = curves_report([curve_of(loss, *_ends(span)) for loss in bound])
+        report = curves_report([curve_of(single, *_ends(span)) for loss in bound for single in single_valued(loss)])
     elif span is not None:
         raise UsageError("--range belongs to curves: leave it out with data")
     elif len(bound) > 1:

@@ -10,7 +10,7 @@ from golden.inputs import hard, logit, probability, soft, weight
 record = Recorder(
     {
         "bce": {"label_smoothing": 0.0},
-        "bce_with_logits": {"pos_weight": 1.0, "label_smoothing": 0.0},
+        "bce_with_logits": {"pos_weight": 1.0, "label_weight": 1.0, "label_smoothing": 0.0},
         "poly1": {"epsilon": 1.0},
         "zero_one": {"threshold": 0.5},
     }
@@ -63,6 +63,17 @@ record(
     (logit, hard),
     "F.binary_cross_entropy_with_logits(pred, target * 0.9 + 0.05, pos_weight=torch.tensor(3.0))",
     "F.binary_cross_entropy_with_logits(pred, target * 0.9 + 0.05, pos_weight=torch.tensor(3.0), reduction='none')",
+)
+LABELS = (np.stack([logit, logit[::-1], logit + 1], 1), np.stack([hard, hard, 1 - hard], 1))
+record(
+    "bce_with_logits:pos_weight=1,3,9",
+    LABELS,
+    "F.binary_cross_entropy_with_logits(pred, target, pos_weight=torch.tensor([1.0, 3.0, 9.0]))",
+)
+record(
+    "bce_with_logits:label_weight=1,2,0.5",
+    LABELS,
+    "F.binary_cross_entropy_with_logits(pred, target, weight=torch.tensor([1.0, 2.0, 0.5]))",
 )
 record(
     "bce_with_logits",

@@ -10,11 +10,14 @@ from golden.inputs import real, weight
 record = Recorder(
     {
         "quantile": {"tau": 0.5},
+        "weighted_interval_score": {"tau": 0.5},
         "loglin_quantile": {"tau": 0.5},
         "expectile": {"tau": 0.5},
         "linex": {"a": 1.0},
     }
 )
+
+quantiles = np.sort(np.stack([real[0], real[0] + 0.6, real[0] - 0.9, real[0] + 2.2, real[0] - 1.7], 1), axis=1)
 
 amounts = (real[0], np.abs(real[1]))
 
@@ -31,6 +34,14 @@ record(
     real,
     "scoringrules.quantile_score(target, pred, 0.1).mean()",
     "scoringrules.quantile_score(target, pred, 0.1)",
+)
+# scoringrules adds the median, where its definition has the distance from it
+record("weighted_interval_score", real, "F.l1_loss(pred, target)", "F.l1_loss(pred, target, reduction='none')")
+record(
+    "weighted_interval_score:tau=0.1,0.25,0.5,0.75,0.9",
+    (quantiles, real[1]),
+    "scoringrules.weighted_interval_score("
+    "target, np.abs(target - pred[:, 2]), pred[:, [1, 0]], pred[:, [3, 4]], np.array([0.5, 0.2])).mean()",
 )
 for tau in (0.5, 0.3):
     # catboost keeps targets in float32

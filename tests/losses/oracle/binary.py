@@ -16,10 +16,12 @@ def bce(pred: Number, target: Number, *, label_smoothing: Number) -> list[Number
 
 
 @oracle("bce_with_logits", relative_value=always, relative_gradient=hard_targets)
-def bce_with_logits(pred: Number, target: Number, *, pos_weight: Number, label_smoothing: Number) -> list[Number]:
-    """−pos_weight·t·log σ(x) − (1 − t)·log σ(−x), with t and 1 − t smoothed over the two classes."""
+def bce_with_logits(
+    pred: Number, target: Number, *, pos_weight: Number, label_weight: Number, label_smoothing: Number
+) -> list[Number]:
+    """−pos_weight·t·log σ(x) − (1 − t)·log σ(−x), with t and 1 − t smoothed over the two classes; times the weight."""
     yes, no = smoothed([target, 1 - target], label_smoothing)
-    return [pos_weight * yes * softplus(-pred), no * softplus(pred)]
+    return [label_weight * pos_weight * yes * softplus(-pred), label_weight * no * softplus(pred)]
 
 
 def _hard_and_positive(inputs: Inputs, params: Params) -> bool:

@@ -14,6 +14,13 @@ def quantile(pred: Number, target: Number, *, tau: Number) -> list[Number]:
     return [max(tau * e, (tau - 1) * e)]
 
 
+@oracle("weighted_interval_score", relative_value=always, relative_gradient=always)
+def weighted_interval_score(pred: Number, target: Number, *, tau: Number) -> list[Number]:
+    """2·max(tau·e, (tau − 1)·e), e = target − pred."""
+    e = target - pred
+    return [2 * max(tau * e, (tau - 1) * e)]
+
+
 @oracle("loglin_quantile", relative_gradient=always)
 def loglin_quantile(pred: Number, target: Number, *, tau: Number) -> list[Number]:
     """max(tau·e, (tau − 1)·e), e = target − e^x."""

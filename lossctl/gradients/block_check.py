@@ -9,10 +9,12 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.engine.block import Block
 from lossctl.engine.plan import LossPlan
+from lossctl.gradients.batch_check import check_batch
 from lossctl.gradients.directions import check_directions, is_wide, reject_joint_subgradients
-from lossctl.gradients.finite_differences import EPS, DerivativeProblem, Indices
+from lossctl.gradients.finite_differences import EPS, Indices
+from lossctl.gradients.flat_loss import why_flat
 from lossctl.gradients.judge import check
-from lossctl.gradients.points import Points, edges
+from lossctl.gradients.points import Points
 from lossctl.gradients.reference_check import compare
 from lossctl.gradients.remeasure import remeasure
 from lossctl.gradients.rounding import ULPS_OF_TERMS, Precision, estimated_terms, precision_of
@@ -29,11 +31,6 @@ from lossctl.io.dataset import GIVEN_GRADIENT
 # Allowed difference relative to the scale of a sample: 1/100 of an error that matters, and 1000 times the
 # uncertainty of the differences of a smooth loss.
 RTOL = 1e-6
-# In a batch whose samples depend on each other, up to _JACOBIAN coordinates are perturbed one by one; a larger
-# batch is perturbed along _DIRECTIONS random directions.
-_JACOBIAN, _DIRECTIONS = 512, 24
-# Number of these directions that show whether a user's loss has noise: each is measured by 80 evaluations of the batch.
-_PROBED_DIRECTIONS = 8
 # Number of samples, and of coordinates of each, at which the gradient of a registered loss is itself compared with
 # differences before it judges another one.
 _CROSS_SAMPLES, _CROSS_COORDINATES = 50, 4
@@ -41,8 +38,6 @@ _NO_JOINT_SUBGRADIENT = (
     "each coordinate of some samples is a subgradient at a kink, and together they are none: at a tie the parts of the "
     "tied coordinates add up to 1"
 )
-BY_COORDINATE = "every coordinate of the batch, one by one"
-BY_DIRECTION = f"{_DIRECTIONS} random directions"
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ class Checker:
         if precision is not None and plan.loss.is_builtin:
             summary = self._compare_with_registered(points, tested, precision, first=block.start == 0)
         elif plan.loss.batch_coupled:
-            summary = self._check_batch(points, given, atol)
+            summary = check_batch(points, given, atol, self.rtol, keep_verdicts=self.keep_verdicts)
         elif is_wide(points):
             summary = check_directions(points, given, atol, self.rtol, EPS if precision is None else precision.eps)
         else:
@@ -105,7 +100,8 @@ class Checker:
             summary = self._summarize(points, verdicts, given)
         if self.gradient is None and GIVEN_GRADIENT not in block.places and not plan.loss.is_builtin:
             summary = _reject_objective(summary, points, given)
-        summary = replace(summary, notes=(*notes, *summary.notes))
+        flat = "" if plan.loss.is_builtin or summary.moving else why_flat(points)
+        summary = replace(summary, notes=(*notes, *summary.notes), flat=flat)
         if of_tensors and self.dtype != "float64":
             return summary, self._check_precision(points, given)
         if second is None or self.second == "off":
@@ -201,57 +197,6 @@ class Checker:
             note = accept_surrogate(points, flat, verdicts)
         summary = self._summarize(points, verdicts, second)
         return summary if note is None else replace(summary, notes=(note, *summary.notes))
-
-    def _check_batch(self, points: Points, given: Array, atol: Array) -> CheckSummary:
-        """Check a batch whose samples depend on each other; its gradient is that of the sum of the losses."""
-        loss, arrays = points.loss, points.arrays
-        pred, x = arrays[0], arrays[0].reshape(-1)
-        low, high = edges(loss)
-        magnitude = points.magnitude.max()
-
-        def total(moved: Array) -> float:
-            return float(loss.evaluate(moved.reshape(pred.shape), *arrays[1:])[0].sum())
-
-        if x.size <= _JACOBIAN:
-
-            def change_coordinate(chosen: np.ndarray | None, at: Array) -> Array:
-                places = np.arange(x.size) if chosen is None else chosen
-                return np.array(
-                    [total(np.where(np.arange(x.size) == i, v, x)) for i, v in zip(places, at, strict=True)]
-                )
-
-            sizes = np.full(x.size, magnitude)
-            column = given.reshape(-1, 1)
-            problem = DerivativeProblem(
-                change_coordinate, x[:, None], column, sizes, low, high, self.rtol, atol.reshape(-1, 1)
-            )
-            verdicts = check(problem)
-            if not loss.is_builtin:
-                remeasure(problem, verdicts)
-            # All coordinates of a sum over the batch share one scale, the largest slope.
-            scale = np.full((len(pred), 1), verdicts.scale.max())
-            verdicts = replace(verdicts.map(lambda a: a.reshape(len(pred), -1)), scale=scale)
-            return self._summarize(points, verdicts, given, BY_COORDINATE)
-        # If the domain has an edge nearby, each direction is scaled such that ±1 along it stays inside; a coordinate
-        # on the edge is not perturbed.
-        room = np.where(np.isfinite(x), np.minimum(x - low, high - x), 0.0)
-        edge = np.inf if (room > magnitude).all() else 1.0
-        directions = np.random.default_rng(0).uniform(-1.0, 1.0, (_DIRECTIONS, x.size)) * np.minimum(room, magnitude)
-
-        def along(chosen: np.ndarray | None, at: Array) -> Array:
-            of = directions if chosen is None else directions[chosen]
-            return np.array([total(x + step * u) for step, u in zip(at[:, 0], of, strict=True)])
-
-        slopes = (directions @ given.reshape(-1))[:, None]
-        sizes = np.ones(_DIRECTIONS)
-        atol = np.abs(directions) @ atol.reshape(-1, 1)
-        problem = DerivativeProblem(along, np.zeros((_DIRECTIONS, 1)), slopes, sizes, -edge, edge, self.rtol, atol)
-        verdicts = check(problem)
-        if not loss.is_builtin:
-            remeasure(problem, verdicts, probed=_PROBED_DIRECTIONS)
-        no_inputs = [np.empty((_DIRECTIONS, 0)) for _ in arrays]
-        summary = self._summarize(Points(loss, no_inputs, np.arange(_DIRECTIONS)), verdicts, slopes, BY_DIRECTION)
-        return replace(summary, samples=len(pred))
 
 
 class ProbabilityError(Exception):

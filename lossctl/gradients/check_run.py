@@ -180,6 +180,7 @@ def check_on(
             loss = with_kernel(loss, coupled=True) if loss.takes_tensors else replace(loss, batch_coupled=True)
             check_unweighted_gradient(loss, opened, reduction)
             opened = data()
+    results[0] = results[0].without_flat()
     if gradient is not None and results[0].counts[Verdict.WRONG]:
         results[0] = replace(results[0], notes=(*results[0].notes, *gradient.doubts()))
     if dtype != "float64" and loss.takes_tensors and len(results) > 1:

@@ -109,6 +109,14 @@ class DerivativeProblem:
         # A power of two makes x + h and h/4 exact wherever x has few enough digits.
         return np.exp2(np.floor(np.log2(start)))
 
+    def underflow(self, start: Array) -> Array:
+        """Return the gradient that underflow hides from differences whose first steps are `start`.
+
+        A slope that changes the loss by less than the smallest subnormal double over a step underflows, and a gradient
+        below the least normal double has few correct digits or none.
+        """
+        return np.fmax(ULPS * TINY / start, NORMAL)
+
     def step(self, j: int, rows: Indices | None, value: Array, h: Array) -> DifferenceQuotient:
         """Return the difference quotients of step h in coordinate j of some samples, whose loss at x is ``value``."""
         whole = self.x if rows is None else self.x[rows]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.gradients.finite_differences import EPS, RATIO, ULPS, Bools, DerivativeProblem, Indices
+from lossctl.gradients.finite_differences import EPS, NORMAL, RATIO, ULPS, Bools, DerivativeProblem, Indices
 
 # A change of more than this many times the estimated roundoff is not roundoff.
 ROUNDOFF_FACTOR = 32.0
@@ -98,8 +98,9 @@ def is_linear(line: TangentLine, away: Array, rough: Array) -> Bools:
         away: (n,) difference of the gradient under test from the slope of the tangent.
         rough: (n,) roundoff of the loss that was observed at other steps.
     """
-    least, allowed = line.problem.magnitude[line.rows] * _SHORTEST, away * line.h / 8.0
-    keeps = rough <= allowed
+    least = np.fmax(line.problem.magnitude[line.rows] * _SHORTEST, NORMAL)  # a subnormal step is rounded itself
+    allowed = away * line.h / 8.0
+    keeps = (rough <= allowed) & (line.h >= NORMAL)
     step = line.h * (_OFF_POWER / RATIO)
     while (step >= least).any():
         for side in (step, -step):

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.gradients.finite_differences import EPS, ULPS, DerivativeProblem, Indices
+from lossctl.gradients.finite_differences import EPS, TINY, ULPS, DerivativeProblem, Indices
 from lossctl.gradients.rounding import precision_of
 
 # Steps from S/2 to S·2⁻⁴⁰: below these the rounding of x + h changes the step itself by more than 2⁻¹².
@@ -119,7 +119,7 @@ def _measure(p: DerivativeProblem, j: int, rows: Indices, value: Array, unit: fl
     if precision.eps > EPS:  # the numbers that it subtracts are about as large as its inputs
         largest = np.fmax(largest, p.magnitude[rows])
     spacing = _spacing(np.where(usable, np.abs(odd), 0.0), largest, precision.eps, value == 0)
-    spacing = np.fmax(spacing, ULPS * EPS * np.abs(value))
+    spacing = np.fmax(spacing, ULPS * (EPS * np.abs(value) + np.where(largest > 0, TINY, 0.0)))
     # Numbers larger than the inputs, such as the largest of many exponentials, belong to other samples.
     floor = ULPS * precision.eps * np.fmax(np.abs(value), np.fmin(unit, p.magnitude[rows]))
     derivative, error = _fit(h, odd, usable, (spacing, floor), powers=(1, 3, 5), factor=_ODD_FACTOR)

@@ -17,9 +17,7 @@ from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import (
     EPS,
     FIRST,
-    NORMAL,
     RATIO,
-    TINY,
     ULPS,
     Bools,
     DerivativeProblem,
@@ -90,9 +88,7 @@ class StepRefinement:
     def run(self, scale: Array) -> None:
         """Set the verdict of every sample, given the (samples,) scales of their gradients."""
         self.limit = _CONVERGED_ERROR * self.problem.rtol * scale
-        # A slope that changes the loss by less than the smallest subnormal double over a step underflows, and a
-        # gradient below the least normal double has few correct digits or none.
-        self.allowed = self.problem.rtol * scale + self.atol + np.fmax(ULPS * TINY / self.start, NORMAL)
+        self.allowed = self.problem.rtol * scale + self.atol + self.problem.underflow(self.start)
         self._shrink_steps()
         self._grow_steps()
         self._conclude()

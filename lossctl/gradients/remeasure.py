@@ -58,8 +58,17 @@ def remeasure(
     # gradient that would move it by less than the rounding of the 1.
     slight = np.abs(p.given) * p.magnitude[:, None] < EPS
     unseen = (verdicts.verdict == Verdict.WRONG) & (value == 0)[:, None] & (verdicts.numeric == 0) & slight
+    unseen |= _underflows(p, verdicts)
     verdicts.verdict[unseen] = Verdict.UNRESOLVED
     verdicts.reason[unseen] = Reason.DIGITS
+
+
+def _underflows(p: DerivativeProblem, verdicts: CoordinateVerdicts) -> Bools:
+    """Return where a gradient is ok only because the loss underflows: half of 2r at residuals of 1e-300."""
+    unexplained = np.abs(p.given - verdicts.numeric) > verdicts.error + p.rtol * verdicts.scale + p.atol
+    hidden = np.stack([p.underflow(p.first_step(j)) for j in range(p.x.shape[1])], axis=1)
+    slopes = np.fmax(np.abs(p.given), np.abs(verdicts.numeric))
+    return np.asarray((verdicts.verdict == Verdict.OK) & unexplained & (slopes <= 2.0 * hidden))
 
 
 def _measure_all(
@@ -69,8 +78,8 @@ def _measure_all(
     noisy = _is_noisy(p, value, probed)
     doubtful = (verdicts.verdict == Verdict.WRONG) | (verdicts.verdict == Verdict.UNRESOLVED)
     if noisy:
-        doubtful |= (verdicts.verdict == Verdict.OK) | (verdicts.verdict == Verdict.KINK)
-    doubtful &= np.isfinite(value)[:, None] & np.isfinite(p.given)
+        doubtful[:] = True  # a quotient of steps on a grid can look right, or infinite
+    doubtful &= np.isfinite(value)[:, None] & np.isfinite(p.given) & np.isfinite(p.x)
     if noisy or np.count_nonzero(doubtful) <= appeals:
         _measure(p, verdicts, doubtful, value)
         return

@@ -9,7 +9,7 @@ import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.core.parameters import Value
-from lossctl.gradients.block_check import BY_DIRECTION
+from lossctl.gradients.batch_check import BY_DIRECTION
 from lossctl.gradients.tally import CheckedSamples
 
 # Number of the worst coordinates in the text.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,7 @@ class CheckSummary:
         moving: number of these with a gradient other than 0.
         failing: samples with a wrong coordinate: the first ones and the worst of the others.
         passing: the first samples without one.
+        flat: why differences show nothing of a loss that is flat at all points; empty if they do.
         method: the perturbations; empty if each coordinate was perturbed alone.
         notes: remarks on the function that was checked.
         verdicts, given: all verdicts and the gradient under test, if they were requested.
@@ -106,6 +107,7 @@ class CheckSummary:
     moving: int
     failing: CheckedSamples  # samples with something wrong, the first of them and the worst
     passing: CheckedSamples
+    flat: str = ""
     method: str = ""  # where it was not each coordinate by itself
     notes: tuple[str, ...] = ()
     verdicts: CoordinateVerdicts | None = None  # all verdicts, if they were asked for
@@ -123,11 +125,22 @@ class CheckSummary:
             self.moving + other.moving,
             _most_informative(self.failing + other.failing),
             self.passing if len(self.passing) >= _KEPT else (self.passing + other.passing)[:_KEPT],
+            self.flat or other.flat,
             self.method or other.method,
             tuple(dict.fromkeys((*self.notes, *other.notes))),
             _joined(self.verdicts, other.verdicts),
             None if self.given is None or other.given is None else np.concatenate([self.given, other.given]),
         )
+
+    def without_flat(self) -> CheckSummary:
+        """Turn ok coordinates into unresolved ones if all gradients are 0 and differences show nothing of the loss."""
+        if not self.flat or self.moving or self.counts[Verdict.WRONG]:
+            return self
+        moved = {Verdict.OK: -self.verified, Verdict.UNRESOLVED: self.verified}
+        counts = [n + moved.get(v, 0) for v, n in zip(Verdict, self.counts, strict=True)]
+        if self.verdicts is not None:
+            self.verdicts.verdict[self.verdicts.verdict == Verdict.OK] = Verdict.UNRESOLVED
+        return replace(self, counts=tuple(counts), verified=0, notes=(*self.notes, self.flat))
 
     @property
     def checked(self) -> int:
@@ -194,6 +207,7 @@ def summarize_verdicts(
         int(np.count_nonzero((verdicts.verdict == Verdict.OK) & (given != 0))),
         _most_informative(cases[failing]),
         cases[~failing][:_KEPT],
+        "",
         method,
         notes,
         verdicts if keep_verdicts else None,

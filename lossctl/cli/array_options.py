@@ -7,14 +7,14 @@ from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions
-from lossctl.errors import UsageError, printable
+from lossctl.errors import UsageError, printable, quoted
 
 if TYPE_CHECKING:
     from lossctl.gradients.arrays_check import UserFunction
     from lossctl.report import Report
 
 # Other options of gradcheck that act with --at.
-_ACT = {"grad", "wrt", "seed", "top", "no_progress"}
+_ACT = {"grad", "wrt", "seed", "top", "no_progress", "framework", "dtype", "inputs"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ArrayOptions:
         Option(
             "--at",
             metavar="FILE",
-            help="check a function of the arrays of a .npz, .safetensors or .pt file: a model or a layer",
+            help="check a model or a layer: a function of the arrays of a .npz, .safetensors or .pt file and --input",
         ),
     ] = None
     vjp: Annotated[
@@ -81,12 +81,12 @@ def check_at(
     from lossctl.cli.output import format_of
     from lossctl.cli.settings import check_range
     from lossctl.gradients.arrays_check import check_arrays
-    from lossctl.io.named_arrays import read_arrays
     from lossctl.report.arrays_check import arrays_report
 
     assert arrays.at is not None
     format_of(options[2], checks=True)
-    if function is None or ".py:" not in function:
+    framework = options[1].framework
+    if function is None or (".py:" if framework is None else ":") not in function:
         raise UsageError("--at checks a function of arrays by name: lossctl gradcheck FILE.py:FUNCTION --at FILE.npz")
     if any(files):
         raise UsageError("--at FILE holds all arrays: PREDS and TARGETS are not read")
@@ -96,11 +96,15 @@ def check_at(
                 raise UsageError(f"--{name.replace('_', '-')} has no effect with --at")
     check_range("--seed", check.seed, 0)
     check_range("--top", check.top, 0)
-    derivatives = {"grad": check.grad, "vjp": arrays.vjp, "jvp": arrays.jvp, "hvp": arrays.hvp}
     result = check_arrays(
-        _loaded(function),
-        read_arrays(arrays.at),
-        **{name: _load(name, spec) for name, spec in derivatives.items()},
+        _loaded(function, framework),
+        _read(arrays.at, options[0].inputs, framework),
+        framework=framework,
+        dtype=check.dtype,
+        grad=_load("grad", check.grad),
+        vjp=_load("vjp", arrays.vjp),
+        jvp=_load("jvp", arrays.jvp),
+        hvp=_load("hvp", arrays.hvp),
         wrt=None if check.wrt is None else [name.strip() for name in check.wrt.split(",")],
         seed_arg=arrays.seed_arg,
         seed=check.seed,
@@ -108,11 +112,36 @@ def check_at(
     return arrays_report(result, printable(arrays.at), top=check.top)
 
 
-def _loaded(spec: str) -> UserFunction:
-    from lossctl.core.registry import load_function
+def _loaded(spec: str, framework: str | None = None) -> UserFunction:
+    from lossctl.core.registry import load_function, load_tensor_function
     from lossctl.gradients.arrays_check import UserFunction
 
-    return UserFunction(load_function(spec), printable(spec))
+    value = load_function(spec) if framework is None else load_tensor_function(spec, framework)
+    return UserFunction(value, printable(spec))
+
+
+def _read(path: str, inputs: Sequence[str], framework: str | None) -> dict[str, Any]:
+    """Read the arrays of a file by name, and those of ``--input NAME=FILE``.
+
+    Raises:
+        UsageError: a file is of another kind, or a name is used twice.
+        DataError: a file cannot be read.
+    """
+    from lossctl.frameworks import get_framework
+    from lossctl.gradients.named_tensors import nested
+    from lossctl.io.named_arrays import read_array, read_arrays
+
+    arrays: dict[str, Any] = read_arrays(path)
+    if framework is not None and get_framework(framework).nests:
+        arrays = nested(arrays, "/" if any("/" in name for name in arrays) else ".")
+    for text in inputs:
+        name, equals, file = text.partition("=")
+        if not equals or not name or not file:
+            raise UsageError(f"--input {quoted(text)}: with --at it is NAME=FILE.npy")
+        if name in arrays:
+            raise UsageError(f"--input {printable(name)}: {printable(path)} has an array of this name")
+        arrays[name] = read_array(file)
+    return arrays
 
 
 def _load(option: str, spec: str | None) -> UserFunction | None:

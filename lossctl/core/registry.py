@@ -192,6 +192,19 @@ def load_tensor_kernel(spec: str, framework: str, summed: bool = False, independ
     return TensorKernel(value, record, summed, independent, spec)
 
 
+def load_tensor_function(spec: str, framework: str) -> Any:
+    """Load the function of tensors, or the module, of a spec ``file.py:function[:param=value]…``.
+
+    Raises:
+        UsageError: as :func:`load_tensor_kernel`, or a parameter is unknown.
+    """
+    value, param_texts = load_tensor_kernel(spec, framework).value, _split(spec, packages=True)[2]
+    if not param_texts:
+        return value
+    bound = _with_parameters(value, param_texts, spec)
+    return bound() if isinstance(value, type) else bound
+
+
 def _of_tensors(path: str, name: str, framework: str) -> Loss:
     kernel = load_tensor_kernel(f"{path}:{name}" if path else name, framework)
     where = printable(path)

@@ -48,11 +48,7 @@ def framework_of(value: object) -> Framework | None:
     >>> framework_of([1.0]) is None
     True
     """
-    packages = {cls.__module__.partition(".")[0] for cls in type(value).__mro__}
-    for framework in FRAMEWORKS.values():
-        if packages.intersection(framework.packages) and hasattr(value, "dtype") and hasattr(value, "shape"):
-            return framework
-    return None
+    return next((framework for framework in FRAMEWORKS.values() if framework.owns(value)), None)
 
 
 def to_array(value: Any) -> Numbers:

@@ -18,6 +18,8 @@ class Jax(Framework):
     packages = ("jax", "jaxlib")
     install = "pip install jax"
     compiles = True
+    takes_arrays = True
+    nests = True
 
     def active(self, dtype: str) -> AbstractContextManager[object]:
         import jax
@@ -35,26 +37,11 @@ class Jax(Framework):
     def dtype_of(self, tensor: Tensor) -> str:
         return str(tensor.dtype.name)
 
-    def value_and_gradient(
-        self,
-        function: Function,
-        tensors: Sequence[Tensor],
-        wrt: Sequence[int] = (0,),
-        upstream: Numbers | None = None,
+    def backward(
+        self, function: Function, tensors: Sequence[Tensor], upstream: Numbers | None
     ) -> tuple[Tensor, list[Tensor]]:
         import jax
 
-        def of_wrt(*chosen: Tensor) -> Tensor:
-            inputs = list(tensors)
-            for i, tensor in zip(wrt, chosen, strict=True):
-                inputs[i] = tensor
-            result = function(*inputs)
-            if not isinstance(result, (jax.Array, np.ndarray)):
-                raise TypeError(f"returned {type(result).__name__} instead of a tensor")
-            return result
-
-        if not wrt:
-            return of_wrt(), []
-        result, pull = jax.vjp(of_wrt, *(tensors[i] for i in wrt))
+        result, pull = jax.vjp(function, *tensors)
         up = jax.numpy.ones_like(result) if upstream is None else jax.numpy.asarray(upstream, result.dtype)
         return result, list(pull(up))

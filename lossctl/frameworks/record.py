@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
 Numbers: TypeAlias = npt.NDArray[Any]
@@ -16,6 +18,25 @@ Function: TypeAlias = Callable[..., Any]
 
 # Precisions in which a function of tensors can run.
 DTYPES = ("float64", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module with parameters by name.
+
+    Attributes:
+        shapes: the shape of each parameter and buffer that a file of its state holds.
+        constants: the reason why a parameter or buffer has no gradient, by name.
+        aliases: the first name of each parameter that has a second one, by the second.
+        inputs: the arguments of its forward pass.
+        call: function of the state and the inputs, both by name, that returns the result of the forward pass.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    constants: Mapping[str, str]
+    aliases: Mapping[str, str]
+    inputs: Sequence[inspect.Parameter]
+    call: Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], Any]
 
 
 class Framework(ABC):
@@ -27,6 +48,8 @@ class Framework(ABC):
         packages: top-level packages in which the types of its tensors are defined; the first is the one to import.
         install: the command that installs it.
         compiles: whether it compiles for each shape, so that arrays of few lengths save time.
+        takes_arrays: whether a function may return an array of NumPy instead of a tensor.
+        nests: whether the parameters of a model are usually dicts in dicts, rather than one dict.
     """
 
     name: str
@@ -34,6 +57,13 @@ class Framework(ABC):
     packages: tuple[str, ...]
     install: str
     compiles: bool = False
+    takes_arrays: bool = False
+    nests: bool = False
+
+    def owns(self, value: object) -> bool:
+        """Return whether a value is a tensor of this framework."""
+        packages = {cls.__module__.partition(".")[0] for cls in type(value).__mro__}
+        return bool(packages.intersection(self.packages)) and hasattr(value, "dtype") and hasattr(value, "shape")
 
     @abstractmethod
     def active(self, dtype: str) -> AbstractContextManager[object]:
@@ -52,6 +82,19 @@ class Framework(ABC):
         """Return the name of the type of the numbers of a tensor, such as ``bfloat16``."""
 
     @abstractmethod
+    def backward(
+        self, function: Function, tensors: Sequence[Tensor], upstream: Numbers | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Call a function of tensors and its backward pass; see :meth:`value_and_gradient`."""
+
+    def call(self, function: Function, tensors: Sequence[Tensor]) -> Any:
+        """Call a function of tensors, without what its backward pass would need."""
+        return function(*tensors)
+
+    def seeded(self, seed: int) -> AbstractContextManager[object]:
+        """Return a context in which random numbers that a function draws are the same each time."""
+        return nullcontext()
+
     def value_and_gradient(
         self,
         function: Function,
@@ -75,6 +118,19 @@ class Framework(ABC):
             TypeError: the function does not return a tensor.
         """
 
+        def of_chosen(*chosen: Tensor) -> Tensor:
+            inputs = list(tensors)
+            for i, tensor in zip(wrt, chosen, strict=True):
+                inputs[i] = tensor
+            result = function(*inputs)
+            if not (self.owns(result) or (self.takes_arrays and isinstance(result, np.ndarray))):
+                raise TypeError(f"returned {type(result).__name__} instead of a tensor")
+            return result
+
+        if not wrt:
+            return self.call(of_chosen, ()), []
+        return self.backward(of_chosen, [tensors[i] for i in wrt], upstream)
+
     def signature(self, value: Any) -> inspect.Signature:
         """Return the arguments of a function, or of what :meth:`bind` makes of a class: tensors, then parameters.
 
@@ -86,3 +142,15 @@ class Framework(ABC):
     def bind(self, value: Any, params: Mapping[str, object], dtype: str) -> Function:
         """Return a function of tensors: `value`, or an instance of the class `value`, with values of its parameters."""
         return lambda *tensors: value(*tensors, **params)
+
+    def module(self, value: Any, dtype: str) -> Module | None:
+        """Return a module, or an instance of a class of modules; None if `value` is a function of tensors.
+
+        Raises:
+            TypeError: the class cannot be instantiated without arguments.
+        """
+        return None
+
+    def defined_by(self, value: Any) -> Any:
+        """Return the function or method that a user wrote to define a value, for its file and line."""
+        return value

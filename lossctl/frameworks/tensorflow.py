@@ -35,23 +35,16 @@ class TensorFlow(Framework):
     def dtype_of(self, tensor: Tensor) -> str:
         return str(tensor.dtype.name)
 
-    def value_and_gradient(
-        self,
-        function: Function,
-        tensors: Sequence[Tensor],
-        wrt: Sequence[int] = (0,),
-        upstream: Numbers | None = None,
+    def backward(
+        self, function: Function, tensors: Sequence[Tensor], upstream: Numbers | None
     ) -> tuple[Tensor, list[Tensor]]:
         import tensorflow as tf
 
-        chosen = [tensors[i] for i in wrt]
         with tf.GradientTape() as tape:
-            tape.watch(chosen)
+            tape.watch(tensors)
             result = function(*tensors)
-        if not tf.is_tensor(result):
-            raise TypeError(f"returned {type(result).__name__} instead of a tensor")
         up = None if upstream is None else tf.cast(upstream, result.dtype)
-        gradients = tape.gradient(result, chosen, up, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = tape.gradient(result, tensors, up, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return result, [tf.convert_to_tensor(g) for g in gradients]
 
     def signature(self, value: Any) -> inspect.Signature:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lossctl.frameworks.record import Framework, Function, Numbers, Tensor
+from lossctl.frameworks.record import Framework, Function, Module, Numbers, Tensor
 
 
 class Torch(Framework):
@@ -39,27 +39,27 @@ class Torch(Framework):
     def dtype_of(self, tensor: Tensor) -> str:
         return str(tensor.dtype).removeprefix("torch.")
 
-    def value_and_gradient(
-        self,
-        function: Function,
-        tensors: Sequence[Tensor],
-        wrt: Sequence[int] = (0,),
-        upstream: Numbers | None = None,
+    def call(self, function: Function, tensors: Sequence[Tensor]) -> Any:
+        import torch
+
+        with torch.no_grad():
+            return function(*tensors)
+
+    def seeded(self, seed: int) -> AbstractContextManager[object]:
+        return _seeded(seed)
+
+    def backward(
+        self, function: Function, tensors: Sequence[Tensor], upstream: Numbers | None
     ) -> tuple[Tensor, list[Tensor]]:
         import torch
 
-        inputs = list(tensors)
-        for i in wrt:
-            inputs[i] = inputs[i].detach().clone().requires_grad_()
-        leaves = [inputs[i] for i in wrt]
-        with torch.set_grad_enabled(bool(leaves)):
-            result = function(*inputs)
-            if not isinstance(result, torch.Tensor):
-                raise TypeError(f"returned {type(result).__name__} instead of a tensor")
-            gradients: Sequence[Tensor | None] = [None] * len(leaves)
-            if leaves and result.requires_grad:
-                up = torch.ones_like(result) if upstream is None else torch.from_numpy(np.array(upstream)).to(result)
-                gradients = torch.autograd.grad(result, leaves, up, allow_unused=True)
+        leaves = [tensor.detach().clone().requires_grad_() for tensor in tensors]
+        with torch.enable_grad():
+            result = function(*leaves)
+        gradients: Sequence[Tensor | None] = [None] * len(leaves)
+        if result.requires_grad:
+            up = torch.ones_like(result) if upstream is None else torch.from_numpy(np.array(upstream)).to(result)
+            gradients = torch.autograd.grad(result, leaves, up, allow_unused=True)
         zeros = (torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, gradients, strict=True))
         return result.detach(), list(zeros)
 
@@ -92,6 +92,49 @@ class Torch(Framework):
             module = copy.deepcopy(value).to(getattr(torch, dtype))
             return lambda *tensors: module(*tensors, **params)
         return super().bind(value, params, dtype)
+
+    def module(self, value: Any, dtype: str) -> Module | None:
+        import torch
+
+        if not (_is_module(value) or _is_module_class(value)):
+            return None
+        with _seeded(0):
+            module = (value() if isinstance(value, type) else copy.deepcopy(value)).to(getattr(torch, dtype))
+        first = {id(p): name for name, p in reversed([*module.named_parameters(remove_duplicate=False)])}
+        parameters = dict(module.named_parameters(remove_duplicate=False))
+        shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+
+        def call(state: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Any:
+            # A copy of the buffers: those of a batch normalisation change at each call.
+            buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+            return torch.func.functional_call(module, buffers | dict(state), (), dict(inputs))
+
+        return Module(
+            shapes,
+            {name: "a buffer" for name in shapes if name not in parameters}
+            | {name: "requires_grad is False" for name, p in parameters.items() if not p.requires_grad},
+            {name: first[id(p)] for name, p in parameters.items() if first[id(p)] != name},
+            [p for p in inspect.signature(module.forward).parameters.values() if p.kind not in _VARIABLE],
+            call,
+        )
+
+    def defined_by(self, value: Any) -> Any:
+        if _is_autograd_function(value):
+            return value.backward
+        return value.forward if _is_module(value) or _is_module_class(value) else value
+
+
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed the generator of the CPU, and restore it at the end."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 @contextmanager

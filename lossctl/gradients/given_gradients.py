@@ -14,12 +14,21 @@ from lossctl.gradients.rounding import precision_of
 
 
 def select_arrays(
-    arrays: Mapping[str, np.ndarray], wrt: Sequence[str] | None, what: str = "gradient"
+    arrays: Mapping[str, np.ndarray],
+    wrt: Sequence[str] | None,
+    what: str = "gradient",
+    constants: Mapping[str, str] | None = None,
 ) -> tuple[list[str], list[ArrayCheck]]:
     """Return the names of the arrays to check, and the verdicts on those that are skipped.
 
+    Args:
+        arrays: all arrays.
+        wrt: the names of those to check. Default None: every array of floats.
+        what: what is checked. Default ``gradient``.
+        constants: the reason why an array has no gradient, by name. Default: none.
+
     Raises:
-        UsageError: a name of `wrt` is no array, or an array of integers; or nothing is left to check.
+        UsageError: a name of `wrt` is no array, or an array without a gradient; or nothing is left to check.
         DataError: an array is complex, not numeric, or not finite.
     """
     for name in wrt or ():
@@ -34,19 +43,21 @@ def select_arrays(
         if kind not in "fiub":
             cure = ": give its real and imaginary part as two arrays" if kind == "c" else ": only numbers are read"
             raise DataError(f"array {quoted(name)} is of type {printable(str(array.dtype))}{cure}")
-        if kind == "f" and not np.isfinite(array).all():
-            first = np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape)
-            place = f"[{', '.join(str(int(i)) for i in first)}]" if array.shape else ""
-            raise DataError(f"{printable(name)}{place} is {number(float(array[first]))}: parameters must be finite")
-        reason = ""
+        reason = (constants or {}).get(name, "")
         if kind != "f":
             reason = f"{array.dtype.name} has no gradient"
             if wrt is not None and name in wrt:
                 raise UsageError(f"--wrt {printable(name)}: an array of {array.dtype.name} has no gradient")
+        elif reason and wrt is not None and name in wrt:
+            raise UsageError(f"--wrt {printable(name)}: it has no gradient: {reason}")
         elif wrt is not None and name not in wrt:
             reason = "not in --wrt"
         elif not array.size:
             reason = "empty"
+        if not reason and not np.isfinite(array).all():
+            first = np.unravel_index(int(np.argmin(np.isfinite(array))), array.shape)
+            place = f"[{', '.join(str(int(i)) for i in first)}]" if array.shape else ""
+            raise DataError(f"{printable(name)}{place} is {number(float(array[first]))}: parameters must be finite")
         if reason:
             skipped.append(skip(name, array, reason, what))
         else:

@@ -41,6 +41,8 @@ def gradcheck(
     pred: Mapping[str, npt.ArrayLike],
     *,
     grad: Callable[..., Any] | Mapping[str, npt.ArrayLike] | None = None,
+    framework: str | None = None,
+    dtype: str = "float64",
     vjp: Callable[..., Any] | None = None,
     jvp: Callable[..., Any] | None = None,
     hvp: Callable[..., Any] | None = None,
@@ -110,7 +112,9 @@ def gradcheck(
         grad: the gradient to check: an array of the shape of ``pred``, or a function that returns such an
             array or ``(grad, hess)``. Default: the gradient of the loss. With arrays by name: gradients by name.
         framework: ``"torch"``, ``"jax"`` or ``"tensorflow"``: the function ``grad``, or if there is none the function
-            ``loss``, takes tensors and returns a loss, whose backward pass is checked. Default: functions of arrays.
+            ``loss``, takes tensors and returns a loss, whose backward pass is checked. With arrays by name ``loss`` may
+            be a module, and the arrays its state and the inputs of its forward pass, or dicts and lists of arrays.
+            Default: functions of arrays.
         dtype: precision in which a function of tensors runs: ``"float64"`` (the default), ``"float32"``,
             ``"bfloat16"`` or ``"float16"``.
         inputs: further inputs of the loss, by name.
@@ -151,7 +155,8 @@ def gradcheck(
     ['given ÷ numeric is 0.5 in all of b: a factor of 2 is missing']
     """
     if isinstance(pred, Mapping):
-        return _by_name(loss, pred, grad=grad, vjp=vjp, jvp=jvp, hvp=hvp, wrt=wrt, seed_arg=seed_arg, seed=seed)
+        derivatives = {"grad": grad, "vjp": vjp, "jvp": jvp, "hvp": hvp}
+        return _by_name(loss, pred, derivatives, framework, dtype=dtype, wrt=wrt, seed_arg=seed_arg, seed=seed)
     if vjp is not None or jvp is not None or hvp is not None or seed_arg is not None:
         raise UsageError("vjp, jvp, hvp and seed_arg belong to a function of arrays by name: gradcheck(f, {'x': x}, …)")
     bound = as_loss(loss, framework if grad is None or not isinstance(loss, (str, Loss)) else None)
@@ -202,25 +207,34 @@ def gradcheck(
 
 def _by_name(
     function: str | Loss | Callable[..., Any],
-    arrays: Mapping[str, npt.ArrayLike],
+    arrays: Mapping[str, Any],
+    derivatives: Mapping[str, Any],
+    framework: str | None,
     *,
-    grad: Any,
+    dtype: str,
     wrt: str | Sequence[str] | None,
     seed_arg: str | None,
     seed: int,
-    **derivatives: Callable[..., Any] | None,
 ) -> ModelCheck:
     """Check a function of arrays by name."""
     if not callable(function) or isinstance(function, Loss):
         raise UsageError("arrays by name are the inputs of a function: gradcheck(f, {'W': W}), where f takes W")
-    functions = {name: None if f is None else UserFunction(f, kernel_name(f)) for name, f in derivatives.items()}
-    if isinstance(grad, Mapping):
-        grad = constant({name: np.asarray(a) for name, a in grad.items()})
+
+    def derivative(name: str) -> UserFunction | None:
+        f = derivatives[name]
+        if isinstance(f, Mapping):
+            f = constant({key: np.asarray(a) for key, a in f.items()})
+        return None if f is None else UserFunction(f, kernel_name(f))
+
     return check_arrays(
         UserFunction(function, kernel_name(function)),
-        {name: np.asarray(a) for name, a in arrays.items()},
-        grad=None if grad is None else UserFunction(grad, kernel_name(grad)),
-        **functions,
+        arrays,
+        framework=framework,
+        dtype=dtype,
+        grad=derivative("grad"),
+        vjp=derivative("vjp"),
+        jvp=derivative("jvp"),
+        hvp=derivative("hvp"),
         wrt=[name.strip() for name in wrt.split(",")] if isinstance(wrt, str) else wrt,
         seed_arg=seed_arg,
         seed=seed,

@@ -36,6 +36,7 @@ def check_model(
     hvp: NamedFunction | None,
     wrt: Sequence[str] | None,
     seed: int,
+    constants: Mapping[str, str] | None = None,
 ) -> ModelCheck:
     """Check the gradient of a loss of arrays by name.
 
@@ -46,12 +47,13 @@ def check_model(
         hvp: returns the products of the second derivatives with a vector; None: they are not checked.
         wrt: names of the arrays to check; None: every array of floats.
         seed: of the random directions.
+        constants: the reason why an array has no gradient, by name. Default: none.
 
     Raises:
         UsageError: a function takes other arguments or raises; there is no gradient; the loss is random.
         DataError: an array cannot be used, or a function returns something else.
     """
-    names, skipped = select_arrays(arrays, wrt)
+    names, skipped = select_arrays(arrays, wrt, constants=constants)
     evaluator = _Loss(loss, gradient, arrays)
     given, base, notes = evaluator.observe(names)
     where = loss.where if gradient is None else gradient.where

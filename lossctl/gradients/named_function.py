@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,18 @@ class NamedFunction:
     Attributes:
         function: the function.
         where: its name in messages, such as ``net.py:loss``.
-        names: names of the arrays that it takes as keyword arguments; None if it takes all in one dict.
+        names: names of the arrays that it takes as keyword arguments.
         seed: its seed argument.
+        takes_others: whether the first argument after the leading ones is a dict of all other arrays.
+        tensors: whether it takes tensors of a framework.
     """
 
     function: Callable[..., Any]
     where: str
-    names: tuple[str, ...] | None
+    names: tuple[str, ...]
     seed: Mapping[str, int]
+    takes_others: bool = False
+    tensors: bool = False
 
     def __call__(self, arrays: Arrays, *leading: Any) -> Any:
         """Call the function with arrays, which it may change, after other arguments.
@@ -41,14 +46,15 @@ class NamedFunction:
         """
         try:
             with np.errstate(all="ignore"):
-                if self.names is None:
-                    return self.function(*leading, dict(arrays), **self.seed)
-                return self.function(*leading, **{name: arrays[name] for name in self.names}, **self.seed)
+                named = {name: arrays[name] for name in self.names}
+                others = {name: array for name, array in arrays.items() if name not in named}
+                first = (others,) if self.takes_others else ()
+                return self.function(*leading, *first, **named, **self.seed)
         except LossctlError:
             raise
         except Exception as error:  # whatever the user's own function raises
             path, dot, name = self.where.rpartition(".py:")
-            raise user_error(f"{path}.py" if dot else "", name, error) from error
+            raise user_error(f"{path}.py" if dot else "", name, error, tensors=self.tensors) from error
 
 
 def bind(
@@ -59,11 +65,12 @@ def bind(
     leading: int = 0,
     seed_arg: str | None = None,
     seed: int = 0,
+    tensors: bool = False,
 ) -> NamedFunction:
     """Bind a function to arrays by the names of its parameters.
 
-    A function whose parameters have names of arrays gets these as keyword arguments, one with ``**kwargs`` gets all;
-    any other one takes a dict.
+    A parameter with the name of an array gets this array, ``**kwargs`` gets all. The first parameter may have another
+    name: it gets a dict of the arrays that the others do not take.
 
     Args:
         function: the function.
@@ -72,6 +79,7 @@ def bind(
         leading: number of other arguments before them. Default 0.
         seed_arg: the parameter that takes the seed. Default None: there is none.
         seed: the seed. Default 0.
+        tensors: whether it takes tensors of a framework. Default False.
 
     Raises:
         UsageError: the function has other parameters.
@@ -88,25 +96,27 @@ def bind(
         seeds = {seed_arg: seed}
     parameters = [p for p in parameters if p.name != seed_arg]
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    by_name = partial(NamedFunction, function, where, seed=seeds, tensors=tensors)
     if any(p.kind is p.VAR_POSITIONAL for p in parameters) and not positional:
-        return NamedFunction(function, where, None, seeds)
+        return by_name((), takes_others=True)
     taken = positional[leading:]
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return NamedFunction(function, where, tuple(arrays), seeds)
-    required = [p.name for p in taken if p.default is p.empty]
+        return by_name(tuple(arrays))
+    required = [p for p in taken if p.default is p.empty]
     named = tuple(p.name for p in taken if p.name in arrays)
-    if len(required) == 1 and required[0] not in arrays:
-        return NamedFunction(function, where, None, seeds)
-    missing = [name for name in required if name not in arrays]
+    missing = [p for p in required if p.name not in arrays]
+    others = [name for name in arrays if name not in named]
+    if len(missing) == 1 and missing[0] is taken[0] and others and not nearest(missing[0].name, others):
+        return by_name(named, takes_others=True)
     if missing or not named:
         takes = f"({', '.join(p.name for p in positional)})"
         before = {0: "", 1: " after its first argument"}[leading]
         raise UsageError(
             f"{where}: takes {takes}: it takes a dict of arrays, or arrays by name{before}; "
-            + (f"there is no array {quoted(missing[0])}; " if missing else "")
+            + (f"there is no array {quoted(missing[0].name)}{nearest(missing[0].name, others)}; " if missing else "")
             + f"there are {', '.join(printable(name) for name in arrays)}"
         )
-    return NamedFunction(function, where, named, seeds)
+    return by_name(named)
 
 
 def constant(arrays: Arrays) -> Callable[..., Arrays]:

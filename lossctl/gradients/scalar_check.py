@@ -92,9 +92,9 @@ def gradient_rounding(
     return amounts
 
 
-def moved_by_an_ulp(arrays: Mapping[str, np.ndarray], eps: float) -> dict[str, np.ndarray]:
-    """Return copies of arrays in which every number is larger or smaller by a share `eps`."""
-    rng = np.random.default_rng(0)
+def moved_by_an_ulp(arrays: Mapping[str, np.ndarray], eps: float, seed: int = 0) -> dict[str, np.ndarray]:
+    """Return copies of arrays in which every number is larger or smaller by a share `eps`, at random."""
+    rng = np.random.default_rng(seed)
     return {
         n: (a * (1.0 + eps * rng.choice([-1.0, 1.0], a.shape))).astype(a.dtype) if a.dtype.kind == "f" else a.copy()
         for n, a in arrays.items()

@@ -26,6 +26,8 @@ _DIRECTIONS = 3
 _VISIBLE = 0.05
 # A gradient of 0 is checked if a slope of this share of the median slope of the others would be seen.
 _ZERO = 1e-3
+# A gradient below this share of that median is 0 up to roundoff, such as that of a bias before a normalisation.
+_NOTHING = 1e-9
 # Evaluations after which no further wrong array is explained.
 _BUDGET = 150
 # Wrong entries in the result.
@@ -154,8 +156,9 @@ class SlopeCheck:
     def _alone_if_needed(self, i: int, joint: list[Slope]) -> ArrayCheck | list[Slope]:
         """Return the verdict on an array that no slope of all arrays shows to be wrong; see :meth:`_alone`."""
         norms = [n for n in map(self._norm, range(len(self.parts))) if n > 0.0]
-        size = self._norm(i)
-        enough = _VISIBLE * size if size > 0.0 else _ZERO * float(np.median(norms or [1.0]))
+        median = float(np.median(norms or [1.0]))
+        size = self._norm(i) if self._norm(i) > _NOTHING * median else 0.0
+        enough = _VISIBLE * size if size > 0.0 else _ZERO * median
         error = SURE * float(np.median([slope.error for slope in joint]))
         if error <= enough and not self.slopes.kinked:
             return self._check(i, "ok", None, error / size if size else None)

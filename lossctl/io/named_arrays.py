@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Mapping
 from importlib import import_module
 
@@ -36,6 +37,27 @@ def read_arrays(path: str) -> dict[str, np.ndarray]:
     raise UsageError(f"{display_name(path)}: arrays by name are read from {', '.join(_SUFFIXES)}")
 
 
+def read_array(path: str) -> np.ndarray:
+    """Read the array of a .npy file, of any shape.
+
+    Raises:
+        UsageError: the suffix is another one.
+        DataError: the file cannot be read.
+    """
+    name = display_name(path)
+    if os.path.splitext(path)[1].lower() != ".npy":
+        raise UsageError(f"{name}: one array is read from .npy")
+    with open_binary(path) as file, unchanged(file, name):
+        try:
+            array: np.ndarray = np.load(file, allow_pickle=False)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever NumPy raises
+            cause = printable(str(error).partition("\n")[0])
+            raise DataError(f"{name}: not a readable NPY file of numbers: {cause}") from None
+    return array
+
+
 def _npz(path: str) -> dict[str, np.ndarray]:
     name = display_name(path)
     with open_binary(path) as file, unchanged(file, name):
@@ -61,6 +83,8 @@ def _state_dict(path: str) -> dict[str, np.ndarray]:
             raise UsageError(f"{name}: reading it needs torch: save the state_dict as .safetensors or .npz") from None
         try:
             state = torch.load(file, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:  # its message is about turning weights_only off
+            raise DataError(f"{name}: not a state_dict of tensors: save model.state_dict()") from None
         except Exception as error:  # noqa: BLE001 - whatever pickle, zipfile and torch raise
             cause = printable(str(error).partition("\n")[0])
             raise DataError(f"{name}: not a readable state_dict: {cause}") from None

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import CLASSES
 from lossctl.engine.block import Block
-from lossctl.engine.evaluate import Evaluated, PerSampleSums, aggregate_rows
+from lossctl.engine.evaluate import Evaluated, PerSampleSums, aggregate_rows, refuse_reduced
 from lossctl.engine.plan import LossPlan
 
 Index: TypeAlias = npt.NDArray[np.intp]
@@ -58,7 +58,12 @@ class PerSampleLosses:
 
 
 def per_sample_losses(plan: LossPlan, evaluated: Evaluated) -> PerSampleLosses:
-    """Compute the per-sample losses of a block."""
+    """Compute the per-sample losses of a block.
+
+    Raises:
+        UsageError: the loss returned one number for all samples.
+    """
+    refuse_reduced(evaluated, plan.loss)
     sums, rows = aggregate_rows(evaluated), evaluated.elements.rows
     ones = np.ones(len(evaluated.values))
     weights = ones if evaluated.elements.weights is None else evaluated.elements.weights

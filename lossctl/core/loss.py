@@ -188,6 +188,11 @@ class Loss:
         """Whether this is a function of the tensors of a framework."""
         return isinstance(self.kernel, TensorKernel)
 
+    @property
+    def is_reduced(self) -> bool:
+        """Whether the last evaluation returned one number for all samples, as a function of tensors may."""
+        return isinstance(self.kernel, TensorKernel) and self.kernel.one_number
+
     @cached_property
     def is_builtin(self) -> bool:
         """Whether this is one of lossctl's own losses: its kernel needs no copies, its gradient keeps its digits."""

@@ -58,6 +58,7 @@ class TensorKernel:
             batch 1/n of it, so that the gradient is that of the framework. Default False: the mean, and the number.
         independent: the loss of a sample depends on no other, so that it may be evaluated among any others.
         spec: ``file.py:function``, from which another process can load it; empty if there is none.
+        one_number: whether the last call returned one number for all samples.
     """
 
     value: Any
@@ -65,6 +66,7 @@ class TensorKernel:
     summed: bool = False
     independent: bool = False
     spec: str = ""
+    one_number: bool = field(default=False, repr=False)
     _integers: tuple[bool, ...] | None = field(default=None, repr=False)
     _functions: dict[object, Callable[..., Any]] = field(default_factory=dict, repr=False)
 
@@ -106,7 +108,8 @@ class TensorKernel:
         """Return the losses (n,) in float64."""
         result = self._evaluate(arrays, params, "float64", None, wrt=())[0]
         n = len(arrays[0])
-        if result.size == 1 and (n > 1 or not result.ndim):
+        self.one_number = result.size == 1 and (n > 1 or not result.ndim)
+        if self.one_number:
             return np.full(n, result.item() / n if self.summed else result.item())
         if not result.ndim or len(result) != n:
             raise DataError(f"returned shape {result.shape} for {n} samples: return one loss per sample, or one number")

@@ -183,6 +183,7 @@ class Summary:
         low, high: the least and the greatest loss of a sample, and the row; None without ``ComputeOptions.detail``.
         top: the sample whose part of the sum is largest in magnitude, and that part.
         ignored: elements with the ignored label.
+        reduced: the loss returned one number for all samples.
     """
 
     samples: int = 0
@@ -198,6 +199,7 @@ class Summary:
     high: Extreme | None = None
     top: Extreme | None = None
     ignored: int = 0
+    reduced: bool = False
 
     def __add__(self, other: Summary) -> Summary:
         if not self.elements and not self.missing and not self.ignored:
@@ -216,6 +218,7 @@ class Summary:
             _first(self.high, other.high, 1.0),
             _larger(self.top, other.top),
             self.ignored + other.ignored,
+            self.reduced or other.reduced,
         )
 
     def weighed(self, exponent: int) -> Summary:

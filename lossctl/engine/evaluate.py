@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
+from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Extreme, Summary, WeightedMoments, sum_losses
 from lossctl.engine.block import Block, Elements
 from lossctl.engine.exact_sum import exact, exact_sum
 from lossctl.engine.plan import ComputeOptions, LossPlan
+from lossctl.errors import UsageError
 
 
 @dataclass(slots=True)  # not frozen, like PerSampleSums: one is made for every block
@@ -26,6 +28,7 @@ class Evaluated:
         scale: (m,) what each element adds to the denominator; None if each adds 1.
         amounts: (m,) ``scale`` without the weights, for a loss with a denominator; else None.
         total: the sum of ``values`` in double precision; None if it was not computed.
+        reduced: the loss returned one number for all samples: every element of ``values`` is this number.
     """
 
     elements: Elements
@@ -34,6 +37,7 @@ class Evaluated:
     scale: Array | None
     amounts: Array | None = None
     total: float | None = None
+    reduced: bool = False
 
     @property
     def index(self) -> npt.NDArray[np.intp]:
@@ -51,6 +55,9 @@ def evaluate_block(block: Block, plan: LossPlan) -> Evaluated:
     """Evaluate the loss of each element of a block.
 
     If the loss has ``propagates_nonfinite``, the finiteness of its inputs is checked only if the sum is not finite.
+
+    Raises:
+        UsageError: a loss that returns one number for all samples has weights, which cannot act in it.
     """
     elements = block.elements(plan, defer_domain_check=True)
     if not len(elements):
@@ -60,9 +67,25 @@ def evaluate_block(block: Block, plan: LossPlan) -> Evaluated:
     total = float(np.add.reduce(values)) if elements.domain_check_deferred else None
     if total is not None and not math.isfinite(total):
         block.check_domain(plan, elements)
+    if plan.loss.is_reduced and weights is not None:
+        raise UsageError(f"{plan.loss.spec} returns one number for all samples, so that weights cannot act: {_CURE}")
     denominator = plan.loss.denominator
     amounts = None if denominator is None else denominator(*arrays, **plan.loss.params)
-    return Evaluated(elements, values, *_weighted(values, amounts, weights, block.options), amounts, total)
+    parts, scale = _weighted(values, amounts, weights, block.options)
+    return Evaluated(elements, values, parts, scale, amounts, total, plan.loss.is_reduced)
+
+
+_CURE = "return one loss per sample (reduction='none')"
+
+
+def refuse_reduced(evaluated: Evaluated, loss: Loss) -> None:
+    """Raise if a loss returned one number for all samples, where the loss of each is needed.
+
+    Raises:
+        UsageError: it did.
+    """
+    if evaluated.reduced:
+        raise UsageError(f"{loss.spec} returns one number for all samples: {_CURE}")
 
 
 def _weighted(
@@ -108,7 +131,8 @@ def aggregate_rows(evaluated: Evaluated) -> PerSampleSums:
 def summarize_block(block: Block, plan: LossPlan) -> Summary:
     """Evaluate a loss on a block; return its sums and, with ``ComputeOptions.detail``, its moments and extremes."""
     evaluated = evaluate_block(block, plan)
-    return summarize_elements(evaluated, block, aggregate_rows(evaluated) if block.options.detail else None)
+    detail = block.options.detail and not evaluated.reduced
+    return summarize_elements(evaluated, block, aggregate_rows(evaluated) if detail else None)
 
 
 def summarize_elements(evaluated: Evaluated, block: Block, samples: PerSampleSums | None) -> Summary:
@@ -132,6 +156,7 @@ def summarize_elements(evaluated: Evaluated, block: Block, samples: PerSampleSum
         missing=elements.missing,
         nonfinite_sum=sums.nonfinite_sum + nonfinite_sum,
         ignored=elements.ignored,
+        reduced=evaluated.reduced,
     )
     if samples is None:
         return summary

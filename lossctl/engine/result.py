@@ -25,8 +25,8 @@ class Result:
         elements: elements that count; more than ``count`` if a sample has several.
         denominator: the divisor of the sum, such as the sum of the weights; None for a sum.
         std_error: standard error of ``value``, from the variance over the samples; None if it is
-            unknown (one sample, an infinite loss).
-        min, max: the least and the greatest per-sample loss.
+            unknown (one sample, an infinite loss, one number for all samples).
+        min, max: the least and the greatest per-sample loss; None if the loss is one number for all samples.
         argmin, argmax: the rows of ``min`` and ``max``, counted from 0.
         infinite: elements whose loss is infinite.
         nans: elements whose loss is NaN though no input is.
@@ -74,7 +74,7 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
         reduction: "mean" or "sum".
 
     Raises:
-        UsageError: a sum of a loss that is not a plain mean (rmse) or is a ratio.
+        UsageError: a sum of a loss that is not a plain mean (rmse), is a ratio, or returned one number.
         DataError: no element counts, or the denominator is 0.
     """
     finish = loss.finish
@@ -82,6 +82,8 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
         raise UsageError(
             f"{loss.name} is {'not a plain mean' if finish else 'a ratio'}: it has no sum; use --reduction mean"
         )
+    if reduction == "sum" and summary.reduced:
+        raise UsageError(f"{loss.spec} returns one number for all samples: it has no other sum; leave --reduction out")
     if not summary.elements and summary.nonfinite_sum == 0.0:
         why = "every sample has a NaN" if summary.missing else "the weight of every sample is 0"
         if summary.ignored:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from needs import needs
@@ -48,7 +50,7 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     np.save("z.npy", rng.normal(size=(12, 3)))
     np.save("y.npy", rng.integers(0, 3, 12))
-    np.savetxt("p.csv", rng.normal(size=12))
+    np.savetxt("p.csv", np.abs(rng.normal(size=12)))
     np.savetxt("t.csv", rng.normal(size=12))
     (tmp_path / "my.py").write_text(FILE)
 
@@ -96,6 +98,28 @@ def test_compute_and_breakdown(run, framework) -> None:
     assert code == 0
     assert float(out) == pytest.approx(expected, rel=1e-15)
     assert run("breakdown my.py:focal z.npy y.npy --framework torch")[0] == 0
+
+
+@torch
+def test_one_number_for_all_samples(run, framework) -> None:
+    """A mean has no standard error, and no loss of a sample."""
+    code, out, _ = run("compute my.py:squared_mean p.csv t.csv --framework torch -f json")
+    (row,) = json.loads(out)["losses"]
+    expected = float(lossctl.compute("mse", np.loadtxt("p.csv"), np.loadtxt("t.csv")))
+    assert (code, row["value"], row["count"]) == (0, pytest.approx(expected, rel=1e-15), 12)
+    assert {row[name] for name in ("std_error", "min", "max", "argmin", "argmax")} == {None}
+    for line, words in (
+        (
+            "breakdown my.py:squared_mean p.csv t.csv",
+            "one number for all samples: return one loss",
+        ),
+        ("compare my.py:squared_mean p.csv p.csv t.csv", "squared_mean returns one number for all samples"),
+        ("compute my.py:squared_mean p.csv t.csv --reduction sum", "it has no other sum; leave --reduction out"),
+        ("compute my.py:squared_mean p.csv t.csv -w p.csv", "so that weights cannot act"),
+    ):
+        code, out, err = run(f"{line} --framework torch")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert words in err
 
 
 @torch

@@ -78,8 +78,8 @@ def nearest(word: str, choices: Iterable[str], normalize: Callable[[str], str] =
     import difflib  # here because it takes 1.4 ms, and only errors need it
 
     names = {normalize(name): name for name in sorted(set(choices), reverse=True)}
-    # A cutoff of 0.6 is difflib's default; more than three names do not fit a line.
-    matches = difflib.get_close_matches(normalize(word), names, n=3, cutoff=0.6)
+    # With difflib's default of 0.6, short names get unrelated ones: cauchy for auc. More than three do not fit a line.
+    matches = difflib.get_close_matches(normalize(word), names, n=3, cutoff=0.7)
     matches = matches[:1] if normalize(word) in names else matches
     return f"; did you mean {' or '.join(repr(names[match]) for match in matches)}?" if matches else ""
 

@@ -211,8 +211,15 @@ class SignKind(Kind):
         return rng.choice([-1.0, 1.0], n)
 
 
+@dataclass(frozen=True)
 class LabelKind(Kind):
-    """The index of a class."""
+    """The index of a class.
+
+    Attributes:
+        rows: the kind of targets that are rows over the classes, if the loss takes those, too.
+    """
+
+    rows: Kind | None = None
 
     @property
     def is_code(self) -> bool:
@@ -336,10 +343,17 @@ Label: TypeAlias = Annotated[
     Array,
     LabelKind("Label", "a whole number, the index of a class", Interval(0.0, np.inf, open_high=True), labels=-1),
 ]
-Logits: TypeAlias = Annotated[Array, LogitsKind("Logits", "a finite number or -inf", _LOGITS, CLASSES)]
-Probabilities: TypeAlias = Annotated[
-    Array, ProbabilitiesKind("Probabilities", "a probability, from 0 to 1", Interval(0.0, 1.0), CLASSES)
+_PROBABILITIES = ProbabilitiesKind("Probabilities", "a probability, from 0 to 1", Interval(0.0, 1.0), CLASSES)
+Probabilities: TypeAlias = Annotated[Array, _PROBABILITIES]
+LabelOrProbabilities: TypeAlias = Annotated[
+    Array,
+    LabelKind(
+        *("Label", "the index of a class, or a row of probabilities", Interval(0.0, np.inf, open_high=True)),
+        labels=-1,
+        rows=_PROBABILITIES,
+    ),
 ]
+Logits: TypeAlias = Annotated[Array, LogitsKind("Logits", "a finite number or -inf", _LOGITS, CLASSES)]
 LogProbabilities: TypeAlias = Annotated[
     Array,
     LogProbabilitiesKind(

@@ -19,7 +19,9 @@ from lossctl.core import plugins
 from lossctl.core.decorator import Loss, from_function, validate_signature
 from lossctl.core.interval import REAL
 from lossctl.core.list_parameters import ListSignature, with_list_inputs
+from lossctl.core.metrics import metric_hint
 from lossctl.core.parameters import Parameter, Value
+from lossctl.core.signature import RowSignature
 from lossctl.core.tensor_kernel import TensorKernel, TensorSignature, make_tensor_kernel
 from lossctl.core.user_kernel import instantiate, is_catboost_objective
 from lossctl.errors import UsageError, described, is_signal, nearest, printable, quoted
@@ -115,6 +117,8 @@ def _named(name: str) -> Loss:
     offers, _ = plugins.offers()
     if normalized in offers:
         return plugins.single_offer(offers[normalized]).load()
+    if metric := metric_hint(name):
+        raise UsageError(f"{quoted(name)} is {metric}")
     if "." in name:
         hint = "; a function of a package takes tensors: add --framework torch, jax or tensorflow"
     elif os.path.isfile(f"{name}.py"):  # Path.is_file raises for a name that is too long
@@ -338,6 +342,9 @@ def reduce_loss(loss: Loss) -> tuple[Any, ...]:
     """
     if isinstance(loss.signature, ListSignature):
         return with_list_inputs, (loss.signature.loss,)
+    if isinstance(loss.signature, RowSignature):
+        original = replace(loss, signature=loss.signature.labels)
+        return _with_rows, (original, loss.signature.tails)
     known = registered().get(loss.name)
     if known is not None and known.kernel is loss.kernel:
         return get_loss, (loss.spec,)
@@ -368,6 +375,10 @@ def _from_file(path: str, name: str, values: Mapping[str, Value], source: str) -
 def _from_module(module: str, name: str, values: Mapping[str, Value]) -> Loss:
     loss: Loss = getattr(importlib.import_module(module), name)
     return replace(loss, bound_values=values)
+
+
+def _with_rows(loss: Loss, tails: Sequence[tuple[int, ...]]) -> Loss:
+    return loss.for_rows(tails)
 
 
 def _from_fields(fields_of_loss: Mapping[str, Any]) -> Loss:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from lossctl.core.argument_names import prediction_position
-from lossctl.core.input_kinds import Kind, Real
+from lossctl.core.input_kinds import Kind, LabelKind, Real
 from lossctl.core.parameters import Param, Parameter, Value
 from lossctl.core.user_kernel import kernel_name, signature_of
 from lossctl.errors import UsageError
@@ -51,9 +51,13 @@ class Signature:
     def for_rows(self, tails: Sequence[tuple[int, ...]]) -> Signature:
         """Return the signature with kinds that fit rows of these shapes, one for each of ``inputs``.
 
-        Kinds of arrays know their shape, so that this is the signature itself.
+        A label may also be a row over the classes: then its rows have the shape of the predictions.
         """
-        return self
+        chosen = tuple(
+            replace(i, kind=i.kind.rows) if isinstance(i.kind, LabelKind) and i.kind.rows and tail == tails[0] else i
+            for i, tail in zip(self.inputs, tails, strict=True)
+        )
+        return self if chosen == self.inputs else RowSignature(self.kernel, self, tuple(tails), chosen)
 
     @cached_property
     def defaults(self) -> dict[str, Value]:
@@ -83,6 +87,28 @@ class Signature:
         first = prediction_position([i.name for i in inputs])
         order = [first, *(i for i in range(len(inputs)) if i != first)]
         return tuple(inputs[i] for i in order), tuple(parameters), tuple(order.index(i) for i in range(len(inputs)))
+
+
+@dataclass(frozen=True, eq=False)
+class RowSignature(Signature):
+    """The signature of a kernel whose targets are rows over the classes.
+
+    Attributes:
+        labels: the signature with targets that are labels.
+        tails: the shapes of the rows of the inputs.
+        chosen: the inputs.
+    """
+
+    labels: Signature
+    tails: tuple[tuple[int, ...], ...]
+    chosen: tuple[Input, ...]
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return self.chosen
+
+    def for_rows(self, tails: Sequence[tuple[int, ...]]) -> Signature:
+        return self.labels.for_rows(tails)
 
 
 def _parameter(p: inspect.Parameter) -> Parameter:

@@ -80,6 +80,16 @@ def _unit_deviance(x: Array, v: Array, power: float) -> Array:
     return value
 
 
+def _convex_deviance(p: Array, t: Array, v: Array, power: float) -> Array:
+    """Return the deviance for a power below 1, with the larger of p and t as the unit: no power overflows."""
+    a, b = 1.0 - power, 2.0 - power
+    x = t / p
+    below = p**b * _unit_deviance(np.minimum(x, 1.0 + _NEAR), np.minimum(v, _NEAR), power)
+    s = p / t
+    above = t**b * (2.0 * (1.0 / (a * b) - s**a / a + s**b / b))
+    return select(v < _NEAR, below, above)
+
+
 def _binomial(u: Array, power: float) -> Array:
     """Return ``Σ C(−power, k)·u^k/((k + 1)(k + 2))``, the integral divided by u²."""
     coefficient, coefficients = 1.0, []
@@ -104,6 +114,7 @@ def _binomial(u: Array, power: float) -> Array:
     pitfalls=(
         "1 is poisson_deviance, 2 gamma_deviance; between them many are 0",
         "from power 2 on a target of 0 costs inf",
+        "0 is mse; between 0 and 1 no distribution has this deviance",
     ),
     relative_accuracy="everywhere",
 )
@@ -111,7 +122,7 @@ def tweedie_deviance(
     pred: Positive,
     target: NonNegative,
     *,
-    power: Annotated[float, Param("the variance grows as mean^power", Interval(1.0, 3.0))] = 1.5,
+    power: Annotated[float, Param("the variance grows as mean^power", Interval(-5.0, 3.0))] = 1.5,
 ) -> tuple[Array, Thunk]:
     """Deviance where the variance is a power of the mean.
 
@@ -119,5 +130,7 @@ def tweedie_deviance(
     """
     p, t = pred, target
     v = (t - p) / p
+    if power < 1.0:
+        return _convex_deviance(p, t, v, power), lambda: -2.0 * v * p ** (1.0 - power)
     value = p ** (2.0 - power) * _unit_deviance(t / p, v, power)
     return value, lambda: -2.0 * v * p ** (1.0 - power)

@@ -10,10 +10,10 @@ import numpy as np
 from lossctl.core.array_kinds import ClassScores
 from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import Label, Logits, LogProbabilities, Probabilities
+from lossctl.core.input_kinds import Label, LabelOrProbabilities, Logits, LogProbabilities, Probabilities
 from lossctl.core.interval import NON_NEGATIVE, UNIT, Interval
 from lossctl.losses.numerics.elementary import xlogy
-from lossctl.losses.numerics.softmax import complement, cross_entropy, restored, softmax
+from lossctl.losses.numerics.softmax import complement, cross_entropy, others, restored, softmax
 
 Smoothing = Annotated[float, Param("moves targets this far towards uniform: t(1 − s) + s/k", UNIT)]
 Margin = Annotated[float, Param("how far ahead the right class must be")]
@@ -34,8 +34,19 @@ Margin = Annotated[float, Param("how far ahead the right class must be")]
     relative_accuracy="everywhere",
     from_logits="softmax_cross_entropy",
 )
-def categorical_cross_entropy(pred: Probabilities, target: Probabilities) -> tuple[Array, Thunk]:
+def categorical_cross_entropy(
+    pred: Probabilities, target: Probabilities, *, label_smoothing: Smoothing = 0.0
+) -> tuple[Array, Thunk]:
     """Cross-entropy of two distributions over classes, in nats."""
+    return _from_probabilities(pred, _smoothed(target, label_smoothing))
+
+
+def _smoothed(target: Array, s: float) -> Array:
+    return target * (1.0 - s) + s / target.shape[-1] if s else target
+
+
+def _from_probabilities(pred: Array, target: Array) -> tuple[Array, Thunk]:
+    """Return ``−Σ t·log p`` and its gradient."""
     return -xlogy(target, pred).sum(axis=-1), lambda: np.where(target == 0, 0.0, -target / pred)
 
 
@@ -53,9 +64,15 @@ def _at(label: Array) -> tuple[np.ndarray, np.ndarray]:
     relative_accuracy="everywhere",
     from_logits="sparse_softmax_cross_entropy",
 )
-def sparse_categorical_cross_entropy(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
+def sparse_categorical_cross_entropy(
+    pred: Probabilities, target: Label, *, label_smoothing: Smoothing = 0.0
+) -> tuple[Array, Thunk]:
     """Cross-entropy from probabilities, with a class index as target."""
     at = _at(target)
+    if label_smoothing:
+        one_hot = np.zeros_like(pred)
+        one_hot[at] = 1.0
+        return _from_probabilities(pred, _smoothed(one_hot, label_smoothing))
     p = pred[at]
 
     def gradient() -> Array:
@@ -101,8 +118,7 @@ def softmax_cross_entropy(
     pred: Logits, target: Probabilities, *, label_smoothing: Smoothing = 0.0
 ) -> tuple[Array, Thunk]:
     """Cross-entropy from logits and a target distribution."""
-    s = label_smoothing
-    return cross_entropy(pred, target * (1.0 - s) + s / target.shape[-1] if s else target)
+    return cross_entropy(pred, _smoothed(target, label_smoothing))
 
 
 @loss(
@@ -149,8 +165,10 @@ def sparse_softmax_cross_entropy(
     ),
     pitfalls=("pred is scores: of probabilities a margin of 1 is never reached",),
 )
-def crammer_singer(pred: ClassScores, target: Label, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
-    """Hinge of the best wrong class against the right one."""
+def crammer_singer(pred: ClassScores, target: LabelOrProbabilities, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
+    """Hinge of the best wrong class against the right one; of a row of probabilities, its mean."""
+    if target.ndim > 1:
+        return _expected_hinge(pred, target, margin)
     at = _at(target)
     wrong = pred.copy(order="K")
     wrong[at] = -np.inf
@@ -163,6 +181,28 @@ def crammer_singer(pred: ClassScores, target: Label, *, margin: Margin = 1.0) ->
         return g
 
     return np.maximum(short, 0.0), gradient
+
+
+def _expected_hinge(pred: Array, target: Array, margin: float) -> tuple[Array, Thunk]:
+    """Return the mean over the classes of their hinge against the best other class, and its gradient."""
+    row, best = np.arange(len(pred)), pred.argmax(axis=-1)
+    wrong = pred.copy(order="K")
+    wrong[row, best] = -np.inf
+    second = wrong.argmax(axis=-1)
+    rival = np.repeat(pred[row, best][:, None], pred.shape[-1], axis=1)
+    rival[row, best] = wrong[row, second]
+    short = margin + (rival - pred)
+    weight = np.where(short > 0, target, 0.0)
+
+    def gradient() -> Array:
+        g = -weight
+        g[row, second] += weight[row, best]
+        others_weight = weight.copy(order="K")
+        others_weight[row, best] = 0.0
+        g[row, best] += others_weight.sum(axis=-1)
+        return np.asarray(g)
+
+    return (weight * np.maximum(short, 0.0)).sum(axis=-1), gradient
 
 
 @loss(
@@ -216,6 +256,30 @@ def multi_margin(
     return (short if p == 1 else short * short).sum(axis=-1) / k, gradient
 
 
+def _of_rows(
+    pred: Array, target: Array, parts: Callable[[Array, Array, Array], tuple[Array, Array]]
+) -> tuple[Array, Thunk]:
+    """Return the mean over target probabilities of a function of softmax(pred), and its gradient.
+
+    Args:
+        pred, target: (n, k) logits and probabilities.
+        parts: called with p, 1 − p and −log p of each class; returns the losses f and −p·df/dp.
+    """
+    top, e, tail_sum = softmax(pred)
+    p = restored(e, top, pred) / (1.0 + tail_sum)[:, None]
+    missed = complement(e, p, tail_sum[:, None])
+    losses, slope = parts(p, missed, (top - pred) + np.log1p(tail_sum)[:, None])
+
+    def weighted(x: Array) -> Array:
+        return np.where(target == 0, 0.0, target * x)
+
+    def gradient() -> Array:
+        by_class = weighted(slope)
+        return np.asarray(p * others(by_class) - by_class * missed)
+
+    return weighted(losses).sum(axis=-1), gradient
+
+
 def _own(pred: Array, target: Array) -> tuple[Array, Array, Array, Callable[[Array], Array]]:
     """Return p[y], 1 − p[y], −log p[y], and a function that returns the gradient from its factor.
 
@@ -246,20 +310,21 @@ def _own(pred: Array, target: Array) -> tuple[Array, Array, Array, Callable[[Arr
 )
 def softmax_focal(
     pred: Logits,
-    target: Label,
+    target: LabelOrProbabilities,
     *,
     gamma: Annotated[float, Param("how much less rows count that are right already", NON_NEGATIVE)] = 2.0,
 ) -> tuple[Array, Thunk]:
-    """Focal loss of several classes: less weight on easy rows."""
-    p, missed, cost, by_logits = _own(pred, target)
-    weight = missed**gamma
+    """Focal loss of several classes: less weight on easy rows; of a row of probabilities, its mean."""
 
-    def gradient() -> Array:
+    def parts(p: Array, missed: Array, cost: Array) -> tuple[Array, Array]:
         # −p·log p/(1 − p) tends to 1 for p → 1 and to 0 for p → 0
         slope = np.where(missed == 0, 1.0, np.where(p == 0, 0.0, p * cost) / missed)
-        return by_logits(weight * (gamma * slope + 1.0))
+        return np.where(missed == 0, 0.0, missed**gamma * cost), missed**gamma * (gamma * slope + 1.0)
 
-    return np.where(missed == 0, 0.0, weight * cost), gradient
+    if target.ndim > 1:
+        return _of_rows(pred, target, parts)
+    p, missed, cost, by_logits = _own(pred, target)
+    return parts(p, missed, cost)[0], lambda: by_logits(parts(p, missed, cost)[1])
 
 
 @loss(
@@ -300,10 +365,12 @@ def generalized_cross_entropy(
 )
 def poly1_softmax(
     pred: Logits,
-    target: Label,
+    target: LabelOrProbabilities,
     *,
     epsilon: Annotated[float, Param("the weight of the first term of cross-entropy's series in 1 − p")] = 1.0,
 ) -> tuple[Array, Thunk]:
-    """Cross-entropy with another first coefficient of its series."""
+    """Cross-entropy with another first coefficient of its series; of a row of probabilities, its mean."""
+    if target.ndim > 1:
+        return _of_rows(pred, target, lambda p, missed, cost: (cost + epsilon * missed, 1.0 + epsilon * p))
     p, missed, cost, by_logits = _own(pred, target)
     return cost + epsilon * missed, lambda: by_logits(1.0 + epsilon * p)

@@ -10,7 +10,7 @@ import numpy as np
 from lossctl.core.array_kinds import ArrayKind
 from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import CLASSES, Label, Positive, Probabilities, Probability, Real
+from lossctl.core.input_kinds import CLASSES, LabelOrProbabilities, Positive, Probabilities, Probability, Real
 from lossctl.core.interval import REAL, Interval
 from lossctl.errors import UsageError
 from lossctl.losses.numerics.gamma_functions import erf
@@ -33,16 +33,19 @@ def brier(pred: Probability, target: Probability) -> tuple[Array, Thunk]:
 
 
 @loss(
-    formula="Σ (p[k] − [k = y])² over classes;  p = pred, y = target",
+    formula="Σ (p[k] − [k = y])² over classes;  p = pred, y = target, or Σ (p − t)² with a row t",
     reference="Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2",
     differences=("scikit-learn brier_score_loss halves it for two classes by default, and not for more",),
     pitfalls=("from 0 to 2, not halved; of two classes it is twice brier",),
     relative_accuracy="everywhere",
 )
-def multiclass_brier(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
+def multiclass_brier(pred: Probabilities, target: LabelOrProbabilities) -> tuple[Array, Thunk]:
     """The squared distance between a row of probabilities and the one-hot target."""
-    r = pred.copy(order="K")
-    r[np.arange(len(r)), target.astype(np.intp)] -= 1.0
+    if target.ndim > 1:
+        r = pred - target
+    else:
+        r = pred.copy(order="K")
+        r[np.arange(len(r)), target.astype(np.intp)] -= 1.0
     return (r * r).sum(axis=-1), lambda: 2.0 * r
 
 
@@ -53,9 +56,9 @@ def multiclass_brier(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
     differences=("some divide by the number of classes less one; scoringrules rps_score counts classes from 1",),
     pitfalls=("the classes have an order, that of the columns: near misses cost less",),
 )
-def ranked_probability_score(pred: Probabilities, target: Label) -> tuple[Array, Thunk]:
+def ranked_probability_score(pred: Probabilities, target: LabelOrProbabilities) -> tuple[Array, Thunk]:
     """The sum of the squared errors of cumulative probabilities: for ordered classes."""
-    reached = np.arange(pred.shape[-1]) >= target[:, None]
+    reached = np.cumsum(target, axis=-1) if target.ndim > 1 else np.arange(pred.shape[-1]) >= target[:, None]
     d = np.cumsum(pred, axis=-1)
     d -= reached  # in place: for F − C order NumPy returns C order, or F order if it reuses a large temporary
     return (d * d).sum(axis=-1), lambda: np.asarray(2.0 * np.cumsum(d[:, ::-1], axis=-1)[:, ::-1])

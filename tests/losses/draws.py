@@ -163,7 +163,9 @@ def admitted(loss: Loss, arrays: list[Array]) -> list[Array]:
 # Where a parameter has values at which the formula changes, or must fit another.
 SPECIAL: dict[str, list[dict[str, Value]]] = {
     "barron": [{"alpha": x} for x in (2.0, 2.0 - 1e-9, 1.9, 1e-12, 0.0, -1e-9, -2.0, -15.3, -math.inf)],
-    "tweedie_deviance": [{"power": x} for x in (1.0 + 1e-12, 1.1, 1.9, 2.0 - 1e-12, 2.0, 2.0 + 1e-9, 3.0)],
+    "tweedie_deviance": [
+        {"power": x} for x in (-3.0, -1.0, 0.0, 0.5, 1.0 + 1e-12, 1.1, 1.9, 2.0 - 1e-12, 2.0, 2.0 + 1e-9, 3.0)
+    ],
     "hampel": [{"a": 1.0, "b": 1.0, "c": 1.5}, {"a": 1e-150, "b": 2e-150, "c": 3e-150}, {"b": 1e100, "c": 1e150}],
     "linex": [{"a": -0.5}],
     "renyi": [{"alpha": 1.0}, {"alpha": 1.0 + 1e-9}],

@@ -23,6 +23,8 @@ record(
 record("gamma_deviance", (pred, positive), "sklearn.metrics.mean_gamma_deviance(target, pred)")
 for spec, power, target in (
     ("tweedie_deviance", 1.5, count),
+    ("tweedie_deviance:power=-1", -1.0, count),
+    ("tweedie_deviance:power=0", 0.0, count),
     ("tweedie_deviance:power=1", 1.0, count),
     ("tweedie_deviance:power=1.1", 1.1, count),
     ("tweedie_deviance:power=1.9", 1.9, positive),

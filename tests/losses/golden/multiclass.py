@@ -9,6 +9,8 @@ from golden.inputs import labels, log_rows, logits, one_hot, rows, soft_rows, we
 
 record = Recorder(
     {
+        "categorical_cross_entropy": {"label_smoothing": 0.0},
+        "sparse_categorical_cross_entropy": {"label_smoothing": 0.0},
         "softmax_cross_entropy": {"label_smoothing": 0.0},
         "sparse_softmax_cross_entropy": {"label_smoothing": 0.0},
         "crammer_singer": {"margin": 1.0},
@@ -32,6 +34,16 @@ record(
     (rows, soft_rows),
     "-scipy.special.xlogy(target, pred).sum(1).mean()",
     "-scipy.special.xlogy(target, pred).sum(1)",
+)
+record(
+    "categorical_cross_entropy:label_smoothing=0.1",
+    (rows, one_hot),
+    "keras.losses.categorical_crossentropy(target, pred, label_smoothing=0.1).mean()",
+)
+record(
+    "sparse_categorical_cross_entropy:label_smoothing=0.1",
+    (rows, labels),
+    "keras.losses.categorical_crossentropy(torch.eye(4)[target], pred, label_smoothing=0.1).mean()",
 )
 record("categorical_cross_entropy", (rows, one_hot), "sklearn.metrics.log_loss(target, pred)")
 record(

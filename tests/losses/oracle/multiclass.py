@@ -11,15 +11,16 @@ from oracle.terms import hard_targets, one_hot, smoothed, surprise, weighted, wl
 
 
 @oracle("categorical_cross_entropy", relative_value=always, relative_gradient=always)
-def categorical_cross_entropy(pred: Row, target: Row) -> list[Number]:
-    """−Σ t·log p."""
-    return [-wlog(t, p) for p, t in zip(pred, target, strict=True)]
+def categorical_cross_entropy(pred: Row, target: Row, *, label_smoothing: Number) -> list[Number]:
+    """−Σ t·log p, with t smoothed over the classes."""
+    return [-wlog(t, p) for p, t in zip(pred, smoothed(target, label_smoothing), strict=True)]
 
 
 @oracle("sparse_categorical_cross_entropy", relative_value=always, relative_gradient=always)
-def sparse_categorical_cross_entropy(pred: Row, target: Label) -> list[Number]:
-    """−log p[y]."""
-    return [-wlog(mpf(1), pred[target])]
+def sparse_categorical_cross_entropy(pred: Row, target: Label, *, label_smoothing: Number) -> list[Number]:
+    """−log p[y], or −Σ t·log p with the one-hot t smoothed over the classes."""
+    one_hot = [mpf(j == target) for j in range(len(pred))]
+    return categorical_cross_entropy(pred, one_hot, label_smoothing=label_smoothing)
 
 
 @oracle("softmax_cross_entropy", relative_value=always, relative_gradient=hard_targets)

@@ -136,17 +136,15 @@ class RandomSlopes:
         errors, quick, noises = (
             a[:, 0] for a in error_bounds(residual[:, None], gap[:, None], usable[:, None], np.array([self.noise]))
         )
+        kink = _kink(gap, noises)
+        self.kinked = kink != 0.0
+        if self.kinked:  # At a longer step the gaps of other kinks may cancel that of the kink.
+            errors = quick = np.where(usable, np.abs(gap - kink) + _NOISE * noises / STEPS + abs(kink), np.inf)
         best, fast = int(np.argmin(errors)), int(np.argmin(quick))
         if np.isfinite(errors[best]):
             self.sharp_noise, self.sharp_step = float(noises[best]), float(STEPS[best])
             self.noise, self.step = float(noises[fast]), float(STEPS[fast])
-        self.kinked = self._is_kinked(gap, fast)
         return Slope(float(residual[best]), float(errors[best]), abs(float(gap[best])), float(STEPS[best]))
-
-    def _is_kinked(self, gap: Array, i: int) -> bool:
-        """Return whether the gap at step i stays at the next shorter step: a kink at x itself."""
-        visible = _NOISE * SURE * self.noise / STEPS[i + 1]
-        return bool(abs(gap[i + 1]) > max(visible, abs(gap[i]) / 4.0))
 
     def slope(self, k: int, part: Part, step: float | None = None) -> Slope:
         """Measure the residual along a part of direction k with two evaluations.
@@ -189,6 +187,20 @@ class RandomSlopes:
     def is_wrong(self, slope: Slope, k: int, part: Part) -> bool:
         """Return whether a residual is more than the errors of the slope and the rounding of the gradient."""
         return abs(slope.residual) > SURE * slope.error + self.allowed(k, part)
+
+
+def _kink(gap: Array, noises: Array) -> float:
+    """Return the gap of a kink at x itself, which stays at every shorter step; 0 if there is none.
+
+    Args:
+        gap: (steps,) the gap at every step of ``STEPS``.
+        noises: (steps,) the noise of the function, infinite where it is not known.
+    """
+    seen = np.flatnonzero(np.abs(gap) > _NOISE * SURE * noises / STEPS)
+    if not len(seen) or not seen[-1]:
+        return 0.0
+    last = int(seen[-1])
+    return float(gap[last]) if abs(gap[last]) > abs(gap[last - 1]) / 4.0 else 0.0
 
 
 @np.errstate(all="ignore")

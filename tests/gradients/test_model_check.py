@@ -165,6 +165,17 @@ def test_kinks_are_no_false_alarm_and_hide_no_mistake() -> None:
     assert (worse.verdict_of("w"), worse.verdict_of("b")) == ("wrong", "ok")
 
 
+@pytest.mark.parametrize("seed", [21, 161])
+def test_a_kink_at_the_point_is_seen_at_the_shortest_steps(seed: int) -> None:
+    """A sample without an active unit has z2 = b2 = 0. Kinks that the longer steps cross cancel the gap of this one."""
+    loss, params = mlp(seed=seed)
+    result = lossctl.gradcheck(loss, params, seed=seed)
+    assert result
+    assert [a.verdict for a in result.arrays] == ["ok", "ok", "ok", "kink", "ok", "ok"]
+    loss, params = mlp(seed=seed, mistake="entry")
+    assert lossctl.gradcheck(loss, params, seed=seed).verdict_of("W1") == "wrong"
+
+
 def test_no_evaluation_lets_a_swapped_pair_pass() -> None:
     """Errors +d and −d of two entries cancel along directions of equal magnitudes, with a chance of 1/2."""
     x = {"x": np.arange(1.0, 9.0)}

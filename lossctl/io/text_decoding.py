@@ -90,9 +90,12 @@ def _cut(blocks: Iterator[bytes], sizes: Iterator[int], record_end: RecordEnd) -
         if size < target_size:
             continue
         data = pending[0] if len(pending) == 1 else b"".join(pending)
+        del block
+        pending.clear()  # a chunk has megabytes: no second copy stays in memory while it is used
         if cut := record_end(data):
-            yield data[:cut]
-            data = data[cut:]
+            following, data = data[cut:], data[:cut]
+            yield data
+            data = following
             target_size = next(sizes)
         elif overlong(data):
             yield data  # the grammar reports the cause: an unclosed quote, or a record without end

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import atexit
+import asyncio
 import importlib
 import logging
-import os
+import pickle
 import platform
+import resource
 import socket
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from concurrent import futures
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from lossctl.core.registry import USERS
 from lossctl.engine.executors.base import Future, map_ordered
+from lossctl.engine.executors.local_cluster import LocalCluster
 from lossctl.errors import LossctlError, UsageError, printable, quoted
 
 T = TypeVar("T")
@@ -32,8 +32,10 @@ _SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://", "inproc://")
 _GROUPS = 16
 # Seconds after which a scheduler that has not answered counts as absent.
 _TIMEOUT = 10
-# Seconds that the workers of an interrupted run have for a normal shutdown.
+# Seconds for closing the connection. The scheduler drops a client that disappears.
 _HURRY = 1
+# Descriptors of a connection with its event loop and the files of a run, and of a local worker in its scheduler.
+_DESCRIPTORS, _DESCRIPTORS_OF_WORKER = 48, 8
 
 
 class NumericsFingerprint(NamedTuple):
@@ -86,7 +88,6 @@ class Cluster:
         self._address, self._count, self._allow_mixed = address, count, allow_mixed
         self._stack = ExitStack()
         self._client: Any = None
-        self._pool: Any = None
         self._slots = 0
 
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
@@ -96,141 +97,175 @@ class Cluster:
 
     def submit(self, fn: Callable[[], T], /) -> Future[T]:
         """Submit a task to a worker."""
-        sent = fn if self._allow_mixed else _PlatformCheckedTask(fn, self._here())
-        return _Remote(self._pool.submit(sent), fn, self._any_left)
+        # An error of unpickling in its event loop ends a worker of dask. So dask sees bytes and a function of the
+        # standard library, and the task is unpickled and run in the call.
+        pickled = importlib.import_module("cloudpickle").dumps(fn)
+        call = pickle.dumps(_Call(pickled, None if self._allow_mixed else self._here()))
+        with self._connection_errors():
+            future = self._client.submit(pickle.loads, call, pure=False)
+        return _Remote(future, fn, self)
 
-    def _any_left(self) -> bool:
-        return bool(self._client.scheduler_info(n_workers=-1)["workers"])
+    def check_alive(self) -> None:
+        """Check that the scheduler answers and has workers.
+
+        Raises:
+            LossctlError: it does not, or it has none.
+        """
+        with self._connection_errors():
+            workers = self._client.sync(self._client.scheduler.ncores, workers=None, callback_timeout=_TIMEOUT)
+        if not workers and self._address != LOCAL:  # a local worker that dies is replaced
+            raise self._error("all workers have stopped")
+
+    def _error(self, cause: str) -> LossctlError:
+        return LossctlError(f"--cluster {printable(self._address)}: {cause}")
+
+    @contextmanager
+    def _connection_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except LossctlError:
+            raise
+        except TimeoutError:
+            raise self._error(f"the scheduler has not answered for {_TIMEOUT} s") from None
+        except Exception as error:  # noqa: BLE001 - dask raises many types: OSError, CommClosedError, RuntimeError
+            raise self._error(f"the connection to the scheduler is lost: {_said(error)}") from None
 
     def __enter__(self) -> Self:
+        _check_descriptors(self._address, self._count if self._address == LOCAL else 0)
         try:
-            distributed = importlib.import_module("distributed")
-        except ImportError:
-            raise UsageError("--cluster needs dask.distributed: pip install 'lossctl[cluster]'") from None
-        # Keep dask from writing to stderr: lossctl reports the failures as errors.
-        for name in ("distributed", "tornado", "asyncio"):
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        warnings.filterwarnings("ignore", module=r"distributed|tornado")
-        try:
-            self._connect(distributed)
-        except BaseException:
-            self._stack.close()
-            raise
+            with ExitStack() as stack:
+                # It starts while this process imports dask.
+                local = stack.enter_context(LocalCluster(self._count)) if self._address == LOCAL else None
+                distributed = _distributed()
+                self._connect(distributed, stack, local.address() if local else self._address)
+                self._stack = stack.pop_all()
+        except OSError as error:
+            raise UsageError(f"--cluster {printable(self._address)}: {_said(error)}") from None
         return self
 
-    def _connect(self, distributed: Any) -> None:
+    def _connect(self, distributed: Any, stack: ExitStack, address: str) -> None:
         try:
-            address = self._address if self._address != LOCAL else self._start(distributed)
-            self._client = self._stack.enter_context(
-                distributed.Client(address, timeout=_TIMEOUT, set_as_default=False, heartbeat_interval=1000)
-            )
-        except (OSError, TimeoutError) as error:
-            raise UsageError(f"--cluster {printable(self._address)}: no scheduler answers: {_said(error)}") from None
+            asyncio.run(asyncio.wait_for(_shake_hands(distributed, address), _TIMEOUT))
+            self._client = distributed.Client(address, timeout=_TIMEOUT, set_as_default=False, heartbeat_interval=1000)
+        except OSError as error:  # TimeoutError is one
+            cause = str(error) or f"not within {_TIMEOUT} s"
+            raise UsageError(f"--cluster {printable(self._address)}: no scheduler answers: {cause}") from None
         except Exception as error:  # noqa: BLE001 - dask raises many types: other version of dask, bad address
             raise UsageError(f"--cluster {printable(self._address)}: {_said(error)}") from None
+        stack.callback(self._close)
         for module in [m for name, m in sys.modules.items() if name.startswith(USERS)]:
             # Workers cannot import a Python file of the user, so its functions are pickled by value.
             importlib.import_module("cloudpickle").register_pickle_by_value(module)
-        self._check()
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        self._slots = sum(worker["nthreads"] for worker in workers.values())
-        self._pool = self._client.get_executor(pure=False)
+        self._slots = self._count
+        if self._address != LOCAL:
+            with self._connection_errors():
+                workers = self._client.sync(self._client.scheduler.ncores, workers=None, callback_timeout=_TIMEOUT)
+            if not workers:
+                raise UsageError(f"--cluster {printable(self._address)}: it has no workers")
+            self._slots = sum(workers.values())
 
-    def _start(self, distributed: Any) -> Any:
-        # Without it, workers import modules of the current folder in place of those of the standard library.
-        os.environ["PYTHONSAFEPATH"] = "1"
-        with _silent_children():
-            try:
-                cluster = distributed.LocalCluster(
-                    n_workers=self._count,
-                    threads_per_worker=1,  # one process per worker: no contention for the GIL
-                    dashboard_address=None,
-                    silence_logs=logging.CRITICAL + 1,
-                )
-            except KeyboardInterrupt:
-                # A half-started cluster ends with this process. An orderly shutdown by dask would print errors.
-                atexit.unregister(distributed.deploy.spec.close_clusters)
-                raise
-        self._stack.push(lambda kind, *_: _end(cluster, hurry=kind is not None))
-        return cluster
-
-    def _check(self) -> None:
-        try:
-            fingerprints: dict[str, NumericsFingerprint] = self._client.run(machine)
-        except Exception as error:  # noqa: BLE001 - any error of the import of lossctl on a worker
-            raise UsageError(
-                f"--cluster {printable(self._address)}: a worker cannot run lossctl: {_said(error)}"
-            ) from None
-        if not fingerprints:
-            raise UsageError(f"--cluster {printable(self._address)}: it has no workers")
-        for worker, there in fingerprints.items():
-            if not self._allow_mixed:
-                _check_same_platform(self._here(), there, printable(worker))
+    def _close(self) -> None:
+        with suppress(Exception):  # a scheduler that does not answer
+            self._client.close(timeout=_HURRY)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._pool is not None and kind is not None:
-            self._pool.shutdown(wait=False)  # results that are still pending are not needed
         self._stack.close()
 
 
-@dataclass(frozen=True)
-class _PlatformCheckedTask(Generic[T]):
-    """A task that checks the worker before it runs, because workers can join after the check at the start."""
+def _distributed() -> Any:
+    try:
+        distributed = importlib.import_module("distributed")
+    except ImportError:
+        raise UsageError("--cluster needs dask.distributed: pip install 'lossctl[cluster]'") from None
+    # Keep dask from writing to stderr: lossctl reports the failures as errors. dask sets the levels of some loggers.
+    libraries = ("distributed", "tornado", "asyncio")
+    for name in [*libraries, *(name for name in logging.root.manager.loggerDict if name.startswith(libraries))]:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module=r"distributed|tornado")
+    return distributed
 
-    task: Callable[[], T]
-    here: NumericsFingerprint
 
-    def __call__(self) -> T:
-        _check_same_platform(self.here, machine(), socket.gethostname())
-        return self.task()
+async def _shake_hands(distributed: Any, address: str) -> None:
+    """Connect to a scheduler. The client itself waits for the answer of a silent one without an end."""
+    arguments = distributed.security.Security().get_connection_args("client")
+    comm = await distributed.comm.connect(address, timeout=_TIMEOUT, **arguments)
+    await comm.close()
+
+
+def _check_descriptors(address: str, workers: int) -> None:
+    """Check the limit of open files: event loops that cannot open a connection wait without an end."""
+    needed, limit = _DESCRIPTORS + _DESCRIPTORS_OF_WORKER * workers, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if 0 <= limit < needed:
+        raise UsageError(
+            f"--cluster {printable(address)}: the limit of open files is {limit}, and {needed} are needed: "
+            f"ulimit -n {needed}"
+        )
+
+
+class _Call(NamedTuple):
+    """A call of ``run_pickled``, made by unpickling."""
+
+    task: bytes
+    here: NumericsFingerprint | None
+
+    def __reduce__(self) -> tuple[Callable[..., bytes], tuple[bytes, NumericsFingerprint | None]]:
+        return run_pickled, (self.task, self.here)
+
+
+def run_pickled(task: bytes, here: NumericsFingerprint | None) -> bytes:
+    """Run a task on a worker and return the pickled pair of its result and its error, one of which is None.
+
+    Args:
+        task: the pickled task.
+        here: the platform of the main process, checked before the task runs, because workers can join at any time;
+            None: any platform.
+    """
+    host = printable(socket.gethostname())
+    value, failure = None, None
+    try:
+        if here is not None:
+            _check_same_platform(here, machine(), host)
+        try:
+            call = pickle.loads(task)  # noqa: S301 - from the client, which can run any code here
+        except Exception as error:  # noqa: BLE001 - no file, another version of it, no module
+            raise LossctlError(f"worker {host}: {_said(error)}") from None
+        value = call()
+    except BaseException as error:  # noqa: BLE001 - anything that a user's code raises: it must not end the worker
+        failure = error
+    try:
+        outcome: bytes = importlib.import_module("cloudpickle").dumps((value, failure))
+        if failure is not None:
+            pickle.loads(outcome)  # noqa: S301 - some exceptions can be pickled only
+    except Exception as error:  # noqa: BLE001 - an exception of a user's code, or a result that holds one
+        return pickle.dumps((None, LossctlError(f"worker {host}: {_said(failure or error)}")))
+    return outcome
 
 
 class _Remote:
     """The future of a task on a worker; if no worker completes the task, ``result`` raises an error with its rows."""
 
-    def __init__(self, future: Any, task: Any, any_left: Callable[[], bool]) -> None:
-        self._future, self._task, self._any_left = future, task, any_left
+    def __init__(self, future: Any, task: Any, cluster: Cluster) -> None:
+        self._future, self._task, self._cluster = future, task, cluster
 
     def result(self) -> Any:
-        while not self._future.done() and futures.wait([self._future], _TIMEOUT).not_done:
-            if not self._any_left():
-                raise LossctlError("--cluster: all workers have stopped")
-        try:
-            return self._future.result()
-        except LossctlError:
-            raise
-        except Exception as error:
-            if not type(error).__module__.startswith(("distributed", "concurrent", "asyncio")):
-                raise
-            part = self._task.row_range
-            rows = f"rows {part.start} to {part.stop - 1} of {part.sources[0].display_name}"
-            raise LossctlError(f"{rows}: no worker has finished them: {_said(error)}") from None
+        value, failure = pickle.loads(self._outcome())  # noqa: S301 - from a worker
+        if failure is not None:
+            raise failure
+        return value
 
-
-def _end(cluster: Any, *, hurry: bool) -> None:
-    # The unfinished tasks of an interrupted run are not needed; by default, dask would wait ten seconds for them.
-    with suppress(TimeoutError):
-        cluster.close(timeout=_HURRY if hurry else _TIMEOUT)
-
-
-@contextmanager
-def _silent_children() -> Iterator[None]:
-    """Redirect stdout and stderr to the null device for the processes that are started inside the context.
-
-    So neither the output of a user's loss nor the tracebacks after Ctrl-C are printed.
-    """
-    sys.stdout.flush()
-    kept = [(fd, os.dup(fd)) for fd in (1, 2)]
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for fd, _ in kept:
-            os.dup2(nowhere, fd)
-        yield
-    finally:
-        for fd, copy in kept:
-            os.dup2(copy, fd)
-            os.close(copy)
-        os.close(nowhere)
+    def _outcome(self) -> bytes:
+        while True:
+            try:
+                return self._future.result(timeout=_TIMEOUT)  # type: ignore[no-any-return]
+            except TimeoutError:
+                self._cluster.check_alive()
+            except ImportError as error:
+                raise LossctlError(f"--cluster: a worker cannot run lossctl: {_said(error)}") from None
+            except Exception as error:  # noqa: BLE001 - of dask: a task raises none
+                self._cluster.check_alive()
+                part = self._task.row_range
+                rows = f"rows {part.start} to {part.stop - 1} of {part.sources[0].display_name}"
+                raise LossctlError(f"{rows}: no worker has finished them: {_said(error)}") from None
 
 
 def _check_same_platform(here: NumericsFingerprint, there: NumericsFingerprint, worker: str) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -228,38 +225,3 @@ def test_without_dask_the_cure_is_told(
     code, _, err = ran(capsys, "compute", "mse", files["p.npy"], files["t.npy"], "--cluster", "local")
     assert code == 2
     assert "pip install 'lossctl[cluster]'" in err
-
-
-def test_ctrl_c_ends_the_workers_too(tmp_path: Path, files: dict[str, Path]) -> None:
-    """Ctrl-C at a terminal reaches all processes, and none may print a traceback."""
-    begun = tmp_path / "begun"
-    (tmp_path / "slow.py").write_text(
-        f"import time\nfrom pathlib import Path\n\ndef slow(pred, target):\n    Path({str(begun)!r}).touch()\n"
-        "    time.sleep(60)\n    return pred - target\n"
-    )
-    argv = [sys.executable, "-m", "lossctl", "compute", f"{tmp_path}/slow.py:slow"]
-    argv += [str(files["p.npy"]), str(files["t.npy"])]
-    process = subprocess.Popen(
-        [*argv, "--cluster", "local", "--threads", "1"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    while not begun.exists():
-        assert process.poll() is None
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=300)
-    assert (process.returncode, out, err) == (130, "", "")
-    assert any(_ended(process.pid) for _ in range(100))
-
-
-def _ended(group: int) -> bool:
-    """Return whether no process of the group is left; wait 0.1 s if there is one."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return True
-    time.sleep(0.1)
-    return False

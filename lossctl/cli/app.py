@@ -146,13 +146,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             if _of_user(leave) is None:
                 sys.stdout.write(said.getvalue())
             raise
-        from lossctl.cli.output import to_stdout, write_report
+        from lossctl.cli.output import to_stdout, write_reports
 
         if isinstance(outcome, int):
             to_stdout(said.getvalue())
             return outcome
-        write_report(*outcome)
-        return FAILED if outcome[0].failed else 0
+        outcomes = outcome if isinstance(outcome, list) else [outcome]
+        write_reports(outcomes)
+        return FAILED if any(report.failed for report, _ in outcomes) else 0
     except BrokenPipeError:
         from lossctl.cli.output import broken_pipe
 

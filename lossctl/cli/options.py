@@ -145,7 +145,7 @@ Strict: TypeAlias = Annotated[
 ]
 
 
-_STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
 @dataclass(frozen=True)
@@ -164,18 +164,27 @@ class OutputOptions:
         ),
     ] = None
     quiet: Annotated[bool, Option("-q", "--quiet", help="numbers only, one per line, and no notes")] = False
-    output: Annotated[
-        str | None,
-        Option("-o", "--output", metavar="FILE", help="write to a file; its suffix selects the format"),
-    ] = None
-
-    def __post_init__(self) -> None:
-        """Take the names of stdout as no file: it is a stream, and descriptor 1 is not the stdout of the run."""
-        if self.output in _STDOUT:
-            object.__setattr__(self, "output", None)
-
+    outputs: Annotated[
+        list[str],
+        Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="write to a file; its suffix selects the format; several: a run for each, - is stdout",
+        ),
+    ] = field(default_factory=list)
     precision: Annotated[int | None, Option("--precision", metavar="N", help="significant digits in tables (6)")] = None
     color: Annotated[str, Option("--color", metavar="auto|always|never", help="colour in tables")] = "auto"
+    output: str | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Set the file of this run; None for stdout, whose names are no file: descriptor 1 is not the stdout here."""
+        assert len(self.outputs) <= 1, "parsing.Command runs a command once for each output"
+        object.__setattr__(self, "output", next((path for path in self.outputs if path not in STDOUT), None))
+
+
+def _options(group: Any) -> list[Any]:
+    return [f for f in fields(group) if f.init]
 
 
 def expand_option_groups(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -188,7 +197,7 @@ def expand_option_groups(function: Callable[..., Any]) -> Callable[..., Any]:
             parameters.append(inspect.signature(function).parameters[name].replace(annotation=hints[name]))
             continue
         extras = get_type_hints(groups[name], include_extras=True)
-        for f in fields(groups[name]):
+        for f in _options(groups[name]):
             default = f.default if f.default is not MISSING else []
             extras[f.name].__metadata__[0].rich_help_panel = groups[name].HEADING  # in --help
             parameters.append(
@@ -198,7 +207,7 @@ def expand_option_groups(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def command(**values: Any) -> Any:
         gathered = {
-            name: group(**{f.name: values.pop(f.name) for f in fields(group)}) for name, group in groups.items()
+            name: group(**{f.name: values.pop(f.name) for f in _options(group)}) for name, group in groups.items()
         }
         return function(**values, **gathered)
 

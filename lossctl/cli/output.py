@@ -93,8 +93,21 @@ def _braille() -> bool:
     return "⣿" in _encodable("⣿", sys.stdout) if sys.stdout is not None else True
 
 
-def write_report(report: Report, output: OutputOptions) -> None:
-    """Write the report to stdout or -o FILE, then its notes and failures to stderr."""
+def write_reports(outcomes: Sequence[tuple[Report, OutputOptions]]) -> None:
+    """Write each report to stdout or -o FILE, then the notes and failures of all to stderr, each once."""
+    for report, output in outcomes:
+        _write(report, output)
+    lines: dict[str, None] = {}
+    for report, output in outcomes:
+        if not output.quiet:
+            lines |= dict.fromkeys(f"note: {printable(note)}" for note in (*report.notes, *report.advice))
+    for report, _ in outcomes:
+        lines |= dict.fromkeys(f"lossctl: {printable(failure)}" for failure in report.failures)
+    for line in lines:
+        print_stderr(line)
+
+
+def _write(report: Report, output: OutputOptions) -> None:
     write = report.files.get(output.format or "")
     if output.output is not None and write is not None:
         write_file(output.output, write)
@@ -106,11 +119,6 @@ def write_report(report: Report, output: OutputOptions) -> None:
         else:
             to_stdout(text)
         _append_summary(report, name)
-    if not output.quiet:
-        for note in (*report.notes, *report.advice):
-            print_stderr(f"note: {printable(note)}")
-    for failure in report.failures:
-        print_stderr(f"lossctl: {printable(failure)}")
 
 
 def _append_summary(report: Report, name: str) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from typer import core
 
+from lossctl.cli.options import STDOUT
 from lossctl.errors import UsageError, printable, quoted
+from lossctl.io.byte_stream import read_once
 
 if TYPE_CHECKING:
     from lossctl.cli.typer_internals import Context, HelpFormatter
@@ -63,7 +65,44 @@ class Command(core.TyperCommand):
         """Run the command after a check of the order of its arguments."""
         refuse_order(ctx.command_path, arguments(ctx))
         refuse_output_that_is_read(ctx)
-        return super().invoke(ctx)
+        if len(ctx.params.get("outputs", ())) < 2:
+            return super().invoke(ctx)
+        outcomes = []
+        for values in outputs_of(ctx):
+            ctx.params.update(values)
+            outcomes.append(super().invoke(ctx))
+        return outcomes
+
+
+def outputs_of(ctx: Context) -> list[dict[str, Any]]:
+    """Return the values of ``-o`` and ``--format`` for the run of each output, of which there are several.
+
+    The suffix of a file selects its format. ``--format`` is that of stdout and of files without a known suffix.
+
+    Raises:
+        UsageError: an output is named twice, --format has no effect, or the data can be read only once.
+    """
+    paths: list[str] = ctx.params["outputs"]
+    for path in paths:
+        if sum(_same_output(path, other) for other in paths) > 1:
+            raise UsageError(f"-o {printable(path)}: it is named twice")
+    for word in arguments(ctx):
+        if word is not None and read_once(word):
+            raise UsageError(
+                f"several -o read the data once for each, and {quoted(word)} can be read only once: save it to a file"
+            )
+    suffixed = [path not in STDOUT and bool(os.path.splitext(path)[1]) for path in paths]
+    chosen = ctx.params["format"]
+    if chosen is not None and all(suffixed):
+        raise UsageError(f"--format {printable(chosen)}: each -o has a suffix, which selects its format: leave it out")
+    return [
+        {"outputs": [path], "format": None if by_suffix else chosen}
+        for path, by_suffix in zip(paths, suffixed, strict=True)
+    ]
+
+
+def _same_output(path: str, other: str) -> bool:
+    return (path in STDOUT and other in STDOUT) or os.path.realpath(path) == os.path.realpath(other)
 
 
 def refuse_output_that_is_read(ctx: Context) -> None:
@@ -72,9 +111,10 @@ def refuse_output_that_is_read(ctx: Context) -> None:
     Raises:
         UsageError: an output is one of the files that an argument or an option names.
     """
-    for name, option in (("output", "-o"), ("save_numeric", "--save-numeric")):
-        path = ctx.params.get(name)
-        if path is None or not os.path.isfile(path):
+    written = [("outputs", "-o", path) for path in ctx.params.get("outputs", ())]
+    written += [("save_numeric", "--save-numeric", path) for path in [ctx.params.get("save_numeric")] if path]
+    for name, option, path in written:
+        if not os.path.isfile(path):
             continue
         for param in ctx.command.params:
             value = ctx.params.get(str(param.name))

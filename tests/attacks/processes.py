@@ -226,7 +226,30 @@ def a_dash_is_stdout(folder: Path) -> None:
     assert not (folder / "-").exists()
 
 
-@attack("options", "-o a.csv -o b.csv", "-f csv --format json", "--header --no-header", "--nan skip --nan error")
+@attack("options")
+def several_outputs(folder: Path) -> None:
+    """Each is what a run with this output alone writes, and nothing is written unless all runs succeed."""
+    small(folder)
+    alone = {}
+    for name in ("x.csv", "y.json", "z.npy"):
+        assert run("breakdown", "mse", *ARGS[:-1], "-o", name).code == 0
+        alone[name] = (folder / name).read_bytes()
+        (folder / name).unlink()
+    outputs = [word for name in (*alone, "-") for word in ("-o", name)]
+    told, stdout = run("breakdown", "mse", *ARGS[:-1], *outputs), run("breakdown", "mse", *ARGS[:-1])
+    assert told == stdout
+    assert {name: (folder / name).read_bytes() for name in alone} == alone
+    for name in alone:
+        (folder / name).unlink()
+    run("breakdown", "mse", *ARGS[:-1], *outputs, "--top", "1").refused("-o FILE.npy holds every sample")
+    run("breakdown", "mse", *ARGS[:-1], *outputs, "-o", "./x.csv").refused("-o x.csv: it is named twice")
+    run("breakdown", "mse", *ARGS[:-1], *outputs, "-o", "p.csv").refused("-o p.csv: it is an input")
+    run("breakdown", "mse", *ARGS[:-1], *outputs[:4], "-f", "csv").refused("--format csv: each -o has a suffix")
+    run("breakdown", "mse", "-", *ARGS[1:-1], *outputs).refused("several -o read the data once for each", "'-'")
+    assert {path.name for path in folder.iterdir()} == {"my.py", "p.csv"}
+
+
+@attack("options", "-f csv --format json", "--header --no-header", "--nan skip --nan error")
 def an_option_that_is_given_twice(folder: Path, options: str) -> None:
     small(folder)
     run("compute", "mse", *ARGS, *options.split()).refused(" is given twice")

@@ -22,7 +22,7 @@ _TEXT = "describes what is written; Python returns an object"
 _PREPARED = "the caller prepares the arrays"
 _COMMAND_ONLY = {
     **dict.fromkeys(("delimiter", "header", "encoding", "decimal", "na_values", "input_format", "on"), _FILES),
-    **dict.fromkeys(("format", "quiet", "output", "precision", "color", "no_progress"), _TEXT),
+    **dict.fromkeys(("format", "quiet", "outputs", "precision", "color", "no_progress"), _TEXT),
     "labels": "text becomes class codes; arrays already hold codes",
     "param": "Python writes the parameter into the spec, or binds it: get_loss('huber').bind(delta=2)",
     "cluster": "the tasks of a cluster read files; arrays are in the memory of one process",

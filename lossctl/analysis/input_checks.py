@@ -41,6 +41,7 @@ def check_inputs(
         options: options of the computation.
         profiles: the profile of the inputs of each loss.
     """
+    yield from data.notes
     if profiles and profiles[0].rows >= _FEW:
         yield from _swapped(data, plans, profiles)
         yield from _of_predictions(plans, profiles)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lossctl.cli.options import InputOptions
 from lossctl.errors import UsageError, nearest, printable, quoted
-from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_VALUE, Dataset, FieldRef
+from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_VALUE, Dataset, FieldRef, key_role
 from lossctl.io.formats import open_source, suffix_of, tells_format
 from lossctl.io.source import TEXT_OPTIONS, Field, OpenedFile, Options
 from lossctl.io.text_grammar import NUMBER
@@ -53,7 +53,8 @@ class DataFiles:
     def open(self, path: str) -> DataFile:
         """Return the file of a path; open it if it is not open yet."""
         if path not in self._files:
-            self._files[path] = DataFile(open_source(path, self._options(path), self._labels))
+            labels = self._labels if path == self.targets else ()
+            self._files[path] = DataFile(open_source(path, self._options(path), labels))
         return self._files[path]
 
     def _options(self, path: str) -> Options:
@@ -74,7 +75,12 @@ class DataFiles:
             decimal=data.decimal,
             na_values=tuple(data.na_values),
             input_format=data.input_format if path in without_format or not without_format else None,
-            named=frozenset(name for name in named if not name.startswith("@") and not NUMBER.fullmatch(name)),
+            named=frozenset(
+                name
+                for text in named
+                for name in (text, *text.split(","))
+                if name and not name.startswith("@") and not NUMBER.fullmatch(name)
+            ),
         )
 
     def has_column(self, name: str) -> bool:
@@ -108,21 +114,26 @@ class DataFiles:
         columns = () if is_file(name) else (name,)
         holder.fields.append(Field(column_role(name), columns, text=holder.opened.holds_text(columns)))
 
-    def add_keys(self) -> tuple[tuple[str, str], ...]:
-        """Add the columns of --on; return the pairs of roles whose cells must be equal."""
+    def add_keys(self, shared: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        """Add the columns of --on, or those that files share; return the pairs of roles whose cells must be equal.
+
+        Args:
+            shared: pairs of a path of predictions and the name of a column, which its file shares with the targets.
+        """
         targets = self.open(self.targets)
-        preds = [self.open(path) for path in self._main if path != self.targets]
-        keys: list[tuple[str, str]] = []
+        preds = [path for path in self._main if path != self.targets]
         for column in self._data.on:
-            text = all(file.opened.holds_text((column,)) for file in (*preds, targets))
-            of_targets = f"--on {column} of TARGETS"
-            if of_targets in {roles[1] for roles in keys}:
+            if self._data.on.count(column) > 1:
                 raise UsageError(f"--on {printable(column)} is given twice")
+        keys: list[tuple[str, str]] = []
+        for path, column in [(path, column) for column in self._data.on for path in preds] or shared:
+            pred, i = self.open(path), preds.index(path) + 1
+            text = all(file.opened.holds_text((column,)) for file in (pred, targets))
+            of_targets = key_role(column, "TARGETS" if i == 1 else f"TARGETS for PREDS {i}")
             targets.fields.append(Field(of_targets, (column,), key=True, text=text))
-            for i, holder in enumerate(preds, 1):
-                role = f"--on {column} of PREDS" + (f" {i}" if i > 1 else "")
-                holder.fields.append(Field(role, (column,), key=True, text=text))
-                keys.append((role, of_targets))
+            of_preds = key_role(column, "PREDS" if i == 1 else f"PREDS {i}")
+            pred.fields.append(Field(of_preds, (column,), key=True, text=text))
+            keys.append((of_preds, of_targets))
         return tuple(keys)
 
     def check_text_options(self) -> None:
@@ -140,12 +151,12 @@ class DataFiles:
                 where = ", ".join(file.display_name for file in opened)
                 raise UsageError(f"{option} has no effect on {where}: it describes text such as that of csv files")
 
-    def bind(self, keys: tuple[tuple[str, str], ...]) -> Dataset:
-        """Return the data set of all fields."""
+    def bind(self, keys: tuple[tuple[str, str], ...], notes: Sequence[str]) -> Dataset:
+        """Return the data set of all fields, with the notes on how its columns were chosen."""
         files = self._files.values()
         sources = tuple(file.opened.bind(tuple(file.fields)) for file in files)
         places = {f.role: FieldRef(i, j) for i, file in enumerate(files) for j, f in enumerate(file.fields)}
-        return Dataset(sources, places, keys)
+        return Dataset(sources, places, keys, tuple(notes))
 
 
 def column_role(name: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from lossctl.cli.column_matching import Choice, Side, choose_in_one, choose_in_two, shared_keys
 from lossctl.cli.data_files import DataFiles, Model, column_role
 from lossctl.cli.options import InputOptions
 from lossctl.cli.settings import split_commas
@@ -55,7 +56,7 @@ def open_data(
     """
     labels = _labels(losses, data.labels)
     wants_target = any(len(loss.inputs) > 1 for loss in losses)
-    one_file = targets is None or targets == preds
+    one_file = targets is None or targets == preds == byte_stream.STDIN  # stdin is read once
     _check_needed(losses[0], data, targets, wants_target=wants_target, one_file=one_file)
     inputs = _further(losses, data.inputs)
     inputs |= {role: name for role, name in (("weight", data.weight), (GIVEN_GRADIENT, grad)) if name is not None}
@@ -63,24 +64,79 @@ def open_data(
     cells = list(dict.fromkeys([*shown, *([by] if by is not None else [])]))
     models = [Model(preds, tuple(data.pred)), *rivals]
     files = DataFiles(data, models, targets or preds, [*inputs.values(), *cells], labels)
-    if one_file and wants_target and not (data.pred and data.target):
-        _refuse_one_file(files.open(preds).opened, data)
-    files.open(preds).fields.append(Field("pred", models[0].columns))
-    if wants_target:
-        hint = "" if labels else _labels_hint(losses)
-        files.open(files.targets).fields.append(Field("target", tuple(data.target), labels, hint=hint))
-    for i, model in enumerate(rivals, 2):
-        files.open(model.path).fields.append(Field(f"pred {i}", model.columns))
+    used = [*data.on, *inputs.values(), *([by] if by is not None else [])]
+    choices = _choices(
+        losses, files, models, data, used=used, labels=labels, wants_target=wants_target, one_file=one_file
+    )
+    hint = "" if labels or not wants_target else _labels_hint(losses)
+    for i, (model, choice) in enumerate(zip(models, choices, strict=True), 1):
+        files.open(model.path).fields.append(Field("pred" if i == 1 else f"pred {i}", choice.pred))
+        if i == 1 and wants_target:
+            files.open(files.targets).fields.append(Field("target", choice.target, labels, hint=hint))
     for role, name in inputs.items():
         files.add_input(role, name)
     for name in cells:
         if name in shown or name not in WORDS or files.has_column(name):
             files.add_cells(name)
-    keys = files.add_keys()
+    shared = [] if data.on or one_file or not wants_target else _shared(files, models, choices, used)
+    keys = files.add_keys(shared)
     files.check_text_options()
-    dataset = files.bind(keys)
+    dataset = files.bind(keys, list(dict.fromkeys(note for choice in choices for note in choice.notes)))
     _check_single(dataset, cells)
     return dataset
+
+
+def _choices(
+    losses: Sequence[Loss],
+    files: DataFiles,
+    models: Sequence[Model],
+    data: InputOptions,
+    *,
+    used: Sequence[str],
+    labels: tuple[str, ...],
+    wants_target: bool,
+    one_file: bool,
+) -> list[Choice]:
+    """Return the columns of each model; the targets are those of the first."""
+    number = {role: all(_takes_number(loss, role) for loss in losses) for role in ("pred", "target")}
+    choices: list[Choice] = []
+    for model in models:
+        opened = files.open(model.path).opened
+        pred = Side("pred", opened, model.columns, used, number=number["pred"])
+        if not wants_target:
+            choices.append(Choice(pred.chosen(), ()))
+        elif one_file:
+            choice = Choice(model.columns, tuple(data.target)) if model.columns and data.target else None
+            choice = choice or choose_in_one(opened, model.columns, data.target, used)
+            if choice is None:
+                _refuse_one_file(opened, data)
+            choices.append(choice)
+        else:
+            target = Side("target", files.open(files.targets).opened, data.target, used, number=number["target"])
+            choices.append(choose_in_two(pred, target, labels, losses))
+            if choices[-1].target != choices[0].target:
+                first = files.open(models[0].path).opened.display_name
+                raise UsageError(
+                    f"{opened.display_name}: its columns are in another order than those of {first}: name them with -p"
+                )
+    return choices
+
+
+def _takes_number(loss: Loss, role: str) -> bool:
+    return role not in loss.roles or not loss.inputs[loss.roles.index(role)].kind.core
+
+
+def _shared(
+    files: DataFiles, models: Sequence[Model], choices: Sequence[Choice], used: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Return the path of each model and the keys that its file shares with the targets: rows are compared by them."""
+    targets = files.open(files.targets).opened
+    return [
+        (model.path, column)
+        for model, choice in zip(models, choices, strict=True)
+        if model.path != files.targets
+        for column in shared_keys(files.open(model.path).opened, targets, [*used, *choice.pred, *choice.target])
+    ]
 
 
 def _check_needed(loss: Loss, data: InputOptions, targets: str | None, *, wants_target: bool, one_file: bool) -> None:
@@ -157,7 +213,7 @@ def _labels(losses: Sequence[Loss], text: str | None) -> tuple[str, ...]:
     return labels
 
 
-def _refuse_one_file(opened: OpenedFile, data: InputOptions) -> None:
+def _refuse_one_file(opened: OpenedFile, data: InputOptions) -> NoReturn:
     missing = [option for option, columns in (("--pred", data.pred), ("--target", data.target)) if not columns]
     if opened.width == 1:
         hint = column_selection.other_delimiter(opened.names or ()) or ": give TARGETS too, a second file"

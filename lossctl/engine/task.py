@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import reduce
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +17,7 @@ from lossctl.engine.plan import ComputeOptions, LossPlan
 from lossctl.errors import number
 from lossctl.io.dataset import FieldRef, RowRange
 from lossctl.io.source import BadValueError, Read, Rows
-from lossctl.io.text_grammar import quote_cell
+from lossctl.io.text_grammar import NUMBER, quote_cell
 
 T = TypeVar("T")
 
@@ -99,13 +100,20 @@ class Task(Generic[T]):
 
 
 def _agree(block: Block, roles: tuple[str, str]) -> None:
-    """Raise KeysDifferError unless two keys are equal in each row: as text if both files are text, else as numbers."""
+    """Raise KeysDifferError unless two keys are equal in each row, as text or as numbers."""
     left, right = (_key(block, role) for role in roles)
     differ = left != right
+    if differ.any() and left.dtype == object:
+        differ[differ] = [_number(a) != _number(b) for a, b in zip(left[differ], right[differ], strict=True)]
     if differ.any():
         row = int(np.argmax(differ))
         values = [quote_cell(v) if isinstance(v, str) else number(v) for v in (left[row], right[row])]
         raise KeysDifferError(roles, block.start + row, (values[0], values[1]))
+
+
+def _number(text: str) -> Decimal | str:
+    """Return the number that a key is, so that 1 and 1.0 are the same key; a key that is no number is a text."""
+    return Decimal(text) if NUMBER.fullmatch(text) and not {*text.lower()} & {*"eatf"} else text  # no exponent, no nan
 
 
 def _key(block: Block, role: str) -> npt.NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -58,6 +59,10 @@ class ArrayArchive(ABC):
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
         """Return False: arrays contain numbers."""
         return False
+
+    def head(self, columns: Sequence[int], rows: int) -> list[list[float | str]]:
+        """Return []: arrays are chosen by their keys."""
+        return []
 
     def bind(self, fields: tuple[Field, ...]) -> ArchiveSource:
         """Return the source of the given fields; each field selects one array by its key."""

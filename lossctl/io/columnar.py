@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -18,7 +18,7 @@ from lossctl.io import byte_stream, column_selection
 from lossctl.io.formats import InputFormat
 from lossctl.io.polars_columns import arrays, is_number, is_text, kind_words, numbers
 from lossctl.io.polars_guard import absorb_second_interrupt, capture_stderr
-from lossctl.io.source import Field, Options, Read, Rows
+from lossctl.io.source import Field, Options, Read, Rows, cell_value
 from lossctl.io.text_grammar import quote_cell
 
 if TYPE_CHECKING:
@@ -130,6 +130,12 @@ class ColumnarFile:
         """Return whether exactly one column is selected and it is text."""
         chosen = column_selection.select(selectors, self.names, self.width, self.display_name)
         return len(chosen) == 1 and is_text(self.types[self.names[chosen[0]]])
+
+    def head(self, columns: Sequence[int], rows: int) -> list[list[float | str]]:
+        """Return the first cells of columns; a list is text."""
+        names = tuple(self.names[column] for column in columns)
+        table = self.stored.query(lambda table: table.select(_exactly(names)).head(rows).collect())
+        return [[cell_value(cell) for cell in table[name]] for name in names]
 
     def bind(self, fields: tuple[Field, ...]) -> ColumnarSource:
         """Bind fields to columns and return the source; a column of arrays of length n counts as n columns."""

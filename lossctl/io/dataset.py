@@ -38,6 +38,20 @@ GIVEN_VALUE, GIVEN_VALUE_ROUNDING = "given value", "given value rounding"
 UPSTREAM, BASELINE = "upstream gradient", "baseline output"
 
 
+def key_role(column: str, file: str) -> str:
+    """Return the role of a key column of a file, such as ``--on id of TARGETS``."""
+    return f"--on {column} of {file}"
+
+
+def key_column(role: str) -> str:
+    """Return the column of a role of :func:`key_role`.
+
+    >>> key_column(key_role("id", "PREDS 2"))
+    'id'
+    """
+    return role.removeprefix("--on ").rpartition(" of ")[0]
+
+
 @dataclass(frozen=True)
 class FieldRef:
     """The position of an input: the index of its source, and the index of its field in that source."""
@@ -54,11 +68,13 @@ class Dataset:
         sources: the sources, whose rows are aligned.
         places: role (``pred``, ``target``, ``weight``, or another input that a loss names) to position.
         keys: pairs of roles whose values must be equal in each row; none by default.
+        notes: what a user should know about the choice of the columns; none by default.
     """
 
     sources: tuple[Source, ...]
     places: Mapping[str, FieldRef]
     keys: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:

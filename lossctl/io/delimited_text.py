@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -85,6 +85,15 @@ class TextFile(RecordFile):
         if self._is_header(head, options.header):
             self._take_header(head, first)
         self.first = first
+
+    def head(self, columns: Sequence[int], rows: int) -> list[list[float | str]]:
+        """Return the first cells of columns, of the rows of the first piece."""
+        whole = [record for record in self.first.records[:rows] if len(record) == self.width]
+        return [[self._cell(record[column]) for record in whole] for column in columns]
+
+    def _cell(self, cell: str) -> float | str:
+        number = self.dialect.number(cell)
+        return cell.strip(" \t") if number is None else number
 
     def bind(self, fields: tuple[Field, ...]) -> TextSource:
         """Bind fields to columns and return the source."""

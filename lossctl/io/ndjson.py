@@ -17,7 +17,7 @@ from lossctl.io import byte_stream, text_decoding, text_polars
 from lossctl.io.formats import InputFormat
 from lossctl.io.polars_guard import absorb_second_interrupt
 from lossctl.io.record_source import RecordFile, RecordSource
-from lossctl.io.source import Field, Options, Rows
+from lossctl.io.source import Field, Options, Rows, cell_value
 from lossctl.io.text_grammar import WORD, CellError, Dialect, quote_cell
 
 # Keys that are counted one by one: 1 ms per key and chunk. All keys at once take 70 ms.
@@ -61,6 +61,11 @@ class JsonFile(RecordFile):
         super().__init__(origin, options.encoding, text_decoding.newline_record_end)
         self.names: tuple[str, ...] = tuple(self.objects(self.start[: self.start.find(b"\n") + 1] or self.start, 1)[0])
         self.width = len(self.names)
+
+    def head(self, columns: Sequence[int], rows: int) -> list[list[float | str]]:
+        """Return the first cells of columns, of the objects of the first piece."""
+        objects = self.objects(b"\n".join(self.start.split(b"\n")[:rows]), 1)
+        return [[cell_value(_cell(record.get(self.names[column]))) for record in objects] for column in columns]
 
     def bind(self, fields: tuple[Field, ...]) -> JsonSource:
         """Bind fields to columns and return the source."""

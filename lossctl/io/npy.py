@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from io import BytesIO
@@ -139,6 +139,10 @@ class NpyFile:
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
         """Return False: arrays contain numbers."""
         return False
+
+    def head(self, columns: Sequence[int], rows: int) -> list[list[float | str]]:
+        """Return []: columns of arrays have no names."""
+        return []
 
     def bind(self, fields: tuple[Field, ...]) -> NpySource:
         """Bind fields to columns and return the source; columns of a 2-d array are selected by position (``@3``)."""

@@ -97,10 +97,15 @@ class ShardedFile:
         self._first: OpenedFile | None = opener(paths[0])
         self.names, self.width, self.is_text = self._first.names, self._first.width, self._first.is_text
         self._holds_text, self.text_options = self._first.holds_text, self._first.text_options
+        self._head = self._first.head
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
         """Return whether the selected columns can be read as text."""
         return self._holds_text(selectors)
+
+    def head(self, columns: Sequence[int], rows: int) -> list[list[float | str]]:
+        """Return the first cells of columns of the first file."""
+        return self._head(columns, rows)
 
     def opened(self, index: int) -> OpenedFile:
         """Open the file with the given index and check that it has the columns of the first file.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -142,6 +142,12 @@ class OpenedFile(Protocol):
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
         """Return whether the selected columns can be read as text, for keys that are compared as written."""
 
+    def head(self, columns: Sequence[int], rows: int) -> list[list[float | str]]:
+        """Return the first cells of columns: a list for each column, of at most ``rows`` numbers and texts.
+
+        Arrays without names, which nobody asks, return [].
+        """
+
     def bind(self, fields: tuple[Field, ...]) -> Source:
         """Return the source of the given fields."""
 
@@ -172,6 +178,18 @@ def length_mismatch(a: Source, rows: int, b: Source, others: int) -> DataError:
     return DataError(
         f"{a.display_name} has {counted(rows, 'row')}, {b.display_name} has {counted(others, 'row')}: {hint}"
     )
+
+
+def cell_value(cell: object) -> float | str:
+    """Return a cell as a number if it is one, else as text; a missing cell is the text ''.
+
+    >>> cell_value("1.0"), cell_value(" a"), cell_value(True), cell_value(None)
+    (1.0, 'a', 1.0, '')
+    """
+    if isinstance(cell, (bool, int, float)):
+        return float(cell)
+    text = "" if cell is None else str(cell).strip(" \t")
+    return float(text) if NUMBER.fullmatch(text) else text
 
 
 def label_codes(values: npt.NDArray[Any], labels: tuple[str, ...]) -> npt.NDArray[np.float64]:

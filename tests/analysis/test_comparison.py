@@ -507,7 +507,6 @@ def test_the_gate_is_quiet_but_told(run_command: RunCommand) -> None:
             "mse samples/diabetes_preds.csv samples/diabetes_targets.csv",
             "compare needs at least two sets of predictions",
         ),
-        ("mse samples/diabetes.csv -p ridge -p forest", "select its columns with --target"),
         (f"mse {ONE} --resamples 5", "--resamples 5: at least 100"),
         (f"mse {ONE} --fail-if-worse -1", "--fail-if-worse -1: at least 0"),
         (f"mse {ONE} --fail-if-worse mae=1", "mae is not computed"),

@@ -37,6 +37,7 @@ class Case:
 # The default files of a case: three valid samples.
 GOOD = {"p.csv": "p\n1\n2\n3\n", "t.csv": "t\n1\n0\n1\n", "probs.csv": "a,b\n0.5,0.5\n0.25,0.75\n1,0\n"}
 WIDE = "pred,target,w\n1,2,3\n"
+ABC = "a,b,c\n1,2,3\n"
 DEEP = np.zeros((3, 2, 4))
 HALF = np.log(np.full((3, 2), 0.5))
 
@@ -267,8 +268,8 @@ CELLS = [
 ]
 
 COLUMNS = [
-    column("none-said", "", "p.csv: one file: select its columns with --pred and --target; it has 'pred',"),
-    column("no-target-said", "-p pred", "p.csv: one file", "with --target; it has 'pred', 'target', 'w'"),
+    column("none-said", "", "p.csv: one file: select its columns with --pred and --target; it has 'a'", content=ABC),
+    column("no-target-said", "-p a", "p.csv: one file", "with --target; it has 'a', 'b', 'c'", content=ABC),
     column("none-said-no-header", "", "with --pred and --target; @1 is its first column", content="1,2\n3,4\n"),
     column("none-said-pandas", "--header", "--pred", "it has '', 'p', 't'", content=",p,t\n0,1,2\n"),
     column("misspelt", "-p prde -t target", "no column 'prde'; it has 'pred', 'target', 'w'; did you mean 'pred'?"),

@@ -25,7 +25,7 @@ SOURCES = {
 # The only modules that may import a library.
 HOMES = {
     "typer": ("lossctl.cli",),
-    "rich": ("lossctl.render.table", "lossctl.render.progress_line"),
+    "rich": ("lossctl.render.table", "lossctl.render.layout", "lossctl.render.charts", "lossctl.render.progress_line"),
     "plotille": ("lossctl.render.charts",),
     "matplotlib": ("lossctl.render.figure",),
     "pytest": ("lossctl.pytest_plugin",),

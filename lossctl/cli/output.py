@@ -83,7 +83,9 @@ def style_of(output: OutputOptions) -> Style:
     elif env.get("FORCE_COLOR") and not env.get("NO_COLOR") and output.output is None:
         colored = True
     width = os.get_terminal_size(sys.stdout.fileno()).columns or 80 if terminal else None
-    return Style(width, colored, output.precision or Style.precision, ascii=output.output is None and not _braille())
+    digits = output.precision or Style.precision
+    plain = output.output is None and not _braille()
+    return Style(width, colored, digits, ascii=plain, exact_digits=output.precision is not None)
 
 
 def _braille() -> bool:

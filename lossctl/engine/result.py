@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lossctl.core.decorator import Loss, Value
 from lossctl.engine.accumulate import Extreme, Summary
 from lossctl.engine.exact_sum import rounded
-from lossctl.errors import DataError, UsageError
+from lossctl.errors import DataError, UsageError, counted
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,14 +26,15 @@ class Result:
         denominator: the divisor of the sum, such as the sum of the weights; None for a sum.
         std_error: standard error of ``value``, from the variance over the samples; None if it is
             unknown (one sample, an infinite loss, one number for all samples).
-        min, max: the least and the greatest per-sample loss; None if the loss is one number for all samples.
+        min, max: the least and the greatest loss of a sample, on the scale of ``value`` (rmse: |r|); None if the loss
+            is one number for all samples.
         argmin, argmax: the rows of ``min`` and ``max``, counted from 0.
         infinite: elements whose loss is infinite.
         nans: elements whose loss is NaN though no input is.
         missing: elements with a NaN in an input, left out (``nan="skip"``) or let through ("propagate").
         ignored: elements left out because their label is ``ignore_index``.
         top, top_share: the row whose part of the sum is largest in magnitude, and that part divided by the sum.
-        per_sample: the name of the per-sample values if they are not on the scale of ``value`` (rmse); else None.
+        per_sample: the name of the terms whose mean is transformed into ``value`` (rmse: r²); else None.
     """
 
     loss: str
@@ -59,7 +60,7 @@ class Result:
 
     def __repr__(self) -> str:
         error = "" if self.std_error is None else f" ± {self.std_error:.3g}"
-        return f"<{self.loss} {self.reduction}: {self.value:.9g}{error}, {self.count:,} samples>"
+        return f"<{self.loss} {self.reduction}: {self.value:.9g}{error}, {counted(self.count, 'sample')}>"
 
     def __float__(self) -> float:
         return self.value
@@ -110,8 +111,8 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
         elements=summary.elements,
         denominator=None if reduction == "sum" else rounded(summary.weight),
         std_error=error if summary.nonfinite_sum == 0.0 else None,
-        min=_value(summary.low),
-        max=_value(summary.high),
+        min=_value(loss, summary.low),
+        max=_value(loss, summary.high),
         argmin=_row(summary.low),
         argmax=_row(summary.high),
         infinite=summary.infinite,
@@ -124,8 +125,11 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
     )
 
 
-def _value(extreme: Extreme | None) -> float | None:
-    return extreme.value if extreme else None
+def _value(loss: Loss, extreme: Extreme | None) -> float | None:
+    """Return the loss of a single sample; for rmse the root of its term, as the loss of a file of one row."""
+    if extreme is None or loss.finish is None:
+        return extreme.value if extreme else None
+    return loss.finish.value(extreme.value)
 
 
 def _row(extreme: Extreme | None) -> int | None:

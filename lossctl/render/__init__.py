@@ -4,8 +4,8 @@ Input: a `lossctl.report.Report` and a `Style` (width, colour, precision). Outpu
 ``FORMATS`` has one record for each format; a new format is its record and its renderer.
 
 Reading order: delimited.py (csv, tsv, jsonl, value) and json_document.py for programs; checks.py (junit, github) for
-CI; table.py and markdown.py for people; charts.py (drawings in a terminal) and figure.py (SVG and PNG);
-progress_line.py.
+CI; table.py, layout.py (which columns fit a terminal) and markdown.py for people; charts.py (drawings in a terminal)
+and figure.py (SVG and PNG); progress_line.py.
 """
 
 from __future__ import annotations
@@ -28,12 +28,19 @@ class Style:
         color: use ANSI colours.
         precision: significant digits of numbers.
         ascii: draw with ASCII characters, for terminals without braille dots.
+        exact_digits: the user chose the precision: no table shows fewer digits to fit the terminal.
     """
 
     width: int | None = None
     color: bool = False
     precision: int = 6
     ascii: bool = False
+    exact_digits: bool = False
+
+
+# Verdicts in red, and the beginnings of verdicts in green.
+BAD = ("FAIL", "wrong", "worse", "error")
+GOOD = ("ok", "better", "exact", "as right as ")
 
 
 def percent(share: float) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lossctl.errors import printable
-from lossctl.render import Style, percent
+from lossctl.render import Style
+from lossctl.render.layout import cell_text
 from lossctl.report import Cell, Column, Report
 
 
@@ -23,8 +24,10 @@ def markdown(report: Report, style: Style) -> Iterator[str]:
         shown = [j for j, column in enumerate(table.columns) if not column.detail]
         columns = [table.columns[j] for j in shown]
         yield "\n" if i or report.title else ""
+        if table.title:
+            yield f"**{_escaped(table.title)}**\n\n"
         yield _line(_escaped(column.name if column.label is None else column.label) for column in columns)
-        yield _line("---" if column.kind == "text" else "---:" for column in columns)
+        yield _line("---" if column.kind in ("text", "verdict", "bar") else "---:" for column in columns)
         for row in table.rows:
             yield _line(_cell(row[j], column, style) for j, column in zip(shown, columns, strict=True))
     for line in report.closing:
@@ -36,13 +39,7 @@ def _line(cells: Iterator[str]) -> str:
 
 
 def _cell(cell: Cell, column: Column, style: Style) -> str:
-    if cell is None:
-        return ""
-    if column.kind == "number" and isinstance(cell, (int, float)):
-        return f"{float(cell):.{column.digits or style.precision}g}"
-    if column.kind == "share" and isinstance(cell, (int, float)):
-        return percent(cell)
-    return _escaped(str(cell))
+    return "" if cell is None else _escaped(cell_text(cell, column, style.precision))
 
 
 def _escaped(text: str) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 
-from rich.box import Box
 from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
@@ -14,23 +12,47 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from lossctl.errors import printable
-from lossctl.render import Style, percent
+from lossctl.render import BAD, GOOD, Style
+from lossctl.render.layout import Layout, Shown, lay_out
 from lossctl.report import Cell, Column, Report, Table
 
-# A rule below the header and no frame. rich defines a box by eight lines of four characters; only the third line, the
-# one below the header, is not blank.
-_LIGHT = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
-# Width if the output is not a terminal: wider than any table, so that no line is wrapped.
+# Width if the output is not a terminal: wider than any line, so that none is wrapped.
 _UNLIMITED = 1_000_000
 _INDENT = 13  # the longest heading of `info`, "also called" or "parameters", and a gap
-_GAP = 3  # blanks between columns, including the one that the box adds
 _BESIDE = 2  # the indent of rows below the heading of their group
-_NARROWEST = 10  # the least width of a folded column of text: fits headings and most words
+_COLORS = {"bold": "1", "dim": "2", "bad": "1;31", "good": "32"}
 
 
 def table(report: Report, style: Style) -> Iterator[str]:
     """Yield a report as lines of text, the same for a terminal and a pipe except for width and colour."""
-    console = Console(
+    if report.title:
+        yield from _wrapped(report.title, style, "bold" if report.sections else "")
+    for heading, lines in report.sections.items():
+        yield from _paragraph(heading, lines, style)
+    if report.panels:
+        yield from _drawing(report, style)
+    left_out: list[str] = []
+    shown = [table for table in report.tables if not table.detail]
+    for i, drawn in enumerate(shown):
+        if report.title or i:
+            yield "\n"
+        if drawn.title:
+            yield from _wrapped(drawn.title, style, "bold")
+        if drawn.groups:
+            yield from _grouped(drawn, style)
+        else:
+            yield from _table(drawn, style, left_out)
+    if left_out:
+        words = f"hint: {style.width} columns leave out {'; '.join(dict.fromkeys(left_out))}; -f json shows all"
+        yield "\n"
+        yield from _wrapped(words, style, "dim")
+    for line in report.closing:
+        yield "\n"
+        yield from _wrapped(line, style)
+
+
+def _console(style: Style) -> Console:
+    return Console(
         file=io.StringIO(),
         width=style.width or _UNLIMITED,
         force_terminal=style.color,
@@ -39,139 +61,89 @@ def table(report: Report, style: Style) -> Iterator[str]:
         legacy_windows=False,
         _environ={},  # `style` already accounts for COLUMNS, FORCE_COLOR and similar variables
     )
+
+
+def _lines(drawn: object, style: Style, *, wrap: bool = True) -> Iterator[str]:
+    console = _console(style)
     with console.capture() as capture:
-        if report.title:
-            console.print(Text(printable(report.title), style="bold" if report.sections else ""), soft_wrap=False)
-        for heading, lines in report.sections.items():
-            _paragraph(console, heading, lines)
-        if report.panels:
-            _drawing(console, report, style)
-        for i, shown in enumerate(table for table in report.tables if not table.detail):
-            if report.title or i:
-                console.print()
-            if shown.long:
-                continue
-            if shown.groups:
-                _grouped(console, shown, style)
-                continue
-            drawn = _rich(shown, style)
-            console.width = max(console.width, _least(drawn))
-            console.print(drawn)
-        for line in report.closing:
-            console.print()
-            console.print(Text(printable(line)))
-    for line in capture.get().splitlines():
-        yield line.rstrip() + "\n"
-    for listed in report.tables:
-        if listed.long:
-            yield from _streamed(listed, style)
+        console.print(drawn, soft_wrap=not wrap)
+    yield from (line.rstrip() + "\n" for line in capture.get().splitlines())
 
 
-def _drawing(console: Console, report: Report, style: Style) -> None:
+def _wrapped(text: str, style: Style, look: str = "") -> Iterator[str]:
+    return _lines(Text(printable(text), style=look), style)
+
+
+def _drawing(report: Report, style: Style) -> Iterator[str]:
     from lossctl.render.charts import draw
 
     if report.title:
-        console.print()
+        yield "\n"
     for line in draw(report.panels, style):
         text = Text(line)
         text.highlight_regex("[\u2801-\u28ff]+", "cyan")
-        console.print(text, soft_wrap=True)
+        yield from _lines(text, style, wrap=False)
 
 
-def _least(drawn: RichTable) -> int:
-    """Return the width below which rich would truncate numbers; on a narrower terminal, the terminal wraps lines."""
-    return sum((column.min_width or 0) + drawn.padding[1] + 1 for column in drawn.columns)
-
-
-def _grouped(console: Console, table: Table, style: Style) -> None:
-    """Print groups of rows below their headings; each group has its own column widths and no column headings."""
+def _grouped(table: Table, style: Style) -> Iterator[str]:
+    """Yield groups of rows below their headings; the last column is prose, which folds."""
     rows, start = [*table.rows], 0
+    shown = [i for i, column in enumerate(table.columns) if not column.detail]
     for i, (heading, count) in enumerate(table.groups):
         if i:
-            console.print()
-        console.print(Text(printable(heading), style="cyan"))
-        drawn = _rich(replace(table, rows=rows[start : start + count]), style)
-        drawn.show_header, drawn.box = False, None
-        drawn.padding = (0, _GAP - 1, 0, 0)
-        console.width = max(console.width, _BESIDE + _least(drawn))
-        console.print(Padding(drawn, (0, 0, 0, _BESIDE)))
+            yield "\n"
+        yield from _wrapped(heading, style, "cyan")
+        drawn = RichTable.grid(padding=(0, 2, 0, 0))
+        for place in shown:
+            drawn.add_column(no_wrap=place != shown[-1], overflow="fold")
+        for row in rows[start : start + count]:
+            drawn.add_row(*(Text(printable(str(row[place]))) for place in shown))
+        yield from _lines(Padding(drawn, (0, 0, 0, _BESIDE)), style)
         start += count
 
 
-def _paragraph(console: Console, heading: str, lines: object) -> None:
+def _paragraph(heading: str, lines: Iterable[str], style: Style) -> Iterator[str]:
     grid = RichTable.grid(padding=(0, 0))
     grid.add_column(width=_INDENT, no_wrap=True)
     grid.add_column(overflow="fold")
-    for i, line in enumerate(lines if isinstance(lines, (list, tuple)) else []):
+    for i, line in enumerate(lines):
         grid.add_row(Text("" if i else heading, style="cyan"), Text(printable(line)))
-    console.print(grid)
+    yield from _lines(grid, style)
 
 
-def _rich(table: Table, style: Style) -> RichTable:
-    """Return the table with the widest gap between columns, 3 to 1 blanks, at which its numbers fit the terminal."""
-    for gap in range(_GAP, 0, -1):
-        drawn = _spaced(table, style, gap)
-        if not style.width or _least(drawn) - gap <= style.width:
-            break
-    return drawn
-
-
-def _spaced(table: Table, style: Style, gap: int) -> RichTable:
-    """Return the table with ``gap`` blanks between columns; with one blank, headings of several words may wrap."""
-    close = gap == 1
-    shown = [i for i, column in enumerate(table.columns) if not column.detail]
-    drawn = RichTable(box=_LIGHT, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0), header_style="bold")
-    columns = [table.columns[i] for i in shown]
-    rows = [[_cell(row[i], column, style) for i, column in zip(shown, columns, strict=True)] for row in table.rows]
-    for place, column in enumerate(columns):
-        heading = Text(printable(column.name if column.label is None else column.label))
-        whole = column.kind != "text" or place == 0
-        words = [cell_len(word) for word in heading.plain.split()] if close else [heading.cell_len]
-        widest = max(*words, *(row[place].cell_len for row in rows), 0)
-        drawn.add_column(
-            heading,
-            justify="left" if column.kind == "text" else "right",
-            no_wrap=whole and not close,
-            overflow="fold",
-            width=widest if whole and close else None,  # a fixed width, else rich shrinks this column for others
-            min_width=widest if whole else min(widest, _NARROWEST),
-        )
+def _table(table: Table, style: Style, left_out: list[str]) -> Iterator[str]:
+    """Yield a header, a rule and the rows; add what the width leaves out to ``left_out``."""
+    rows: Iterable[Sequence[Cell]] = table.rows if table.long else [*table.rows]
+    layout = lay_out(table, rows, style)
+    left_out += layout.left_out
+    height = max(len(shown.heading) for shown in layout.columns)
+    for i in range(height):
+        words = [["", *shown.heading][max(i - height + len(shown.heading) + 1, 0)] for shown in layout.columns]
+        yield _line(layout, words, ["bold"] * len(words), style)
+    yield "─" * layout.width + "\n"
     for row in rows:
-        drawn.add_row(*row)
-    return drawn
+        cells = [row[shown.place] for shown in layout.columns]
+        texts = [shown.text(cell) for shown, cell in zip(layout.columns, cells, strict=True)]
+        yield _line(layout, texts, map(_look, cells, layout.columns), style)
 
 
-def _streamed(table: Table, style: Style) -> Iterator[str]:
-    """Yield a table of the same layout row by row in two passes: rich holds all rows and takes 200 µs for each."""
-    shown = [i for i, column in enumerate(table.columns) if not column.detail]
-    columns = [table.columns[i] for i in shown]
-    headings = [printable(column.name if column.label is None else column.label) for column in columns]
-    widths = [cell_len(heading) for heading in headings]
-
-    def texts(row: Sequence[Cell]) -> list[str]:
-        return [_cell(row[i], column, style).plain for i, column in zip(shown, columns, strict=True)]
-
-    def line(cells: Sequence[str]) -> str:
-        blanks = [" " * (width - cell_len(text)) for width, text in zip(widths, cells, strict=True)]
-        placed = [
-            text + blank if column.kind == "text" else blank + text
-            for text, blank, column in zip(cells, blanks, columns, strict=True)
-        ]
-        return (" " * _GAP).join(placed).rstrip() + "\n"
-
-    for row in table.rows:
-        widths = [max(width, cell_len(text)) for width, text in zip(widths, texts(row), strict=True)]
-    yield line(headings)
-    yield "─" * (sum(widths) + _GAP * (len(widths) - 1)) + "\n"
-    for row in table.rows:
-        yield line(texts(row))
+def _line(layout: Layout, texts: Sequence[str], looks: Iterable[str], style: Style) -> str:
+    placed = []
+    for shown, text, look in zip(layout.columns, texts, looks, strict=True):
+        blank = " " * (shown.width - cell_len(text))
+        painted = f"\x1b[{_COLORS[look]}m{text}\x1b[0m" if style.color and look and text else text
+        placed.append(painted + blank if _left(shown.column) else blank + painted)
+    return (" " * layout.gap).join(placed).rstrip() + "\n"
 
 
-def _cell(cell: Cell, column: Column, style: Style) -> Text:
+def _left(column: Column) -> bool:
+    return column.kind in ("text", "bar", "verdict")
+
+
+def _look(cell: Cell, shown: Shown) -> str:
+    """Return the look of a cell: words of a verdict are red or green, a missing number is dim."""
     if cell is None:
-        return Text("–", style="dim")
-    if column.kind == "number" and isinstance(cell, (int, float)):
-        return Text(f"{float(cell):.{column.digits or style.precision}g}")
-    if column.kind == "share" and isinstance(cell, (int, float)):
-        return Text(percent(cell))
-    return Text(printable(str(cell)))
+        return "dim"
+    if not isinstance(cell, str) or shown.column.kind != "verdict":
+        return ""
+    return "bad" if cell in BAD else "good" if cell.startswith(GOOD) else ""

@@ -22,11 +22,13 @@ class Column:
 
     Attributes:
         name: the key in JSON and the heading in csv.
-        kind: ``text``, ``number`` (a measured value), ``share`` (a fraction, printed as percent), ``count``, or
-            ``object`` (written to JSON and jsonl, omitted from csv).
+        kind: ``text``, ``verdict`` (words that are red or green), ``number`` (a measured value), ``share`` (a fraction,
+            printed as percent), ``count``, ``bar`` (a fraction of the longest bar; for people only), or ``object``
+            (written to JSON and jsonl, omitted from csv).
         detail: machine-readable formats only; tables for people omit the column.
         label: the heading in tables for people; None: the name.
         digits: significant digits in tables for people, for a number that is itself uncertain; None: ``--precision``.
+        minor: a terminal too narrow for the table leaves this column out before others.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Column:
     detail: bool = False
     label: str | None = None
     digits: int | None = None
+    minor: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Table:
         detail: machine-readable formats only; people get a drawing of the same data.
         groups: (heading, number of rows) of each group of rows, in tables for people.
         long: too many rows to hold in memory: renderers iterate over the rows, possibly more than once.
+        title: what the table shows, in tables for people; '' if the title of the report says it.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Table:
     detail: bool = False
     groups: Sequence[tuple[str, int]] = ()
     long: bool = False
+    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def arrays_report(r: ModelCheck, source: str, *, top: int) -> Report:
             Column("entries", "count", detail=True),
             Column("rel_err", label="rel err", digits=2),
             Column("visible", label="visible from", digits=1),
-            Column("verdict", "text"),
+            Column("verdict", "verdict"),
             Column("reason", "text", label="", detail=not any(a.reason for a in r.arrays)),
         ],
         [_array(a) for a in r.arrays],
@@ -68,7 +68,7 @@ def _worst(r: ModelCheck, top: int) -> Table:
         (e.place, e.given, e.numeric, e.error, abs(e.given) and e.given / e.numeric if e.numeric else None)
         for e in r.worst[:top]
     ]
-    return Table("worst", columns, rows)
+    return Table("worst", columns, rows, title="worst entries")
 
 
 def _check(r: ModelCheck) -> Check:

@@ -21,12 +21,12 @@ from lossctl.io.writers import write_npy, write_parquet
 from lossctl.report import Cell, Column, Report, Table
 from lossctl.report.compute import notes, outliers
 from lossctl.report.sample_tables import (
-    SHORT_BAR,
     BreakdownView,
     bar,
     bare_losses,
     build_rows,
     cell_types,
+    class_name,
     dense_losses,
     every_sample,
     fields_of,
@@ -65,7 +65,8 @@ def breakdown_report(
         order = np.argsort(breakdown.top.rows, kind="stable") if asked.in_order else np.arange(len(breakdown.top))
         top = breakdown.top.take(order)
         fields = [*fields_of(top, breakdown, data, asked), *rank_columns(top, breakdown, asked)]
-        tables.append(Table("best" if request.least else "worst", *build_rows(fields, top)))
+        which = "best" if request.least else "worst"
+        tables.append(Table(which, *build_rows(fields, top), title=f"{which} samples"))
         values += top.loss.tolist()
     if breakdown.distribution is not None:
         tables += _distribution(breakdown, breakdown.distribution, asked)
@@ -118,6 +119,8 @@ def _title(breakdown: Breakdown, data: Dataset) -> str:
 
 
 def _more_notes(breakdown: Breakdown) -> Iterator[str]:
+    if breakdown.result.per_sample:
+        yield f"{breakdown.result.loss}: the loss of a sample is {breakdown.result.per_sample}"
     if not breakdown.shares:
         yield f"{breakdown.result.loss} is below 0 for some samples: shares of the sum would mean nothing"
     if breakdown.weighed and breakdown.distribution is not None:
@@ -126,6 +129,7 @@ def _more_notes(breakdown: Breakdown) -> Iterator[str]:
 
 def _distribution(breakdown: Breakdown, distribution: Distribution, asked: BreakdownView) -> list[Table]:
     total, spread = breakdown.total, breakdown.total.spread
+    scale = breakdown.result.per_sample or breakdown.result.loss
     error = spread.error_of_mean() if spread and total.nonfinite_sum == 0.0 else None
     quantiles = Table(
         "distribution",
@@ -135,6 +139,7 @@ def _distribution(breakdown: Breakdown, distribution: Distribution, asked: Break
             *(Column(name) for name in ("min", "median", "p90", "p99", "max")),
         ],
         [(total.mean + 0.0, error, distribution.low, *distribution.quantiles)],
+        title=f"distribution of {scale}",
     )
     most = max(distribution.counts)
     bins: list[Sequence[Cell]] = [
@@ -150,9 +155,10 @@ def _distribution(breakdown: Breakdown, distribution: Distribution, asked: Break
             Column("to"),
             Column("samples", "count"),
             Column("share", "share", label="of them"),
-            *([Column("bar", "text", label="")] if asked.people else []),
+            *([Column("bar", "bar", label="")] if asked.people else []),
         ],
         bins,
+        title=f"histogram of {scale}",
     )
     tails = Table(
         "tails",
@@ -163,6 +169,7 @@ def _distribution(breakdown: Breakdown, distribution: Distribution, asked: Break
             Column("without", label=f"{breakdown.result.name} without them"),
         ],
         [(tail.fraction, tail.samples, tail.share, tail.without) for tail in distribution.tails],
+        title="share of the worst samples",
     )
     return [quantiles, histogram, tails]
 
@@ -185,7 +192,7 @@ def _groups(
         Column("mean", label="value" if loss.finish or loss.denominator else None),
         Column("std_error", label="std err"),
         Column("share", "share", label="of the total"),
-        *([Column("bar", "text", label="")] if asked.people and total is not None else []),
+        *([Column("bar", "bar", label="")] if asked.people and total is not None else []),
     ]
     exact = breakdown.total.total
     shares = [None if total is None else ratio(summary.total, exact) for *_, summary in entries]
@@ -194,13 +201,14 @@ def _groups(
         (
             _label(label, name, breakdown, asked, numbers=numbers),
             *(summary.samples, summary.elements, value, error, share),
-            *([bar(share or 0.0, highest, SHORT_BAR)] if asked.people and total is not None else []),
+            *([bar(share or 0.0, highest)] if asked.people and total is not None else []),
         )
         for (label, value, error, summary), share in zip(entries[:most], shares, strict=False)
     ]
     left = len(entries) - most
     more = [f"{counted(left, 'more group')}; all of them: --top {len(entries)}"] if left > 0 else []
-    return Table("outputs" if name == "output" else "groups", columns, rows), more
+    table = "outputs" if name == "output" else "groups"
+    return Table(table, columns, rows, title=f"{loss.spec} by {name}"), more
 
 
 def _rank(value: float | None, *, least: bool) -> tuple[bool, float]:
@@ -227,10 +235,5 @@ def _label(label: Label, name: str, breakdown: Breakdown, asked: BreakdownView, 
     if name == "output" and isinstance(label, int):
         return str(output_name(label, breakdown.plan, asked))
     if name == "class" and asked.labels and isinstance(label, (int, float)):
-        return asked.labels[_code(label)]
+        return class_name(label, asked.labels)
     return repr(label).removesuffix(".0") if numbers else str(label)
-
-
-def _code(label: float) -> int:
-    """Map a target value to its class code: -1 to 0, other values to themselves."""
-    return int(label) if label >= 0 else 0

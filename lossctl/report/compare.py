@@ -14,7 +14,7 @@ from lossctl.core.user_kernel import source_line
 from lossctl.errors import counted
 from lossctl.io.dataset import Dataset
 from lossctl.report import Cell, Check, Column, Report, Table
-from lossctl.report.sample_tables import line_fields, round_error
+from lossctl.report.sample_tables import class_name, labels_of, line_fields, round_error
 
 # Below this number of samples the 95 % interval covers the true difference in less than 94 % of data sets
 # (tests/benchmarks/compare.py coverage).
@@ -66,7 +66,9 @@ def compare_report(
     tables = [*_for_people(comparisons, shown)] if shown.people else [_for_programs(comparisons, shown)]
     tables += [
         Table(
-            f"apart:{c.loss.spec}" if several else "apart", *_apart(c, data, shown, c.loss.name if several else "loss")
+            f"apart:{c.loss.spec}" if several else "apart",
+            *_apart(c, data, shown, c.loss.name if several else "loss"),
+            title="samples on which the models differ most" + (f", by {c.loss.spec}" if several else ""),
         )
         for c in comparisons
         if len(c.most_different[0])
@@ -126,6 +128,7 @@ def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Ite
             *([Column("ties", "share")] if ties else []),
         ],
         [(*row, *([c.ties] if ties else [])) for c, row in _with_comparison(comparisons, scores)],
+        title="models",
     )
     yield Table(
         "differences",
@@ -133,18 +136,19 @@ def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Ite
             Column("loss", "text", detail=len(comparisons) == 1),  # a single loss is in the table above: saves width
             Column("model", "text"),
             Column("difference"),
-            Column("std_error", label="std err"),
+            Column("std_error", label="std err", minor=True),
             Column("low", label="95 % from"),
             Column("high", label="to"),
-            Column("p_t", label="p t", digits=2),
-            Column("p_wilcoxon", label="p ranks", digits=2),
-            Column("verdict", "text"),
+            Column("p_t", label="p t", digits=2, minor=True),
+            Column("p_wilcoxon", label="p ranks", digits=2, minor=True),
+            Column("verdict", "verdict"),
         ],
         [
             (c.loss.spec, name, d.value, round_error(d.std_error), d.low, d.high, d.p_t, d.p_wilcoxon, _verdict(d))
             for c in comparisons
             for name, d in zip(shown.models[1:], c.differences, strict=True)
         ],
+        title=f"difference to {shown.models[0]}",
     )
 
 
@@ -163,7 +167,7 @@ def _for_programs(comparisons: Sequence[Comparison], shown: ComparisonView) -> T
         Column("model", "text"),
         *(Column(name) for name in ("value", "std_error", "wins", "ties", "difference", "difference_std_error")),
         *(Column(name) for name in ("low", "high", "p_t", "p_wilcoxon", "better", "worse")),
-        Column("verdict", "text"),
+        Column("verdict", "verdict"),
     ]
     rows: list[Sequence[Cell]] = []
     for c in comparisons:
@@ -189,15 +193,14 @@ def _apart(c: Comparison, data: Dataset, shown: ComparisonView, loss: str) -> tu
     if c.plans[0].per_row == 1:  # with several outputs per sample, no single one stands for all models
         for i, name in enumerate(input_names(c.plans[0])):
             kind = "count" if name.endswith("_class") else "number"
-            if not name.startswith("pred"):
-                labels = shown.labels if name == "target" else ()
-                values = first.inputs[i].tolist()
-                columns.append(Column(name, "text" if labels else kind, label=name.replace("_", " ")))
-                cells.append([labels[int(v)] for v in values] if labels else values)
-                continue
-            for model, samples in zip(shown.models, c.most_different, strict=True):
-                columns.append(Column(f"{name}:{model}", kind, label=f"{name.replace('_', ' ')} {model}"))
-                cells.append(samples.inputs[i].tolist())
+            labels = labels_of(name, shown.labels)
+            kind = "text" if labels else kind
+            each = zip(shown.models, c.most_different, strict=True) if name.startswith("pred") else [("", first)]
+            for model, samples in each:
+                values = samples.inputs[i].tolist()
+                heading = f"{name.replace('_', ' ')} {model}".rstrip()
+                columns.append(Column(f"{name}:{model}" if model else name, kind, label=heading))
+                cells.append([class_name(v, labels) for v in values] if labels else values)
     for model, samples in zip(shown.models, c.most_different, strict=True):
         columns.append(Column(f"loss:{model}", label=f"{loss} {model}"))
         cells.append(samples.loss.tolist())

@@ -37,7 +37,7 @@ def compute_report(
         Column("params", "object", detail=True),
         Column("value"),
         Column("std_error", label="std err"),
-        Column("min"),
+        Column("min", minor=True),
         Column("max"),
         Column("argmin", "count", detail=True),
         Column("argmax", "count", label="at sample"),
@@ -78,8 +78,6 @@ def _sample(row: int | None, line: Callable[[int], str | None]) -> str:
 def notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
     """Return notes that qualify a value: infinite and NaN losses, and elements left out."""
     messages = []
-    if r.per_sample:
-        messages.append(f"{r.loss}: min and max are of {r.per_sample}, its per-sample value")
     if r.infinite:
         elements = counted(r.infinite, "element")
         messages.append(f"infinite loss in {r.loss}: {elements}, first {_sample(r.argmax, line)}; nothing is clipped")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from lossctl.errors import counted
 from lossctl.gradients.gradient_rows import GradientRows
 from lossctl.gradients.result import GradCheck
 from lossctl.gradients.step_sweep import StepSweep
@@ -13,8 +14,6 @@ from lossctl.gradients.verdict import Verdict
 from lossctl.io.dataset import Dataset
 from lossctl.io.writers import write_npy
 from lossctl.report import Cell, Check, Column, Report, Table
-
-_BAR = 40  # characters of the longest bar of a sweep
 
 
 def gradcheck_report(
@@ -39,8 +38,8 @@ def gradcheck_report(
             Column("checked", "count"),
             *(Column(name, "count") for name in results[0].counts),
             Column("worst", label="worst rel err", digits=2),
-            Column("worst_row", "count", label="at sample"),
-            Column("verdict", "text"),
+            Column("worst_row", "count", label="at sample", minor=True),
+            Column("verdict", "verdict"),
             Column("hint", "text", detail=True),
             Column("hint_code", "text", detail=True),
             Column("how", "text", detail=True),
@@ -58,7 +57,9 @@ def gradcheck_report(
     return Report(
         schema="lossctl.gradcheck/1",
         tables=[summary, *worst, *([_swept(sweep)] if sweep else [])],
-        title=f"{results[0].samples:,} samples · {', '.join(sources)}" if sources else "",
+        title=f"{counted(results[0].samples, 'sample')} · {', '.join(sources)}"
+        if sources
+        else "gradients at random points",
         closing=[*(f"{r.loss}: checked by {r.method}" for r in results if r.method), *hints, *notes],
         facts={"sources": list(sources), "passed": not failed},
         values=[r.worst for r in results],
@@ -96,8 +97,8 @@ def _worst(r: GradCheck, data: Dataset | None, top: int) -> Table:
         *(Column(name) for name in inputs),
         Column("given"),
         Column("numeric"),
-        Column("error", label="± error", digits=1),
-        Column("rel_err", label="rel err", digits=3),
+        Column("error", label="± error", digits=1, minor=True),
+        Column("rel_err", label="rel err", digits=3, minor=True),
         Column("ratio", digits=4),
     ]
     rows: list[Sequence[Cell]] = [
@@ -114,7 +115,10 @@ def _worst(r: GradCheck, data: Dataset | None, top: int) -> Table:
         )
         for c, line in zip(coordinates, lines, strict=True)
     ]
-    return Table(f"worst:{r.loss}" if r.what == "gradient" else f"worst:{r.loss}:second", columns, rows)
+    what = "gradient" if r.what == "gradient" else "second"
+    name = f"worst:{r.loss}" if what == "gradient" else f"worst:{r.loss}:second"
+    title = f"worst coordinates of {r.loss}" + ("" if what == "gradient" else ", second derivative")
+    return Table(name, columns, rows, title=title)
 
 
 _COORDINATE = [
@@ -145,14 +149,14 @@ def _swept(sweep: StepSweep) -> Table:
     rows: list[Sequence[Cell]] = []
     for h, derivative, off in sweep.steps:
         decades = 16.0 + float(np.log10(max(off, 1e-16))) if np.isfinite(off) else 16.0
-        rows.append((h, derivative, off, "#" * round(_BAR * min(max(decades, 0.0), 16.0) / 16.0)))
+        rows.append((h, derivative, off, min(max(decades, 0.0), 16.0) / 16.0))
     columns = [
         Column("step", digits=3),
         Column("derivative"),
         Column("rel_err", label="rel err"),
-        Column("bar", "text", label=""),
+        Column("bar", "bar", label=""),
     ]
-    return Table("sweep", columns, rows)
+    return Table("sweep", columns, rows, title="derivative by step")
 
 
 def gradient_rows(slopes: GradientRows) -> Report:

@@ -19,9 +19,6 @@ from lossctl.report import Cell, Column, Table
 
 Field: TypeAlias = tuple[Column, Callable[[SelectedSamples], list[Any]]]  # a column, and its cells
 
-_BAR = 20  # characters of the longest bar
-SHORT_BAR = 10  # the same in a table with many columns, which has to fit 80 characters
-
 
 @dataclass(frozen=True)
 class BreakdownView:
@@ -63,7 +60,7 @@ def fields_of(like: SelectedSamples, breakdown: Breakdown, data: Dataset, asked:
             )
         )
     for i, name in enumerate(input_names(job)):
-        labels = asked.labels if name == "target" else ()
+        labels = labels_of(name, asked.labels)
         kind = "text" if labels else "count" if name.endswith("_class") else "number"
         fields.append((Column(name, kind, label=name.replace("_", " ")), partial(_input, i, labels)))
     if breakdown.weighed:
@@ -71,7 +68,7 @@ def fields_of(like: SelectedSamples, breakdown: Breakdown, data: Dataset, asked:
     fields.append((Column("loss"), lambda top: top.loss.tolist()))
     fields.append(
         (
-            Column("share", "share"),
+            Column("share", "share", minor=True),
             lambda top: [None] * len(top) if total is None else (top.part / total).tolist(),
         )
     )
@@ -84,7 +81,21 @@ def _shown(i: int, top: SelectedSamples) -> list[Any]:
 
 def _input(i: int, labels: Sequence[str], top: SelectedSamples) -> list[Any]:
     values = top.inputs[i].tolist()
-    return [labels[int(code)] for code in values] if labels else list(values)
+    return [class_name(code, labels) for code in values] if labels else list(values)
+
+
+def labels_of(name: str, labels: Sequence[str]) -> Sequence[str]:
+    """Return the names of classes for a column of their codes, none for a column of other numbers."""
+    return labels if name == "target" or name.endswith("_class") else ()
+
+
+def class_name(code: float, labels: Sequence[str]) -> str:
+    """Return the name of a class: codes are 0, 1, 2 …, or -1 and 1.
+
+    >>> class_name(-1.0, ["benign", "malignant"]), class_name(1.0, ["benign", "malignant"])
+    ('benign', 'malignant')
+    """
+    return labels[max(int(code), 0)]
 
 
 def line_fields(data: Dataset, rows: int) -> list[Field]:
@@ -110,12 +121,13 @@ def rank_columns(top: SelectedSamples, breakdown: Breakdown, asked: BreakdownVie
     fields: list[Field] = []
     if not asked.in_order:
         fields.append(
-            (Column("cumulative", "share", label="so far"), lambda top: (np.cumsum(top.part) / total).tolist())
+            (
+                Column("cumulative", "share", label="so far", minor=True),
+                lambda top: (np.cumsum(top.part) / total).tolist(),
+            )
         )
     if asked.people:
-        fields.append(
-            (Column("bar", "text", label=""), lambda top: [bar(p, most, SHORT_BAR) for p in top.part.tolist()])
-        )
+        fields.append((Column("bar", "bar", label=""), lambda top: [bar(p, most) for p in top.part.tolist()]))
     return fields
 
 
@@ -136,9 +148,9 @@ def total_of(breakdown: Breakdown) -> float | None:
     return total if breakdown.shares and 0 < total < math.inf else None
 
 
-def bar(part: float, most: float, longest: int = _BAR) -> str:
-    """Return a bar of length proportional to ``part / most``, at least one character if ``part`` is positive."""
-    return "█" * max(round(longest * part / most), int(part > 0)) if most > 0 else ""
+def bar(part: float, most: float) -> float:
+    """Return the length of a bar as a fraction of the longest one."""
+    return part / most if most > 0 else 0.0
 
 
 def round_error(error: float | None) -> float | None:

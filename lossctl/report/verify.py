@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lossctl.errors import counted
 from lossctl.gradients.golden_pack import GoldenPack
 from lossctl.gradients.verify_result import Output, Verification, VerifiedArray
 from lossctl.io.dataset import Dataset
@@ -19,6 +20,7 @@ def verify_report(result: Verification, data: Dataset, *, top: int) -> Report:
         top: the number of worst numbers in the table of an output; 0: no table.
     """
     several, names = len(result.arrays) > 1, ", ".join(data.names)
+    dtypes = ", ".join(dict.fromkeys(a.dtype for a in result.arrays))
     compared = any(a.baseline_rms is not None for a in result.arrays)
     columns = [
         Column("output", "text"),
@@ -33,7 +35,7 @@ def verify_report(result: Verification, data: Dataset, *, top: int) -> Report:
         Column("rms", detail=True),
         Column("baseline_rms", detail=True),
         Column("ratio", label="÷ baseline", digits=3, detail=not compared),
-        Column("verdict", "text"),
+        Column("verdict", "verdict"),
         Column("cause", "text", detail=True),
         Column("cause_code", "text", detail=True),
     ]
@@ -43,7 +45,7 @@ def verify_report(result: Verification, data: Dataset, *, top: int) -> Report:
     return Report(
         schema="lossctl.verify/1",
         tables=tables,
-        title=f"{result.samples:,} samples · {', '.join(dict.fromkeys(a.dtype for a in result.arrays))} · {names}",
+        title=f"{counted(result.samples, 'sample')} · {dtypes} · {names}",
         closing=[*(f"cause: {c}" for c in causes), *(f"note: {note}" for note in result.notes)],
         facts={
             "loss": result.loss,
@@ -94,7 +96,8 @@ def _worst(array: VerifiedArray, data: Dataset, top: int) -> Table:
             *(o.given, o.exact, o.error, o.given / o.exact if o.exact else None),
         ]
 
-    return Table(f"worst:{array.what}", columns, [row(o, line) for o, line in zip(shown, lines, strict=True)])
+    rows = [row(o, line) for o, line in zip(shown, lines, strict=True)]
+    return Table(f"worst:{array.what}", columns, rows, title=f"worst numbers of {array.what}")
 
 
 def golden_report(pack: GoldenPack) -> Report:

@@ -563,13 +563,6 @@ def test_what_models_are_called(run_json: RunJson, tmp_path: Path) -> None:
     assert called("a.csv", "sub/a.csv") == [f"{tmp_path}/a.csv", f"{tmp_path}/sub/a.csv"]
 
 
-def test_tables_fit_into_80_columns(run_command: RunCommand) -> None:
-    out = run_command(f"mse {ONE}")[1]
-    difference = next(line for line in out.splitlines() if line.startswith("difference to"))
-    assert max(len(line) for line in out.splitlines() if line != difference) <= 80
-    assert difference.startswith("difference to ridge: below 0 is better; 95 % interval: bootstrap")
-
-
 def test_scipy_is_for_this_command_alone() -> None:
     """Other commands do not import SciPy."""
     code = (

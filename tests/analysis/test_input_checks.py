@@ -256,8 +256,8 @@ def test_strict_knows_the_outlier(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["compute", "mse", *files, "--strict"]) == 2
     assert "sample 7 " in capsys.readouterr().err
     near = written(tmp_path, "c.csv", "p", SCORES)
-    assert main(["compute", "rmse", near, files[1], "--strict"]) == 0
-    assert "its per-sample value" in capsys.readouterr().err
+    assert main(["breakdown", "rmse", near, files[1], "--strict"]) == 0
+    assert "the loss of a sample is" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["breakdown mse {p} {t}", "breakdown mse {p} {t} --all", "compare mse {p} {q} {t}"])

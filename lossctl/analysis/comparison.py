@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from lossctl.analysis.per_sample import Index, SelectedSamples, per_sample_losse
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.block import Block
-from lossctl.engine.evaluate import evaluate_block
+from lossctl.engine.evaluate import CommonUnit, evaluate_block, scaled_weights
 from lossctl.engine.executors.base import Executor
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.threads import Threads
@@ -111,6 +111,7 @@ class _ModelLosses:
 
     Attributes:
         samples: the samples with their losses and inputs.
+        exponent: their parts and shares are in units of 2**exponent.
         elements: (samples,) number of elements of each sample that count.
         plain: whether each sample has one element and a share of 1, so that its loss is its part of the sum.
         weighed: whether samples have weights.
@@ -119,6 +120,7 @@ class _ModelLosses:
     """
 
     samples: SelectedSamples
+    exponent: int
     elements: Array
     plain: bool
     weighed: bool
@@ -133,12 +135,15 @@ class _PairedMapper:
     shown: tuple[str, ...]
 
     def __call__(self, block: Block, plan: LossPlan) -> _ModelLosses:
-        evaluated = evaluate_block(block, plan)
+        evaluated, exponent = scaled_weights(evaluate_block(block, plan), block.options)
         samples = per_sample_losses(plan, evaluated)
         every = np.arange(len(samples))
         weighed = evaluated.elements.weights is not None
         chosen = select_samples(block, plan, samples, every, self.shown)
-        return _ModelLosses(chosen, samples.elements, samples.plain, weighed, block.count, profile_block(block, plan))
+        chosen = replace(chosen, weight=np.ldexp(chosen.weight, exponent))
+        return _ModelLosses(
+            chosen, exponent, samples.elements, samples.plain, weighed, block.count, profile_block(block, plan)
+        )
 
 
 @dataclass
@@ -156,6 +161,7 @@ class _PairedAccumulator:
     weighed: bool = False
     most_different: tuple[SelectedSamples, ...] = ()
     profiles: tuple[InputProfile, ...] = ()
+    unit: CommonUnit = field(default_factory=CommonUnit)
 
     def add(self, model_losses: Sequence[_ModelLosses], top: int) -> None:
         """Add one block; ``top`` is the number of most different samples to keep."""
@@ -164,7 +170,11 @@ class _PairedAccumulator:
         self.profiles = tuple(a + b for a, b in zip(self.profiles, new, strict=True)) if self.profiles else new
         self.counted += _together([p.samples.rows for p in model_losses])
         self.weighed |= model_losses[0].weighed
-        chosen = _in_common(model_losses)
+        convert, exponent = self.unit.convert, model_losses[0].exponent
+        chosen = [
+            replace(samples, part=convert(samples.part, exponent), share=convert(samples.share, exponent))
+            for samples in _in_common(model_losses)
+        ]
         self.plain &= all(p.plain for p in model_losses)
         parts = [c.part for c in chosen]
         if self.plain:

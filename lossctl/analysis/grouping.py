@@ -14,7 +14,7 @@ from lossctl.analysis.per_sample import cells
 from lossctl.core.input_kinds import CLASSES
 from lossctl.engine.accumulate import Summary, WeightedMoments, sum_losses
 from lossctl.engine.block import Block
-from lossctl.engine.evaluate import Evaluated
+from lossctl.engine.evaluate import Evaluated, scaled_weights
 from lossctl.engine.exact_sum import exact
 from lossctl.engine.plan import LossPlan
 from lossctl.errors import DataError, UsageError
@@ -66,6 +66,9 @@ def grouped(block: Block, plan: LossPlan, evaluated: Evaluated, by: GroupBy) -> 
     """Summarize each group of one block."""
     if not len(evaluated.values):
         return {}
+    scaled, exponent = scaled_weights(evaluated, block.options)
+    if exponent:
+        return {label: group.weighed(exponent) for label, group in grouped(block, plan, scaled, by).items()}
     labels, codes = _coded(block, plan, evaluated, by)
     order = np.argsort(codes.astype(np.uint16) if len(labels) <= _SHORT else codes, kind="stable")
     codes = codes[order]

@@ -14,7 +14,7 @@ from lossctl.engine.accumulate import Extreme, Summary, WeightedMoments, sum_los
 from lossctl.engine.block import Block, Elements
 from lossctl.engine.exact_sum import exact, exact_sum
 from lossctl.engine.plan import ComputeOptions, LossPlan
-from lossctl.errors import UsageError
+from lossctl.errors import DataError, UsageError
 
 
 @dataclass(slots=True)  # not frozen, like PerSampleSums: one is made for every block
@@ -118,6 +118,54 @@ class PerSampleSums:
 _ORDINARY = 64
 
 
+def scaled_weights(evaluated: Evaluated, options: ComputeOptions) -> tuple[Evaluated, int]:
+    """Return the losses with weights near 1, and the exponent of the power of two that the weights were divided by.
+
+    Ordinary weights, and those that divide by a count, stay, and the exponent is 0.
+    """
+    elements, exponent = evaluated.elements, weight_exponent(evaluated.elements, options)
+    if elements.weights is None or not exponent:
+        return evaluated, 0
+    weights = np.ldexp(elements.weights, -exponent)
+    parts, scale = _weighted(evaluated.values, evaluated.amounts, weights, options)
+    return replace(evaluated, elements=replace(elements, weights=weights), parts=parts, scale=scale), exponent
+
+
+def weight_exponent(elements: Elements, options: ComputeOptions) -> int:
+    """Return the exponent of the largest weight; 0 if it is near 1, or if the weights divide by a count."""
+    if elements.weights is None or not len(elements) or options.weight_divisor != "sum":
+        return 0
+    exponent = math.frexp(elements.weights.max())[1]
+    return exponent if abs(exponent) > _ORDINARY else 0
+
+
+class CommonUnit:
+    """The unit of the weights of a pass, a power of two, for weights that each block has in a unit of its own.
+
+    Attributes:
+        exponent: the unit is 2**exponent, that of the first block in which a product is not 0.
+    """
+
+    def __init__(self) -> None:
+        self.exponent = 0
+        self._known = False
+
+    def convert(self, array: Array, exponent: int) -> Array:
+        """Return an array of products with weights in the common unit.
+
+        Raises:
+            DataError: a product is beyond doubles there.
+        """
+        if not self._known and array.any():
+            self.exponent, self._known = exponent, True
+        if exponent == self.exponent:
+            return array
+        converted: Array = np.ldexp(array, exponent - self.exponent)
+        if (np.isinf(converted) & np.isfinite(array)).any():
+            raise DataError("weights of different rows are too far apart: their ratio is beyond doubles")
+        return converted
+
+
 def aggregate_rows(evaluated: Evaluated) -> PerSampleSums:
     """Sum the losses of the elements of each sample of a block."""
     rows, weights = evaluated.elements.rows, evaluated.elements.weights
@@ -137,12 +185,9 @@ def summarize_block(block: Block, plan: LossPlan) -> Summary:
 
 def summarize_elements(evaluated: Evaluated, block: Block, samples: PerSampleSums | None) -> Summary:
     """Summarize a block: its sums and, if its samples are given, moments for the standard error, and extremes."""
-    elements, weights = evaluated.elements, evaluated.elements.weights
-    exponent = math.frexp(weights.max())[1] if weights is not None and len(weights) else 0
-    if weights is not None and abs(exponent) > _ORDINARY and block.options.weight_divisor == "sum":
-        weights = np.ldexp(weights, -exponent)
-        parts, scale = _weighted(evaluated.values, evaluated.amounts, weights, block.options)
-        scaled = replace(evaluated, elements=replace(elements, weights=weights), parts=parts, scale=scale)
+    elements = evaluated.elements
+    scaled, exponent = scaled_weights(evaluated, block.options)
+    if exponent:
         return summarize_elements(scaled, block, samples and aggregate_rows(scaled)).weighed(exponent)
     nonfinite_sum = math.nan if elements.missing and block.options.nan == "propagate" else 0.0
     if not len(elements):

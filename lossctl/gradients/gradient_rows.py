@@ -12,8 +12,8 @@ from lossctl.core.input_kinds import has_class_axis
 from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Summary
 from lossctl.engine.block import Block
-from lossctl.engine.evaluate import summarize_block
-from lossctl.engine.exact_sum import rounded
+from lossctl.engine.evaluate import CommonUnit, summarize_block, weight_exponent
+from lossctl.engine.exact_sum import rounded, shifted
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, LossPlan, check_unweighted_gradient, plan_loss
 from lossctl.engine.run import map_blocks
@@ -55,29 +55,30 @@ class _Measure:
 
     Attributes:
         numeric: compute the gradient by finite differences.
-        weighted: multiply it by the sample weights.
+        reduction: ``mean``, ``sum``: multiply it by the sample weights, which for the mean are in a unit near them.
     """
 
     numeric: bool
-    weighted: bool
+    reduction: str
 
-    def __call__(self, block: Block, plan: LossPlan) -> tuple[Array, Summary]:
+    def __call__(self, block: Block, plan: LossPlan) -> tuple[Array, int, Summary]:
         elements = block.elements(plan)
         loss, arrays, index = plan.loss, elements.arrays, elements.rows.index
         core = plan.loss.inputs[0].kind.core
         summary = summarize_block(block, plan)
+        exponent = weight_exponent(elements, block.options) if self.reduction == "mean" else 0
         whole = np.zeros((block.count * plan.per_row, *(plan.dims[name] for name in core)))
         if len(elements):
             gradient = _by_differences(loss, arrays) if self.numeric else _analytic(loss, arrays)
-            if self.weighted and elements.weights is not None:
-                gradient = gradient * elements.weights.reshape(-1, *(1,) * len(core))
+            if self.reduction != "none" and elements.weights is not None:
+                gradient = gradient * np.ldexp(elements.weights, -exponent).reshape(-1, *(1,) * len(core))
             whole[slice(None) if index is None else index] = gradient
         if elements.missing and block.options.nan == "propagate":
             whole[:] = np.where(np.isnan(block.input("pred", core)), np.nan, whole)
         shaped = whole.reshape(block.count, *plan.loop, *plan.core)
         if block.options.class_axis is not None and has_class_axis(core) and shaped.ndim > 2:
             shaped = np.moveaxis(shaped, -1, block.options.class_axis)  # the class axis of the predictions
-        return shaped, summary
+        return shaped, exponent, summary
 
 
 def _analytic(loss: Loss, arrays: list[Array]) -> Array:
@@ -135,14 +136,14 @@ def spool_gradient(
         raise UsageError(f"{loss.name}: samples depend on each other: --numeric moves one at a time")
     check_unweighted_gradient(loss, data, reduction)
     plan = plan_loss(loss, data, options)
-    spool, shape, total = Spool(), (), Summary()
+    spool, shape, total, unit = Spool(), (), Summary(), CommonUnit()
     with workers.executor_for(data) as executor:
-        mapper = _Measure(numeric, reduction != "none")
-        for ((part, summary),) in map_blocks(data, [plan], replace(options, detail=False), mapper, executor):
-            spool.write(part)
+        mapper = _Measure(numeric, reduction)
+        for ((part, exponent, summary),) in map_blocks(data, [plan], replace(options, detail=False), mapper, executor):
+            spool.write(unit.convert(part, exponent))
             shape, total = part.shape[1:], total + summary
     factor = 1.0
     if reduction == "mean":
         slope = loss.finish.derivative(total.mean) if loss.finish else 1.0
-        factor = slope / rounded(total.weight)
+        factor = slope / rounded(shifted(total.weight, -unit.exponent))
     return GradientRows(spool, shape, factor)

@@ -6,12 +6,14 @@ import json
 import math
 from fractions import Fraction
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 from attacks.harness import attack, run
 
 import lossctl
+import lossctl.engine.run
 from lossctl.core.registry import registered
 
 MAGNITUDES = (1e-320, 1e-300, 1e-200, 1e-100, 1.0, 1e100, 1e200, 1e300)
@@ -39,6 +41,31 @@ def weights_of_every_size(folder: Path, size: float) -> None:
     mean, square = truth(losses, weights)
     assert float(result) == pytest.approx(float(mean), rel=1e-14)
     assert result.std_error == pytest.approx(_root(square), rel=1e-11)
+
+
+@attack("numbers", *MAGNITUDES)
+def weights_of_every_size_in_each_command(folder: Path, size: float) -> None:
+    """Groups, the difference of two models, and the gradient of the mean, in two blocks."""
+    rng, n = np.random.default_rng(3), 70
+    a, b, weights, group = rng.random(n), rng.random(n), np.round(rng.random(n) * 8 + 1) * size, rng.integers(0, 2, n)
+    weights[50:] *= 1.0 if size > 1e290 else 1e8  # the second block has another unit
+    np.savez("d.npz", a=a, b=b, t=np.zeros(n), w=weights, g=group)
+    shares = weights / weights.max()
+    shares /= shares.sum()
+    words = ("d.npz", "-t", "t", "-w", "w", "-p", "a")
+    with mock.patch.object(lossctl.engine.run, "BLOCK", 50):
+        groups = json.loads(run("breakdown", "mae", *words, "--by", "g", "-f", "json").out)["groups"]
+        models = json.loads(run("compare", "mae", *words, "-p", "b", "-f", "json", "--resamples", "100").out)["models"]
+        gradient = run("grad", "mae", *words, "-f", "value", "--reduction", "mean")
+    for one in groups:
+        of = group == float(one["g"])
+        mean, square = truth(a[of], weights[of])
+        assert one["mean"] == pytest.approx(float(mean), rel=1e-12), one
+        assert one["std_error"] == pytest.approx(_root(square), rel=1e-9), one
+    assert models[1]["difference"] == pytest.approx(shares @ (b - a), rel=1e-9)
+    assert models[1]["low"] <= models[1]["difference"] <= models[1]["high"]
+    assert models[0]["std_error"] == pytest.approx(_root(truth(a, weights)[1]), rel=1e-9)
+    assert np.array(gradient.out.split(), float) == pytest.approx(shares, rel=1e-12, abs=1e-300)
 
 
 @attack("numbers", *MAGNITUDES[1:])

@@ -95,6 +95,10 @@ class Framework(ABC):
         """Return a context in which random numbers that a function draws are the same each time."""
         return nullcontext()
 
+    def copying_saved(self) -> AbstractContextManager[object]:
+        """Return a context in which the backward pass reads copies of the tensors that the forward pass saves."""
+        return nullcontext()
+
     def value_and_gradient(
         self,
         function: Function,

@@ -48,6 +48,14 @@ class Torch(Framework):
     def seeded(self, seed: int) -> AbstractContextManager[object]:
         return _seeded(seed)
 
+    def copying_saved(self) -> AbstractContextManager[object]:
+        import torch
+
+        hooks: AbstractContextManager[object] = torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: tensor.detach().clone(), lambda tensor: tensor
+        )
+        return hooks
+
     def backward(
         self, function: Function, tensors: Sequence[Tensor], upstream: Numbers | None
     ) -> tuple[Tensor, list[Tensor]]:

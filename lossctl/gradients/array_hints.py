@@ -338,10 +338,11 @@ def merged(hints: Sequence[Hint], checks: Sequence[ArrayCheck]) -> list[Hint]:
     if 1 < len(zeros) == len(wrong):
         return [Hint("zero", f"the gradients of {', '.join(wrong)} are 0, and the loss depends on them")]
     last = len(wrong)
-    if not hints and 1 < last < len(judged) and all(check.verdict == "wrong" for check in judged[:last]):
+    vague = all(hint.code == "some-rows" for hint in hints)
+    if vague and 1 < last < len(judged) and all(check.verdict == "wrong" for check in judged[:last]):
         before, after = judged[last - 1].name, judged[last].name
         words = (
             f"every array up to {before} is wrong and every array from {after} on right: the gradient that the step "
         )
-        return [Hint("upstream", f"{words}back from {after} to {before} hands on is wrong")]
+        return [Hint("upstream", f"{words}back from {after} to {before} hands on is wrong"), *hints]
     return list(hints)

@@ -14,7 +14,7 @@ from lossctl.frameworks import DTYPES, get_framework
 from lossctl.gradients.given_gradients import select_arrays
 from lossctl.gradients.layer import Layer
 from lossctl.gradients.layer_check import agreement, check_jvp, check_vjp
-from lossctl.gradients.lower_precision import compare_precisions
+from lossctl.gradients.lower_precision import compare_precisions, random_cotangent
 from lossctl.gradients.model_check import check_model, result
 from lossctl.gradients.model_result import ModelCheck
 from lossctl.gradients.named_function import NamedFunction, bind
@@ -149,7 +149,25 @@ def check_tensors(f: TensorFunction, dtype: str, *, wrt: Sequence[str] | None, s
         result = check_layer(
             f.forward(), f.arrays, vjp=f.vjp("float64"), jvp=None, wrt=wrt, seed=seed, constants=f.constants
         )
+    result = _with_saved(result, f, output)
     return result if dtype == "float64" else compare_precisions(result, f, output, dtype)
+
+
+def _with_saved(result: ModelCheck, f: TensorFunction, output: Any) -> ModelCheck:
+    """Add the explanation that a tensor is overwritten between the forward and the backward pass, if it is."""
+    wrong = [a.name for a in result.arrays if a.verdict == "wrong"]
+    if not wrong:
+        return result
+    cotangent = random_cotangent(output, np.random.default_rng(0))
+    first, second = (g.vjp("float64")(g.arrays, cotangent) for g in (f, replace(f, copies_saved=True)))
+    changed = [n for n in wrong if rms(second[n] - first[n]) > _LINEAR * rms(first[n])]
+    if not changed:
+        return result
+    words = (
+        "a tensor that the forward pass saved is overwritten before the backward pass reads it: with a copy of it the "
+        f"gradient of {', '.join(changed[:3])}{' …' if len(changed) > 3 else ''} is another"
+    )
+    return replace(result, hints=[words, *result.hints], hint_codes=["overwritten", *result.hint_codes])
 
 
 def _with_upstream(result: ModelCheck, f: TensorFunction, shape: tuple[int, ...]) -> ModelCheck:

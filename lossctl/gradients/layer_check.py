@@ -1,18 +1,16 @@
-"""Check the derivatives of a layer: ``vjp(cotangent, inputs)``, ``jvp(tangents, inputs)`` and ``hvp(v, inputs)``.
+"""Check the derivatives of a layer: ``vjp(cotangent, inputs)`` and ``jvp(tangents, inputs)``.
 
 A vjp is the gradient of Σ u·f(x), where u is a random cotangent whose entries are all different: a backward pass that
-ignores u, or reads a part of it only, is not that gradient. A jvp is the derivative of f along random tangents, a hvp
-that of the gradient.
+ignores u, or reads a part of it only, is not that gradient. A jvp is the derivative of f along random tangents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from lossctl.core.arrays import Array
 from lossctl.errors import DataError
 from lossctl.gradients.array_hints import Hint, merged
 from lossctl.gradients.given_gradients import GivenGradients
@@ -26,8 +24,6 @@ from lossctl.gradients.vector_check import check_vector
 
 # Forward and reverse agree up to this many ulps of their terms; sums of 10⁶ terms differ by some tens.
 _AGREE = 1024.0
-# wᵀHv and vᵀHw differ by more than rounding.
-_ASYMMETRIC = 1e-3
 
 
 def check_vjp(
@@ -159,62 +155,3 @@ def agreement(cotangent: Arrays, given: Arrays, tangents: Arrays, claimed: Array
     eps = max(precision_of(a).eps for a in (*claimed.values(), *given.values()))
     verb = "agree" if apart <= _AGREE * eps else "disagree"
     return f"forward and reverse {verb}: Σ u·jvp(t) and Σ vjp(u)·t differ by {apart:.1g} of their terms"
-
-
-def check_hvp(
-    gradient: Callable[[Arrays], dict[str, np.ndarray]],
-    hvp: NamedFunction,
-    arrays: Arrays,
-    names: Sequence[str],
-    seed: int,
-) -> Outcome:
-    """Check a Hessian-vector product against differences of the gradient.
-
-    Args:
-        gradient: the gradients by name at the arrays.
-        hvp: ``hvp(v, arrays)`` returns the products by name.
-        arrays: the arrays.
-        names: those to differentiate with respect to.
-        seed: of v.
-    """
-    rng = np.random.default_rng(seed)
-
-    def draw() -> dict[str, np.ndarray]:
-        return {
-            n: np.asarray(
-                rng.choice([-1.0, 1.0], arrays[n].shape)
-                * rng.uniform(0.5, 1.5, arrays[n].shape)
-                * (rms(arrays[n].astype(float)) or 1.0),
-                dtype=arrays[n].dtype,
-            )
-            for n in names
-        }
-
-    def product(v: Arrays, at: Arrays) -> dict[str, np.ndarray]:
-        result = by_name(hvp(copies(at), one_or_all(copies(v))), names, hvp.where, "products")
-        for n in names:
-            if n not in result or result[n].shape != arrays[n].shape:
-                shape = f"shape {result[n].shape}" if n in result else "nothing"
-                raise DataError(f"{hvp.where}: returned {shape} for {n}, which has shape {arrays[n].shape}")
-        return result
-
-    def vector(at: Arrays) -> Array:
-        result = gradient(at)
-        return np.concatenate([result[n].astype(np.float64).ravel() for n in names])
-
-    v, w = draw(), draw()
-    claimed = product(v, arrays)
-    outcome = check_vector(arrays, v, vector, claimed, lambda at: product(v, at), what="hvp")
-    hints = list(outcome.hints)
-    if any(check.verdict == "wrong" for check in outcome.checks):
-        left = sum(float(np.sum(w[n].astype(float) * claimed[n])) for n in names)
-        other = product(w, arrays)
-        right = sum(float(np.sum(v[n].astype(float) * other[n])) for n in names)
-        if all(np.array_equal(other[n], claimed[n]) for n in names):
-            hints = [Hint("ignores-vector", "the hvp ignores the vector"), *hints]
-        elif not hints and abs(left - right) > _ASYMMETRIC * max(abs(left), abs(right)):
-            words = (
-                f"the hvp is not symmetric: wᵀHv = {left:.4g}, vᵀHw = {right:.4g}: one of its passes lacks a derivative"
-            )
-            hints = [Hint("asymmetric", words)]
-    return Outcome(outcome.checks, outcome.entries, hints)

@@ -36,7 +36,7 @@ def compare_precisions(result: ModelCheck, f: TensorFunction, output: Any, dtype
         dtype: the precision.
     """
     eps = PRECISIONS[dtype].eps
-    cotangent = _cotangent(output, np.random.default_rng(0))
+    cotangent = random_cotangent(output, np.random.default_rng(0))
 
     def pull(arrays: Arrays, precision: str) -> dict[str, np.ndarray]:
         gradients: dict[str, np.ndarray] = f.vjp(precision)(arrays, cotangent)
@@ -73,12 +73,12 @@ def compare_precisions(result: ModelCheck, f: TensorFunction, output: Any, dtype
     return replace(result, arrays=checks, notes=[*result.notes, note])
 
 
-def _cotangent(output: Any, rng: np.random.Generator) -> Any:
+def random_cotangent(output: Any, rng: np.random.Generator) -> Any:
     """Return random numbers in the structure of the output of a function; None for integers."""
     if isinstance(output, Mapping):
-        return {name: _cotangent(value, rng) for name, value in output.items()}
+        return {name: random_cotangent(value, rng) for name, value in output.items()}
     if isinstance(output, (tuple, list)):
-        return tuple(_cotangent(value, rng) for value in output)
+        return tuple(random_cotangent(value, rng) for value in output)
     if output.dtype.kind != "f":
         return None
     return np.asarray(rng.choice([-1.0, 1.0], output.shape) * rng.uniform(0.5, 1.5, output.shape))

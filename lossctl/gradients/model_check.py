@@ -11,7 +11,7 @@ from lossctl.core.user_kernel import source_line
 from lossctl.errors import DataError, UsageError, number
 from lossctl.gradients.array_hints import Hint, merged
 from lossctl.gradients.given_gradients import GivenGradients, select_arrays
-from lossctl.gradients.layer_check import check_hvp
+from lossctl.gradients.hvp_check import check_hvp
 from lossctl.gradients.localize import Entry
 from lossctl.gradients.model_result import ArrayCheck, ModelCheck
 from lossctl.gradients.named_function import (

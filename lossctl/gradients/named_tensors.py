@@ -29,6 +29,7 @@ class TensorFunction:
         moved: the arrays to differentiate with respect to.
         seed: of random numbers that the function draws.
         defined_by: the function or method that a user wrote.
+        copies_saved: whether the backward pass reads copies of what the forward pass saves. Default False.
     """
 
     framework: Framework
@@ -39,6 +40,7 @@ class TensorFunction:
     moved: Sequence[str]
     seed: int
     defined_by: Any
+    copies_saved: bool = False
 
     def forward(self) -> NamedFunction:
         """Return the function of arrays that returns arrays, in float64."""
@@ -96,6 +98,8 @@ class TensorFunction:
         stack = ExitStack()
         stack.enter_context(self.framework.active(dtype))
         stack.enter_context(self.framework.seeded(self.seed))
+        if self.copies_saved:
+            stack.enter_context(self.framework.copying_saved())
         return stack
 
     def _tensors(self, arrays: Arrays, dtype: str) -> list[Any]:

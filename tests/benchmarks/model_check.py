@@ -3,8 +3,8 @@
     python tests/benchmarks/model_check.py [SEEDS [NAME …]]
 
 Each network is checked with SEEDS random seeds (default 3) as it is, and with each of its six mistakes once, in float64
-and in float32. ``flaky`` runs small networks with 250 seeds, 1,000 runs. A right network passes within 30 evaluations; a mistake is
-named by array and place, or cause, within 200.
+and in float32. ``flaky`` runs small networks with 250 seeds (1,000 runs). A right network passes within 30
+evaluations; a mistake is named by array and place, or cause, within 200.
 """
 
 from __future__ import annotations

@@ -65,12 +65,13 @@ class Overwrites(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
         y = torch.tanh(x)
-        ctx.y = y.data
+        ctx.save_for_backward(y)
         return y
 
     @staticmethod
     def backward(ctx, up):
-        return up * (1 - ctx.y**2)
+        (y,) = ctx.saved_tensors
+        return up * (1 - y**2)
 
 
 class Saved(Loss):
@@ -213,7 +214,7 @@ def test_a_right_backward_pass_passes(run: Any, framework: str, line: str) -> No
     [
         ("net.py:Detached state.pt", "fc1.weight", "the gradient of fc1.weight is 0, and the loss depends on it"),
         ("net.py:Ones state.pt", "fc1.weight fc1.bias x", "the backward pass ignores the upstream gradient"),
-        ("net.py:Saved state.pt", "fc1.weight fc1.bias x", ""),
+        ("net.py:Saved state.pt", "fc1.weight fc1.bias x", "a tensor that the forward pass saved is overwritten"),
         ("net.py:half w.npz", "w x", "the backward pass ignores the upstream gradient, such as the scale of a loss"),
     ],
 )

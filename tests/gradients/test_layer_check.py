@@ -167,7 +167,28 @@ def test_forward_over_reverse_that_is_wrong() -> None:
 
     result = lossctl.gradcheck(loss, ARRAYS, hvp=hvp)
     assert [a.verdict for a in result.arrays] == ["ok"] * 3 + ["wrong", "ok", "ok"]
-    assert result.hints == ["the hvp of x is wrong, and that of w, b right"]
+    assert result.hints[0] == "in the hvp d²/dx dw is wrong: the derivative of the gradient of x along w"
+    assert result.hints[1] == "the hvp of x is wrong, and that of w, b right"
+    assert result.hints[2].startswith("the hvp is not symmetric")
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("ignores-vector", lambda v, hv, arrays: arrays),
+        ("ignores-a-vector", lambda v, hv, arrays: second(v | {"w": 0.0 * v["w"]}, **arrays)),
+        ("not-linear", lambda v, hv, arrays: {n: a * np.abs(v[n]) for n, a in hv.items()}),
+        ("diagonal", lambda v, hv, arrays: {n: a * v[n] for n, a in arrays.items()}),
+        ("constant-factor", lambda v, hv, arrays: {n: 0.5 * a for n, a in hv.items()}),
+    ],
+)
+def test_a_wrong_product_of_second_derivatives_is_named(code: str, change: Callable[..., Any]) -> None:
+    def hvp(v: dict[str, Array], **arrays: Array) -> dict[str, Array]:
+        return change(v, second(v, **arrays), arrays)
+
+    result = lossctl.gradcheck(loss, ARRAYS, hvp=hvp)
+    assert not result
+    assert result.hint_codes[0] == code
 
 
 def test_several_outputs_and_inputs_that_are_integers() -> None:

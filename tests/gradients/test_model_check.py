@@ -71,6 +71,10 @@ def test_a_saved_tensor_that_is_overwritten_spoils_every_array_before_it() -> No
     result = lossctl.gradcheck(loss, params)
     assert [a.verdict for a in result.arrays] == ["wrong", "wrong", "ok", "ok", "ok", "ok"]
     assert result.worst[0].place.startswith(("W1[", "b1["))
+    for seed in range(3):
+        loss, params = mlp(mistake="overwritten", seed=seed)
+        (hint, *_) = lossctl.gradcheck(loss, params, seed=seed).hints
+        assert hint.startswith("every array up to b1 is wrong and every array from W2 on right")
 
 
 def test_a_parameter_that_is_overwritten_in_place_is_said() -> None:

@@ -42,7 +42,7 @@ def source_line(function: object) -> tuple[str, int] | None:
     """Return the file and the first line of a user's function, partial or callable object.
 
     Returns:
-        None for a function of lossctl, and for one that is not from a Python file.
+        None for a function of lossctl or of an installed package, and for one that is not from a Python file.
     """
     while True:
         inner = function.func if isinstance(function, partial) else getattr(function, "__wrapped__", None)
@@ -51,7 +51,7 @@ def source_line(function: object) -> tuple[str, int] | None:
         function = inner
     methods = [getattr(type(function), name, None) for name in ("__call__", *CATBOOST_METHODS)]
     for code in (getattr(part, "__code__", None) for part in (function, *methods)):
-        if code is not None and not code.co_filename.startswith((_PACKAGE, "<")):
+        if code is not None and not _is_library(code.co_filename):
             return _shortest(code.co_filename), code.co_firstlineno
     return None
 

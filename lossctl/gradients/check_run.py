@@ -188,7 +188,7 @@ def check_on(
         results = [replace(results[1], notes=results[0].notes) if results[0].passed else results[0]]
     checked: object = loss.kernel if gradient is None else gradient.function
     if isinstance(checked, TensorKernel):
-        checked = getattr(checked.value, "forward", checked.value)
+        checked = checked.framework.defined_by(checked.value)
     place = None if GIVEN_GRADIENT in opened.places else source_line(checked)
     return [_result(loss, t, what, place) for t, what in zip(results, ("gradient", "second derivative"), strict=False)]
 

@@ -261,6 +261,7 @@ def backward_of(loss: Loss, dtype: str) -> Callable[..., Any]:
         return gradient.astype(dtype)
 
     backward.__name__ = loss.name
+    backward.__wrapped__ = kernel.framework.defined_by(kernel.value)  # type: ignore[attr-defined]
     backward.__signature__ = inspect.Signature([p for p in kernel.parameters if p.default is p.empty])  # type: ignore[attr-defined]
     return backward
 

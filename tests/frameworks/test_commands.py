@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -38,6 +39,21 @@ def squared_mean(pred, target):
 
 def returns_tensor(pred, target):
     return torch.from_numpy((pred - target) ** 2)
+
+class Half(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, pred, target):
+        ctx.save_for_backward(pred, target)
+        return (pred - target) ** 2
+
+    @staticmethod
+    def backward(ctx, up):
+        pred, target = ctx.saved_tensors
+        return up * (pred - target), None
+
+class Layer(torch.nn.Module):
+    def forward(self, pred, target):
+        return Half.apply(pred, target)
 
 def mixed(pred, target):
     return (pred * torch.ones(3, dtype=torch.float32)).matmul(torch.ones(3, dtype=torch.float32))
@@ -89,6 +105,25 @@ def test_the_backward_pass_against_a_registered_loss(run, framework, dtype) -> N
     assert run(f"gradcheck mse p.csv t.csv --grad my.py:half {options}")[0] == 1
     if dtype == "float64":  # the weights of the classes are made in float64, and PyTorch mixes no types
         assert run(f"gradcheck cross_entropy z.npy y.npy --grad my.py:mean {options}")[0] == 1
+
+
+@torch
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("gradcheck my.py:half p.csv t.csv", "def half"),
+        ("gradcheck mse p.csv t.csv --grad my.py:half", "def half"),
+        ("gradcheck my.py:Half p.csv t.csv", "    @staticmethod\n    def backward"),
+        ("gradcheck my.py:Layer --at pt.npz", "    def forward(self, pred"),
+        ("gradcheck torch.nn:MSELoss p.csv t.csv", None),
+    ],
+)
+def test_the_report_has_the_line_of_what_is_checked(run, framework, line, text) -> None:
+    np.savez("pt.npz", pred=np.loadtxt("p.csv"), target=np.loadtxt("t.csv"))
+    _, out, err = run(f"{line} --framework torch -f junit")
+    case = next(ET.fromstring(out).iter("testcase"))
+    place = None if text is None else str(FILE.split(text, maxsplit=1)[0].count("\n") + 1)
+    assert (case.get("file"), case.get("line")) == (place and "my.py", place), err
 
 
 @torch

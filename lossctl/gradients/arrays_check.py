@@ -10,7 +10,7 @@ import numpy as np
 
 from lossctl.core.validation import check_choice
 from lossctl.errors import UsageError
-from lossctl.frameworks import DTYPES, get_framework
+from lossctl.frameworks import DTYPES, get_framework, to_array
 from lossctl.gradients.given_gradients import select_arrays
 from lossctl.gradients.layer import Layer
 from lossctl.gradients.layer_check import agreement, check_jvp, check_vjp
@@ -80,7 +80,7 @@ def check_arrays(
         return check_tensors(tensors, dtype, wrt=wrt, seed=seed)
     if dtype != "float64":
         raise UsageError(f"--dtype {dtype} is the precision of a function of tensors: add --framework")
-    arrays = {name: np.asarray(a) for name, a in arrays.items()}
+    arrays = {name: to_array(a) for name, a in arrays.items()}
     if (vjp or jvp) and (grad or hvp):
         raise UsageError("--vjp and --jvp check a layer, --grad and --hvp a loss: check them one after the other")
 

@@ -74,6 +74,12 @@ def test_data_frames_and_dlpack() -> None:
     frame = pl.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
     assert to_array(frame).tolist() == [[1.0, 3.0], [2.0, 4.0]]
     assert float(lossctl.compute("mse", frame["a"], frame["b"])) == 4.0
+    assert lossctl.gradcheck("mse", frame["a"], frame["b"], grad=2.0 * (frame["a"] - frame["b"]))
+    assert not lossctl.gradcheck("mse", frame["a"], frame["b"], grad=frame["a"] - frame["b"])
+    assert lossctl.verify("mse", frame["a"], frame["b"], grad=2.0 * (frame["a"] - frame["b"])).passed
+    assert float(lossctl.compute("mse", pl.Series([1.0, None]), [2.0, 3.0], nan="skip")) == 1.0
+    with pytest.raises(lossctl.DataError, match="real numbers are needed"):
+        lossctl.compute("mse", pl.Series(["a", "b"]), [1.0, 2.0])
 
     class OnlyDlpack:
         def __dlpack__(self, **options):
@@ -83,6 +89,28 @@ def test_data_frames_and_dlpack() -> None:
             return X.__dlpack_device__()
 
     assert np.array_equal(to_array(OnlyDlpack()), X)
+
+
+@pytest.mark.parametrize("name", [pytest.param("pandas", marks=needs("pandas"))])
+def test_data_frames_of_pandas(name) -> None:
+    """Rows are matched by position, whatever the index says; a missing value is NaN."""
+    import pandas as pd
+
+    pred, target = pd.Series([1.0, 2.0, 4.0], index=[5, 3, 9]), pd.Series([0.0, 2.0, 1.0])
+    assert float(lossctl.compute("mse", pred, target)) == pytest.approx(10 / 3)
+    assert float(lossctl.compute("mse", pred, target, weight=pd.Series([1, 2, 3]))) == pytest.approx(28 / 6)
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 5.0]})
+    assert float(lossctl.compute("mse", frame, frame + 1.0)) == 1.0
+    assert lossctl.gradcheck("mse", pred, target, grad=2.0 * (pred.reset_index(drop=True) - target))
+    assert not lossctl.gradcheck("mse", pred, target, grad=pd.Series([1.0, 0.0, 3.0]))
+    codes = pd.Series([0, 1, 2], dtype="category")
+    assert float(lossctl.compute("cross_entropy", pd.DataFrame(np.eye(3)), codes)) == pytest.approx(0.5514447139)
+    for missing in (pd.array([1.0, None, 3.0], dtype="Float64"), pd.Series([1, None, 3], dtype="Int64")):
+        assert float(lossctl.compute("mse", missing, [1.0, 2.0, 4.0], nan="skip")) == 0.5
+        with pytest.raises(lossctl.DataError, match=r"pred\[1\]: nan"):
+            lossctl.compute("mse", missing, [1.0, 2.0, 4.0])
+    with pytest.raises(lossctl.DataError, match="real numbers are needed"):
+        lossctl.compute("mse", pd.Series(["a", "b"]), [1.0, 2.0])
 
 
 def test_names_of_frameworks(monkeypatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import lossctl
 from lossctl.gradients.result import GradCheck
+from lossctl.gradients.rounding import PRECISIONS, round_to
 
 Z = [[8.25, -3.5, 0.75], [-2.5, 9.0, 1.25], [0.5, 0.25, -0.75]]
 Y = [0, 1, 2]
@@ -146,3 +147,23 @@ def test_a_textbook_cosine_of_nearly_equal_vectors(dtype: Any, n: int) -> None:
     assert (HIDDEN in result.method) == (dtype == np.float16)
     if dtype == np.float32:
         assert not lossctl.gradcheck("cosine_distance", x, y, grad=gradient * dtype(0.99), **options)
+
+
+@pytest.mark.parametrize("spec", ["mse", "bce_with_logits", "cross_entropy", "huber"])
+@pytest.mark.parametrize(("dtype", "factor"), [("float32", 0.999), ("float16", 0.99), ("bfloat16", 0.99)])
+def test_a_small_factor_is_wrong_or_said_to_be_hidden(spec: str, dtype: str, factor: float) -> None:
+    rng = np.random.default_rng(0)
+    precision = PRECISIONS[dtype]
+    pred, target = rng.normal(size=200), rng.normal(size=200)
+    if spec == "bce_with_logits":
+        pred, target = 3 * pred, (target > 0).astype(float)
+    elif spec == "cross_entropy":
+        pred, target = 3 * rng.normal(size=(60, 5)), rng.integers(0, 5, 60)
+    pred = round_to(pred, precision)
+    target = round_to(target, precision) if target.dtype.kind == "f" else target
+    gradient = lossctl.get_loss(spec).gradient(pred, target)
+    assert lossctl.gradcheck(spec, pred, target, grad=round_to(gradient, precision))
+    result = lossctl.gradcheck(spec, pred, target, grad=round_to(factor * gradient, precision))
+    assert not result or HIDDEN in result.method
+    assert (dtype == "float32") == (HIDDEN not in result.method)
+    assert not lossctl.gradcheck(spec, pred, target, grad=round_to(0.75 * gradient, precision))

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
+import numpy as np
 import numpy.typing as npt
 
+from lossctl.core.arrays import Array
 from lossctl.core.decorator import Loss
-from lossctl.core.input_kinds import SUM_TOLERANCE
+from lossctl.core.input_kinds import SUM_TOLERANCE, has_class_axis
+from lossctl.core.python_words import in_python_words
 from lossctl.core.registry import as_loss, registered
 from lossctl.core.validation import NAN, REDUCTIONS, check_choice, check_class_weight
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions
 from lossctl.engine.result import Result
 from lossctl.engine.run import compute_losses
-from lossctl.io.dataset import from_arrays
+from lossctl.engine.sample_arrays import element_gradients, sample_losses
+from lossctl.errors import DataError, UsageError, printable
+from lossctl.frameworks import to_array
+from lossctl.io.dataset import Dataset, from_arrays
 
 
 def list_losses() -> list[str]:
@@ -28,6 +34,18 @@ def list_losses() -> list[str]:
     return list(registered())
 
 
+@overload
+def compute(
+    loss: str | Loss | Callable[..., Any],
+    pred: npt.ArrayLike,
+    target: npt.ArrayLike | None = None,
+    *,
+    reduction: Literal["none"],
+    **options: Any,
+) -> Array: ...
+
+
+@overload
 def compute(
     loss: str | Loss | Callable[..., Any],
     pred: npt.ArrayLike,
@@ -43,8 +61,30 @@ def compute(
     class_axis: int | None = None,
     class_weight: Sequence[float] | None = None,
     ignore_index: int | None = None,
+    labels: Sequence[str | float] | None = None,
     threads: int | None = None,
-) -> Result:
+) -> Result: ...
+
+
+@in_python_words
+def compute(
+    loss: str | Loss | Callable[..., Any],
+    pred: npt.ArrayLike,
+    target: npt.ArrayLike | None = None,
+    *,
+    framework: str | None = None,
+    weight: npt.ArrayLike | None = None,
+    inputs: Mapping[str, npt.ArrayLike] | None = None,
+    reduction: str = "mean",
+    nan: str = "error",
+    normalize: bool = False,
+    sum_tolerance: float = SUM_TOLERANCE,
+    class_axis: int | None = None,
+    class_weight: Sequence[float] | None = None,
+    ignore_index: int | None = None,
+    labels: Sequence[str | float] | None = None,
+    threads: int | None = None,
+) -> Result | Array:
     """Compute the loss of predictions on targets.
 
     Args:
@@ -54,7 +94,8 @@ def compute(
         framework: ``"torch"``, ``"jax"`` or ``"tensorflow"`` if ``loss`` is a function of its tensors. Default None.
         weight: ``(n,)`` weights of samples, or one weight per element; finite and at least 0. Default: 1.
         inputs: further inputs of the loss, by name.
-        reduction: ``"mean"`` (Σwℓ/Σw, the default) or ``"sum"`` (Σwℓ).
+        reduction: ``"mean"`` (Σwℓ/Σw, the default), ``"sum"`` (Σwℓ), or ``"none"``, the loss of each sample as an
+            array ``(n,)``: NaN for a sample that is left out.
         nan: treatment of samples with a NaN input: ``"error"`` (the default), ``"skip"`` or ``"propagate"``.
         normalize: divide rows of probabilities by their sum.
         sum_tolerance: without ``normalize``, the allowed deviation from 1 of the sum of a row of probabilities.
@@ -62,6 +103,8 @@ def compute(
         class_weight: ``(k,)`` weights of the classes, multiplied by ``weight``. If targets are rows over classes, the
             factor of a row is Σ target·class_weight.
         ignore_index: the target label of samples to leave out.
+        labels: the names or numbers of the classes in the targets, in the order of the classes. Default: the targets
+            hold what the loss takes.
         threads: number of threads; default: one per core. The result does not depend on it.
 
     Raises:
@@ -74,10 +117,95 @@ def compute(
     (5.0, 2, 9.0, 1)
     """
     bound = as_loss(loss, framework)
-    check_choice("reduction", reduction, REDUCTIONS)
-    check_choice("nan", nan, NAN)
-    data = from_arrays({"pred": pred, "target": target, "weight": weight, **(inputs or {})})
-    options = ComputeOptions(
-        nan, sum_tolerance, normalize, class_axis, check_class_weight(class_weight or ()), ignore_index
+    check_choice("reduction", reduction, (*REDUCTIONS, "none"))
+    data = from_arrays({"pred": pred, "target": _coded(bound, target, labels), "weight": weight, **(inputs or {})})
+    options = _options(
+        nan=nan,
+        sum_tolerance=sum_tolerance,
+        normalize=normalize,
+        class_axis=class_axis,
+        class_weight=class_weight,
+        ignore_index=ignore_index,
+        labels=labels,
     )
-    return compute_losses(data, [bound], options, reduction, ExecutionConfig(threads)).results[0]
+    workers = ExecutionConfig(threads)
+    if reduction == "none":
+        return sample_losses(data, bound, options, workers)
+    return compute_losses(data, [bound], options, reduction, workers).results[0]
+
+
+def _options(
+    *,
+    nan: str = "error",
+    sum_tolerance: float = SUM_TOLERANCE,
+    normalize: bool = False,
+    class_axis: int | None = None,
+    class_weight: Sequence[float] | None = None,
+    ignore_index: int | None = None,
+    labels: Sequence[str | float] | None = None,
+) -> ComputeOptions:
+    check_choice("nan", nan, NAN)
+    return ComputeOptions(
+        nan,
+        sum_tolerance,
+        normalize,
+        class_axis,
+        check_class_weight(class_weight or ()),
+        ignore_index,
+        labelled=frozenset() if labels is None else frozenset({"target"}),
+    )
+
+
+def _coded(loss: Loss, target: npt.ArrayLike | None, labels: Sequence[str | float] | None) -> npt.ArrayLike | None:
+    """Return the targets as codes 0, 1, 2 … of the labels; without labels, the targets themselves.
+
+    Raises:
+        DataError: a target is none of the labels.
+        UsageError: the targets of the loss are no labels, or not of so many classes.
+    """
+    if labels is None or target is None:
+        return target
+    takes = next((i.kind.labels for i, role in zip(loss.inputs, loss.roles, strict=True) if role == "target"), 0)
+    if takes == 0:
+        raise UsageError(f"labels: the targets of {loss.name} are not labels")
+    if takes not in (-1, len(labels)) or len(set(labels)) < max(len(labels), 2):
+        raise UsageError(f"labels={tuple(labels)}: {loss.name} takes {'two' if takes == 2 else 'different'} labels")
+    values = to_array(target)
+    codes = np.full(values.shape, -1.0)
+    for code, label in enumerate(labels):
+        codes[values == label] = code
+    if (codes < 0).any():
+        place = tuple(int(i) for i in np.argwhere(codes < 0)[0])
+        at, names = ", ".join(map(str, place)), ", ".join(map(str, labels))
+        raise DataError(f"target[{at}]: {printable(repr(values[place].item()))} is none of the labels {names}")
+    return codes
+
+
+@in_python_words
+def value_of(loss: Loss, arrays: Sequence[npt.ArrayLike], *, threads: int | None = None, **options: Any) -> Array:
+    """Compute ``Loss.value``: the loss of each sample."""
+    return sample_losses(*_prepared(loss, arrays, options), ExecutionConfig(threads))
+
+
+@in_python_words
+def gradient_of(loss: Loss, arrays: Sequence[npt.ArrayLike], *, threads: int | None = None, **options: Any) -> Array:
+    """Compute ``Loss.gradient``: the gradient of the loss of each element."""
+    gradient = element_gradients(*_prepared(loss, arrays, options), ExecutionConfig(threads))
+    return np.ascontiguousarray(gradient).reshape(np.shape(to_array(arrays[0])))
+
+
+def _prepared(
+    loss: Loss, arrays: Sequence[npt.ArrayLike], options: Mapping[str, Any]
+) -> tuple[Dataset, Loss, ComputeOptions]:
+    """Return the data set of the arrays, the loss and the options; without ``class_axis`` classes are the last axis."""
+    if len(arrays) != len(loss.inputs):
+        names = ", ".join(i.name for i in loss.inputs)
+        raise UsageError(f"{loss.name} takes {len(loss.inputs)} inputs ({names}), not {len(arrays)}")
+    named = dict(zip(loss.roles, arrays, strict=True))
+    if "target" in named:
+        named["target"] = _coded(loss, named["target"], options.get("labels"))
+    further = dict(options)
+    data = from_arrays({**named, "weight": further.pop("weight", None)})
+    if any(has_class_axis(i.kind.core) for i in loss.inputs):
+        further.setdefault("class_axis", -1)
+    return data, loss, _options(**further)

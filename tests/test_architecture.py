@@ -45,7 +45,7 @@ CONTRACTS = {
     "engine": ("errors", "core", "io"),
     "analysis": ("errors", "core", "io", "engine"),
     "gradients": ("errors", "frameworks", "core", "io", "engine"),
-    "api": ("errors", "core", "io", "engine"),
+    "api": ("errors", "frameworks", "core", "io", "engine"),
     "testing": ("errors", "core", "io", "engine", "gradients"),
     "pytest_plugin": ("errors", "core"),
     "report": ("errors", "core", "io", "engine", "analysis", "gradients"),

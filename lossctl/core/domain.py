@@ -14,11 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array, Dims
-from lossctl.core.input_kinds import SUM_TOLERANCE, as_elements, flattens_axes
+from lossctl.core.input_kinds import SUM_TOLERANCE
 from lossctl.core.parameters import Value
 from lossctl.core.signature import Input
-from lossctl.errors import DataError, UsageError
-from lossctl.frameworks import to_array
 
 # Violations across inputs, which no kind can detect: (input name, mask of invalid elements, function from the index of
 # an element to the message).
@@ -95,49 +93,6 @@ class Domain:
 
     def _across_inputs(self, arrays: Sequence[Array], tolerance: float) -> Violations:
         return iter(()) if self.validate is None else self.validate(*arrays, tolerance=tolerance, **self.params)
-
-    def check(self, arrays: Sequence[npt.ArrayLike]) -> list[Array]:
-        """Convert arrays to float64 elements ``(n, *core)``, and check their shapes and values.
-
-        Args:
-            arrays: the inputs in order, pred first.
-
-        Raises:
-            DataError: the shapes do not fit, or a value is outside its domain; the message gives the first one.
-            UsageError: the number of inputs is wrong.
-        """
-        if len(arrays) != len(self.inputs):
-            names = ", ".join(i.name for i in self.inputs)
-            raise UsageError(f"{self.loss} takes {len(self.inputs)} inputs ({names}), not {len(arrays)}")
-        elements = [self._elements(i, a) for i, a in zip(self.inputs, arrays, strict=True)]
-        dims = self._dims(elements)
-        loops = [a.shape[: a.ndim - len(i.kind.core)] for a, i in zip(elements, self.inputs, strict=True)]
-        if len(set(loops)) > 1 or any(len(shape) != 1 for shape in loops):
-            shapes = ", ".join(f"{i.name} {a.shape}" for i, a in zip(self.inputs, elements, strict=True))
-            raise DataError(f"shapes differ: {shapes}; {self.loss} takes one-dimensional samples, and never broadcasts")
-        with np.errstate(all="ignore"):
-            violation = self.first_violation(elements, dims)
-        if violation:
-            raise DataError(f"{self.inputs[violation.input].name}[{violation.element}]: {violation.cause}")
-        return elements
-
-    def _elements(self, spec: Input, values: npt.ArrayLike) -> Array:
-        array, core = np.asarray(to_array(values), dtype=np.float64), spec.kind.core
-        if array.ndim < 1 + len(core):
-            needed = f"(n, {', '.join(core)}): one row per sample" if core else "(n,): one number per sample"
-            raise DataError(f"{spec.name}: shape {array.shape}, but {self.loss} needs {needed}")
-        return as_elements(array, core) if flattens_axes(core) else array
-
-    def _dims(self, elements: Sequence[Array]) -> Dims:
-        """Return the length of each named core axis; raise DataError if two inputs differ in the length of a name."""
-        lengths: dict[str, tuple[int, str]] = {}
-        for spec, array in zip(self.inputs, elements, strict=True):
-            core = spec.kind.core
-            for name, length in zip(core, array.shape[array.ndim - len(core) :], strict=True):
-                other, whose = lengths.setdefault(name, (length, spec.name))
-                if other != length:
-                    raise DataError(f"{spec.name} has {length} {name}, {whose} has {other}")
-        return {name: length for name, (length, _) in lengths.items()}
 
     def likely_cause(self, violation: InputViolation, array: Array) -> str:
         """Guess why a value is invalid: the end of the error message, such as ``; are they logits? …``, or "".

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,9 +18,11 @@ from lossctl.core.parameters import Parameter, Value
 from lossctl.core.signature import Input, Signature
 from lossctl.core.tensor_kernel import TensorKernel
 from lossctl.errors import DataError, LossctlError, UsageError, is_signal, nearest, quoted
-from lossctl.frameworks import to_array
 
 Thunk: TypeAlias = Callable[[], Array]
+
+# Imported by name, so that core does not depend on the engine.
+_API = "lossctl.api"
 
 
 @dataclass(frozen=True)
@@ -260,42 +263,39 @@ class Loss:
         except DataError as error:
             raise DataError(f"{self._display_name}: {what}: {error}") from None
 
-    def value(self, *arrays: npt.ArrayLike) -> Array:
+    def value(self, *arrays: npt.ArrayLike, **options: Any) -> Array:
         """Compute the loss of each sample.
 
         Args:
-            arrays: the inputs in order, pred first: ``(n,)``, or ``(n, k)`` if a row is one sample.
+            arrays: the inputs in order, pred first: ``(n,)``, ``(n, m)`` (the loss of a sample is the mean over m), or
+                ``(n, k)`` if a row is one sample; classes are the last axis.
+            options: ``weight``, ``nan``, ``normalize``, ``sum_tolerance``, ``class_axis``, ``class_weight``,
+                ``ignore_index``, ``labels`` and ``threads``, as for :func:`lossctl.compute`. Weights of the elements
+                of a sample weigh its mean.
 
         Returns:
-            ``(n,)`` float64.
+            ``(n,)`` float64; NaN for a sample that is left out.
 
         Raises:
             DataError: the shapes differ, or a value is outside its domain.
+            UsageError: an option is invalid.
         """
-        loss, checked = self._checked(arrays)
-        return loss.evaluate(*checked)[0] + 0.0  # a copy, in which -0.0 is 0.0
+        array: Array = importlib.import_module(_API).value_of(self, arrays, **options)
+        return array
 
-    def _checked(self, arrays: Sequence[npt.ArrayLike]) -> tuple[Loss, list[Array]]:
-        """Return the loss for rows of these shapes, and the arrays after a check."""
-        converted = [to_array(a) for a in arrays]
-        loss = self.for_rows([a.shape[1:] for a in converted])
-        return loss, loss.domain.check(converted)
-
-    def gradient(self, *arrays: npt.ArrayLike) -> Array:
-        """Compute the derivative of the loss of each sample with respect to ``pred``.
+    def gradient(self, *arrays: npt.ArrayLike, **options: Any) -> Array:
+        """Compute the derivative of the loss of each element with respect to ``pred``.
 
         Args:
-            arrays: as for :meth:`value`.
+            arrays, options: as for :meth:`value`.
 
         Returns:
-            float64 of the shape of ``pred``: d loss[i] / d pred[i], not divided by n.
+            float64 of the shape of ``pred``: d loss[i] / d pred[i], not divided by n or m; 0 for an element that is
+            left out.
 
         Raises:
             DataError: as for :meth:`value`.
-            UsageError: the loss of a user has no gradient.
+            UsageError: an option is invalid, or the loss of a user has no gradient.
         """
-        loss, checked = self._checked(arrays)
-        thunk = loss.evaluate(*checked)[1]
-        if thunk is None:
-            raise UsageError(f"{self.name} has no gradient: return (loss, gradient)")
-        return np.ascontiguousarray(thunk()).reshape(np.shape(to_array(arrays[0])))
+        array: Array = importlib.import_module(_API).gradient_of(self, arrays, **options)
+        return array

@@ -237,9 +237,8 @@ def _shape(tail: tuple[int, ...]) -> str:
 
 
 def _shapes(data: Dataset, roles: Sequence[str]) -> str:
-    return ", ".join(
-        f"{r} ({data.sources[data.places[r].source].display_name}) has {_shape(data.row_shape(r))}" for r in roles
-    )
+    names = {r: data.sources[data.places[r].source].display_name for r in roles}
+    return ", ".join(f"{r}{f' ({n})' if n != r else ''} has {_shape(data.row_shape(r))}" for r, n in names.items())
 
 
 def _misfit(loss: Loss, data: Dataset, roles: Sequence[str], role: str) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import has_class_axis
 from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Summary
 from lossctl.engine.block import Block
@@ -17,6 +16,7 @@ from lossctl.engine.exact_sum import rounded, shifted
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, LossPlan, check_unweighted_gradient, plan_loss
 from lossctl.engine.run import map_blocks
+from lossctl.engine.sample_arrays import in_rows
 from lossctl.errors import UsageError
 from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
@@ -63,22 +63,15 @@ class _Measure:
 
     def __call__(self, block: Block, plan: LossPlan) -> tuple[Array, int, Summary]:
         elements = block.elements(plan)
-        loss, arrays, index = plan.loss, elements.arrays, elements.rows.index
+        loss, arrays = plan.loss, elements.arrays
         core = plan.loss.inputs[0].kind.core
-        summary = summarize_block(block, plan)
         exponent = weight_exponent(elements, block.options) if self.reduction == "mean" else 0
-        whole = np.zeros((block.count * plan.per_row, *(plan.dims[name] for name in core)))
+        summary, gradient = summarize_block(block, plan), None
         if len(elements):
             gradient = _by_differences(loss, arrays) if self.numeric else _analytic(loss, arrays)
             if self.reduction != "none" and elements.weights is not None:
                 gradient = gradient * np.ldexp(elements.weights, -exponent).reshape(-1, *(1,) * len(core))
-            whole[slice(None) if index is None else index] = gradient
-        if elements.missing and block.options.nan == "propagate":
-            whole[:] = np.where(np.isnan(block.input("pred", core)), np.nan, whole)
-        shaped = whole.reshape(block.count, *plan.loop, *plan.core)
-        if block.options.class_axis is not None and has_class_axis(core) and shaped.ndim > 2:
-            shaped = np.moveaxis(shaped, -1, block.options.class_axis)  # the class axis of the predictions
-        return shaped, exponent, summary
+        return in_rows(block, plan, elements, gradient), exponent, summary
 
 
 def _analytic(loss: Loss, arrays: list[Array]) -> Array:

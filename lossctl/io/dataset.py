@@ -244,6 +244,8 @@ def _array(role: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
         raise DataError(f"{role}: {error}") from None
     if array.dtype.kind not in "fiub":
         raise DataError(f"{role}: an array of {array.dtype}; real numbers are needed")
-    if not array.ndim or not len(array):
+    if not array.ndim:
+        raise DataError(f"{role}: a single number; an array with one for each sample is needed")
+    if not len(array):
         raise DataError(f"{role}: shape {array.shape}; at least one sample is needed")
     return array

@@ -55,14 +55,11 @@ def bce(pred: Probability, target: Probability, *, label_smoothing: Smoothing = 
 
 
 @loss(
-    formula="−v·(w·t·log σ(x) + (1 − t)·log(1 − σ(x)));  x = pred, t = target, w = pos_weight, v = label_weight",
+    formula="−w·t·log σ(x) − (1 − t)·log σ(−x);  x = pred, w = pos_weight",
     reference="torch.nn.BCEWithLogitsLoss",
     aliases=("sigmoid_cross_entropy", "binary_cross_entropy_with_logits"),
     differences=("keras on numpy clips σ(x): 15.9 at x = 40, t = 0, where 40 is right",),
-    pitfalls=(
-        "pred is a logit: if all lie in [0, 1] they may be probabilities",
-        "label_weight is the weight of torch: the mean divides by the number of elements, not by the weights",
-    ),
+    pitfalls=("pred is a logit: if all lie in [0, 1] they may be probabilities",),
     relative_accuracy="the value everywhere, the gradient with targets 0 and 1",
     propagates_nonfinite=True,
 )
@@ -70,8 +67,8 @@ def bce_with_logits(
     pred: Real,
     target: Probability,
     *,
-    pos_weight: Annotated[float, Param("factor of the positive term", POSITIVE, per_column=True)] = 1.0,
-    label_weight: Annotated[float, Param("factor of the loss of a label; no weight", POSITIVE, per_column=True)] = 1.0,
+    pos_weight: Annotated[float, Param("factor of positives", POSITIVE, per_column=True)] = 1.0,
+    label_weight: Annotated[float, Param("factor of the loss", POSITIVE, per_column=True)] = 1.0,
     label_smoothing: Smoothing = 0.0,
 ) -> tuple[Array, Thunk]:
     """Binary cross-entropy from logits, accurate at large values."""

@@ -37,7 +37,7 @@ Margin = Annotated[float, Param("how far ahead the right class must be")]
 def categorical_cross_entropy(
     pred: Probabilities, target: Probabilities, *, label_smoothing: Smoothing = 0.0
 ) -> tuple[Array, Thunk]:
-    """Cross-entropy of two distributions over classes, in nats."""
+    """Cross-entropy of two distributions over classes."""
     return _from_probabilities(pred, _smoothed(target, label_smoothing))
 
 
@@ -166,7 +166,10 @@ def sparse_softmax_cross_entropy(
     pitfalls=("pred is scores: of probabilities a margin of 1 is never reached",),
 )
 def crammer_singer(pred: ClassScores, target: LabelOrProbabilities, *, margin: Margin = 1.0) -> tuple[Array, Thunk]:
-    """Hinge of the best wrong class against the right one; of a row of probabilities, its mean."""
+    """Hinge of the best wrong class against the right one.
+
+    The loss of a row of target probabilities is the mean of the losses of their labels.
+    """
     if target.ndim > 1:
         return _expected_hinge(pred, target, margin)
     at = _at(target)
@@ -314,7 +317,10 @@ def softmax_focal(
     *,
     gamma: Annotated[float, Param("how much less rows count that are right already", NON_NEGATIVE)] = 2.0,
 ) -> tuple[Array, Thunk]:
-    """Focal loss of several classes: less weight on easy rows; of a row of probabilities, its mean."""
+    """Focal loss of several classes: less weight on easy rows.
+
+    The loss of a row of target probabilities is the mean of the losses of their labels.
+    """
 
     def parts(p: Array, missed: Array, cost: Array) -> tuple[Array, Array]:
         # −p·log p/(1 − p) tends to 1 for p → 1 and to 0 for p → 0
@@ -369,7 +375,10 @@ def poly1_softmax(
     *,
     epsilon: Annotated[float, Param("the weight of the first term of cross-entropy's series in 1 − p")] = 1.0,
 ) -> tuple[Array, Thunk]:
-    """Cross-entropy with another first coefficient of its series; of a row of probabilities, its mean."""
+    """Cross-entropy with another first coefficient of its series.
+
+    The loss of a row of target probabilities is the mean of the losses of their labels.
+    """
     if target.ndim > 1:
         return _of_rows(pred, target, lambda p, missed, cost: (cost + epsilon * missed, 1.0 + epsilon * p))
     p, missed, cost, by_logits = _own(pred, target)

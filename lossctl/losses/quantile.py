@@ -53,10 +53,7 @@ def quantile(
     formula="2·max(tau·e, (tau − 1)·e), e = target − pred",
     reference="Bracher et al. 2021, doi:10.1371/journal.pcbi.1008618",
     aliases=("wis",),
-    differences=(
-        "of the levels of K central intervals and the median, the mean over quantiles is the sum over intervals",
-        "scoringrules weighted_interval_score 0.10 adds half the median where the definition has half its error",
-    ),
+    differences=("scoringrules 0.10 adds half the median where the definition has half its error",),
     pitfalls=(
         "it takes a column for each quantile: tau=0.05,0.25,0.5,0.75,0.95; the levels are symmetric, with the median",
     ),
@@ -69,7 +66,7 @@ def weighted_interval_score(
     *,
     tau: Annotated[float, Param("the quantile that is predicted", OPEN_UNIT, per_column=True)] = 0.5,
 ) -> tuple[Array, Thunk]:
-    """Twice the pinball loss, whose mean over quantiles is the score of forecast hubs.
+    """Twice the pinball loss: the score of hubs.
 
     At r = 0 the gradient is taken to be 0.
     """

@@ -117,7 +117,7 @@ def heading_of(loss: Loss) -> str:
 
 def takes(parameter: Parameter) -> str:
     """Return what values a parameter takes."""
-    return f"{parameter.expects}{', or one for each column' if parameter.per_column else ''}"
+    return f"{parameter.expects}{', or a list' if parameter.per_column else ''}"
 
 
 def info_report(entry: Loss, spec: str) -> Report:

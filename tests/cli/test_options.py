@@ -23,7 +23,6 @@ _PREPARED = "the caller prepares the arrays"
 _COMMAND_ONLY = {
     **dict.fromkeys(("delimiter", "header", "encoding", "decimal", "na_values", "input_format", "on"), _FILES),
     **dict.fromkeys(("format", "quiet", "outputs", "precision", "color", "no_progress"), _TEXT),
-    "labels": "text becomes class codes; arrays already hold codes",
     "param": "Python writes the parameter into the spec, or binds it: get_loss('huber').bind(delta=2)",
     "cluster": "the tasks of a cluster read files; arrays are in the memory of one process",
     "allow_mixed": "belongs to --cluster",
@@ -37,7 +36,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "gradcheck": {
         **_COMMAND_ONLY,
-        **dict.fromkeys(("nan", "normalize", "sum_tolerance", "class_axis"), _PREPARED),
+        **dict.fromkeys(("nan", "normalize", "sum_tolerance", "class_axis", "labels"), _PREPARED),
         "top": "limits a table; the result has every coordinate",
         "at": "Python passes arrays by name as pred",
         "sweep": "adds a table",
@@ -46,7 +45,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "verify": {
         "framework": "outputs of a kernel are judged, and no function is called",
         **_COMMAND_ONLY,
-        **dict.fromkeys(("nan", "normalize", "sum_tolerance", "class_axis"), _PREPARED),
+        **dict.fromkeys(("nan", "normalize", "sum_tolerance", "class_axis", "labels"), _PREPARED),
         "top": "limits a table; the result has every number beyond rounding, up to 100",
         "golden": "writes files for people without lossctl",
     },

@@ -81,7 +81,7 @@ def test_pickle() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("quantile:tau=0.1,0.9", "quantile: 2 values of tau, one for each column, and pred (pred) has 3 columns"),
+        ("quantile:tau=0.1,0.9", "quantile: 2 values of tau, one for each column, and pred has 3 columns"),
         ("quantile:tau=0.1,1,0.9", "quantile: parameter 'tau': '1' is not a number above 0 and below 1"),
         ("huber:delta=1,2,3", "huber: parameter 'delta': '1,2,3' is not a number above 0"),
     ],

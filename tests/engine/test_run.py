@@ -288,10 +288,10 @@ def test_classes_of_images_are_on_the_axis_that_is_named(small_blocks: None) -> 
         assert float(result) == pytest.approx(flat.mean())
         assert (result.count, result.elements) == (20, 80)
         assert result.argmax == flat.mean(axis=1).argmax()
-    with pytest.raises(UsageError, match="--class-axis"):
+    with pytest.raises(UsageError, match="class_axis"):
         lossctl.compute("ce", logits, labels)
     for axis in (0, 4, -4):
-        with pytest.raises(UsageError, match="--class-axis"):
+        with pytest.raises(UsageError, match="class_axis"):
             lossctl.compute("ce", logits, labels, class_axis=axis)
 
 
@@ -368,7 +368,7 @@ def test_parts_add_up_to_the_whole_exactly() -> None:
 
 
 def test_unknown_words_are_refused() -> None:
-    for wrong in ({"reduction": "none"}, {"nan": "drop"}):
+    for wrong in ({"reduction": "median"}, {"nan": "drop"}):
         with pytest.raises(UsageError, match="one of"):
             lossctl.compute("mse", [1.0], [1.0], **wrong)
 

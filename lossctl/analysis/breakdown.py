@@ -189,6 +189,7 @@ def break_down(
         DataError: a row is invalid (the first one is reported), no sample counts, or there are too many groups.
     """
     plan = plan_loss(loss, data, options)
+    loss = plan.loss
     if request.by is not None:
         check_groups(request.by, plan)
     groupings = [request.by] if request.by is not None else []

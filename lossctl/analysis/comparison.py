@@ -248,6 +248,7 @@ def compare_models(
     plans = [
         plan_loss(loss, data, options, roles_for_model(loss, data, model)) for loss in losses for model in range(models)
     ]
+    losses = [plan.loss for plan in plans[::models]]
     accumulators = [_PairedAccumulator() for _ in losses]
     with workers.executor_for(data) as executor:
         for model_losses in map_blocks(data, plans, options, _PairedMapper(shown), executor):

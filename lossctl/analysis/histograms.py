@@ -91,6 +91,7 @@ def plot_data(data: Dataset, loss: Loss, options: ComputeOptions, workers: Execu
         DataError: a row is invalid (the first one is reported), or no loss is finite.
     """
     plan = plan_loss(loss, data, options)
+    loss = plan.loss
     losses_range, pred, target = ranges = _Range(), _Range(), _Range()
     values: set[float] = set()
     infinite = 0

@@ -16,8 +16,8 @@ from lossctl.core.registry import registered
 from lossctl.engine.plan import ComputeOptions, LossPlan
 from lossctl.io.dataset import Dataset
 
-# Minimum number of samples for a warning: three predictions may be equal, or lie in [0, 1], by chance.
-_FEW = 5
+# Minimum number of samples for a warning: two predictions may be equal, or lie in [0, 1], by chance.
+_FEW = 3
 # Samples per class before a missing class is reported: with k equally likely classes, 10·k samples miss a given class
 # with a probability of 1 in 20,000.
 _PER_CLASS = 10
@@ -42,10 +42,12 @@ def check_inputs(
         profiles: the profile of the inputs of each loss.
     """
     yield from data.notes
+    yield from _one_hot(plans, profiles)
     if profiles and profiles[0].rows >= _FEW:
         yield from _swapped(data, plans, profiles)
         yield from _of_predictions(plans, profiles)
         yield from _of_targets(plans, options, profiles)
+        yield from _exponentials(plans, profiles)
         yield from _narrowed(plans, profiles)
         yield from _repeated(data, profiles[0])
 
@@ -120,6 +122,26 @@ def _of_targets(plans: Sequence[LossPlan], options: ComputeOptions, profiles: Se
                 f"for labels that start at 1, add --labels {_from_one(classes)}"
             )
             return
+
+
+def _one_hot(plans: Sequence[LossPlan], profiles: Sequence[InputProfile]) -> Iterator[str]:
+    for plan, profile in zip(plans, profiles, strict=True):
+        if profile.one_hot:
+            yield (
+                f"{plan.loss.name} takes each of the {plan.per_row} columns for an event by itself, and every row of "
+                "predictions sums to 1, with one target of 1: for classes, categorical_cross_entropy"
+            )
+            return
+
+
+def _exponentials(plans: Sequence[LossPlan], profiles: Sequence[InputProfile]) -> Iterator[str]:
+    for plan, profile in zip(plans, profiles, strict=True):
+        if profile.exponentials:
+            hazard = "log hazards, and every prediction is above 0" if plan.loss.name == "cox" else "logs of times"
+            yield (
+                f"{plan.loss.name} takes {hazard}: are they exponentials, as XGBoost's predict() gives? take their "
+                "log, or predict(output_margin=True)"
+            )
 
 
 def _from_one(classes: int) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
+from lossctl.core.input_kinds import SUM_TOLERANCE
 from lossctl.engine.block import Block
 from lossctl.engine.plan import LossPlan
 
@@ -45,6 +46,8 @@ class InputProfile:
         unit, target_unit: whether all predictions, which are scores, and all targets lie in [0, 1].
         codes, target_codes: the distinct predictions and targets if all are 0 or 1, else None.
         constant: the bytes of a row of predictions if all rows are equal, else None.
+        exponentials: whether predictions that should be logarithms, of a survival model, look like their exponentials.
+        one_hot: whether probabilities of events are rows that sum to 1, with targets of which exactly one is 1.
         without_zero: whether targets are class labels and none is 0.
         narrow: the type (float32 or float16) whose roundoff dominates prediction − target, or "".
         digests: (rows,) a hash of the inputs of each row, or None if there are too many rows.
@@ -56,6 +59,8 @@ class InputProfile:
     codes: frozenset[float] | None
     target_codes: frozenset[float] | None
     constant: bytes | None
+    exponentials: bool
+    one_hot: bool
     without_zero: bool
     narrow: str
     digests: npt.NDArray[np.uint64] | None = field(repr=False)
@@ -68,6 +73,8 @@ class InputProfile:
             _union(self.codes, other.codes),
             _union(self.target_codes, other.target_codes),
             self.constant if self.constant == other.constant else None,
+            self.exponentials and other.exponentials,
+            self.one_hot and other.one_hot,
             self.without_zero and other.without_zero,
             self.narrow if self.narrow == other.narrow else "",
             None if self.digests is None or other.digests is None else np.concatenate([self.digests, other.digests]),
@@ -95,6 +102,8 @@ def profile_block(block: Block, plan: LossPlan) -> InputProfile:
         codes,
         _codes(target, firsts) if look else None,
         _constant(pred.reshape(block.count, -1), first),
+        _exponentials(plan, pred, target),
+        _one_hot(plan, pred, target),
         0.0 not in firsts and [i.kind.name for i in plan.loss.inputs[1:2]] == ["Label"] and bool(target.all()),
         _narrow(block, plan, pred, target) if _quantities(plan) else "",
         _digests(block, arrays),
@@ -122,6 +131,30 @@ def _constant(rows: Array, first: Sequence[float]) -> bytes | None:
     if first[0] != rows[-1, 0] or not (rows == rows[0]).all():
         return None
     return bytes(rows[0].tobytes())
+
+
+def _exponentials(plan: LossPlan, pred: Array, target: Array) -> bool:
+    """Return whether predictions of cox or aft look like exponentials: hazard ratios, or times and not their logs."""
+    kinds = [i.kind.name for i in plan.loss.inputs]
+    if kinds == ["Real", "NonNegative", "Event"]:
+        return bool((pred[:_HEAD] > 0.0).all() and (pred > 0.0).all())
+    if kinds != ["Real", "Earliest", "Latest"] or not (pred > 0.0).all():
+        return False
+    timed = target > 0.0
+    times = np.log(target[timed])
+    return bool(timed.any() and np.abs(np.log(pred[timed]) - times).sum() < np.abs(pred[timed] - times).sum())
+
+
+def _one_hot(plan: LossPlan, pred: Array, target: Array) -> bool:
+    """Return whether a loss of single events gets rows of class probabilities: then cross-entropy over classes fits."""
+    if len(plan.loop) != 1 or plan.per_row < 2 or [i.kind.name for i in plan.loss.inputs[:2]] != ["Probability"] * 2:
+        return False
+    for rows in (slice(_HEAD), slice(None)):
+        p, t = (array.reshape(-1, plan.per_row)[rows] for array in (pred, target))
+        certain = ((t == 0.0) | (t == 1.0)).all() and (t.sum(axis=-1) == 1.0).all()
+        if not certain or not (np.abs(p.sum(axis=-1) - 1.0) <= SUM_TOLERANCE).all():
+            return False
+    return True
 
 
 def _narrow(block: Block, plan: LossPlan, pred: Array, target: Array) -> str:

@@ -72,6 +72,7 @@ class Loss:
     validate: Callable[..., Violations] | None = None
     propagates_nonfinite: bool = False
     source: str = ""
+    called: str = ""
 
     @property
     def inputs(self) -> tuple[Input, ...]:

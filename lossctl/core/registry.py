@@ -23,6 +23,7 @@ from lossctl.core.metrics import metric_hint
 from lossctl.core.parameters import Parameter, Value
 from lossctl.core.signature import RowSignature
 from lossctl.core.tensor_kernel import TensorKernel, TensorSignature, make_tensor_kernel
+from lossctl.core.twins import elsewhere
 from lossctl.core.user_kernel import instantiate, is_catboost_objective
 from lossctl.errors import UsageError, described, is_signal, nearest, printable, quoted
 from lossctl.frameworks import get_framework
@@ -113,10 +114,12 @@ def _split(spec: str, *, packages: bool = False) -> tuple[str, str, list[str]]:
 def _named(name: str) -> Loss:
     names, normalized = _by_any_name(), name.replace("-", "_").lower()
     if normalized in names:
-        return names[normalized]
+        return replace(names[normalized], called=normalized)
     offers, _ = plugins.offers()
     if normalized in offers:
         return plugins.single_offer(offers[normalized]).load()
+    if several := elsewhere(name):
+        raise UsageError(f"{quoted(name)} stands for several losses: {several}")
     if metric := metric_hint(name):
         raise UsageError(f"{quoted(name)} is {metric}")
     if "." in name:

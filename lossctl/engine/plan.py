@@ -19,6 +19,8 @@ from lossctl.core.input_kinds import (
 )
 from lossctl.core.list_parameters import lists_of, with_list_inputs
 from lossctl.core.loss import Loss
+from lossctl.core.registry import get_loss
+from lossctl.core.twins import meant, twin_hint
 from lossctl.core.user_kernel import tensor_hint
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import Dataset
@@ -96,7 +98,8 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
     """
     roles = loss.roles if roles is None else roles
     _check_present(loss, data, roles)
-    loss = loss.for_rows([data.raw_row_shape(role) for role in roles])
+    tails = [data.raw_row_shape(role) for role in roles]
+    loss = for_shapes(loss, tails).for_rows(tails)
     lists = {name: values for name, values in lists_of(loss).items() if name not in roles}
     _check_acting(loss, options)
     loops: list[tuple[tuple[int, ...], str]] = []
@@ -107,14 +110,14 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
             known = dims.setdefault(name, (shape, role))
             if known[0] != shape:
                 what = f"{role} has {_inner(shape)} {name.rstrip('.')} a row, {known[1]} has {_inner(known[0])}"
-                raise DataError(f"{what}: {_shapes(data, roles)}")
+                raise DataError(f"{what}: {_shapes(data, roles)}{twin_hint(loss.name, tails)}")
         loops.append((loop, role))
     loop = loops[0][0]
     _check_lists(loss, data, roles, loop, lists)
     repeated = {role for other, role in loops[1:] if lists and not other}
     for other, role in loops[1:]:
         if other != loop and role not in repeated:
-            raise DataError(_misfit(loss, data, roles, role))
+            raise DataError(_misfit(loss, data, roles, role) + twin_hint(loss.name, tails))
     if "weight" in data.places and data.row_shape("weight") not in ((), loop):
         raise DataError(
             f"weight has {_shape(data.row_shape('weight'))}: one per sample or one per element; {_shapes(data, roles)}"
@@ -130,6 +133,11 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
         frozenset(repeated),
     )
     _check_classes(plan, options)
+    if plan.dims.get("items") == 1:
+        raise UsageError(
+            f"{loss.name}: each row is a list of one item, whose loss says nothing: a file of one item per row needs "
+            "--group COLUMN, the list of each row"
+        )
     return plan
 
 
@@ -144,6 +152,16 @@ def _check_lists(
         if len(values) != columns or len(loop) > 1:
             many = f"{len(values)} values of {name}, one for each column"
             raise UsageError(f"{loss.name}: {many}, and {_shapes(data, roles[:1])}")
+
+
+def for_shapes(loss: Loss, tails: Sequence[tuple[int, ...]]) -> Loss:
+    """Return the loss that is meant by the name as typed for rows of these shapes: log_loss of k columns is another.
+
+    Raises:
+        UsageError: that loss lacks a parameter that was bound.
+    """
+    name = meant(loss.called, tails)
+    return get_loss(name).bind(**loss.bound_values) if name else loss
 
 
 def _check_acting(loss: Loss, options: ComputeOptions) -> None:
@@ -180,6 +198,7 @@ def _split(
         if core == CLASSES:
             raise DataError(
                 f"{role}: one number per row, but {loss.name} takes one for each class: select several columns"
+                f"{twin_hint(loss.name, [data.raw_row_shape(r) for r in loss.roles])}"
             )
         hint = "; a single image is an array of shape (1, …)" if flattens_axes(core) else ""
         raise DataError(f"{role} has {_shape(tail)}, where {loss.name} takes shape (n, {', '.join(core)}){hint}")

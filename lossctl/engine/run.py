@@ -221,5 +221,5 @@ def compute_losses(
     plans = [plan_loss(loss, data, options) for loss in losses]
     with workers.executor_for(data, losses) as executor:
         summaries, profiles = summarize(data, plans, options, executor, profile)
-    results = [make_result(loss, summary, reduction) for loss, summary in zip(losses, summaries, strict=True)]
+    results = [make_result(plan.loss, summary, reduction) for plan, summary in zip(plans, summaries, strict=True)]
     return Computation(results, plans, profiles)

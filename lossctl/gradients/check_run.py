@@ -18,7 +18,7 @@ from lossctl.core.tensor_kernel import TensorKernel
 from lossctl.core.user_kernel import source_line
 from lossctl.engine.exact_sum import rounded
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, check_unweighted_gradient, plan_loss
+from lossctl.engine.plan import ComputeOptions, check_unweighted_gradient, for_shapes, plan_loss
 from lossctl.engine.run import map_blocks, summarize
 from lossctl.errors import DataError, UsageError, counted
 from lossctl.gradients.block_check import RTOL, Checker, CoupledError, ProbabilityError
@@ -146,6 +146,8 @@ def check_on(
     """
     options, workers = options or ComputeOptions(), workers or ExecutionConfig()
     opened = data()
+    if opened.places.keys() >= {*loss.roles}:
+        loss = for_shapes(loss, [opened.raw_row_shape(role) for role in loss.roles])
     check_unweighted_gradient(loss, opened, reduction)
     if GIVEN_GRADIENT in opened.places and opened.row_shape(GIVEN_GRADIENT) != opened.row_shape("pred"):
         row_shapes = [opened.row_shape(role) for role in (GIVEN_GRADIENT, "pred")]

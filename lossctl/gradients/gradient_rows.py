@@ -129,7 +129,7 @@ def spool_gradient(
         raise UsageError(f"{loss.name}: samples depend on each other: --numeric moves one at a time")
     check_unweighted_gradient(loss, data, reduction)
     plan = plan_loss(loss, data, options)
-    spool, shape, total, unit = Spool(), (), Summary(), CommonUnit()
+    loss, spool, shape, total, unit = plan.loss, Spool(), (), Summary(), CommonUnit()
     with workers.executor_for(data) as executor:
         mapper = _Measure(numeric, reduction)
         for ((part, exponent, summary),) in map_blocks(data, [plan], replace(options, detail=False), mapper, executor):

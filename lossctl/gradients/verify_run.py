@@ -87,6 +87,7 @@ def verify_on(
         raise UsageError(f"{loss.name} is not registered: verify compares with lossctl's own losses; use gradcheck")
     opened = data()
     plan = plan_loss(loss, opened, options)
+    loss = plan.loss
     baseline_of = _check_outputs(opened, plan, reduced, reduction)
     run = _Run(data, plan, options, workers)
     summary = run.summary(opened) if reduction != "none" else None

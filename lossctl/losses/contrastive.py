@@ -160,10 +160,8 @@ def circle(
 @loss(
     formula="logsumexp(s[i, :]/temperature) − s[i, i]/temperature;  s[i, j] = cosine of pred[i] and target[j]",
     reference="van den Oord et al. 2018, doi:10.48550/arXiv.1807.03748",
-    aliases=("ntxent",),
     differences=(
-        "SimCLR's NT-Xent counts the other predictions as negatives too, and takes the mean of both directions",
-        "optax ntxent takes one array of embeddings and their labels",
+        "SimCLR's and optax's NT-Xent, of both directions and all negatives, is supervised_ntxent of all 2n vectors",
     ),
     pitfalls=(
         "the batch matters: all rows are one batch, every other target a negative",

@@ -16,6 +16,7 @@ import pytest
 import typer.main
 import update_readme as readme
 import yaml
+from needs import needs
 
 from lossctl.cli import app
 from lossctl.core.registry import registered
@@ -40,7 +41,13 @@ def needed(command: str) -> None:
 # --- what is shown is what happens ---
 
 
-@pytest.mark.parametrize(("command", "output"), readme.steps(TEXT))
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        pytest.param(*step, marks=needs("torch") if "--framework torch" in step.command else ())
+        for step in readme.steps(TEXT)
+    ],
+)
 def test_the_output_shown_is_the_output(command: str, output: str) -> None:
     needed(command)
     now = readme.run(command).output

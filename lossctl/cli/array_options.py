@@ -134,14 +134,17 @@ def _read(path: str, inputs: Sequence[str], framework: str | None) -> dict[str, 
     arrays: dict[str, Any] = read_arrays(path)
     if framework is not None and get_framework(framework).nests:
         arrays = nested(arrays, "/" if any("/" in name for name in arrays) else ".")
+    batch: dict[str, Any] = {}
     for text in inputs:
         name, equals, file = text.partition("=")
         if not equals or not name or not file:
             raise UsageError(f"--input {quoted(text)}: with --at it is NAME=FILE.npy")
         if name in arrays:
             raise UsageError(f"--input {printable(name)}: {printable(path)} has an array of this name")
-        arrays[name] = read_array(file)
-    return arrays
+        if name in batch:
+            raise UsageError(f"--input {printable(name)} is given twice")
+        batch[name] = read_array(file)
+    return batch | arrays
 
 
 def _load(option: str, spec: str | None) -> UserFunction | None:

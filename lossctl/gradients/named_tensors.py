@@ -160,6 +160,9 @@ def bind_tensors(
                 f"--seed-arg {printable(seed_arg)}: a module has no such argument, and is seeded without it"
             )
         state, inputs, constants = match_module(module, where, flat)
+        # In the order of the forward pass, so that a hint can say from where on gradients are wrong.
+        order = {name: i for i, name in enumerate([*inputs, *module.shapes])}
+        flat = dict(sorted(flat.items(), key=lambda item: order[item[0]]))
 
         @cache
         def module_in(dtype: str) -> Module:

@@ -26,6 +26,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -72,7 +73,10 @@ def steps(text: str) -> list[Step]:
 
 
 def missing_tool(command: str) -> str | None:
-    """Return a tool that the command needs and that is not installed, or None."""
+    """Return a tool or a framework that the command needs and that is not installed, or None."""
+    framework = re.search(r"--framework (\w+)", command)
+    if framework and find_spec(framework[1]) is None:
+        return framework[1]
     return next((tool for tool in _OPTIONAL if f"{tool} " in command and not shutil.which(tool)), None)
 
 

@@ -287,7 +287,7 @@ def test_python_takes_state_and_tensors(run: Any, framework: str) -> None:
     result = lossctl.gradcheck(module, arrays, framework="torch")
     assert result
     assert {a.what for a in result.arrays} == {"vjp"}
-    assert [a.name for a in result.arrays] == ["0.weight", "0.bias", "2.weight", "2.bias", "input"]
+    assert [a.name for a in result.arrays] == ["input", "0.weight", "0.bias", "2.weight", "2.bias"]
 
     def loss(params: Any, x: Any) -> Any:
         return (torch.func.functional_call(module, params, (x,)) ** 2).mean()

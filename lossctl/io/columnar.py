@@ -17,7 +17,7 @@ from lossctl.errors import DataError, printable
 from lossctl.io import byte_stream, column_selection
 from lossctl.io.formats import InputFormat
 from lossctl.io.polars_columns import arrays, is_number, is_text, kind_words, numbers
-from lossctl.io.polars_guard import absorb_second_interrupt, capture_stderr
+from lossctl.io.polars_guard import absorb_second_interrupt, capture_stderr, require_room
 from lossctl.io.source import Field, Options, Read, Rows, cell_value
 from lossctl.io.text_grammar import quote_cell
 
@@ -116,6 +116,7 @@ class ColumnarFile:
                     raise DataError(f"{self.display_name}: empty file")
             except OSError as error:
                 raise DataError(f"{self.display_name}: {byte_stream.reason(error)}") from None
+        require_room(self.display_name)
         self.types, self.rows = self.stored.query(_schema)
         self.names = tuple(self.types)
         if not self.rows or not self.names:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from lossctl.errors import DataError
 from lossctl.io import byte_stream, text_decoding, text_polars
 from lossctl.io.formats import InputFormat
-from lossctl.io.polars_guard import absorb_second_interrupt
+from lossctl.io.polars_guard import absorb_second_interrupt, has_room
 from lossctl.io.record_source import RecordFile, RecordSource
 from lossctl.io.source import Field, Options, Rows, cell_value
 from lossctl.io.text_grammar import WORD, CellError, Dialect, quote_cell
@@ -143,6 +143,8 @@ class JsonSource(RecordSource):
         than that of lines, a key that may be there twice, -0 (which polars reads as 0), or an error of polars.
         """
         if not text_polars.short_lines(chunk, text_decoding.longest_record()) or _MINUS_ZERO.search(chunk):
+            return None
+        if not has_room():
             return None
         import polars as pl
 

@@ -3,18 +3,71 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
+from lossctl.errors import LossctlError
+
+# Bytes of address space and number of threads that polars needs. On 2 cores it starts 12 threads, and reads 12 MB of
+# CSV with 1.6 GB, but not with 1.2 GB. On more cores it needs more.
+_ADDRESS_SPACE = 2 << 30
+_THREADS, _THREADS_OF_CORE = 16, 4
 _ONE = threading.Lock()
 _STDERR = 2
 _BACKTRACE = "RUST_BACKTRACE"
 # Seconds to wait after an error. Several threads of polars may panic; the others need time to write their messages.
 _LATE = 0.01
+
+
+@cache
+def has_room() -> bool:
+    """Return whether the limits of address space and threads (``ulimit -v``, ``ulimit -u``) leave room for polars.
+
+    Rust ends the process when an allocation fails, and prints a page when no thread starts.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return (limit == resource.RLIM_INFINITY or limit >= _ADDRESS_SPACE) and _threads_start(
+        _THREADS + _THREADS_OF_CORE * len(os.sched_getaffinity(0))
+    )
+
+
+def _threads_start(count: int) -> bool:
+    """Start threads, and end them; return whether all have started. 24 threads take 1 ms."""
+    end, started = threading.Event(), []
+    try:
+        for _ in range(count):
+            thread = threading.Thread(target=end.wait)
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        return False
+    finally:
+        end.set()
+        for thread in started:
+            thread.join()
+    return True
+
+
+def require_room(name: str) -> None:
+    """Check that polars can be used.
+
+    Args:
+        name: the file that only polars can read or write.
+
+    Raises:
+        LossctlError: a limit is too low.
+    """
+    if not has_room():
+        raise LossctlError(
+            f"{name}: too little memory or too few threads for polars: it needs ulimit -v {_ADDRESS_SPACE >> 10}, and "
+            f"{_THREADS} threads and {_THREADS_OF_CORE} for each core (ulimit -u)"
+        )
 
 
 @contextmanager

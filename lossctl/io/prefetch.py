@@ -36,8 +36,12 @@ def prefetch(chunks: Iterator[bytes], *, ends: bool) -> Iterator[bytes]:
         chunk_queue.put(last)
 
     thread = threading.Thread(target=make, args=(chunks,), name="lossctl reads ahead", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the limit of threads is reached
+        yield from chunks
+        return
     del chunks  # the thread has the only reference, so the file is closed when the thread ends
-    thread.start()
     try:
         while (chunk := chunk_queue.get()) is not None:
             if isinstance(chunk, BaseException):

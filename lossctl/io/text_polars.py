@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.io import byte_stream, text_decoding
-from lossctl.io.polars_guard import absorb_second_interrupt
+from lossctl.io.polars_guard import absorb_second_interrupt, has_room
 from lossctl.io.source import Field, Rows
 from lossctl.io.text_grammar import CellError, Dialect
 
@@ -63,7 +63,7 @@ class PolarsTextReader:
     def rows(self, chunk: bytes) -> Rows | None:
         """Parse a chunk that ends at a record end; return its rows, or None if the grammar must parse it."""
         text = self._plain(chunk)
-        if text is None:
+        if text is None or not has_room():
             return None
         import polars as pl
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from lossctl.io.polars_guard import require_room
 from lossctl.io.spool import ROWS
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def write_parquet(file: BinaryIO, columns: Mapping[str, type], rows: Iterable[Se
         columns: the type of the cells (str, int or float) of each column.
         rows: the cells of each row; None is a null. They are iterated over once.
     """
+    require_room("a Parquet file")
     import polars as pl
     from polars.io.plugins import register_io_source
 

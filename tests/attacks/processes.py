@@ -10,8 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
+import numpy as np
+import polars as pl
 from attacks.harness import attack, run
+
+from lossctl.io import polars_guard
 
 LOSSCTL = (sys.executable, "-m", "lossctl")
 ARGS = ("p.csv", "-p", "p", "-t", "t", "-q")
@@ -167,6 +172,32 @@ def little_memory(folder: Path, kilobytes: int) -> None:
         one_line(done)
     else:
         assert done.stdout == "2.0\n"
+
+
+@attack("exit codes", 150_000, 400_000, 1_200_000, slow=True)
+def little_memory_for_polars(folder: Path, kilobytes: int) -> None:
+    (folder / "p.csv").write_text("p,t\n" + "1,2\n" * 1_500_000)
+    pl.DataFrame({"p": [1.0], "t": [2.0]}).write_parquet("p.parquet")
+    np.savez("p.npz", p=[1.0, 3.0], t=[2.0, 3.0])
+    for words in (["compute", "mse", "p.csv"], ["compute", "mse", "p.parquet"], ["compare", "mse", "p.npz", "-p", "t"]):
+        done = process(*words, *ARGS[1:], limit=f"ulimit -v {kilobytes}")
+        if done.returncode:
+            one_line(done)
+    one_line(process("compute", "mse", "p.parquet", *ARGS[1:], limit=f"ulimit -v {kilobytes}"), "ulimit -v")
+
+
+@attack("exit codes")
+def no_more_threads(folder: Path) -> None:
+    """Text is read by the thread of the run, and a format that needs polars is refused."""
+    (folder / "p.csv").write_text("p,t\n" + f"1.{0:030},2\n" * 150_000)
+    pl.DataFrame({"p": [1.0], "t": [2.0]}).write_parquet("p.parquet")
+    polars_guard.has_room.cache_clear()
+    try:
+        with mock.patch("threading.Thread.start", side_effect=RuntimeError("can't start new thread")):
+            assert run("compute", "mse", *ARGS).value == 1.0
+            run("compute", "mse", "p.parquet", *ARGS[1:]).refused("p.parquet: ", "too few threads")
+    finally:
+        polars_guard.has_room.cache_clear()
 
 
 @attack("exit codes", 5, 6, 8, slow=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -99,6 +99,28 @@ def curve_of(loss: Loss, low: float | None = None, high: float | None = None, po
         gradient = gradient[:, axis.place]
     # + 0.0 turns -0.0 into 0.0, and copies the array.
     return Curve(loss, axis.name, x, value + 0.0, None if gradient is None else gradient + 0.0)
+
+
+def curves_of(losses: Sequence[Loss], low: float | None = None, high: float | None = None) -> list[Curve]:
+    """Evaluate losses on grids; losses with the same axis share the range that contains the range of each of them.
+
+    Raises:
+        UsageError: a loss has no axis (see :func:`axis_of`), or the range leaves its domain.
+
+    >>> from lossctl import get_loss
+    >>> [curve.x[-1] for curve in curves_of([get_loss("mse"), get_loss("huber:delta=4")])]
+    [6.0, 6.0]
+    """
+    axes = [axis_of(loss) for loss in losses]
+    curves = []
+    for loss, axis in zip(losses, axes, strict=True):
+        if low is None or high is None:
+            alike = [other.default for other in axes if other.name == axis.name]
+            start, stop = max(min(a for a, _ in alike), axis.low), min(max(b for _, b in alike), axis.high)
+        else:
+            start, stop = low, high
+        curves.append(curve_of(loss, start, stop))
+    return curves
 
 
 def axis_of(loss: Loss) -> Axis:

@@ -1,4 +1,4 @@
-"""Histograms of the losses of a data set, and of predictions by or against targets.
+"""Histograms of the losses of a data set, and of predictions against targets.
 
 The first pass reads the inputs and writes losses, predictions and targets to a spool on disk (8 bytes per number).
 The second pass reads the spool and counts the numbers in bins, whose edges depend on all numbers. Every sample counts
@@ -8,8 +8,9 @@ once, whatever its weight, and memory does not grow with the number of samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +28,10 @@ from lossctl.io.spool import Spool
 
 Counts = npt.NDArray[np.int64]
 
-# Approximate number of bars of a histogram, and the columns and rows of a density: what fits on a screen.
-_BARS, _COLUMNS, _ROWS = 16, 60, 20
-# Maximum number of distinct targets for which each target gets a histogram of its own.
-_VALUES = 10
+# Approximate number of bars of a histogram, and the columns and rows of a density: what fits on a screen side by side.
+_BARS, _COLUMNS, _ROWS = 14, 30, 15
+# Bins of the predicted probability of a reliability curve.
+_PROBABILITIES = 10
 # If the range of the losses exceeds _LONG_TAIL times the range up to the _MOST quantile (99 %), the last bar contains
 # all losses above that quantile: otherwise one outlier would put all other losses into the first bar.
 _MOST, _LONG_TAIL = 0.99, 2.0
@@ -55,21 +56,28 @@ class Density:
 
 @dataclass(frozen=True)
 class DataPlot:
-    """The histograms of a data set.
+    """The histograms of a data set; at most one of ``density``, ``margins`` and ``reliability`` is not empty.
 
     Attributes:
         samples: number of samples that count.
-        infinite: number of samples with an infinite or NaN loss, which no bin contains.
-        losses: the histogram of the finite per-sample losses.
-        by_target: for few distinct targets, the histogram of the predictions of each target; else empty.
-        density: for many distinct targets or classes, the histogram of (prediction, target) pairs; else None.
+        infinite: for each loss, the number of samples with an infinite or NaN loss, which no bin contains.
+        losses: for each loss, the histogram of the finite per-sample losses.
+        density: the histogram of (prediction, target) pairs of numbers or of classes.
+        classes: the number of classes; 0 for other numbers.
+        diagonal: predictions and targets are on one scale, so that a perfect prediction is on the diagonal.
+        margins: for targets -1 and 1, the histogram of target times score.
+        reliability: for probabilities and logits, (low, high, count, mean predicted probability, mean target) of each
+            bin that is not empty.
     """
 
     samples: int
-    infinite: int
-    losses: Histogram
-    by_target: dict[float, Histogram]
-    density: Density | None
+    infinite: list[int]
+    losses: list[Histogram]
+    density: Density | None = None
+    classes: int = 0
+    diagonal: bool = False
+    margins: Histogram | None = None
+    reliability: list[tuple[float, float, int, float, float]] | None = None
 
 
 @dataclass
@@ -84,42 +92,80 @@ class _Range:
         self.low, self.high = float(finite.min(initial=self.low)), float(finite.max(initial=self.high))
 
 
-def plot_data(data: Dataset, loss: Loss, options: ComputeOptions, workers: ExecutionConfig) -> DataPlot:
+def plot_data(data: Dataset, bound: Sequence[Loss], options: ComputeOptions, workers: ExecutionConfig) -> DataPlot:
     """Compute the histograms of losses, predictions and targets.
+
+    Args:
+        data: the data set.
+        bound: the losses; the inputs of the first are the predictions and targets.
+        options: options of a computation.
+        workers: where it runs.
 
     Raises:
         DataError: a row is invalid (the first one is reported), or no loss is finite.
     """
-    plan = plan_loss(loss, data, options)
-    loss = plan.loss
-    losses_range, pred, target = ranges = _Range(), _Range(), _Range()
-    values: set[float] = set()
-    infinite = 0
-    with Spool() as losses, Spool() as pairs, workers.executor_for(data) as executor:
-        for ((values_of_losses, preds, targets),) in map_blocks(data, [plan], options, _numbers, executor):
-            losses.write(values_of_losses)
-            pairs.write(preds, targets)
-            for range_, x in zip(ranges, (values_of_losses, preds, targets), strict=True):
-                range_.take(x)
-            infinite += int(np.count_nonzero(~np.isfinite(values_of_losses)))
-            if len(values) <= _VALUES:
-                values.update(np.unique(targets).tolist())
-        if losses_range.low > losses_range.high:
-            raise DataError(f"{loss.name} is finite for no sample: there is nothing to draw")
-        edges = _loss_edges(losses, losses_range, infinite)
-        counts = np.zeros(len(edges) - 1, np.int64)
-        for x in losses.column(0):
-            counts += _count(x, edges)
-        classes = plan.dims.get("classes", 0) if loss.inputs[0].kind.core else 0
-        few = len(values) <= _VALUES and not classes
-        drawable = pairs.rows and pred.low <= pred.high and target.low <= target.high
-        return DataPlot(
-            losses.rows,
-            infinite,
-            Histogram(edges, counts),
-            _by_target(pairs, pred, sorted(values)) if drawable and few else {},
-            _density(pairs, *_grid(pred, target, classes)) if drawable and not few else None,
-        )
+    plans = [plan_loss(loss, data, options) for loss in bound]
+    ranges = [_Range() for _ in bound]
+    pred, target = _Range(), _Range()
+    infinite = [0] * len(bound)
+    with ExitStack() as stack:
+        spools = [stack.enter_context(Spool()) for _ in bound]
+        pairs, executor = stack.enter_context(Spool()), stack.enter_context(workers.executor_for(data))
+        for block in map_blocks(data, plans, options, _numbers, executor):
+            for i, (lost, _, _) in enumerate(block):
+                spools[i].write(lost)
+                ranges[i].take(lost)
+                infinite[i] += int(np.count_nonzero(~np.isfinite(lost)))
+            pairs.write(*block[0][1:])
+            pred.take(block[0][1])
+            target.take(block[0][2])
+        for plan, range_ in zip(plans, ranges, strict=True):
+            if range_.low > range_.high:
+                raise DataError(f"{plan.loss.name} is finite for no sample: there is nothing to draw")
+        histograms = [
+            _histogram(lambda spool=spool: spool.column(0), _loss_edges(spool, range_, n))  # type: ignore[misc]
+            for spool, range_, n in zip(spools, ranges, infinite, strict=True)
+        ]
+        shown = DataPlot(spools[0].rows, infinite, histograms)
+        if not (pairs.rows and pred.low <= pred.high and target.low <= target.high):
+            return shown
+        return _add_pairs(shown, plans[0], pairs, pred, target)
+
+
+def _add_pairs(shown: DataPlot, plan: LossPlan, pairs: Spool, pred: _Range, target: _Range) -> DataPlot:
+    """Add the histogram of predictions and targets that fits the kinds of the inputs."""
+    kinds = [i.kind for i in plan.loss.inputs]
+    classes = plan.dims.get("classes", 0) if kinds[0].core else 0
+    names = [kind.name for kind in kinds[:2]]
+    if not classes and names[1] == "Sign":
+        reach = max(abs(pred.low), abs(pred.high))
+        margins = lambda: (preds * targets for preds, targets in pairs.records())  # noqa: E731 - read once
+        return replace(shown, margins=_histogram(margins, _edges(-reach, reach)))
+    if not classes and names[1] == "Probability" and names[0] in ("Real", "Probability"):
+        return replace(shown, reliability=_reliability(pairs, logits=names[0] == "Real"))
+    # Predictions on another scale, such as the logarithm of a rate, have a wider domain than the targets.
+    diagonal = not classes and kinds[0].domain.low >= kinds[1].domain.low
+    edges = _grid(pred, target, classes, same=diagonal)
+    return replace(shown, density=_density(pairs, *edges), classes=classes, diagonal=diagonal)
+
+
+def _reliability(pairs: Spool, *, logits: bool) -> list[tuple[float, float, int, float, float]]:
+    """Return (low, high, count, mean prediction, mean target) of each bin of the probability that is not empty."""
+    edges = np.linspace(0.0, 1.0, _PROBABILITIES + 1)
+    counts, preds, targets = np.zeros((3, _PROBABILITIES))
+    for pred, target in pairs.records():
+        with np.errstate(over="ignore"):
+            p = 1.0 / (1.0 + np.exp(-pred)) if logits else pred
+        finite = np.isfinite(p) & np.isfinite(target)
+        bins = _place(p[finite], edges)
+        counts += np.bincount(bins, minlength=_PROBABILITIES)
+        preds += np.bincount(bins, p[finite], _PROBABILITIES)
+        targets += np.bincount(bins, target[finite], _PROBABILITIES)
+    return [
+        (float(edges[i]), float(edges[i + 1]), int(n), float(preds[i] / n), float(targets[i] / n))
+        for i, n in enumerate(counts)
+        if n
+    ]
 
 
 def _numbers(block: Block, plan: LossPlan) -> tuple[Array, Array, Array]:
@@ -165,8 +211,11 @@ def round_step(least: float, factors: Sequence[float] = (1.0, 2.0, 5.0, 10.0)) -
     return next(factor * power for factor in factors if factor * power >= least * (1.0 - 1e-9))
 
 
-def _count(x: Array, edges: Array) -> Counts:
-    return np.bincount(_place(x[np.isfinite(x)], edges), minlength=len(edges) - 1)
+def _histogram(numbers: Callable[[], Iterable[Array]], edges: Array) -> Histogram:
+    counts = np.zeros(len(edges) - 1, np.int64)
+    for x in numbers():
+        counts += np.bincount(_place(x[np.isfinite(x)], edges), minlength=len(counts))
+    return Histogram(edges, counts)
 
 
 def _place(x: Array, edges: Array) -> npt.NDArray[np.intp]:
@@ -174,19 +223,15 @@ def _place(x: Array, edges: Array) -> npt.NDArray[np.intp]:
     return np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
 
 
-def _by_target(pairs: Spool, pred: _Range, values: list[float]) -> dict[float, Histogram]:
-    edges = _edges(pred.low, pred.high)
-    counts = {value: np.zeros(len(edges) - 1, np.int64) for value in values}
-    for preds, targets in pairs.records():
-        for value in values:
-            counts[value] += _count(preds[targets == value], edges)
-    return {value: Histogram(edges, counted) for value, counted in counts.items()}
+def _grid(pred: _Range, target: _Range, classes: int, *, same: bool) -> tuple[Array, Array]:
+    """Return the target and prediction edges: one cell per class, or as many cells as fit on a screen.
 
-
-def _grid(pred: _Range, target: _Range, classes: int) -> tuple[Array, Array]:
-    """Return the target and prediction edges: one cell per class, or as many cells as fit on a screen."""
+    With ``same``, both axes have one range, so that the diagonal of the cells is the diagonal y = x.
+    """
     if 0 < classes <= _ROWS:
         return np.arange(classes + 1.0), np.arange(classes + 1.0)
+    if same:
+        pred = target = _Range(min(pred.low, target.low), max(pred.high, target.high))
     x, y = (
         np.linspace(range_.low, range_.high if range_.high > range_.low else range_.low + 1.0, n + 1)
         for range_, n in ((target, _COLUMNS), (pred, _ROWS))

@@ -148,6 +148,12 @@ Strict: TypeAlias = Annotated[
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
+# For commands whose tables have a drawing.
+Plot: TypeAlias = Annotated[
+    bool, Option("--plot", help="draw a picture above the tables; -o FILE.svg, .png or .pdf draws it to a file")
+]
+
+
 @dataclass(frozen=True)
 class OutputOptions:
     """What is written, and where."""

@@ -14,7 +14,7 @@ from lossctl.cli.options import OutputOptions
 from lossctl.cli.output_file import write_file
 from lossctl.errors import UsageError, nearest, printable, quoted
 from lossctl.io.byte_stream import reason
-from lossctl.render import FORMATS, SUFFIXES, Style, renderer
+from lossctl.render import FORMATS, PICTURES, SUFFIXES, Style, renderer
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -32,7 +32,12 @@ _ASCII = str.maketrans(
 
 
 def format_of(
-    output: OutputOptions, default: str = "table", *, binary: Sequence[str] = (), checks: bool = False
+    output: OutputOptions,
+    default: str = "table",
+    *,
+    binary: Sequence[str] = (),
+    pictures: bool = False,
+    checks: bool = False,
 ) -> str:
     """Return the output format, from -q, the suffix of -o FILE, --format or LOSSCTL_FORMAT.
 
@@ -40,20 +45,27 @@ def format_of(
         output: the options.
         default: the format if no option and no variable gives one.
         binary: suffixes of -o FILE that the command writes in a binary format.
+        pictures: whether the command draws pictures: -o FILE.svg, .png and .pdf.
         checks: whether the command checks something: a gradient, or a limit.
 
     Raises:
-        UsageError: the format or the suffix is unknown, or the format shows checks and there are none.
+        UsageError: the format or the suffix is unknown, a picture needs matplotlib, or the format shows checks and
+            there are none.
     """
     if output.quiet:
         return "value"
     path = output.output or ""
     suffix = os.path.splitext(path)[1].lower().removeprefix(".")
     if suffix and output.format is None:
+        if pictures and suffix in PICTURES:
+            from lossctl.render.figure import require
+
+            require()
+            return suffix
         if suffix in binary:
             return suffix
         if suffix not in SUFFIXES:
-            known = ", ".join(f".{name}" for name in (*SUFFIXES, *binary))
+            known = ", ".join(f".{name}" for name in (*SUFFIXES, *binary, *(PICTURES if pictures else ())))
             raise UsageError(f"-o {printable(path)}: its suffix is none of {known}; add --format")
         name = SUFFIXES[suffix]
     else:
@@ -62,6 +74,21 @@ def format_of(
     if FORMATS[name].checks_only and not checks:
         raise UsageError(f"format {name} shows checks: use it with gradcheck, or with a limit such as --fail-above")
     return name
+
+
+def with_pictures(report: Report, chosen: str, *, plot: bool = True) -> Report:
+    """Return the report with its drawings in the format that was chosen.
+
+    Args:
+        report: the report.
+        chosen: the format; a picture draws the panels to the file, and a page always shows them.
+        plot: whether formats for people show the panels as text.
+    """
+    if chosen in PICTURES:
+        from lossctl.render.figure import figure
+
+        return replace(report, files={chosen: lambda file: figure(report.panels, file, chosen)})
+    return report if plot or FORMATS[chosen].draws else replace(report, panels=())
 
 
 def style_of(output: OutputOptions) -> Style:

@@ -5,7 +5,7 @@ Input: a `lossctl.report.Report` and a `Style` (width, colour, precision). Outpu
 
 Reading order: delimited.py (csv, tsv, jsonl, value) and json_document.py for programs; checks.py (junit, github) for
 CI; table.py, layout.py (which columns fit a terminal) and markdown.py for people; charts.py (drawings in a terminal)
-and figure.py (SVG and PNG); progress_line.py.
+and figure.py (SVG, PNG and PDF); progress_line.py.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class Style:
     exact_digits: bool = False
 
 
+# Suffixes of -o FILE that draw the panels of a report (figure.py).
+PICTURES = ("svg", "png", "pdf")
 # Verdicts in red, and the beginnings of verdicts in green.
 BAD = ("FAIL", "wrong", "worse", "error")
 GOOD = ("ok", "better", "exact", "as right as ")
@@ -66,6 +68,7 @@ class Format:
         for_people: the format shows bars and a screenful of rows; a format for programs has all rows and columns.
         streams_rows: the format can hold one row per sample of a long file, written while the rows come.
         checks_only: the format shows gradient checks and limits, and nothing else of a report.
+        draws: the format shows the drawings of a report whether or not they were asked for.
         summary: an environment variable; the report is also appended, as Markdown, to the file that it names.
     """
 
@@ -74,6 +77,7 @@ class Format:
     for_people: bool = False
     streams_rows: bool = False
     checks_only: bool = False
+    draws: bool = False
     summary: str = ""
 
 

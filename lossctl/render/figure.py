@@ -1,17 +1,20 @@
-"""Drawings in SVG and PNG, made by matplotlib."""
+"""Drawings in SVG, PNG and PDF, made by matplotlib."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, BinaryIO
 
-from lossctl.errors import UsageError
-from lossctl.report import Bars, Drawing, Panel
+from lossctl.errors import UsageError, printable
+from lossctl.report import Bars, Drawing, Grid, Intervals, Panel
 
 # Width and height of a panel in inches; two panels side by side are as wide as a page.
 _WIDE, _HIGH = 4.5, 3.2
+# Curves of fewer points have a mark at each; names longer than _SHORT are turned; a matrix of at most _NUMBERED classes
+# has numbers, which are white in cells above _DARK of the largest count.
+_POINTS, _SHORT, _NUMBERED, _DARK = 30, 5, 12, 0.3
 
 
 def require() -> None:
@@ -24,40 +27,93 @@ def require() -> None:
         raise UsageError("drawing to a file needs matplotlib: pip install 'lossctl[plot]'")
 
 
-def figure(rows: Sequence[Sequence[Drawing]], file: BinaryIO, suffix: str) -> None:
-    """Draw rows of panels to a file in the format ``suffix`` (svg or png)."""
+def figure(
+    rows: Sequence[Sequence[Drawing]], file: BinaryIO, suffix: str, style: Mapping[Any, Any] | None = None
+) -> None:
+    """Draw rows of panels to a file.
+
+    Args:
+        rows: the panels.
+        file: the file.
+        suffix: svg, png or pdf.
+        style: settings of matplotlib; none by default.
+    """
     os.environ["MPLBACKEND"] = "agg"  # matplotlib refuses to be imported with an unknown one, which no file needs
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     across = max(map(len, rows))
     # Reproducible bytes for the same input: no date, and ids from a fixed salt. fonttype none keeps text as text.
-    with rc_context({"svg.hashsalt": "lossctl", "svg.fonttype": "none"}):
+    with rc_context({"svg.hashsalt": "lossctl", "svg.fonttype": "none", "savefig.dpi": 144, **(style or {})}):
         whole = Figure(figsize=(_WIDE * across, _HIGH * len(rows)), layout="constrained")
         grid = whole.subplots(len(rows), across, squeeze=False)
         for axes, row in zip(grid, rows, strict=True):
             for place, panel in zip(axes, row, strict=False):
-                _draw(place, panel)
+                place.set_title(_text(panel.title), wrap=True)
+                place.set_xlabel(_text(panel.x_label), wrap=True)
+                _DRAW[type(panel)](place, panel)
             for unused in axes[len(row) :]:
                 unused.remove()
-        whole.savefig(file, format=suffix, metadata={"Date": None} if suffix == "svg" else {"Software": None})
+        whole.savefig(file, format=suffix, metadata={_DATES[suffix]: None})
 
 
-def _draw(axes: Any, panel: Drawing) -> None:
-    axes.set_title(panel.title)
-    axes.set_xlabel(panel.x_label)
-    if isinstance(panel, Panel):
-        axes.plot(panel.x, panel.y)
-        low, high = panel.y_range
-        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
-        axes.axhline(0.0, color="gray", linewidth=0.5)
-    elif isinstance(panel, Bars):
-        edges = [*panel.edges]
-        step = edges[1] - edges[0]
-        if edges[-1] - edges[-2] > 1.5 * step:  # the overflow bin
-            axes.set_xlabel(f"the last bar is up to {edges[-1]:.6g}")
-            edges[-1] = edges[-2] + step
-        axes.stairs(panel.counts, edges, fill=True)
-    else:
-        axes.set_ylabel(panel.y_label)
-        axes.pcolormesh(panel.x_edges, panel.y_edges, panel.counts, norm="symlog", cmap="Blues")
+# The metadata of each format that would differ between two runs or two versions.
+_DATES = {"svg": "Date", "png": "Software", "pdf": "CreationDate"}
+
+
+def _text(text: str) -> str:
+    """Return text that matplotlib does not read as a formula."""
+    return printable(text).replace("$", r"\$")
+
+
+def _panel(axes: Any, panel: Panel) -> None:
+    for name, y in panel.curves:
+        axes.plot(panel.x, y, label=_text(name), marker="." if len(panel.x) < _POINTS else None)
+    low, high = panel.y_range
+    axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    axes.axhline(0.0, color="gray", linewidth=0.5)
+    if len(panel.curves) > 1:
+        axes.legend()
+
+
+def _bars(axes: Any, bars: Bars) -> None:
+    edges = [*bars.edges]
+    step = edges[1] - edges[0]
+    if edges[-1] - edges[-2] > 1.5 * step:  # the overflow bin
+        axes.set_xlabel(f"the last bar is up to {edges[-1]:.6g}")
+        edges[-1] = edges[-2] + step
+    axes.set_ylabel("samples")
+    axes.stairs(bars.counts, edges, fill=True)
+
+
+def _grid(axes: Any, grid: Grid) -> None:
+    axes.set_ylabel(grid.y_label)
+    axes.pcolormesh(grid.x_edges, grid.y_edges, grid.counts, norm="symlog", cmap="Blues")
+    if grid.diagonal:
+        axes.axline((grid.x_edges[0], grid.x_edges[0]), slope=1.0, color="gray", linewidth=0.8)
+    if not grid.names:
+        return
+    names, places = [*map(_text, grid.names)], [i + 0.5 for i in range(len(grid.names))]
+    axes.set_xticks(places, names, rotation=45 if max(map(len, names)) > _SHORT else 0)
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    if len(names) <= _NUMBERED:
+        most = max(map(max, grid.counts))
+        for i, row in enumerate(grid.counts):
+            for j, count in enumerate(row):
+                color = "white" if count > _DARK * most else "black"
+                axes.text(j + 0.5, i + 0.5, f"{count:,}" if count else "", ha="center", va="center", color=color)
+
+
+def _intervals(axes: Any, shown: Intervals) -> None:
+    places = [*range(len(shown.names))]
+    if shown.reference is not None:
+        axes.axvline(shown.reference, color="gray", linewidth=0.8)
+    axes.hlines(places, shown.low, shown.high)
+    axes.plot(shown.values, places, "o")
+    axes.set_yticks(places, [*map(_text, shown.names)])
+    axes.set_ylim(-0.5, len(places) - 0.5)
+    axes.invert_yaxis()
+
+
+_DRAW: Mapping[type[Drawing], Any] = {Panel: _panel, Bars: _bars, Grid: _grid, Intervals: _intervals}

@@ -53,7 +53,7 @@ class Shown:
         text = cell_text(cell, self.column, self.digits, self.width)
         if self.cut and text.startswith(self.cut):
             text = text[len(self.cut) :]
-        return text if cell_len(text) <= self.width else _ends(text, self.width)
+        return text if cell_len(text) <= self.width else ends_of(text, self.width)
 
 
 @dataclass
@@ -244,7 +244,7 @@ def _folded(heading: str, width: int, *, whole: bool) -> list[str]:
     return lines or [""]
 
 
-def _ends(text: str, width: int) -> str:
+def ends_of(text: str, width: int) -> str:
     """Return the beginning and the end of a text, with ``…`` between them, in at most ``width`` characters."""
     tail = chop_cells(text[::-1], max((width - 1) // 2, 1))[0][::-1]
     head = chop_cells(text, max(width - 1 - cell_len(tail), 1))[0]

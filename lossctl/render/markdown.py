@@ -19,7 +19,7 @@ def markdown(report: Report, style: Style) -> Iterator[str]:
     if report.panels:
         from lossctl.render.charts import draw
 
-        yield "\n```text\n" + "".join(f"{line}\n" for line in draw(report.panels, style)) + "```\n"
+        yield "\n```text\n" + "".join(f"{line.plain}\n" for line in draw(report.panels, style)) + "```\n"
     for i, table in enumerate(table for table in report.tables if not table.detail):
         shown = [j for j, column in enumerate(table.columns) if not column.detail]
         columns = [table.columns[j] for j in shown]

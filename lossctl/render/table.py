@@ -80,9 +80,7 @@ def _drawing(report: Report, style: Style) -> Iterator[str]:
     if report.title:
         yield "\n"
     for line in draw(report.panels, style):
-        text = Text(line)
-        text.highlight_regex("[\u2801-\u28ff]+", "cyan")
-        yield from _lines(text, style, wrap=False)
+        yield from _lines(line, style, wrap=False)
 
 
 def _grouped(table: Table, style: Style) -> Iterator[str]:

@@ -64,15 +64,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Panel:
-    """A curve, drawn in a terminal ``lines`` lines high.
+    """Curves over one axis, drawn in a terminal ``lines`` lines high.
 
-    ``x`` and ``y`` are (points,); the curve has a gap where ``y`` is NaN.
+    ``x`` is (points,), increasing; ``curves`` has the name and the ``y`` (points,) of each curve. A curve has a gap
+    where its ``y`` is NaN.
     """
 
     title: str
     x_label: str
     x: Sequence[float]
-    y: Sequence[float]
+    curves: Sequence[tuple[str, Sequence[float]]]
     y_range: tuple[float, float]
     lines: int = 10
 
@@ -89,7 +90,10 @@ class Bars:
 
 @dataclass(frozen=True)
 class Grid:
-    """A two-dimensional histogram: ``counts`` (y bins, x bins), rows by increasing ``y``."""
+    """A two-dimensional histogram: ``counts`` (y bins, x bins), rows by increasing ``y``.
+
+    With ``names``, one for each class, it is a matrix of classes; with ``diagonal`` the line y = x is drawn.
+    """
 
     title: str
     x_label: str
@@ -97,9 +101,24 @@ class Grid:
     x_edges: Sequence[float]
     y_edges: Sequence[float]
     counts: Sequence[Sequence[int]]
+    names: Sequence[str] = ()
+    diagonal: bool = False
 
 
-Drawing: TypeAlias = Panel | Bars | Grid
+@dataclass(frozen=True)
+class Intervals:
+    """A value and an interval for each name, against the line x = ``reference``; NaN is not drawn."""
+
+    title: str
+    x_label: str
+    names: Sequence[str]
+    values: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    reference: float | None = None
+
+
+Drawing: TypeAlias = Panel | Bars | Grid | Intervals
 
 
 @dataclass(frozen=True)

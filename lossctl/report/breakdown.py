@@ -18,7 +18,7 @@ from lossctl.engine.exact_sum import ratio
 from lossctl.errors import counted
 from lossctl.io.dataset import Dataset
 from lossctl.io.writers import write_npy, write_parquet
-from lossctl.report import Cell, Column, Report, Table
+from lossctl.report import Bars, Cell, Column, Drawing, Intervals, Report, Table
 from lossctl.report.compute import notes, outliers
 from lossctl.report.sample_tables import (
     BreakdownView,
@@ -39,6 +39,8 @@ from lossctl.report.sample_tables import (
 
 # Groups in a table for people, to fit a screen; machine-readable formats get all groups.
 _GROUPS = 20
+# Half the width of a 95 % interval in standard errors.
+_NORMAL = 1.96
 
 
 def breakdown_report(
@@ -56,9 +58,11 @@ def breakdown_report(
     asked = replace(asked, outputs=output_names(data, breakdown.plan))
     result = breakdown.result
     tables, values, closing = [], [], []
+    drawings: list[Drawing] = []
     if breakdown.groups is not None:
         table, more = _groups(breakdown, breakdown.groups, asked.by, request, asked)
         tables.append(table)
+        drawings.append(_intervals(table))
         values += [float(row[3]) if isinstance(row[3], float) else math.nan for row in table.rows]
         closing += more
     if breakdown.top is not None:
@@ -70,6 +74,7 @@ def breakdown_report(
         values += top.loss.tolist()
     if breakdown.distribution is not None:
         tables += _distribution(breakdown, breakdown.distribution, asked)
+        drawings.append(_bars(breakdown, breakdown.distribution))
     if breakdown.outputs is not None:
         tables.append(_groups(breakdown, breakdown.outputs, "output", BreakdownRequest(), asked)[0])
     if breakdown.every is not None:
@@ -99,6 +104,7 @@ def breakdown_report(
         schema="lossctl.breakdown/1",
         tables=tables,
         title=_title(breakdown, data),
+        panels=[[drawing] for drawing in drawings],
         closing=closing,
         facts=facts,
         values=values,
@@ -106,6 +112,28 @@ def breakdown_report(
         advice=[*advice, *outliers(result, data.line)],
         stream=bare_losses(breakdown.losses) if breakdown.losses is not None else None,
         files=files,
+    )
+
+
+def _bars(breakdown: Breakdown, distribution: Distribution) -> Bars:
+    edges = [*distribution.edges, distribution.high]
+    return Bars(f"samples by {breakdown.result.per_sample or breakdown.result.loss}", "", edges, distribution.counts)
+
+
+def _intervals(table: Table) -> Intervals:
+    """Return the drawing of a table of groups: each value with its 95 % interval, by the standard error."""
+    names, values, errors = [], [], []
+    for name, _, _, value, error, *_ in table.rows:
+        names.append(str(name))
+        values.append(value if isinstance(value, float) else math.nan)
+        errors.append(error if isinstance(error, float) else math.nan)
+    return Intervals(
+        title=f"{table.title}, value and 95 % interval",
+        x_label=table.title.partition(" by ")[0],
+        names=names,
+        values=values,
+        low=[value - _NORMAL * error for value, error in zip(values, errors, strict=True)],
+        high=[value + _NORMAL * error for value, error in zip(values, errors, strict=True)],
     )
 
 

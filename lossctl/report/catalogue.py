@@ -21,8 +21,8 @@ from lossctl.report.plot import panels
 # line is left to the next prompt.
 _WIDTH, _HEIGHT = 80, 23
 # Height of the curve in lines: with enough room, without; and the four lines around the curve: a blank line, the
-# title, the axis, the labels of the axis.
-_SMALL, _SMALLEST, _AROUND = 5, 3, 4
+# title, the axis, the labels of the axis. A name of the axis longer than _NAME takes two lines more.
+_SMALL, _SMALLEST, _AROUND, _NAME = 5, 3, 4, 26
 # Columns left of 80 by the indent of a group and the gap between its two columns.
 _LINE = 76
 # Tasks that follow from the kinds of the inputs. They are listed first because they are the most common; tasks that a
@@ -149,7 +149,8 @@ def info_report(entry: Loss, spec: str) -> Report:
         "see": [entry.reference],
         "example": [example(entry, spec)],
     }
-    small = _SMALL if _lines(title, sections.values()) + _SMALL + _AROUND <= _HEIGHT else _SMALLEST
+    around = _AROUND + 2 * bool(curve and len(curve.axis) > _NAME)
+    small = _SMALL if _lines(title, sections.values()) + _SMALL + around <= _HEIGHT else _SMALLEST
     facts: dict[str, Cell] = {
         "name": entry.name,
         "summary": _plain(entry.summary),
@@ -173,7 +174,7 @@ def info_report(entry: Loss, spec: str) -> Report:
         schema="lossctl.info/1",
         title=title,
         sections={heading: lines for heading, lines in sections.items() if any(lines)},
-        panels=panels([curve], small) if curve else [],
+        panels=[panels([curve], small)] if curve else [],
         facts=facts,
     )
 

@@ -13,7 +13,7 @@ from lossctl.analysis.per_sample import input_names
 from lossctl.core.user_kernel import source_line
 from lossctl.errors import counted
 from lossctl.io.dataset import Dataset
-from lossctl.report import Cell, Check, Column, Report, Table
+from lossctl.report import Cell, Check, Column, Intervals, Report, Table
 from lossctl.report.sample_tables import class_name, labels_of, line_fields, round_error
 
 # Below this number of samples the 95 % interval covers the true difference in less than 94 % of data sets
@@ -81,6 +81,7 @@ def compare_report(
         schema="lossctl.compare/1",
         tables=tables,
         title=f"{counted(first.samples, 'sample')} · {', '.join(data.names)}",
+        panels=[[_drawing(c, shown)] for c in comparisons],
         closing=[
             f"difference to {shown.models[0]}: below 0 is better; {how}",
             "verdict: by the interval; p: of the paired t test and of Wilcoxon's signed ranks",
@@ -149,6 +150,18 @@ def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Ite
             for name, d in zip(shown.models[1:], c.differences, strict=True)
         ],
         title=f"difference to {shown.models[0]}",
+    )
+
+
+def _drawing(c: Comparison, shown: ComparisonView) -> Intervals:
+    return Intervals(
+        title=f"{c.loss.spec}: difference to {shown.models[0]}, {100 * LEVEL:.0f} % interval",
+        x_label="below 0 is better",
+        names=shown.models[1:],
+        values=[d.value for d in c.differences],
+        low=[math.nan if d.low is None else d.low for d in c.differences],
+        high=[math.nan if d.high is None else d.high for d in c.differences],
+        reference=0.0,
     )
 
 

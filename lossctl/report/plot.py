@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,8 +14,8 @@ from lossctl.core.loss import Loss
 from lossctl.errors import counted
 from lossctl.report import Bars, Cell, Column, Drawing, Grid, Panel, Report, Table
 
-# Height of a panel in lines, for one row of panels and for several; two rows of _LOW fit a screen of 24 lines. The
-# numbers are odd so that the 0 of a symmetric curve has a line of its own.
+# Height of a panel in lines, for one row of panels, for several, and beside other drawings; two rows of _LOW fit a
+# screen of 24 lines. The numbers are odd so that the 0 of a symmetric curve has a line of its own.
 _TALL, _LOW = 13, 7
 # The fraction of the axis at each end that is left out of the range of y if the curve is steep there: if y is not
 # finite, or the maximum of |y| is more than _STEEP times its maximum between the ends.
@@ -23,8 +24,14 @@ _STEEP = 3.0
 
 
 def curves_report(curves: Sequence[Curve]) -> Report:
-    """Build the report of ``plot`` without data: curves as drawings for people, a row per point for programs."""
-    rows = panels(curves, _TALL if len(curves) == 1 else _LOW)
+    """Build the report of ``plot`` without data: curves as drawings for people, a row per point for programs.
+
+    Losses with the same axis are drawn in one panel, their gradients in a panel beside it.
+    """
+    axes = dict.fromkeys(curve.axis for curve in curves)
+    rows = [
+        panels([curve for curve in curves if curve.axis == axis], _TALL if len(axes) == 1 else _LOW) for axis in axes
+    ]
     return Report(
         schema="lossctl.plot/1",
         tables=[Table("points", _COLUMNS, _points(curves), detail=True)],
@@ -43,42 +50,71 @@ def _points(curves: Sequence[Curve]) -> Iterator[Sequence[Cell]]:
             yield curve.loss.spec, curve.axis, x, value, slope
 
 
-def data_plot_report(shown: DataPlot, loss: Loss, sources: Sequence[str]) -> Report:
-    """Build the report of ``plot`` with data: a histogram of losses, and predictions by target.
+def data_plot_report(shown: DataPlot, losses: Sequence[Loss], sources: Sequence[str], labels: Sequence[str]) -> Report:
+    """Build the report of ``plot`` with data: a histogram of each loss, and predictions against targets.
 
-    Predictions are shown as a histogram per target value if the targets have few values, else as a two-dimensional
-    histogram.
+    Args:
+        shown: the histograms.
+        losses: the losses.
+        sources: the names of the files.
+        labels: the names of the classes, if they are known.
     """
-    below: list[Drawing] = [
-        Bars(f"predictions where the target is {value:g}", "", h.edges.tolist(), h.counts.tolist())
-        for value, h in shown.by_target.items()
+    names = [loss.finish.per_sample if loss.finish else loss.spec for loss in losses]
+    bars: list[Drawing] = [
+        Bars(f"samples by {name}", "", h.edges.tolist(), h.counts.tolist())
+        for name, h in zip(names, shown.losses, strict=True)
     ]
-    if (grid := shown.density) is not None:
-        edges = grid.target.tolist(), grid.pred.tolist()
-        below.append(Grid("samples", "target", "prediction", *edges, grid.counts.tolist()))
-    name = loss.finish.per_sample if loss.finish else loss.spec
-    bars = Bars(f"samples by their {name}", "", shown.losses.edges.tolist(), shown.losses.counts.tolist())
+    below = _against_targets(shown, labels)
+    cells = [Table("cells", _CELLS, _cells(shown), detail=True)] if shown.density else []
+    bins = [Table("reliability", _RELIABLE, shown.reliability or [], detail=True)] if shown.reliability else []
+    infinite = sum(shown.infinite)
     return Report(
         schema="lossctl.plot/1",
-        title=f"{shown.samples:,} samples · {', '.join(sources)}",
-        tables=[Table("bins", _BINS, _bins(shown), detail=True), Table("cells", _CELLS, _cells(shown), detail=True)],
-        panels=[[bars], *([below] if below else [])],
-        facts={"sources": list(sources), "loss": loss.spec, "samples": shown.samples, "infinite": shown.infinite},
-        notes=[f"infinite loss: {counted(shown.infinite, 'sample')}, not drawn"] if shown.infinite else [],
+        title=f"{counted(shown.samples, 'sample')} · {', '.join(sources)}",
+        tables=[Table("bins", _BINS, _bins(shown, losses), detail=True), *cells, *bins],
+        panels=[bars, [below]] if shown.classes and below else [[*bars, *([below] if below else [])]],
+        facts={"sources": list(sources), "samples": shown.samples, "infinite": infinite},
+        notes=[
+            f"infinite loss: {counted(n, 'sample')}{f' of {loss.spec}' if len(losses) > 1 else ''}, not drawn"
+            for n, loss in zip(shown.infinite, losses, strict=True)
+            if n
+        ],
     )
 
 
-_BINS = [Column("of", "text"), Column("target"), Column("low"), Column("high"), Column("count", "count")]
+def _against_targets(shown: DataPlot, labels: Sequence[str]) -> Drawing | None:
+    """Return the drawing of predictions against targets: a matrix, a density, margins or a reliability curve."""
+    if (grid := shown.density) is not None:
+        edges = grid.target.tolist(), grid.pred.tolist()
+        if not shown.classes:
+            axes = "predictions by targets", "target", "prediction"
+            return Grid(*axes, *edges, grid.counts.tolist(), diagonal=shown.diagonal)
+        names = labels if len(labels) == shown.classes else [str(i) for i in range(shown.classes)]
+        return Grid("samples by class", "target", "prediction", *edges, grid.counts.tolist(), names)
+    if (margins := shown.margins) is not None:
+        return Bars("samples by margin, target · score", "", margins.edges.tolist(), margins.counts.tolist())
+    if not shown.reliability:
+        return None
+    pred, observed = zip(*((row[3], row[4]) for row in shown.reliability), strict=True)
+    x, gap = [0.0, *pred, 1.0], [math.nan]
+    curves = [("observed frequency", [*gap, *observed, *gap]), ("perfect calibration", x)]
+    return Panel("frequency of the event by predicted probability", "predicted probability", x, curves, (0.0, 1.0))
+
+
+_BINS = [Column("of", "text"), Column("low"), Column("high"), Column("count", "count")]
 _CELLS = [*(Column(f"{of}_{end}") for of in ("target", "pred") for end in ("low", "high")), Column("count", "count")]
+_RELIABLE = [Column("low"), Column("high"), Column("count", "count"), Column("pred"), Column("observed")]
 
 
-def _bins(shown: DataPlot) -> Iterator[Sequence[Cell]]:
-    """Yield the bins of the histogram of losses, then of the histograms of predictions by target value."""
-    histograms = [("loss", None, shown.losses), *(("pred", t, h) for t, h in shown.by_target.items())]
-    for of, target, h in histograms:
+def _bins(shown: DataPlot, losses: Sequence[Loss]) -> Iterator[Sequence[Cell]]:
+    """Yield the bins of the histogram of each loss, then those of the margins."""
+    histograms = [(loss.spec, h) for loss, h in zip(losses, shown.losses, strict=True)]
+    if shown.margins is not None:
+        histograms.append(("margin", shown.margins))
+    for of, h in histograms:
         edges = h.edges.tolist()
         for low, high, count in zip(edges, edges[1:], h.counts.tolist(), strict=False):
-            yield of, target, low, high, count
+            yield of, low, high, count
 
 
 def _cells(shown: DataPlot) -> Iterator[Sequence[Cell]]:
@@ -90,25 +126,19 @@ def _cells(shown: DataPlot) -> Iterator[Sequence[Cell]]:
             yield x[j], x[j + 1], y[i], y[i + 1], int(count)
 
 
-def panels(curves: Sequence[Curve], lines: int) -> list[list[Drawing]]:
-    """Arrange panels: one loss beside its gradient; several losses in a row, their gradients in the row below."""
-    values = _row(curves, [c.value for c in curves], "", lines)
-    sloped = [c for c in curves if c.gradient is not None]
-    slopes = _row(sloped, [c.gradient for c in sloped if c.gradient is not None], "gradient", lines)
-    return [[*values, *slopes]] if len(curves) == 1 else [row for row in (values, slopes) if row]
+def panels(curves: Sequence[Curve], lines: int) -> list[Drawing]:
+    """Return a panel of losses with the same axis, and a panel of their gradients."""
+    sloped = [(c, c.gradient) for c in curves if c.gradient is not None]
+    values = _overlay("loss", [(c, c.value) for c in curves], lines)
+    return [values, _overlay("gradient", sloped, lines)] if sloped else [values]
 
 
-def _row(curves: Sequence[Curve], arrays: Sequence[Array], what: str, lines: int) -> list[Drawing]:
-    """Return panels side by side; if all curves have the same axis, the panels share one range of y."""
-    if not curves:
-        return []
-    ranges = [_range(a) for a in arrays]
-    if len({c.axis for c in curves}) == 1:
-        ranges = [(min(low for low, _ in ranges), max(high for _, high in ranges))] * len(ranges)
-    return [
-        Panel(" ".join(filter(None, (_title(c), what))), c.axis, c.x.tolist(), a.tolist(), limits, lines)
-        for c, a, limits in zip(curves, arrays, ranges, strict=True)
-    ]
+def _overlay(what: str, curves: Sequence[tuple[Curve, Array]], lines: int) -> Panel:
+    first = curves[0][0]
+    ranges = [_range(y) for _, y in curves]
+    limits = min(low for low, _ in ranges), max(high for _, high in ranges)
+    title = what if len(curves) > 1 else {"loss": _title(first)}.get(what, what)
+    return Panel(title, first.axis, first.x.tolist(), [(_title(c), y.tolist()) for c, y in curves], limits, lines)
 
 
 def _title(curve: Curve) -> str:

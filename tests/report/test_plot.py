@@ -9,7 +9,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from lossctl.errors import UsageError
 from lossctl.io import dataset
 from lossctl.render import Style
 from lossctl.render.charts import draw
-from lossctl.report import Bars, Grid, Panel
+from lossctl.report import Bars, Drawing, Grid, Intervals, Panel
 
 ROOT = Path(__file__).parents[2]
 WITHOUT = {
@@ -132,13 +132,17 @@ def test_kinks(spec: str, where: list[float]) -> None:
 # --- drawings ----------------------------------------------------------------------------------------
 
 
+def drawn(rows: Sequence[Sequence[Drawing]], style: Style) -> list[str]:
+    return [line.plain for line in draw(rows, style)]
+
+
 def dots(text: str) -> int:
     return sum((ord(c) - 0x2800).bit_count() for c in text if "\u2800" <= c <= "\u28ff")
 
 
 def test_a_line_goes_from_corner_to_corner() -> None:
-    panel = Panel("t", "x", [0.0, 1.0], [0.0, 1.0], (0.0, 1.0), 4)
-    lines = list(draw([[panel]], Style(width=40)))
+    panel = Panel("t", "x", [0.0, 1.0], [("", [0.0, 1.0])], (0.0, 1.0), 4)
+    lines = list(drawn([[panel]], Style(width=40)))
     assert lines[0] == "   t"
     assert lines[1].startswith("1 │")
     assert "⡠" in lines[1][-1:] or dots(lines[1][-1]) > 0  # the last value is on the last dot
@@ -154,45 +158,45 @@ def test_a_line_goes_from_corner_to_corner() -> None:
     st.booleans(),
 )
 def test_any_curve_is_drawn_in_the_width(y: list[float], width: int, plain: bool) -> None:
-    panel = Panel("title", "label", [float(i) for i in range(len(y))], y, (-1.0, 2.0), 6)
-    lines = list(draw([[panel, panel]], Style(width=width, ascii=plain)))
+    panel = Panel("title", "label", [float(i) for i in range(len(y))], [("a", y), ("b", y[::-1])], (-1.0, 2.0), 6)
+    lines = list(drawn([[panel, panel]], Style(width=width, ascii=plain)))
     assert max(map(len, lines)) <= width
     assert not plain or "".join(lines).isascii()
 
 
 def test_what_is_not_finite_is_not_drawn() -> None:
-    empty = Panel("t", "x", [0.0, 1.0, 2.0], [math.nan] * 3, (0.0, 1.0))
-    assert dots("".join(draw([[empty]], Style(width=40)))) == 0
-    part = Panel("t", "x", [0.0, 1.0, 2.0], [1.0, 1.0, math.nan], (0.0, 1.0))
-    top = list(draw([[part]], Style(width=43)))[1]
+    empty = Panel("t", "x", [0.0, 1.0, 2.0], [("", [math.nan] * 3)], (0.0, 1.0))
+    assert dots("".join(drawn([[empty]], Style(width=40)))) == 0
+    part = Panel("t", "x", [0.0, 1.0, 2.0], [("", [1.0, 1.0, math.nan])], (0.0, 1.0))
+    top = list(drawn([[part]], Style(width=43)))[1]
     assert 18 <= sum(dots(c) > 0 for c in top) <= 21
 
 
 def test_panels_wrap_where_there_is_no_room() -> None:
-    panel = Panel("title", "x", [0.0, 1.0], [0.0, 1.0], (0.0, 1.0), 3)
+    panel = Panel("title", "x", [0.0, 1.0], [("", [0.0, 1.0])], (0.0, 1.0), 3)
     for width, across in ((60, 1), (80, 2), (120, 3)):
-        lines = list(draw([[panel] * 3], Style(width=width)))
+        lines = list(drawn([[panel] * 3], Style(width=width)))
         assert lines[0].count("title") == across
         assert "".join(lines).count("title") == 3
 
 
 def test_bars_are_as_long_as_counts() -> None:
-    lines = list(draw([[Bars("losses", "", [0.0, 1.0, 2.0, 3.0], [0, 50, 100])]], Style(width=80)))
+    lines = list(drawn([[Bars("losses", "", [0.0, 1.0, 2.0, 3.0], [0, 50, 100])]], Style(width=80)))
     none, half, full = (line.count("█") for line in lines[1:])
     assert none == 0
     assert full == pytest.approx(2 * half, abs=1)
     assert [line.split()[-1] for line in lines[1:]] == ["0", "50", "100"]
-    tiny = list(draw([[Bars("", "", [0.0, 1.0, 2.0], [1, 10**9])]], Style(width=80, ascii=True)))
+    tiny = list(drawn([[Bars("t", "", [0.0, 1.0, 2.0], [1, 10**9])]], Style(width=80, ascii=True)))
     assert tiny[1].count("#") == 1  # one sample is not nothing
 
 
 def test_darker_cells_have_more_samples() -> None:
     counts = [[0] * 20 for _ in range(15)]
     counts[0][0], counts[14][19], counts[7][7] = 1, 1000, 100
-    lines = list(draw([[Grid("samples", "t", "p", [*range(21)], [*range(16)], counts)]], Style(width=80)))
-    assert lines[1].endswith("█")
-    assert lines[15].partition("│")[2].strip() in "░▒"
-    assert "".join(lines[1:16]).count("▓") == 1
+    lines = list(drawn([[Grid("samples", "t", "p", [*range(21)], [*range(16)], counts)]], Style(width=80)))
+    assert lines[2].endswith("█")
+    assert lines[16].partition("│")[2].strip() in "░▒"
+    assert "".join(lines[2:17]).count("▓") == 1
 
 
 # --- the command -------------------------------------------------------------------------------------
@@ -214,14 +218,34 @@ def test_points_are_the_curve(run_command: Callable[..., tuple[int, str, str]]) 
     assert len(run_command("plot", "mae", "-f", "jsonl")[1].splitlines()) == len(document["points"]) / 2
 
 
-def test_side_by_side(run_command: Callable[..., tuple[int, str, str]]) -> None:
-    code, out, err = run_command("plot", "huber:delta=0.5,huber:delta=2")
+def test_losses_of_one_axis_share_a_panel(run_command: Callable[..., tuple[int, str, str]]) -> None:
+    """The losses are in one panel and their gradients in a panel beside it; a mark names each curve."""
+    code, out, err = run_command("plot", "huber:delta=0.5,huber:delta=2,mae")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].split() == ["huber:delta=0.5", "huber:delta=2"]
-    assert any(line.split() == ["huber:delta=0.5", "gradient", "huber:delta=2", "gradient"] for line in lines)
+    assert lines[0].split() == ["loss", "gradient"]
+    assert lines[-1].split() == ["1", "huber:delta=0.5", "2", "huber:delta=2", "3", "mae"]
+    body = "".join(line.partition("│")[2] for line in lines)
+    assert all(body.count(mark) >= 4 for mark in "123")
     assert max(map(len, lines)) <= 80
-    assert len(lines) <= 24  # a screen
+    assert len(lines) <= 23  # a screen, and the next prompt
+
+
+def test_losses_of_two_axes_are_two_rows(run_command: Callable[..., tuple[int, str, str]]) -> None:
+    _, out, _ = run_command("plot", "huber,bce")
+    lines = out.splitlines()
+    assert [line.split() for line in lines if "gradient" in line] == [["huber", "gradient"], ["bce", "gradient"]]
+    assert len(lines) <= 24
+
+
+@pytest.mark.parametrize("args", ["mae,huber", "cross_entropy", "kl_divergence", "bce", "tukey_biweight:c=9.87654321"])
+def test_texts_are_whole(run_command: Callable[..., tuple[int, str, str]], args: str) -> None:
+    """Titles and labels take several lines rather than lose words."""
+    _, out, _ = run_command("plot", args)
+    curve = curve_of(get_loss(args.partition(",")[0]))
+    words = set(" ".join(out.splitlines()).split())
+    assert set(curve.axis.split()) <= words
+    assert max(map(len, out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
@@ -234,10 +258,9 @@ def test_side_by_side(run_command: Callable[..., tuple[int, str, str]]) -> None:
         (["mse", "--range", "0,inf"], "two numbers"),
         (["mse", "--range", "nan,1"], "two numbers"),
         (["mse", "-q"], "no single numbers"),
-        (["mse,mae", "samples/diabetes.csv", "-p", "ridge", "-t", "target"], "takes a single loss"),
         (["mse", "samples/diabetes.csv", "-p", "ridge", "-t", "target", "--range", "0,1"], "--range belongs to curves"),
         (["mse", "-o", "nowhere/c.svg"], "there is no folder 'nowhere'"),
-        (["mse", "-o", "c.pdf"], ".svg, .png; add --format"),
+        (["mse", "-o", "c.gif"], ".svg, .png, .pdf; add --format"),
     ],
 )
 def test_refused_in_one_line(run_command: Callable[..., tuple[int, str, str]], args: list[str], told: str) -> None:
@@ -275,19 +298,30 @@ def test_colour_is_not_on_a_pipe() -> None:
     assert "\x1b[36m" in coloured
 
 
-@pytest.mark.parametrize("suffix", ["svg", "png"])
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
 @pytest.mark.slow
 def test_pictures_are_files(run_command: Callable[..., tuple[int, str, str]], tmp_path: Path, suffix: str) -> None:
     """Two runs write the same bytes, and text in an SVG is text."""
     pytest.importorskip("matplotlib")
-    for args in (["bce,mse"], ["bce", "samples/cancer.csv", "-p", "prob", "-t", "label"]):
+    data = ["samples/cancer.csv", "-p", "prob", "-t", "label"]
+    for args in (
+        ["plot", "bce,mse"],
+        ["plot", "bce,brier", *data],
+        ["plot", "ce", "samples/digits_logits.npy", "samples/digits_labels.npy"],
+        ["breakdown", "bce", *data],
+        ["breakdown", "bce", *data, "--by", "diagnosis"],
+        ["compare", "mse", "samples/diabetes.csv", "-p", "ridge", "-p", "forest", "-t", "target"],
+    ):
         files = [tmp_path / f"{i}.{suffix}" for i in range(2)]
         for file in files:
-            assert run_command("plot", *args, "-o", str(file)) == (0, "", "")
+            assert run_command(*args, "-o", str(file)) == (0, "", "")
         first, second = (file.read_bytes() for file in files)
         assert first == second
-        assert first.startswith(b"\x89PNG" if suffix == "png" else b"<?xml")
-    assert suffix == "png" or b"samples by their bce" in first
+        assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[suffix])
+        assert (
+            suffix != "svg"
+            or (b">forest<" if args[0] == "compare" else b"bce" if "bce" in args[1] else b"<svg") in first
+        )
 
 
 def test_without_matplotlib_it_says_what_to_install(
@@ -321,12 +355,8 @@ def test_what_is_imported() -> None:
 
 
 def pictured(loss: str, pred: Any, target: Any, threads: int = 2) -> Any:
-    return plot_data(
-        dataset.from_arrays({"pred": pred, "target": target}),
-        get_loss(loss),
-        ComputeOptions(),
-        ExecutionConfig(threads),
-    )
+    data = dataset.from_arrays({"pred": pred, "target": target})
+    return plot_data(data, [get_loss(name) for name in loss.split(",")], ComputeOptions(), ExecutionConfig(threads))
 
 
 def test_every_sample_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,27 +366,82 @@ def test_every_sample_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = pictured("mae", pred, target)
     lost = np.abs(pred - target)
     assert whole.samples == 3000
-    assert np.array_equal(whole.losses.counts, np.histogram(lost, whole.losses.edges)[0])
-    assert whole.losses.counts.sum() == 3000
-    assert 8 <= len(whole.losses.counts) <= 20
+    assert np.array_equal(whole.losses[0].counts, np.histogram(lost, whole.losses[0].edges)[0])
+    assert whole.losses[0].counts.sum() == 3000
+    assert 8 <= len(whole.losses[0].counts) <= 20
     grid = whole.density
     assert np.array_equal(grid.counts, np.histogram2d(pred, target, [grid.pred, grid.target])[0])
     monkeypatch.setattr("lossctl.engine.run.BLOCK", 100)
     monkeypatch.setattr("lossctl.io.spool.ROWS", 128)
     for threads in (1, 3):
         parts = pictured("mae", pred, target, threads)
-        assert np.array_equal(parts.losses.counts, whole.losses.counts)
+        assert np.array_equal(parts.losses[0].counts, whole.losses[0].counts)
         assert np.array_equal(parts.density.counts, grid.counts)
 
 
-def test_few_targets_have_a_histogram_each() -> None:
+def test_probabilities_have_a_reliability_curve() -> None:
+    """Mean prediction and frequency of the event in ten bins, for probabilities and for logits of them."""
     rng = np.random.default_rng(2)
-    pred, target = rng.random(500), rng.integers(0, 2, 500) * 1.0
-    shown = pictured("bce", pred, target)
+    pred = rng.random(5000)
+    target = (rng.random(5000) < pred**2) * 1.0
+    shown = pictured("bce,brier", pred, target)
     assert shown.density is None
-    for value in (0.0, 1.0):
-        h = shown.by_target[value]
-        assert np.array_equal(h.counts, np.histogram(pred[target == value], h.edges)[0])
+    assert len(shown.losses) == 2
+    assert len(shown.reliability) == 10
+    for low, high, count, mean, observed in shown.reliability:
+        inside = (pred >= low) & (pred < high)
+        assert (count, mean) == (inside.sum(), pytest.approx(pred[inside].mean()))
+        assert observed == pytest.approx(target[inside].mean())
+        assert observed == pytest.approx(mean**2, abs=0.1)
+    logits = pictured("bce_with_logits", np.log(pred / (1 - pred)), target)
+    assert [row[2] for row in logits.reliability] == [row[2] for row in shown.reliability]
+
+
+def test_signs_have_margins() -> None:
+    rng = np.random.default_rng(3)
+    score, sign = rng.normal(size=500), rng.choice([-1.0, 1.0], 500)
+    margins = pictured("hinge", score, sign).margins
+    assert 0.0 in margins.edges
+    assert np.array_equal(margins.counts, np.histogram(score * sign, margins.edges)[0])
+
+
+def test_few_targets_of_a_regression_are_a_density() -> None:
+    """Targets of a regression with few values are numbers, not classes; both axes have one range."""
+    rng = np.random.default_rng(4)
+    target = rng.integers(1, 6, 300) * 1.0
+    grid = pictured("mse", target + rng.normal(size=300), target).density
+    assert (grid.pred[0], grid.pred[-1]) == (grid.target[0], grid.target[-1])
+    (row,) = [[Grid("", "target", "prediction", grid.target, grid.pred, grid.counts.tolist(), diagonal=True)]]
+    assert "· is where prediction = target" in drawn([row], Style(width=80))
+
+
+def test_a_matrix_of_classes_has_their_names() -> None:
+    names = [
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "a_name_of_forty_characters_and_a_half_nine",
+    ]
+    counts = np.diag(range(1, 11)).tolist()
+    edges = [*map(float, range(11))]
+    lines = drawn([[Grid("samples by class", "target", "prediction", edges, edges, counts, names)]], Style(width=80))
+    assert [line.split()[0] for line in lines[3:12]] == names[:9]
+    assert max(map(len, lines)) <= 80
+    assert lines[-1].split()[-1] == "10"
+
+
+def test_an_interval_contains_its_value() -> None:
+    shown = Intervals("t", "x", ["a", "b"], [1.0, math.nan], [-1.0, math.nan], [3.0, math.nan], 0.0)
+    lines = drawn([[shown]], Style(width=43))
+    assert (lines[1].index("├"), lines[1].index("┼"), lines[1].index("●"), lines[1].index("┤")) == (2, 12, 22, 42)
+    assert lines[2].split() == ["b", "┊"]
+    assert drawn([[shown]], Style(width=43, ascii=True))[1].split()[1].isascii()
 
 
 def test_classes_are_a_matrix() -> None:
@@ -372,7 +457,7 @@ def test_a_long_tail_is_one_bar() -> None:
     rng = np.random.default_rng(4)
     pred = rng.normal(size=1000)
     pred[3] = 1e4
-    losses = pictured("mse", pred, np.zeros(1000)).losses
+    losses = pictured("mse", pred, np.zeros(1000)).losses[0]
     assert (losses.counts > 0).sum() > 5
     assert losses.counts.sum() == 1000
     assert losses.edges[-1] == 1e8
@@ -385,8 +470,8 @@ def test_a_long_tail_is_one_bar() -> None:
 )
 def test_odd_data_have_a_picture(pred: list[float], target: list[float]) -> None:
     shown = pictured("mae", pred, target)
-    assert shown.losses.counts.sum() == len(pred)
-    assert (np.diff(shown.losses.edges) > 0).all()
+    assert shown.losses[0].counts.sum() == len(pred)
+    assert (np.diff(shown.losses[0].edges) > 0).all()
 
 
 def test_what_is_infinite_is_told(run_command: Callable[..., tuple[int, str, str]]) -> None:
@@ -397,16 +482,19 @@ def test_what_is_infinite_is_told(run_command: Callable[..., tuple[int, str, str
     document = json.loads(out)
     assert document["infinite"] == 176
     assert err == "note: infinite loss: 176 samples, not drawn\n"
-    assert sum(b["count"] for b in document["bins"] if b["of"] == "loss") == 300 - 176
+    assert sum(b["count"] for b in document["bins"] if b["of"] == "kl_divergence") == 300 - 176
 
 
 def test_data_as_rows(run_command: Callable[..., tuple[int, str, str]]) -> None:
     code, out, _ = run_command("plot", "bce", "samples/cancer.csv", "-p", "prob", "-t", "label", "-f", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert code == 0
-    assert {(row["of"], row["target"]) for row in rows} == {("loss", ""), ("pred", "0.0"), ("pred", "1.0")}
-    assert sum(int(row["count"]) for row in rows if row["of"] == "loss") == 190
-    assert sum(int(row["count"]) for row in rows if row["target"] == "1.0") == 71
+    assert {row["of"] for row in rows} == {"bce"}
+    assert sum(int(row["count"]) for row in rows) == 190
+    document = json.loads(
+        run_command("plot", "bce", "samples/cancer.csv", "-p", "prob", "-t", "label", "-f", "json")[1]
+    )
+    assert sum(row["count"] * row["observed"] for row in document["reliability"]) == pytest.approx(71)
 
 
 def test_data_on_a_pipe(run_command: Callable[..., tuple[int, str, str]]) -> None:

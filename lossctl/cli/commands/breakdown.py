@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, Strict, expand_option_groups
+from lossctl.cli.options import (
+    ComputationOptions,
+    InputOptions,
+    Option,
+    OutputOptions,
+    Plot,
+    Strict,
+    expand_option_groups,
+)
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -77,6 +85,7 @@ def breakdown(
     *,
     cut: BreakdownOptions,
     strict: Strict = False,
+    plot: Plot = False,
     data: InputOptions,
     how: ComputationOptions,
     output: OutputOptions,
@@ -87,27 +96,27 @@ def breakdown(
     from lossctl.cli.data_files import column_role
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
-    from lossctl.cli.output import format_of, style_of
+    from lossctl.cli.output import format_of, style_of, with_pictures
     from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, split_commas
     from lossctl.errors import UsageError
-    from lossctl.render import FORMATS
+    from lossctl.render import FORMATS, PICTURES
     from lossctl.report.breakdown import breakdown_report
     from lossctl.report.sample_tables import BreakdownView
 
     style_of(output)
-    chosen = format_of(output, binary=_BINARY)
+    chosen = format_of(output, binary=_BINARY, pictures=True)
     options = compute_options(how, data)
     bound = bind(losses, how.param, how.framework)
     if len(bound) > 1:
         raise UsageError("breakdown takes a single loss")
     names = [name for text in cut.columns for name in split_commas(text)]
-    request = _wanted(cut, output, chosen, [column_role(name) for name in names])
+    request = _wanted(cut, output, chosen, plot, [column_role(name) for name in names])
     check_stdin([preds, targets])
     workers = execution_config(how, output)
     opened = open_data(bound, preds, targets, data, shown=names, by=cut.by)
     request = replace(request, by=_by(cut.by, opened), profile=strict or not output.quiet)
     asked = BreakdownView(
-        people=chosen in FORMATS and FORMATS[chosen].for_people,
+        people=chosen in PICTURES or (chosen in FORMATS and FORMATS[chosen].for_people),
         columns=names,
         in_order=cut.sort == "row",
         labels=split_commas(data.labels),
@@ -118,10 +127,14 @@ def breakdown(
     report = breakdown_report(result, opened, request, asked, lines)
     if strict:
         raise_on_advice(report.advice)
+    if chosen not in _BINARY:
+        report = with_pictures(report, chosen, plot=plot)
     return report, replace(output, format=chosen)
 
 
-def _wanted(cut: BreakdownOptions, output: OutputOptions, chosen: str, shown: list[str]) -> BreakdownRequest:
+def _wanted(
+    cut: BreakdownOptions, output: OutputOptions, chosen: str, plot: bool, shown: list[str]
+) -> BreakdownRequest:
     """Return the analysis to run for the given options.
 
     Raises:
@@ -131,7 +144,7 @@ def _wanted(cut: BreakdownOptions, output: OutputOptions, chosen: str, shown: li
     from lossctl.cli.settings import check_range
     from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
-    from lossctl.render import FORMATS
+    from lossctl.render import FORMATS, PICTURES
 
     if cut.sort is not None:
         check_choice("--sort", cut.sort, ("loss", "row"))
@@ -143,7 +156,9 @@ def _wanted(cut: BreakdownOptions, output: OutputOptions, chosen: str, shown: li
         raise UsageError(f"-o FILE.{chosen} holds every sample: leave out --top, --bottom and --by")
     if shown and cut.by is not None:
         raise UsageError("--columns belongs to samples, and --by to groups: leave out one of them")
-    streams_rows = chosen in _BINARY or FORMATS[chosen].streams_rows
+    if (plot or chosen in PICTURES) and (cut.every or (selected and cut.by is None)):
+        raise UsageError("a picture shows the distribution, or groups: leave out --top, --bottom and --all")
+    streams_rows = chosen in _BINARY or (chosen in FORMATS and FORMATS[chosen].streams_rows)
     if cut.every or (output.output is not None and streams_rows and not selected):
         bare = chosen in ("npy", "value")
         ranked = cut.sort == "loss"

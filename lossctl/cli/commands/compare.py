@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, Strict, expand_option_groups
+from lossctl.cli.options import (
+    ComputationOptions,
+    InputOptions,
+    Option,
+    OutputOptions,
+    Plot,
+    Strict,
+    expand_option_groups,
+)
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -65,6 +73,7 @@ def compare(
     *,
     against: CompareOptions,
     strict: Strict = False,
+    plot: Plot = False,
     data: InputOptions,
     how: ComputationOptions,
     output: OutputOptions,
@@ -75,14 +84,14 @@ def compare(
     from lossctl.cli.data_files import column_role
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
-    from lossctl.cli.output import format_of, style_of
+    from lossctl.cli.output import format_of, style_of, with_pictures
     from lossctl.cli.settings import check_range, compute_options, execution_config, raise_on_advice, split_commas
     from lossctl.errors import DataError
-    from lossctl.render import FORMATS
+    from lossctl.render import FORMATS, PICTURES
     from lossctl.report.compare import ComparisonView, compare_report
 
     style_of(output)
-    chosen = format_of(output, checks=bool(against.fail_if_worse))
+    chosen = format_of(output, pictures=True, checks=bool(against.fail_if_worse))
     check_range("--resamples", against.resamples, 100)
     check_range("--seed", against.seed, 0)
     check_range("--top", against.top, 0)
@@ -109,7 +118,7 @@ def compare(
     if limits and comparisons[0].samples < 2:
         raise DataError("--fail-if-worse: needs at least two samples")
     shown = ComparisonView(
-        people=FORMATS[chosen].for_people,
+        people=chosen in PICTURES or FORMATS[chosen].for_people,
         models=_names(models),
         resamples=against.resamples,
         seed=against.seed,
@@ -123,7 +132,7 @@ def compare(
     )
     if strict:
         raise_on_advice(report.advice)
-    return report, output
+    return with_pictures(report, chosen, plot=plot), replace(output, format=chosen)
 
 
 def _models(files: Sequence[str], data: InputOptions) -> tuple[list[Model], str | None]:

@@ -9,14 +9,14 @@ import typer
 from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, expand_option_groups
 from lossctl.report import Report
 
-HELP = """Plot a loss and its gradient; with data, the distribution of losses, and predictions against targets.
+HELP = """Draw losses and their gradients; with data, histograms of losses, and predictions against targets.
 
 Examples:
 
 \b
   lossctl plot huber:delta=0.5,huber:delta=2
   lossctl plot bce --range 0.5,1 --format csv
-  lossctl plot mae samples/diabetes_preds.csv samples/diabetes_targets.csv
+  lossctl plot mae,huber:delta=50 samples/diabetes_preds.csv samples/diabetes_targets.csv
 """
 
 
@@ -40,45 +40,32 @@ def plot(
     from dataclasses import replace
 
     from lossctl.cli.loss_arguments import bind
-    from lossctl.cli.output import format_of, style_of
+    from lossctl.cli.output import format_of, style_of, with_pictures
     from lossctl.core.list_parameters import single_valued
     from lossctl.errors import UsageError
     from lossctl.report.plot import curves_report, data_plot_report
 
-    suffix = (output.output or "").rpartition(".")[2].lower()
-    drawn = suffix in ("svg", "png") and output.format is None and not output.quiet
-    if drawn:
-        from lossctl.render.figure import require
-
-        require()
-        output = replace(output, format=suffix)
-    else:
-        format_of(output, binary=("svg", "png"))
+    chosen = format_of(output, pictures=True)
     style_of(output)
     bound = bind(losses, how.param, how.framework)
     if preds is None:
-        from lossctl.analysis.curves import curve_of
+        from lossctl.analysis.curves import curves_of
 
-        report = curves_report([curve_of(single, *_ends(span)) for loss in bound for single in single_valued(loss)])
+        report = curves_report(curves_of([single for loss in bound for single in single_valued(loss)], *_ends(span)))
     elif span is not None:
         raise UsageError("--range belongs to curves: leave it out with data")
-    elif len(bound) > 1:
-        raise UsageError("with data, plot takes a single loss")
     else:
         from lossctl.analysis.histograms import plot_data
         from lossctl.cli.open_dataset import check_stdin, open_data
-        from lossctl.cli.settings import compute_options, execution_config
+        from lossctl.cli.settings import compute_options, execution_config, split_commas
 
         check_stdin([preds, targets])
         workers = execution_config(how, output)
         opened = open_data(bound, preds, targets, data)
         options = replace(compute_options(how, data), detail=False)
-        report = data_plot_report(plot_data(opened, bound[0], options, workers), bound[0], opened.names)
-    if drawn:
-        from lossctl.render.figure import figure
-
-        report = replace(report, files={suffix: lambda file: figure(report.panels, file, suffix)})
-    return report, output
+        shown = plot_data(opened, bound, options, workers)
+        report = data_plot_report(shown, bound, opened.names, split_commas(data.labels))
+    return with_pictures(report, chosen), replace(output, format=chosen)
 
 
 def _ends(text: str | None) -> tuple[float | None, float | None]:

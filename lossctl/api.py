@@ -61,6 +61,7 @@ def compute(
     class_axis: int | None = None,
     class_weight: Sequence[float] | None = None,
     ignore_index: int | None = None,
+    allow_negative_weights: bool = False,
     labels: Sequence[str | float] | None = None,
     threads: int | None = None,
 ) -> Result: ...
@@ -82,6 +83,7 @@ def compute(
     class_axis: int | None = None,
     class_weight: Sequence[float] | None = None,
     ignore_index: int | None = None,
+    allow_negative_weights: bool = False,
     labels: Sequence[str | float] | None = None,
     threads: int | None = None,
 ) -> Result | Array:
@@ -103,6 +105,7 @@ def compute(
         class_weight: ``(k,)`` weights of the classes, multiplied by ``weight``. If targets are rows over classes, the
             factor of a row is Σ target·class_weight.
         ignore_index: the target label of samples to leave out.
+        allow_negative_weights: whether weights may be negative. Default False.
         labels: the names or numbers of the classes in the targets, in the order of the classes. Default: the targets
             hold what the loss takes.
         threads: number of threads; default: one per core. The result does not depend on it.
@@ -126,6 +129,7 @@ def compute(
         class_axis=class_axis,
         class_weight=class_weight,
         ignore_index=ignore_index,
+        allow_negative_weights=allow_negative_weights,
         labels=labels,
     )
     workers = ExecutionConfig(threads)
@@ -142,6 +146,7 @@ def _options(
     class_axis: int | None = None,
     class_weight: Sequence[float] | None = None,
     ignore_index: int | None = None,
+    allow_negative_weights: bool = False,
     labels: Sequence[str | float] | None = None,
 ) -> ComputeOptions:
     check_choice("nan", nan, NAN)
@@ -152,6 +157,7 @@ def _options(
         class_axis,
         check_class_weight(class_weight or ()),
         ignore_index,
+        allow_negative_weights,
         labelled=frozenset() if labels is None else frozenset({"target"}),
     )
 

@@ -59,7 +59,7 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__}: {message_of(error)}".removesuffix(": ")
 
 
-def nearest(word: str, choices: Iterable[str], normalize: Callable[[str], str] = str) -> str:
+def nearest(word: str, choices: Iterable[str], normalize: Callable[[str], str] = str, *, cutoff: float = 0.6) -> str:
     """Return the end of an error message, ``; did you mean 'huber'?``, or '' if no choice is close.
 
     Args:
@@ -67,6 +67,7 @@ def nearest(word: str, choices: Iterable[str], normalize: Callable[[str], str] =
         choices: the known names.
         normalize: called with each name before the comparison; a choice whose normalized name equals that of the
             word is the only suggestion.
+        cutoff: similarity from which a name is close, from 0 to 1. Default that of difflib.
 
     >>> nearest("hubr", ["huber", "mse"])
     "; did you mean 'huber'?"
@@ -78,8 +79,8 @@ def nearest(word: str, choices: Iterable[str], normalize: Callable[[str], str] =
     import difflib  # here because it takes 1.4 ms, and only errors need it
 
     names = {normalize(name): name for name in sorted(set(choices), reverse=True)}
-    # With difflib's default of 0.6, short names get unrelated ones: cauchy for auc. More than three do not fit a line.
-    matches = difflib.get_close_matches(normalize(word), names, n=3, cutoff=0.7)
+    # More than three names do not fit a line.
+    matches = difflib.get_close_matches(normalize(word), names, n=3, cutoff=cutoff)
     matches = matches[:1] if normalize(word) in names else matches
     return f"; did you mean {' or '.join(repr(names[match]) for match in matches)}?" if matches else ""
 

@@ -112,6 +112,9 @@ class ComputationOptions:
     ignore_index: Annotated[int | None, Option("--ignore-index", metavar="N", help="label of samples to leave out")] = (
         None
     )
+    allow_negative_weights: Annotated[
+        bool, Option("--allow-negative-weights", help="weights may be negative; the mean divides by their sum")
+    ] = False
     framework: Annotated[
         str | None,
         Option(

@@ -324,12 +324,13 @@ class LogProbabilitiesKind(ProbabilitiesKind):
 
 CLASSES = ("classes",)
 _FROM_LABELS = "; for 0/1 or named labels, add --labels NEG,POS"
+_ZERO = "; a weight of 0 leaves such a sample out, and wape takes targets of 0"
 _LOGITS = Interval(-np.inf, np.inf, open_high=True)
 
 Real: TypeAlias = Annotated[Array, Kind("Real", "a finite number", REAL)]
 Positive: TypeAlias = Annotated[Array, Kind("Positive", "a finite number above 0", POSITIVE)]
 NonNegative: TypeAlias = Annotated[Array, AboveKind("NonNegative", "a finite number, at least 0", NON_NEGATIVE)]
-NonZero: TypeAlias = Annotated[Array, NonZeroKind("NonZero", "a finite number other than 0", REAL)]
+NonZero: TypeAlias = Annotated[Array, NonZeroKind("NonZero", "a finite number other than 0", REAL, hint=_ZERO)]
 AboveMinusOne: TypeAlias = Annotated[
     Array,
     AboveKind("AboveMinusOne", "a finite number above -1", Interval(-1.0, np.inf, open_low=True, open_high=True)),

@@ -127,7 +127,8 @@ def _named(name: str) -> Loss:
     elif os.path.isfile(f"{name}.py"):  # Path.is_file raises for a name that is too long
         hint = f"; a function of {printable(name)}.py is written {printable(name)}.py:FUNCTION"
     else:
-        hint = nearest(name, [*names, *offers], normalized_name) or "; see: lossctl list"
+        # A lower cutoff suggests unrelated names, as there are hundreds: cauchy for auc.
+        hint = nearest(name, [*names, *offers], normalized_name, cutoff=0.7) or "; see: lossctl list"
     raise UsageError(f"unknown loss {quoted(name)}{hint}")
 
 

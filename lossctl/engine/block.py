@@ -205,7 +205,7 @@ class Block:
             RowError: a product is too large or too small for a double.
         """
         product = weights * of_classes
-        bad = np.isinf(product) | ((product == 0) & (weights > 0) & (of_classes > 0))
+        bad = np.isinf(product) | ((product == 0) & (weights != 0) & (of_classes > 0))
         if bad.any():
             at = int(np.argmax(bad))
             size = "large" if product[at] else "small"
@@ -219,12 +219,17 @@ class Block:
             return None
         weights = self.input("weight")
         bad = ~(weights >= 0) | (weights == np.inf)
+        if self.options.allow_negative_weights:
+            bad = ~np.isfinite(weights)
         if bad.any():
             per_row = len(weights) // self.count
             row, spot = divmod(int(np.argmax(bad)), per_row)
-            cause = f"weight {number(weights[bad][0])} is not a finite number of at least 0"
+            cause = f"weight {number(weights[bad][0])} is not a finite number"
+            if not self.options.allow_negative_weights:
+                cause += " of at least 0" + "; --allow-negative-weights lets it count" * bool(weights[bad][0] > -np.inf)
             raise RowError("weight", self.start + row, spot if per_row > 1 else None, cause)
-        return np.repeat(weights, plan.per_row) if len(weights) < self.count * plan.per_row else weights
+        elements = self.count * plan.per_row
+        return np.repeat(weights, elements // len(weights)) if len(weights) < elements else weights
 
     def _encoded(self, plan: LossPlan, arrays: Sequence[Array]) -> list[Array]:
         """Return the inputs in the encoding of the loss; the option ``normalize`` scales rows of probabilities."""

@@ -135,7 +135,7 @@ def weight_exponent(elements: Elements, options: ComputeOptions) -> int:
     """Return the exponent of the largest weight; 0 if it is near 1, or if the weights divide by a count."""
     if elements.weights is None or not len(elements) or options.weight_divisor != "sum":
         return 0
-    exponent = math.frexp(elements.weights.max())[1]
+    exponent = math.frexp(np.abs(elements.weights).max())[1]
     return exponent if abs(exponent) > _ORDINARY else 0
 
 

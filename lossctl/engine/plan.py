@@ -38,6 +38,7 @@ class ComputeOptions:
         class_axis: the axis that holds the classes, counted with the samples as axis 0; None if not given.
         class_weight: one weight for each class, or empty.
         ignore_index: the label of elements to leave out; None for no such label.
+        allow_negative_weights: whether weights may be negative, as those of simulated events in physics are.
         detail: also compute the standard error and the extremes; the sum alone is faster.
         labelled: roles whose values are class codes 0, 1, 2, … produced by `--labels`.
         weight_divisor: what divides the weighted sum: "sum" (of the weights) or "count" (of the elements, those of
@@ -50,6 +51,7 @@ class ComputeOptions:
     class_axis: int | None = None
     class_weight: tuple[float, ...] = ()
     ignore_index: int | None = None
+    allow_negative_weights: bool = False
     detail: bool = True
     labelled: frozenset[str] = frozenset()
     weight_divisor: str = "sum"
@@ -114,14 +116,17 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
         loops.append((loop, role))
     loop = loops[0][0]
     _check_lists(loss, data, roles, loop, lists)
-    repeated = {role for other, role in loops[1:] if lists and not other}
+    # The targets of a list belong to each of its values, a scale or an exposure to each element of its sample.
+    scales = {
+        r for r, i in zip(roles, loss.inputs, strict=True) if r not in ("pred", "target") and i.kind.domain.low >= 0
+    }
+    repeated = {role for other, role in loops[1:] if not other and math.prod(loop) > 1 and (lists or role in scales)}
     for other, role in loops[1:]:
-        if other != loop and role not in repeated:
+        if other != loop and role not in repeated and (other or math.prod(loop) > 1):
             raise DataError(_misfit(loss, data, roles, role) + twin_hint(loss.name, tails))
-    if "weight" in data.places and data.row_shape("weight") not in ((), loop):
-        raise DataError(
-            f"weight has {_shape(data.row_shape('weight'))}: one per sample or one per element; {_shapes(data, roles)}"
-        )
+    weight = data.row_shape("weight") if "weight" in data.places else ()
+    if weight != loop[: len(weight)]:
+        raise DataError(f"weight has {_shape(weight)}: one per sample or one per element; {_shapes(data, roles)}")
     first = [shape for name in loss.inputs[0].kind.core for shape in dims[name][0]]
     plan = LossPlan(
         with_list_inputs(loss),

@@ -85,7 +85,7 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
         )
     if reduction == "sum" and summary.reduced:
         raise UsageError(f"{loss.spec} returns one number for all samples: it has no other sum; leave --reduction out")
-    if not summary.elements and summary.nonfinite_sum == 0.0:
+    if not summary.elements and summary.nonfinite_sum == 0.0 and (reduction != "sum" or summary.missing):
         why = "every sample has a NaN" if summary.missing else "the weight of every sample is 0"
         if summary.ignored:
             why = "every label is ignored" if not summary.missing else "every label is ignored or has a NaN"

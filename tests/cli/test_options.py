@@ -36,7 +36,9 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "gradcheck": {
         **_COMMAND_ONLY,
-        **dict.fromkeys(("nan", "normalize", "sum_tolerance", "class_axis", "labels"), _PREPARED),
+        **dict.fromkeys(
+            ("nan", "normalize", "sum_tolerance", "class_axis", "labels", "allow_negative_weights"), _PREPARED
+        ),
         "top": "limits a table; the result has every coordinate",
         "at": "Python passes arrays by name as pred",
         "sweep": "adds a table",
@@ -45,7 +47,9 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "verify": {
         "framework": "outputs of a kernel are judged, and no function is called",
         **_COMMAND_ONLY,
-        **dict.fromkeys(("nan", "normalize", "sum_tolerance", "class_axis", "labels"), _PREPARED),
+        **dict.fromkeys(
+            ("nan", "normalize", "sum_tolerance", "class_axis", "labels", "allow_negative_weights"), _PREPARED
+        ),
         "top": "limits a table; the result has every number beyond rounding, up to 100",
         "golden": "writes files for people without lossctl",
     },

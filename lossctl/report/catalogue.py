@@ -20,9 +20,9 @@ from lossctl.report.plot import panels
 # `info` fits a terminal of 80 columns and 24 lines, the default of xterm, GNOME Terminal and macOS Terminal; the last
 # line is left to the next prompt.
 _WIDTH, _HEIGHT = 80, 23
-# Height of the curve in lines: with enough room, without; and the four lines around the curve: a blank line, the
+# Heights of the curve in lines, the first that fits is taken; and the four lines around the curve: a blank line, the
 # title, the axis, the labels of the axis. A name of the axis longer than _NAME takes two lines more.
-_SMALL, _SMALLEST, _AROUND, _NAME = 5, 3, 4, 26
+_SMALL, _AROUND, _NAME = (5, 3, 2), 4, 26
 # Columns left of 80 by the indent of a group and the gap between its two columns.
 _LINE = 76
 # Tasks that follow from the kinds of the inputs. They are listed first because they are the most common; tasks that a
@@ -150,7 +150,8 @@ def info_report(entry: Loss, spec: str) -> Report:
         "example": [example(entry, spec)],
     }
     around = _AROUND + 2 * bool(curve and len(curve.axis) > _NAME)
-    small = _SMALL if _lines(title, sections.values()) + _SMALL + around <= _HEIGHT else _SMALLEST
+    room = _HEIGHT - _lines(title, sections.values()) - around
+    small = next((lines for lines in _SMALL if lines <= room), _SMALL[-1])
     facts: dict[str, Cell] = {
         "name": entry.name,
         "summary": _plain(entry.summary),

@@ -193,7 +193,7 @@ def _of_classes(loss: Loss) -> Axis:
         return [pred, truth, *_others(loss, len(x))]
 
     if scores:
-        name = f"logit of the true class, the {others} others 0"
+        name = "logit of true class; others 0"
         return Axis(name, -np.inf, np.inf, (-2 * _FAR, 2 * _FAR), inputs, 0)
     axis = Axis("probability of the true class", 0.0, 1.0, (0.0, 1.0), inputs, 0)
     if _takes(loss, axis):

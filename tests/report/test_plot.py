@@ -103,7 +103,7 @@ def test_the_gradient_is_the_slope_of_the_curve(name: str) -> None:
         ("hinge", "margin"),
         ("bce", "probability, at target 1"),
         ("bce_with_logits", "logit, at target 1"),
-        ("cross_entropy", "logit of the true class, the 2 others 0"),
+        ("cross_entropy", "logit of true class; others 0"),
         ("nll", "probability of the true class"),
         ("kl_divergence", "probability of the true class"),
     ],

@@ -209,4 +209,4 @@ def _golden(
     if len(bound) > 1:
         raise UsageError("--golden takes a single loss")
     pack = write_golden_pack(bound[0], check.dtype or "float32", output.output)
-    return golden_report(pack), replace(output, output=None)
+    return golden_report(pack), replace(output, outputs=[])

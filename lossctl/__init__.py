@@ -7,7 +7,8 @@ Data flows one way, and a package imports only those to its left (lossctl/README
 
     errors ← frameworks ← core ← losses, conventions
     frameworks ← io
-    core, io ← engine ← analysis, gradients, api ← report ← render ← cli
+    conventions ← explanation
+    core, io ← engine ← analysis, gradients, explanation, api ← report ← render ← cli
     gradients ← testing
     core ← pytest_plugin
 
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from lossctl.errors import DataError as DataError
     from lossctl.errors import LossctlError as LossctlError
     from lossctl.errors import UsageError as UsageError
+    from lossctl.explanation.entry import explain as explain
+    from lossctl.explanation.result import Explanation as Explanation
     from lossctl.gradients.gradcheck import gradcheck as gradcheck
     from lossctl.gradients.model_result import ModelCheck as ModelCheck
     from lossctl.gradients.result import GradCheck as GradCheck
@@ -55,8 +58,10 @@ if TYPE_CHECKING:
 # Where each public name is: imported on first use, so that `lossctl --help` needs no NumPy.
 _HOME = {
     **dict.fromkeys(("compute", "list_losses"), "lossctl.api"),
+    "Explanation": "lossctl.explanation.result",
     "GradCheck": "lossctl.gradients.result",
     "ModelCheck": "lossctl.gradients.model_result",
+    "explain": "lossctl.explanation.entry",
     "gradcheck": "lossctl.gradients.gradcheck",
     "verify": "lossctl.gradients.verify",
     "Verification": "lossctl.gradients.verify_result",

@@ -45,12 +45,16 @@ CONTRACTS = {
     "engine": ("errors", "core", "io"),
     "analysis": ("errors", "core", "io", "engine"),
     "gradients": ("errors", "frameworks", "core", "io", "engine"),
-    "api": ("errors", "frameworks", "core", "io", "engine"),
+    "explanation": ("errors", "frameworks", "core", "conventions"),
+    "api": ("errors", "frameworks", "core", "conventions", "io", "engine"),
     "testing": ("errors", "core", "io", "engine", "gradients"),
     "pytest_plugin": ("errors", "core"),
-    "report": ("errors", "core", "io", "engine", "analysis", "gradients"),
+    "report": ("errors", "core", "conventions", "io", "engine", "analysis", "gradients", "explanation"),
     "render": ("errors", "report"),
-    "cli": ("errors", "frameworks", "core", "io", "engine", "analysis", "gradients", "api", "report", "render"),
+    "cli": (
+        *("errors", "frameworks", "core", "conventions", "io", "engine", "analysis", "gradients", "explanation"),
+        *("api", "report", "render"),
+    ),
 }
 # Functions that return a result and do not raise: the result must be used.
 COMPARISONS = {"allclose", "array_equal", "array_equiv", "isclose"}

@@ -49,6 +49,7 @@ COMMANDS = {
     "gradcheck": "gradcheck",
     "grad": "grad",
     "verify": "verify",
+    "explain": "explain",
     "list": "list_",
     "info": "info",
     "plot": "plot",

@@ -58,7 +58,7 @@ def compute_options(how: ComputationOptions, data: InputOptions) -> ComputeOptio
             raise UsageError(f"--ignore-index {how.ignore_index}: with --labels it is from 0 to {len(names) - 1}")
     converted = {
         "tolerance": SUM_TOLERANCE if how.sum_tolerance is None else how.sum_tolerance,
-        "class_weight": _class_weight(how.class_weight),
+        "class_weight": parse_class_weight(how.class_weight),
         "labelled": frozenset({"target"}) if data.labels is not None else frozenset(),
     }
     # An option that needs no conversion has the same name in both classes.
@@ -84,7 +84,7 @@ def raise_on_advice(advice: Sequence[str]) -> None:
         raise DataError(f"{advice[0]}{more} (--strict)")
 
 
-def _class_weight(text: str | None) -> tuple[float, ...]:
+def parse_class_weight(text: str | None) -> tuple[float, ...]:
     """Parse ``--class-weight 0.5,2,1``; None gives ().
 
     Raises:

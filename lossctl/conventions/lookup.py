@@ -24,6 +24,7 @@ def library_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(row.library.name for row in conventions()))
 
 
+@cache
 def of_loss(name: str) -> tuple[Convention, ...]:
     """Return the conventions of a registered loss, given its name."""
     return tuple(row for row in conventions() if row.loss.partition(":")[0] == name)

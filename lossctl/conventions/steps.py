@@ -95,15 +95,14 @@ class Clip(Step):
 
     @property
     def says(self) -> str:
-        # 1 − high of the interval as it is written, 1e-7, not 1.0000000005838672e-07
-        distance = float(f"{1.0 - self.high:.10g}")
-        high = f"1 − {distance:g}" if 0.0 < distance < 0.01 else f"{self.high:g}"
+        mirrored = abs(1.0 - self.high - self.low) < 1e-15
+        high = f"1 − {self.low:.3g}" if mirrored else f"{self.high:g}"
         what = (
             "predictions and targets" if self.target and self.pred_too else "targets" if self.target else "predictions"
         )
         if self.high == np.inf:
-            return f"clips {what} at {self.low:g} at least"
-        return f"clips {what} to [{self.low:g}, {high}]"
+            return f"clips {what} at {self.low:.3g} at least"
+        return f"clips {what} to [{self.low:.3g}, {high}]"
 
     def _ends(self) -> tuple[float, float]:
         ends = np.array([self.low, self.high])

@@ -34,6 +34,11 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "fail_below": "sets the exit code; Python compares the value",
         "strict": "turns advice into an error; Python gives no advice",
     },
+    "explain": {
+        **dict.fromkeys(("delimiter", "header", "encoding", "decimal", "na_values", "input_format", "on"), _FILES),
+        **dict.fromkeys(("format", "quiet", "outputs", "precision", "color"), _TEXT),
+        "labels": _PREPARED,
+    },
     "gradcheck": {
         **_COMMAND_ONLY,
         **dict.fromkeys(
@@ -55,7 +60,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
 }
 # Arguments of the command that are no options: PREDS and TARGETS become pred and target.
-ARGUMENTS = {"losses": "loss", "preds": "pred", "targets": "target"}
+ARGUMENTS = {"losses": "loss", "preds": "pred", "targets": "target", "values": "value"}
 
 
 def keywords(name: str) -> dict[str, Any]:

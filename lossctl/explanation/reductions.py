@@ -1,0 +1,213 @@
+"""Statistics of per-sample losses, and the functions of a statistic that people report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.core.arrays import Array
+from lossctl.explanation.definitions import Definition
+
+# Sizes of batches over whose means people average.
+_BATCHES = (8, 10, 16, 20, 32, 50, 64, 100, 128, 256, 512, 1000, 1024)
+
+
+@dataclass(frozen=True, eq=False)
+class Weighing:
+    """What divides and weighs the losses, beside the samples.
+
+    Attributes:
+        weight: (n,) weights of samples; None if there are none.
+        class_weight: (n,) the weight of the class of each sample; None if there are none.
+        groups: (n,) codes of groups, from 0; None if there are none.
+        of_classes: (k,) the weight of each class; empty if there are none.
+    """
+
+    weight: Array | None = None
+    class_weight: Array | None = None
+    groups: npt.NDArray[np.intp] | None = None
+    of_classes: tuple[float, ...] = ()
+
+
+def weigh(
+    target: Array,
+    weight: Array | None = None,
+    class_weight: Sequence[float] = (),
+    groups: npt.NDArray[np.intp] | None = None,
+) -> Weighing:
+    """Return the weights of targets, which are labels (n,) or rows (n, k)."""
+    if not class_weight:
+        return Weighing(weight, None, groups)
+    of_classes = np.array(class_weight)
+    rows = of_classes[target.astype(np.intp)] if target.ndim == 1 else (target * of_classes).sum(axis=-1)
+    return Weighing(weight, rows, groups, tuple(of_classes.tolist()))
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A statistic of the losses.
+
+    Attributes:
+        text: the departure from the mean; "" for the mean.
+        cost: how many departures it counts as.
+        value: the statistic.
+    """
+
+    text: str
+    cost: int
+    value: float
+
+
+def statistics(definition: Definition, values: Array, weighing: Weighing) -> Iterator[Statistic]:
+    """Yield the statistics of losses (n,) or (n, m)."""
+    rows = values.mean(axis=1) if values.ndim == 2 else values
+    if definition.inside and weighing.class_weight is not None:
+        yield from _of_inside(definition, rows, weighing.class_weight)
+        return
+    n, mean = len(rows), float(rows.mean())
+    summed = definition.row is not None and definition.row.reduction == "sum"
+    counted = definition.row is not None and definition.row.weights == "count"
+    weighted = weighing.weight is not None or weighing.class_weight is not None
+    unweighted = "leaves out the weights" if weighted else ""
+    yield Statistic(_both("is the mean" if summed else "", unweighted), summed + weighted, mean)
+    yield Statistic(_both("" if summed else "is the sum", unweighted), (not summed) + weighted, mean * n)
+    if values.ndim == 2:
+        m = values.shape[1]
+        yield Statistic(_both("sums over columns", unweighted), 1 + weighted, mean * m)
+        yield Statistic(_both("is the sum over rows and columns", unweighted), 1 + weighted, mean * m * n)
+    for text, cost, weights in _weights(weighing):
+        total, product = float(weights.sum()), float((rows * weights).sum())
+        divided = "divides the weighted sum by the sum of the weights" if counted else ""
+        yield Statistic(_both(text, divided), cost + counted, product / total)
+        divided = "" if counted else "divides the weighted sum by the count"
+        yield Statistic(_both(text, divided), cost + (not counted), product / n)
+        yield Statistic(_both(text, "is the weighted sum"), cost + 1, product)
+
+
+def uncommon(definition: Definition, values: Array, weighing: Weighing) -> Iterator[Statistic]:
+    """Yield the median, the greatest loss, the mean of n − 1, and means over batches and groups."""
+    rows = values.mean(axis=1) if values.ndim == 2 else values
+    if definition.inside or definition.total_cost > 1 or len(rows) == 1:
+        return
+    yield Statistic("is the median", 2, float(np.median(rows)))
+    yield Statistic("is the greatest", 2, float(rows.max()))
+    yield Statistic("divides by n − 1", 1, float(rows.sum()) / (len(rows) - 1))
+    yield from _of_batches(rows)
+    if weighing.groups is not None:
+        sums, sizes = np.bincount(weighing.groups, rows), np.bincount(weighing.groups)
+        yield Statistic("averages the means of groups", 1, float((sums / sizes).mean()))
+        yield Statistic("averages the sums of groups", 1, float(sums.mean()))
+
+
+def _of_inside(definition: Definition, rows: Array, class_weight: Array) -> Iterator[Statistic]:
+    """Yield the statistics of losses that have class weights within the sum over the classes."""
+    assert definition.row is not None
+    of_labels = definition.row.class_weights == "label"
+    text = "with class weights within the sum over the classes"
+    by_count = "" if not of_labels else "divides by the count"
+    by_labels = "" if of_labels else "divides by the sum of the weights of the labels"
+    yield Statistic(_both(text, by_labels), not of_labels, float(rows.sum() / class_weight.sum()))
+    yield Statistic(_both(text, by_count), of_labels, float(rows.mean()))
+    yield Statistic(_both(text, "is the sum"), 1, float(rows.sum()))
+
+
+def sampled(
+    definition: Definition, values: Array, weighing: Weighing, chosen: Array, count: int
+) -> tuple[Array, Array, Array]:
+    """Return estimates of the statistics of `count` samples from chosen samples, their standard errors and costs.
+
+    Means over batches are within the error of the mean. The median and the greatest loss are not estimated.
+    """
+    rows = values.mean(axis=1) if values.ndim == 2 else values
+    columns = values.shape[1] if values.ndim == 2 else 1
+    summed = definition.row is not None and definition.row.reduction == "sum"
+    weighted = weighing.weight is not None or weighing.class_weight is not None
+    mean, spread = float(rows.mean()), float(rows.std())
+    scales = ((1, summed), (count, not summed), (columns, 1), (columns * count, 1))
+    estimates = [(mean, spread, scale, cost + weighted) for scale, cost in scales]
+    chosen_weights = Weighing(_chosen(weighing.weight, chosen), _chosen(weighing.class_weight, chosen))
+    for _, cost, weights in _weights(chosen_weights):
+        product, average = rows * weights, float(weights.mean())
+        spread = float(product.std())
+        estimates += [(float(product.mean()), spread, scale, cost) for scale in (1.0, 1.0 / average, count)]
+    table = np.array(estimates)
+    return table[:, 0] * table[:, 2], table[:, 1] * table[:, 2] / math.sqrt(len(rows)), table[:, 3]
+
+
+def _chosen(weights: Array | None, rows: Array) -> Array | None:
+    return None if weights is None else weights[rows]
+
+
+def _both(*texts: str) -> str:
+    return ", ".join(text for text in texts if text)
+
+
+def _weights(weighing: Weighing) -> Iterator[tuple[str, int, Array]]:
+    w, c = weighing.weight, weighing.class_weight
+    if w is not None and c is not None:
+        yield "", 0, w * c
+        yield "leaves out the weights of classes", 1, w
+        yield "leaves out the weights of samples", 1, c
+    elif w is not None or c is not None:
+        yield "", 0, w if w is not None else c  # type: ignore[misc]
+
+
+def _of_batches(rows: Array) -> Iterator[Statistic]:
+    n = len(rows)
+    for size in _BATCHES:
+        if size >= n or n % size == 0:
+            continue
+        sums = np.add.reduceat(rows, np.arange(0, n, size))
+        means = sums / size
+        means[-1] = sums[-1] / (n % size)
+        yield Statistic(f"averages the means of batches of {size}", 1, float(means.mean()))
+        yield Statistic(f"leaves out the last, incomplete batch of {size}", 1, float(sums[:-1].sum() / (n - n % size)))
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A function of a statistic, monotone where it is defined.
+
+    Attributes:
+        text: the departure; "" for the statistic itself.
+        forward, inverse: the function and its inverse, of arrays.
+    """
+
+    text: str
+    forward: Callable[[Any], Any]
+    inverse: Callable[[Any], Any]
+
+    @property
+    def cost(self) -> int:
+        """How many departures it counts as."""
+        return 1 if self.text else 0
+
+
+def _times(factor: float, text: str) -> Transform:
+    return Transform(text, lambda x: x * factor, lambda y: y / factor)
+
+
+def transforms(classes: int | None) -> list[Transform]:
+    """Return the functions; ``classes`` is the number of classes or columns, None if there is one."""
+    chosen = [
+        _times(1.0, ""),
+        _times(-1.0, "is the negative"),
+        _times(0.5, "is half of it"),
+        _times(2.0, "is twice it"),
+        _times(100.0, "is in per cent, 100 times it"),
+        _times(1.0 / math.log(2.0), "is in bits"),
+        Transform("is its exponential, a perplexity", np.exp, np.log),
+        Transform("is its square root", np.sqrt, np.square),
+        Transform("is 1 minus it", lambda x: 1.0 - x, lambda y: 1.0 - y),
+    ]
+    if classes is not None and classes > 1:
+        chosen += [
+            _times(float(classes), f"is {classes} times it, the number of classes"),
+            _times(1.0 / classes, f"is divided by {classes} as well, the number of classes"),
+        ]
+    return chosen

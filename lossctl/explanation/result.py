@@ -1,0 +1,74 @@
+"""The result of a search: the definitions that give a number, ranked by their departures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lossctl.conventions.record import Convention
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A definition that gives the number.
+
+    Attributes:
+        loss: the loss in the syntax of the command line.
+        departures: the ways in which it departs from the registered loss, its mean and its inputs.
+        cost: the number of departures; the convention of a library counts as one.
+        value: what it gives.
+        precision: ``double``, ``single``, ``bfloat16`` or ``float16``, in which it agrees.
+        convention: the convention of a library; None if it is a registered loss.
+        names: other definitions that give the same value on these data to twelve digits.
+    """
+
+    loss: str
+    departures: tuple[str, ...]
+    cost: int
+    value: float
+    precision: str
+    convention: Convention | None = None
+    names: tuple[str, ...] = ()
+
+    @property
+    def cause(self) -> tuple[str, ...]:
+        """What departs, however single precision comes about."""
+        return (self.loss, *(text for text in self.departures if "single precision" not in text))
+
+    @property
+    def name(self) -> str:
+        """The loss, with the library that computes it so."""
+        return f"{self.loss} of {self.convention.title}" if self.convention else self.loss
+
+    @property
+    def text(self) -> str:
+        """The name with the departures."""
+        return "; ".join((self.name, *self.departures))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The definitions that give a number.
+
+    Attributes:
+        number: the number as it is written.
+        candidates: the definitions, fewest departures first.
+        tried: the number of statistics that were compared.
+        by_chance: the number of definitions with at most as many departures as the first that agree by chance.
+        samples: the number of samples.
+    """
+
+    number: str
+    candidates: tuple[Candidate, ...]
+    tried: int
+    by_chance: float
+    samples: int
+
+    @property
+    def best(self) -> tuple[Candidate, ...]:
+        """The definitions with the fewest departures."""
+        return tuple(c for c in self.candidates if c.cost == self.candidates[0].cost)
+
+    @property
+    def found(self) -> bool:
+        """Whether a definition gives the number, and less than half of one is expected to by chance."""
+        return bool(self.candidates) and self.by_chance < 0.5

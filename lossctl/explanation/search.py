@@ -1,0 +1,151 @@
+"""Search the definition that gives a number, over losses, readings, reductions, factors and precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from lossctl.core.arrays import Array
+from lossctl.explanation.definitions import Definition, definitions
+from lossctl.explanation.matching import Computed, match
+from lossctl.explanation.number import SINGLE, WrittenNumber
+from lossctl.explanation.reductions import Statistic, Transform, Weighing, sampled, statistics, transforms, uncommon
+from lossctl.explanation.result import Explanation
+from lossctl.explanation.views import View, views
+
+# Definitions are evaluated on so many rows first, and on all rows if the number is within six standard errors.
+STAGES = (250, 2500, 50_000)
+_ERRORS = 6.0
+# The answers that are kept, beyond those with the fewest departures.
+KEPT = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What is searched, and where.
+
+    Attributes:
+        number: the number.
+        pred, target: arrays as :func:`lossctl.explanation.views.as_pair` returns them.
+        weighing: weights of samples, of classes, and groups.
+        losses: names of losses to which the search is limited; empty for all.
+        others: further inputs of losses by name.
+    """
+
+    number: WrittenNumber
+    pred: Array
+    target: Array
+    weighing: Weighing = field(default_factory=Weighing)
+    losses: Sequence[str] = ()
+    others: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def most(self) -> int:
+        """The most departures of an answer."""
+        return 3 if self.losses else 2
+
+    @cached_property
+    def functions(self) -> list[Transform]:
+        """The functions of a statistic."""
+        return transforms(self.pred.shape[1] if self.pred.ndim == 2 else None)
+
+    @cached_property
+    def needed(self) -> tuple[Array, Array, Array]:
+        """For each function the least and greatest statistic of which it is the number, and the function's cost."""
+        ends = self.number.value + np.array([-1.0, 1.0]) * self.number.tolerance(SINGLE)
+        pairs = np.array([function.inverse(ends) for function in self.functions])
+        costs = np.array([function.cost for function in self.functions])
+        defined = np.isfinite(pairs).all(axis=1)
+        return pairs[defined].min(axis=1), pairs[defined].max(axis=1), costs[defined]
+
+    def run(self, kept: int = KEPT) -> Explanation:
+        """Return the definitions that give the number: those with the fewest departures, and up to `kept` in all."""
+        with np.errstate(all="ignore"):
+            computed = list(self._computed())
+            computed += all_pairs(self)
+            answers, tried, by_chance = match(self.number, computed, self.functions, self.most, kept)
+            return Explanation(self.number.text, tuple(answers), tried, by_chance, len(self.pred))
+
+    def _computed(self) -> Iterator[Computed]:
+        """Yield the statistics of the definitions that are possible by a sample of the rows.
+
+        Of a definition without a departure, the median and the greatest loss are answers, too: no sample shows these.
+        """
+        for view in views(self.pred, self.target):
+            stages = self._stages(view)
+            weighing = Weighing() if view.shape == "image" else self.weighing
+            for definition in definitions(view, self.losses, self.others, self.most, self.weighing.of_classes):
+                whole = definition.loss.batch_coupled or not definition.total_cost
+                if whole or all(self._possible(definition, rows) for rows in stages):
+                    yield from (Computed(definition, s) for s in self._statistics(definition, weighing))
+
+    def _stages(self, view: View) -> list[Array]:
+        """Return the samples of rows on which a definition is tried before all rows."""
+        n = len(view.pred)
+        rows = np.random.default_rng(0).permutation(n)
+        return [np.sort(rows[:size]) for size in STAGES if 4 * size < n]
+
+    def _possible(self, definition: Definition, rows: Array) -> bool:
+        """Return whether a function of a statistic may be the number, given the standard errors of a sample."""
+        if definition.inside or definition.loss.denominator is not None:
+            return True
+        values, errors, costs = sampled(definition, definition.values(rows), self.weighing, rows, len(self.pred))
+        low, high = values - _ERRORS * errors, values + _ERRORS * errors
+        if definition.loss.finish:
+            low, high = np.sqrt(np.maximum(low, 0.0)), np.sqrt(high)
+        return self._within(low, high, costs, self.most - definition.total_cost)
+
+    def _within(self, low: Array, high: Array, costs: Array, room: int) -> bool:
+        """Return whether a function of a number from `low` to `high` may be the number, with `room` departures."""
+        least, greatest, of_functions = self.needed
+        if not np.isfinite(low + high).all():
+            return True
+        affordable = costs[:, None] + of_functions <= room
+        return bool((affordable & (high[:, None] >= least) & (low[:, None] <= greatest)).any())
+
+    def _statistics(self, definition: Definition, weighing: Weighing) -> list[Statistic]:
+        values = definition.values()
+        if definition.loss.denominator is not None:
+            amounts = definition.loss.denominator(*definition.arrays(), **definition.loss.params)
+            return [Statistic("", 0, float(values.sum() / amounts.sum()))]
+        reduced = list(statistics(definition, values, weighing))
+        # The median, the greatest loss and means of batches are within a factor of 100 of the mean.
+        mean = np.abs([reduced[0].value])
+        room = self.most - definition.total_cost - 1
+        if definition.loss.finish is not None or self._within(mean / 100.0, mean * 100.0, np.zeros(1), room):
+            reduced += uncommon(definition, values, weighing)
+        if definition.loss.finish is None:
+            return reduced
+        return [replace(s, value=math.sqrt(s.value) if s.value >= 0 else math.nan) for s in reduced]
+
+
+def all_pairs(search: Search) -> list[Computed]:
+    """Return the means over all pairs of a prediction and a target, as (n, 1) against (n,) gives them."""
+    pred, target, losses = search.pred, search.target, search.losses
+    if pred.ndim != 1 or len(pred) < 2:
+        return []
+    levels, counts = np.unique(target, return_counts=True)
+    n = len(pred)
+    if n * len(levels) > 4_000_000:
+        return []
+    view = View("element", np.tile(pred, len(levels)), np.repeat(levels, n), (), plain=False)
+    view = replace(view, probabilities=bool(((pred >= 0) & (pred <= 1)).all()))
+    share = counts / n
+    results = []
+    for definition in definitions(view, losses or _PAIRED, {}, 1):
+        means = definition.values().reshape(len(levels), n).mean(axis=1)
+        text = "(n, 1) against (n,): the mean over all pairs"
+        results.append(Computed(definition, Statistic(text, 1, float((means * share).sum()))))
+        results.append(Computed(definition, Statistic(f"{text}, is the sum", 2, float((means * share).sum()) * n * n)))
+    return results
+
+
+# Losses whose functions broadcast in some library.
+_PAIRED = (
+    *("mse", "mae", "rmse", "half_squared_error", "huber", "smooth_l1", "log_cosh", "quantile", "msle", "mape"),
+    *("bce", "bce_with_logits", "brier", "hinge", "squared_hinge", "poisson_nll", "poisson_nll_log_rate"),
+)

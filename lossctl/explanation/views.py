@@ -1,0 +1,169 @@
+"""The ways to read predictions and targets: as they are, after a softmax, swapped, labels as one-hot rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.core.arrays import Array
+from lossctl.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Predictions and targets as a loss may get them.
+
+    Attributes:
+        shape: ``element`` if each number of the predictions has a target, ``row`` if a row of predictions is an
+            element, ``image`` if all rows together are one.
+        pred, target: the arrays.
+        texts: the departures of this reading.
+        probabilities: whether the predictions are probabilities.
+        plain: whether parameters of losses are searched, too.
+    """
+
+    shape: str
+    pred: Array
+    target: Array
+    texts: tuple[str, ...] = ()
+    probabilities: bool = False
+    plain: bool = False
+    extremes: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def cost(self) -> int:
+        """The number of departures."""
+        return len(self.texts)
+
+    def range_of(self, name: str) -> tuple[float, float]:
+        """Return the least and the greatest number of ``pred`` or ``target``."""
+        if name not in self.extremes:
+            array = self.pred if name == "pred" else self.target
+            self.extremes[name] = (float(array.min()), float(array.max()))
+        return self.extremes[name]
+
+
+def softmax(x: Array) -> Array:
+    """Return the softmax of each row."""
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True))
+
+
+def sigmoid(x: Array) -> Array:
+    """Return 1/(1 + e^−x)."""
+    return np.asarray(1.0 / (1.0 + np.exp(-x)))
+
+
+def as_pair(pred: npt.NDArray[Any], target: npt.NDArray[Any]) -> tuple[Array, Array]:
+    """Return predictions and targets as float64 arrays of one or two dimensions.
+
+    Raises:
+        DataError: the numbers of rows differ, a shape fits no loss, or a number is not finite.
+    """
+    arrays = []
+    for name, array in (("pred", pred), ("target", target)):
+        x = np.asarray(array, np.float64)
+        x = x[:, 0] if x.ndim == 2 and x.shape[1] == 1 else x
+        arrays.append(x if x.ndim <= 2 else x.reshape(len(x), -1))
+        if np.isnan(x).any():
+            raise DataError(
+                f"{name}[{int(np.isnan(x.reshape(len(x), -1)).any(axis=1).argmax())}]: NaN has no explanation"
+            )
+    p, t = arrays
+    if len(p) != len(t):
+        raise DataError(f"pred has {len(p)} rows, target {len(t)}")
+    if p.shape != t.shape and t.ndim != 1:
+        raise DataError(f"pred has shape {p.shape}, target {t.shape}: no loss takes them")
+    return p, t
+
+
+def is_distribution(x: Array) -> bool:
+    """Return whether the rows are probabilities that sum to 1."""
+    return x.ndim == 2 and bool((x >= 0).all()) and bool((np.abs(x.sum(axis=-1) - 1.0) <= 1e-3).all())
+
+
+def views(pred: Array, target: Array) -> list[View]:
+    """Return all readings, those with fewer departures first."""
+    if pred.ndim == 1:
+        readings = list(_scalars(pred, target))
+    elif target.ndim == 1:
+        readings = list(_labels(pred, target))
+    else:
+        readings = list(_tables(pred, target))
+    return sorted(readings, key=lambda view: view.cost)
+
+
+def _scalars(pred: Array, target: Array) -> Iterator[View]:
+    likely = bool(((pred >= 0) & (pred <= 1)).all())
+
+    def view(x: Array, *texts: str, t: Array = target, plain: bool = False) -> View:
+        return View("element", x, t, texts, bool(((x >= 0) & (x <= 1)).all()), plain)
+
+    yield view(pred, plain=True)
+    yield View("image", pred[None, :], target[None, :], (), likely, plain=True)
+    yield view(target, "predictions and targets are swapped", t=pred)
+    with np.errstate(all="ignore"):
+        if likely:
+            yield view(1.0 - pred, "takes 1 − p, the probability of the other class")
+            yield view(np.log(pred / (1.0 - pred)), "takes the logit of the predictions")
+            yield view((pred >= 0.5).astype(float), "takes decisions, p ≥ 0.5")
+        else:
+            yield view((pred > 0).astype(float), "takes decisions, pred > 0")
+        yield view(sigmoid(pred), "applies a sigmoid to the predictions")
+        yield view(np.exp(pred), "takes the exponential of the predictions")
+        if pred.min() > 0:
+            yield view(np.log(pred), "takes the logarithm of the predictions")
+        if pred.min() > 0 and target.min() > 0:
+            yield view(np.log(pred), "takes the logarithm of predictions and targets", t=np.log(target))
+        if pred.min() > -1 and target.min() > -1:
+            yield view(np.log1p(pred), "takes log(1 + x) of predictions and targets", t=np.log1p(target))
+
+
+def _row_readings(pred: Array) -> Iterator[tuple[Array, tuple[str, ...]]]:
+    """Yield the readings of rows of predictions with their departures."""
+    yield pred, ()
+    with np.errstate(all="ignore"):
+        likely = is_distribution(pred)
+        if not likely and pred.max() <= 0 and is_distribution(np.exp(pred)):
+            yield np.exp(pred), ()
+        yield softmax(pred), ("applies a softmax to the probabilities" if likely else "applies a softmax first",)
+        if not likely:
+            yield softmax(softmax(pred)), ("applies a softmax twice",)
+            yield sigmoid(pred), ("applies a sigmoid to the predictions",)
+            if pred.min() >= 0:
+                yield pred / pred.sum(axis=-1, keepdims=True), ("divides rows by their sum",)
+        yield np.log(pred) if likely else np.log(softmax(pred)), ("takes the logarithm of the probabilities",)
+        top = np.eye(pred.shape[1])[pred.argmax(axis=-1)]
+        yield top, ("takes decisions, the class of the greatest score",)
+
+
+def _labels(pred: Array, target: Array) -> Iterator[View]:
+    k = pred.shape[1]
+    if target.min() < 0 or target.max() >= k or (target != np.floor(target)).any():
+        return
+    one_hot = np.eye(k)[target.astype(np.intp)]
+    for i, (x, texts) in enumerate(_row_readings(pred)):
+        likely = is_distribution(x)
+        yield View("row", x, target, texts, likely, plain=i == 0 or not texts)
+        yield View("element", x, one_hot, (*texts, "takes targets as one-hot rows, element by element"), likely)
+        if k == 2:
+            text = "takes the column of class 1"
+            yield View("element", x[:, 1], target, (*texts, text), likely)
+
+
+def _tables(pred: Array, target: Array) -> Iterator[View]:
+    one_hot = is_distribution(target) and bool(((target == 0) | (target == 1)).all())
+    for i, (x, texts) in enumerate(_row_readings(pred)):
+        likely = bool(((x >= 0) & (x <= 1)).all())
+        yield View("element", x, target, texts, likely, plain=i == 0)
+        if one_hot:
+            yield View("row", x, target.argmax(axis=-1).astype(float), texts, is_distribution(x), plain=i == 0)
+        yield View("row", x, target, texts, is_distribution(x), plain=i == 0)
+        if i == 0:
+            yield View("image", x.reshape(1, -1), target.reshape(1, -1), ("takes the batch as one image",), likely)
+    yield View("element", target, pred, ("predictions and targets are swapped",))
+    yield View("row", target, pred, ("predictions and targets are swapped",), is_distribution(target))

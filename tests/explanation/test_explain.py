@@ -1,0 +1,185 @@
+"""``explain`` names the definition of a number, says which others agree, and finds nothing where there is nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lossctl
+from lossctl.cli.app import main
+from lossctl.errors import DataError, UsageError
+from lossctl.explanation.matching import to_bfloat16
+
+RNG = np.random.default_rng(5)
+N, K = 400, 4
+P = RNG.beta(0.7, 0.7, N).clip(1e-3, 0.999)
+T = (RNG.random(N) < P).astype(float)
+HARD = np.where(np.arange(N) % 20 == 0, 0.0, P)
+Z = RNG.normal(0, 2, (N, K))
+Y = RNG.integers(0, K, N)
+X, R = RNG.normal(0, 2, N), RNG.normal(0, 2, N)
+W = np.round(RNG.uniform(0.2, 3, N), 2)
+
+
+def softmax(z: Any) -> Any:
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def bce(p: Any, t: Any = T) -> Any:
+    return -(t * np.log(p) + (1 - t) * np.log(1 - p))
+
+
+def ce(p: Any) -> Any:
+    return -np.log(p[np.arange(N), Y])
+
+
+def clipped(eps: float) -> float:
+    return float(bce(np.clip(HARD, eps, 1 - eps)).mean())
+
+
+SINGLE = np.clip(HARD.astype(np.float32), np.float32(1e-7), np.float32(1 - 1e-7)).astype(float)
+# The number as it is written, the inputs, options, and what the answer must say.
+NUMBERS: dict[str, tuple[str, Any, Any, dict[str, Any], str]] = {
+    "textbook": (f"{bce(P).mean():.7g}", P, T, {}, "bce"),
+    "bits": (f"{bce(P).mean() / np.log(2):.7g}", P, T, {}, "bce; is in bits"),
+    "sum": (f"{bce(P).sum():.8g}", P, T, {}, "bce; is the sum"),
+    "numpy clip": (f"{clipped(1e-5):.9g}", HARD, T, {}, "bce; clips predictions to [1e-05, 1 − 1e-05]"),
+    "sklearn": (repr(clipped(2.0**-52)), HARD, T, {}, "bce; clips predictions to [2.22e-16, 1 − 2.22e-16]"),
+    "old sklearn": (repr(clipped(1e-15)), HARD, T, {}, "bce; clips predictions to [1e-15, 1 − 1e-15]"),
+    "keras": (f"{bce(SINGLE).mean():.8g}", HARD, T, {}, "bce of keras BinaryCrossentropy"),
+    "softmax of probabilities": (
+        f"{ce(softmax(softmax(Z))).mean():.7g}",
+        softmax(Z),
+        Y,
+        {},
+        "sparse_softmax_cross_entropy; takes the probabilities for logits",
+    ),
+    "softmax twice": (f"{ce(softmax(softmax(Z))).mean():.7g}", Z, Y, {}, "applies a softmax twice"),
+    "nll of probabilities": (
+        f"{-softmax(Z)[np.arange(N), Y].mean():.7g}",
+        softmax(Z),
+        Y,
+        {},
+        "nll; takes the probabilities for log-probabilities",
+    ),
+    "all pairs": (
+        f"{((X[:, None] - R) ** 2).mean():.8g}",
+        X[:, None],
+        R,
+        {},
+        "mse; (n, 1) against (n,): the mean over all pairs",
+    ),
+    "twice the pinball": (f"{2 * np.maximum(0.9 * (R - X), -0.1 * (R - X)).mean():.7g}", X, R, {}, "quantile"),
+    "weights by the count": (
+        f"{(W * bce(P)).mean():.8g}",
+        P,
+        T,
+        {"weight": W},
+        "bce; divides the weighted sum by the count",
+    ),
+    "weighted": (f"{(W * bce(P)).sum() / W.sum():.8g}", P, T, {"weight": W}, "bce"),
+    "class weights by the count": (
+        f"{(np.array([1.0, 2, 3, 4])[Y] * ce(softmax(Z))).mean():.8g}",
+        Z,
+        Y,
+        {"class_weight": (1.0, 2.0, 3.0, 4.0)},
+        "sparse_softmax_cross_entropy; divides the weighted sum by the count",
+    ),
+    "perplexity": (
+        f"{np.exp(ce(softmax(Z)).mean()):.7g}",
+        Z,
+        Y,
+        {},
+        "sparse_softmax_cross_entropy; is its exponential, a perplexity",
+    ),
+    "means of batches": (
+        f"{np.mean([((X - R) ** 2)[i : i + 64].mean() for i in range(0, N, 64)]):.8g}",
+        X,
+        R,
+        {},
+        "mse; averages the means of batches of 64",
+    ),
+    "means of groups": (
+        f"{np.mean([bce(P)[i : i + 40].mean() for i in (0,)] + [bce(P)[40:].mean()]):.8g}",
+        P,
+        T,
+        {"groups": np.arange(N) < 40},
+        "bce; averages the means of groups",
+    ),
+    "swapped divergence": (
+        f"{(softmax(Z) * np.log(softmax(Z) / softmax(Z[::-1]))).sum(1).mean():.8g}",
+        softmax(Z),
+        softmax(Z[::-1]),
+        {},
+        "reverse_kl",
+    ),
+}
+
+
+# Each search takes half a second of CPU.
+QUICK = ("bits", "keras", "softmax twice", "weights by the count", "all pairs")
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NUMBERS])
+def test_the_definition_is_named(name: str) -> None:
+    number, pred, target, options, says = NUMBERS[name]
+    explanation = lossctl.explain(number, pred, target, **options)
+    assert explanation.found
+    texts = [text for c in explanation.best for text in (c.text, *c.names)]
+    assert any(says in text for text in texts), texts
+
+
+def test_a_value_of_bfloat16_is_seen() -> None:
+    value = float(to_bfloat16(np.array([ce(softmax(Z)).mean()]))[0])
+    explanation = lossctl.explain(repr(value), Z, Y, loss="cross_entropy")
+    assert "is rounded to bfloat16" in explanation.candidates[0].departures
+
+
+def test_no_definition_is_found_for_a_number_of_none() -> None:
+    assert not lossctl.explain("1.2345678", P, T).found
+
+
+def test_few_digits_are_said_to_be_few() -> None:
+    explanation = lossctl.explain(f"{bce(P).mean():.2g}", P, T)
+    assert not explanation.found
+    assert explanation.by_chance > 0.5
+
+
+def test_sampling_loses_no_answer() -> None:
+    """Of many rows, a definition is tried on a sample first: the answers are those of a search of all rows."""
+    rng = np.random.default_rng(0)
+    p = rng.beta(0.7, 0.7, 60_000).clip(1e-3, 0.999)
+    t = (rng.random(60_000) < p).astype(float)
+    for number, says in ((bce(p, t).mean() / np.log(2), "bce; is in bits"), (((p - t) ** 2).sum(), "mse; is the sum")):
+        explanation = lossctl.explain(f"{number:.8g}", p, t, loss=("bce", "mse"))
+        assert explanation.best[0].text == says
+
+
+def test_what_cannot_be_explained_is_refused() -> None:
+    with pytest.raises(UsageError, match="is not a number; write"):
+        lossctl.explain("86.3%", P, T)
+    with pytest.raises(UsageError, match="not a finite number"):
+        lossctl.explain("nan", P, T)
+    with pytest.raises(DataError, match="pred has 400 rows, target 399"):
+        lossctl.explain("0.5", P, T[1:])
+    with pytest.raises(DataError, match=r"target\[1\]: NaN"):
+        lossctl.explain("0.5", P, np.where(np.arange(N) == 1, np.nan, T))
+
+
+def test_the_command_says_how_sure_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "d.csv"
+    np.savetxt(path, np.column_stack([HARD, T]), delimiter=",", header="p,t", comments="")
+    columns = [str(path), "-p", "p", "-t", "t"]
+    assert main(["explain", repr(clipped(1e-5)), *columns, "-f", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["found"]
+    assert document["definitions"][0]["departs"] == ["clips predictions to [1e-05, 1 − 1e-05]"]
+    assert main(["explain", "1.2345678", *columns]) == 1
+    assert "in the order of the targets, or search deeper with --loss NAME" in capsys.readouterr().err
+    assert main(["explain", "86%", *columns]) == 2
+    assert not capsys.readouterr().out

@@ -9,7 +9,7 @@ PREDICTION_NAMES = frozenset(
     (
         *("pred", "preds", "prediction", "predictions", "predicted", "predt", "ypred", "ypreds", "yhat", "yscore"),
         *("yprob", "logits", "logit", "scores", "score", "output", "outputs", "estimate", "estimates", "forecast"),
-        *("probs", "approx", "approxes"),
+        *("probs", "approx", "approxes", "rawprediction", "rawpredictions", "rawscore", "rawscores", "rawpred"),
     )
 )
 TARGET_NAMES = frozenset(

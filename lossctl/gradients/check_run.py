@@ -38,10 +38,11 @@ _REASONS = {
     Reason.DIGITS: "the loss has too few digits there",
     Reason.EDGE: "the prediction is next to an edge of the domain",
     Reason.JUMP: "the loss jumps there",
+    Reason.NAN: "the loss is NaN there",
     Reason.TINY: "too small against the RMS gradient to count as right or as wrong",
 }
-# Number of samples drawn for a loss whose samples depend on each other.
-_BATCH = 100
+# Number of samples drawn for a loss whose samples depend on each other: of one number, and of a row of five.
+_BATCH, _ROWS = 100, 20
 
 
 def from_logits(loss: Loss) -> Loss:
@@ -66,18 +67,20 @@ def check_points(
     rtol: float = RTOL,
     dtype: str = "float64",
     whole: bool = False,
+    said: str = "none",
 ) -> list[GradCheck]:
     """Check a gradient at points drawn from the domain of the loss.
 
     Args:
         loss: the loss.
-        samples: number of points; at most 100 are drawn if samples depend on each other.
+        samples: number of points; at most 100, or 20 rows, are drawn if samples depend on each other.
         seed: seed of their generator.
         gradient: function that returns the gradient. Default: the gradient of the loss.
         second: how its second derivative is judged: ``exact``, ``surrogate`` (the default) or ``off``.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
         dtype: precision in which a function of tensors runs. Default float64.
         whole: whether to keep every verdict. Default False.
+        said: reduction that the user gave for a loss that is now one of each sample. Default ``none``.
     """
     points = ""
     loss = with_list_inputs(loss)
@@ -85,20 +88,29 @@ def check_points(
         loss, points = with_drawn_kinds(loss, seed)
         loss = replace(loss, batch_coupled=drawn_coupled(loss, seed))
     # The cost of a batch whose samples depend on each other is quadratic, and a small batch shows as much.
-    count = min(samples, _BATCH) if loss.batch_coupled else samples
+    batch = _ROWS if loss.inputs[0].kind.core else _BATCH
+    count = min(samples, batch) if loss.batch_coupled else samples
     # A kernel of the registry keeps its digits over twelve decades; nobody else's gradient has to.
     ordinary = gradient is not None or not loss.is_builtin
     arrays = sample_points(loss, count, seed, ordinary=ordinary)
-    if count > _BATCH and not loss.is_builtin and is_batch_coupled(loss, arrays):
+    if count > batch and not loss.is_builtin and is_batch_coupled(loss, arrays):
         # Directions through thousands of points all cross a kink at one of them; coordinates are checked by themselves.
         loss = replace(loss, batch_coupled=True)
-        arrays = sample_points(loss, _BATCH, seed, ordinary=ordinary)
+        arrays = sample_points(loss, batch, seed, ordinary=ordinary)
     sources = tuple(ArraySource(role, (a,), (role,)) for role, a in zip(loss.roles, arrays, strict=True))
     data = Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
     classes = any(has_class_axis(spec.kind.core) for spec in loss.inputs)
     options = ComputeOptions(class_axis=-1 if classes else None)  # where the kinds draw it
     results = check_on(
-        lambda: data, loss, gradient=gradient, second=second, options=options, rtol=rtol, dtype=dtype, whole=whole
+        lambda: data,
+        loss,
+        gradient=gradient,
+        second=second,
+        options=options,
+        rtol=rtol,
+        dtype=dtype,
+        whole=whole,
+        said=said,
     )
     if points:
         note = f"points drawn as {points}; for others give PREDS and TARGETS, or annotate the parameters"
@@ -119,6 +131,7 @@ def check_on(
     rtol: float = RTOL,
     dtype: str = "float64",
     whole: bool = False,
+    said: str = "none",
     workers: ExecutionConfig | None = None,
 ) -> list[GradCheck]:
     """Check a gradient at the points of a data set.
@@ -135,6 +148,7 @@ def check_on(
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
         dtype: precision in which a function of tensors runs. Default float64.
         whole: whether to keep every verdict. Default False.
+        said: reduction that the user gave for a loss that is now one of each sample. Default ``none``.
         workers: configuration of the executor.
 
     Returns:
@@ -192,13 +206,15 @@ def check_on(
     if isinstance(checked, TensorKernel):
         checked = checked.framework.defined_by(checked.value)
     place = None if GIVEN_GRADIENT in opened.places else source_line(checked)
-    return [_result(loss, t, what, place) for t, what in zip(results, ("gradient", "second derivative"), strict=False)]
+    said = said if reduction == "none" else reduction
+    named = zip(results, ("gradient", "second derivative"), strict=False)
+    return [_result(loss, t, what, place, said) for t, what in named]
 
 
-def _result(loss: Loss, tally: CheckSummary, what: str, place: tuple[str, int] | None) -> GradCheck:
+def _result(loss: Loss, tally: CheckSummary, what: str, place: tuple[str, int] | None, said: str) -> GradCheck:
     whole = tally.verdicts
     second = what != "gradient"
-    code, hint = (None if tally.passed else diagnose(loss, tally, second=second)) or (None, None)
+    code, hint = (None if tally.passed else diagnose(loss, tally, second=second, reduction=said)) or (None, None)
     return GradCheck(
         loss=loss.spec,
         name=loss.name,

@@ -29,13 +29,16 @@ _LEAST_VISIBLE = 0.01
 
 
 @np.errstate(all="ignore")  # an overflow fits no explanation
-def diagnose(loss: Loss, summary: CheckSummary, *, second: bool = False) -> tuple[str, str] | None:
+def diagnose(
+    loss: Loss, summary: CheckSummary, *, second: bool = False, reduction: str = "none"
+) -> tuple[str, str] | None:
     """Return the code and the text of the first explanation that fits, or None.
 
     Args:
         loss: the loss.
         summary: the summary of the check.
         second: whether `summary` is that of a second derivative. Default False.
+        reduction: what the user said that the gradient is of. Default ``none``: of each sample's loss.
     """
     failing = summary.failing
     wrong = np.count_nonzero(failing.wrong)
@@ -44,7 +47,7 @@ def diagnose(loss: Loss, summary: CheckSummary, *, second: bool = False) -> tupl
     # Every explanation fits errors that are smaller than its tolerance.
     large = np.count_nonzero(visible(failing)) >= max(ENOUGH, _LEAST_VISIBLE * wrong)
     directions = not failing.inputs[0].size  # only a constant factor can be recognised
-    evidence = Evidence(loss, failing, summary.passing, summary.samples)
+    evidence = Evidence(loss, failing, summary.passing, summary.samples, reduction)
     for hint in HINTS:
         if (
             (hint.second or not (second or directions))

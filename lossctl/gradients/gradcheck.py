@@ -174,8 +174,9 @@ def gradcheck(
             raise UsageError(f"{name} {value}: {_RANGES[name]}")
     if wrt == "logits":
         bound = from_logits(bound)
+    said = "none"
     if grad is None:
-        bound, reduction = without_reduction(bound, reduction), "none"
+        bound, said, reduction = without_reduction(bound, reduction), reduction, "none"
     gradient = None
     if framework is not None and callable(grad):
         gradient = gradient_of_tensors(as_loss(grad, framework), signature, kernel_name(grad), bound, dtype)
@@ -185,11 +186,19 @@ def gradcheck(
         if grad is not None and gradient is None:
             raise UsageError("an array of gradients needs the predictions that it was computed at")
         drawn = check_points(
-            bound, samples=samples, seed=seed, gradient=gradient, second=second, rtol=rtol, dtype=dtype, whole=True
+            bound,
+            samples=samples,
+            seed=seed,
+            gradient=gradient,
+            second=second,
+            rtol=rtol,
+            dtype=dtype,
+            whole=True,
+            said=said,
         )
         return _joined(drawn)
-    given = None if grad is None or gradient is not None else to_array(grad)
-    data = from_arrays({"pred": pred, "target": target, "weight": weight, GIVEN_GRADIENT: given, **(inputs or {})})
+    array = None if grad is None or gradient is not None else to_array(grad)
+    data = from_arrays({"pred": pred, "target": target, "weight": weight, GIVEN_GRADIENT: array, **(inputs or {})})
     results = check_on(
         lambda: data,
         bound,
@@ -200,6 +209,7 @@ def gradcheck(
         rtol=rtol,
         dtype=dtype,
         whole=True,
+        said=said,
         workers=ExecutionConfig(threads),
     )
     return _joined(results)

@@ -54,6 +54,7 @@ def _check(p: DerivativeProblem, scale: Array | None) -> tuple[CoordinateVerdict
         np.stack([getattr(c, name) for c in coordinates], axis=1) for name in ("numeric", "error", "clipped")
     )
     reason = np.stack([c.reason() for c in coordinates], axis=1)
+    reason[np.isnan(value)] = Reason.NAN
     reason[verdict != Verdict.UNRESOLVED] = Reason.NONE
     result = CoordinateVerdicts(verdict, numeric, error, scale[:, None], clipped, reason)
     return result, _scale_of(p, value, [c.slope for c in coordinates])

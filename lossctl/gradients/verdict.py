@@ -40,6 +40,7 @@ class Reason(IntEnum):
         DIGITS: the loss, or the gradient, has too few digits here.
         EDGE: the prediction is too close to an edge of the domain.
         JUMP: the loss or its derivative jumps within the smallest usable step.
+        NAN: the loss is NaN.
         TINY: it is too small against the RMS gradient of the block to count: what differs by more than rounding
             explains but by less than 1e-9 of it, or has too few digits and is itself below 1e-9, or 128 ulps, of it.
     """
@@ -49,6 +50,7 @@ class Reason(IntEnum):
     EDGE = 2
     JUMP = 3
     TINY = 4
+    NAN = 5
 
 
 @dataclass(frozen=True)

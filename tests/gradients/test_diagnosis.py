@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lossctl
-from lossctl import Label, Logits, Positive, Real, Sign
+from lossctl import Label, Logits, Positive, Probabilities, Real, Sign
 from lossctl.core.array_kinds import Vector
 from lossctl.core.loss import MeanTransform
 from lossctl.core.registry import registered
@@ -361,6 +361,47 @@ VECTORS = RNG.normal(size=(2, N, 6))
 WEIGHTS = np.array([1.0, 3.0, 0.5, 1.0, 2.0, 4.0, 1.0])[LABELS][:, None]
 HALF = (2 * (PRED - TARGET).astype(np.float16).astype(float)) * (1 + 2.0**-11 * RNG.uniform(-1, 1, N))
 BCE = sigmoid(PRED) - HARD
+
+
+def cumulative(turn):
+    """The square of the cumulative differences; its gradient is a cumulative sum from the last column on."""
+
+    def loss(pred: Vector, target: Vector):
+        c = np.cumsum(pred - target, axis=1)
+        return (c**2).sum(axis=1), 2 * turn(c)
+
+    return loss
+
+
+def sorted_rows(turn):
+    def loss(pred: Vector, target: Vector):
+        r = (pred - target) ** 3
+        return (np.abs(pred - target) ** 4).sum(axis=1) / 4, turn(r, pred)
+
+    return loss
+
+
+def coarse(step):
+    def loss(pred: Real, target: Real):
+        def f(x):
+            return np.log(1 + (x - target) ** 2)
+
+        return f(pred), (f(pred + step) - f(pred)) / step
+
+    return loss
+
+
+def reverse_kl(turn):
+    def loss(pred: Logits, target: Probabilities):
+        q = softmax(pred)
+        a = np.log(q) - np.log(target)
+        mean = (q * a).sum(axis=1, keepdims=True)
+        return mean[:, 0], q * turn(a, mean)
+
+    return loss
+
+
+SOFT_ROWS = softmax(0.5 * LOGITS[::-1])
 CODES: dict[str, tuple[Case, Case]] = {
     "not-computed": (("mse", PRED, TARGET, 0 * MSE), ("mse", PRED, TARGET, np.where(PRED > 0, 0, MSE))),
     "same-everywhere": (("mse", PRED, TARGET, np.full(N, 1.5)), ("mse", PRED, TARGET, 1.5 + NOISE)),
@@ -454,6 +495,23 @@ CODES: dict[str, tuple[Case, Case]] = {
         (CE, LOGITS, LABELS, GRAD_CE * np.where((ONE_HOT == 1) | (LOGITS > 0), 1, 1.5 + np.sin(9 * LOGITS))),
     ),
     "finish": ((WRONG_FINISH,), (RMSE, None, None, without_finish)),
+    "row-order": (
+        (sorted_rows(lambda r, x: np.take_along_axis(r, np.argsort(-x, axis=1), axis=1)), *VECTORS),
+        (sorted_rows(lambda r, x: np.take_along_axis(2 * r, np.argsort(-x, axis=1), axis=1)), *VECTORS),
+    ),
+    "cumulative": (
+        (cumulative(lambda c: np.cumsum(c, axis=1)), *VECTORS),
+        (cumulative(lambda c: np.cumsum(c**2, axis=1)), *VECTORS),
+    ),
+    "coarse-difference": ((coarse(0.01), PRED, TARGET), (coarse(0.013), PRED, TARGET)),
+    "softmax-mean": (
+        (reverse_kl(lambda a, mean: a), LOGITS, SOFT_ROWS),
+        (reverse_kl(lambda a, mean: 1.1 * a - mean), LOGITS, SOFT_ROWS),
+    ),
+    "affine-ratio": (
+        ("mse", PRED, TARGET, MSE / (1 + 4 * np.abs(R))),
+        ("mse", PRED, TARGET, MSE / (1 + 4 * np.sin(3 * R) ** 2)),
+    ),
     "ratio-of-input": (("mse", PRED, TARGET, MSE * np.exp(PRED)), ("mse", PRED, TARGET, MSE * NOISE)),
     "label-smoothing": (
         (CE, LOGITS, LABELS, GRAD_CE + 0.1 * (1 / K - ONE_HOT)),
@@ -513,3 +571,28 @@ def test_a_mistake_at_one_label_names_the_label() -> None:
 
     result = lossctl.gradcheck(logistic, pred, target)
     assert result.hint == "wrong only where target is -1, right elsewhere; there given ÷ numeric is -1"
+
+
+def root_mean_square(factor):
+    def rmse(pred: Real, target: Real):
+        r = pred - target
+        value = np.sqrt((r**2).mean())
+        return value, factor(value) * r / len(r)
+
+    return rmse
+
+
+def test_the_root_of_a_mean_that_was_forgotten_is_named() -> None:
+    found = lossctl.gradcheck(root_mean_square(lambda value: 2.0), PRED[:40], TARGET[:40], reduction="mean")
+    assert "twice the loss" in str(found.hint)
+    found = lossctl.gradcheck(root_mean_square(lambda value: 1.9), PRED[:40], TARGET[:40], reduction="mean")
+    assert str(found.hint).endswith("a constant factor")
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_a_reduction_that_was_said_is_not_advised(reduction: str) -> None:
+    n = len(PRED)
+    given = MSE / n if reduction == "none" else MSE / n**2
+    text = hint("mse", PRED, TARGET, given, reduction=reduction)
+    assert ("say --reduction mean" in text) is (reduction == "none")
+    assert ("once too often" in text) is (reduction == "mean")

@@ -267,3 +267,21 @@ def test_residuals_that_the_formula_cannot_see_are_unresolved() -> None:
     assert result.counts["wrong"] == 0
     assert "too few digits" in result.notes[0]
     assert lossctl.gradcheck(partial(pseudo_huber, factor=2.0), PRED, TARGET).counts["wrong"] == len(PRED)
+
+
+def test_a_raw_prediction_is_a_prediction() -> None:
+    """The order of scikit-learn's compiled losses."""
+
+    def half_square(y_true, raw_prediction):
+        return 0.5 * (raw_prediction - y_true) ** 2, raw_prediction - y_true
+
+    assert lossctl.gradcheck(half_square, [1.0, 2.0, 4.0], [0.5, 0.0, 1.0])
+
+
+def test_a_loss_that_is_nan_is_unresolved_for_this_reason() -> None:
+    def divergence(pred: lossctl.Probability, target: lossctl.Probability):
+        return target * np.log(target / pred), -target / pred
+
+    found = lossctl.gradcheck(divergence, [0.5, 0.4, 0.3], [0.0, 0.0, 1.0])
+    assert not found
+    assert "2 coordinates unresolved: the loss is NaN there" in found.notes

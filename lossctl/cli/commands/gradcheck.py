@@ -172,6 +172,7 @@ def gradcheck(
                 rtol=rtol,
                 dtype=check.dtype,
                 whole=whole,
+                said=check.reduction,
             )
             results += drawn
             continue
@@ -194,6 +195,7 @@ def gradcheck(
             rtol=rtol,
             dtype=check.dtype,
             whole=whole,
+            said=check.reduction,
             workers=workers,
         )
     if whole and any(result.numeric is None for result in results):

@@ -64,3 +64,41 @@ _MOVES: Sequence[tuple[str, Callable[[Array], Array]]] = (
     ("shifted by one", lambda a: np.roll(a, -1, axis=0)),
     ("in reversed order", lambda a: a[::-1]),
 )
+
+
+@hint(HINTS, "row-order")
+def _row_order(case: Evidence) -> str | None:
+    """Explain rows that hold the right numbers in another order, such as that in which a list was sorted."""
+    failing = case.failing
+    judged = np.isfinite(failing.numeric).all(axis=1) & np.isfinite(failing.given).all(axis=1)
+    if failing.given.shape[1] <= ENOUGH or judged.sum() < ENOUGH:
+        return None
+    slack = 10.0 * FITS * failing.scale[judged]
+    given, numeric = failing.given[judged], failing.numeric[judged]
+    if not share_of((np.abs(np.sort(given, axis=1) - np.sort(numeric, axis=1)) <= slack).ravel()):
+        return None
+    for role, array in zip(case.loss.roles, failing.inputs, strict=True):
+        flat = array.reshape(len(array), -1)
+        if flat.shape != failing.given.shape:
+            continue
+        for words, key in ((f"falling {role}", -flat), (f"rising {role}", flat)):
+            order = np.argsort(key[judged], axis=1, kind="stable")
+            if share_of((np.abs(given - np.take_along_axis(numeric, order, axis=1)) <= slack).ravel()):
+                return f"given has the right numbers of each row in the order of {words}: they were not put back"
+    return "given has the right numbers of each row in another order"
+
+
+@hint(HINTS, "cumulative")
+def _cumulative(case: Evidence) -> str | None:
+    """Explain a cumulative sum along each row from the wrong end."""
+    failing = case.failing
+    if failing.given.shape[1] <= ENOUGH:
+        return None
+    zero = np.zeros((len(failing), 1))
+    for words, turn in (("first", slice(None)), ("last", slice(None, None, -1))):
+        numeric = failing.numeric[:, turn]  # its terms, if it is a cumulative sum from the last column on
+        terms = numeric - np.concatenate([numeric[:, 1:], zero], axis=1)
+        if share := fit(failing, np.cumsum(terms, axis=1)[:, turn], float(failing.given.shape[1])):
+            end = "last" if words == "first" else "first"
+            return f"given is a cumulative sum from the {words} column on, not from the {end}{share_text(share)}"
+    return None

@@ -30,6 +30,8 @@ from lossctl.gradients.verdict import Verdict
 HINTS: list[Hint] = []
 # Least number of visible errors that show a multiple, and of coordinates that show one number along a row.
 _LEAST_VALUES, _LEAST_COLUMNS = 10, 3
+# Steps of differences that people take.
+_STEPS = (1.0, 0.5, 0.1, 0.05, 0.01, 0.005, 0.001, 0.0001)
 
 
 @hint(HINTS, "constant-offset")
@@ -103,9 +105,14 @@ def _terms(case: Evidence) -> Iterator[tuple[str, Array]]:
         flat = array.reshape(len(array), -1).astype(float)
         if flat.shape[1] == failing.given.shape[1]:
             yield role, flat
+            if ((flat >= 0.0) & (flat <= 1.0)).all():
+                yield f"(1 − {role})", 1.0 - flat
     x = failing.inputs[0].reshape(len(failing), -1)
     if x.shape[1] == failing.given.shape[1]:
         yield "the sign of pred", np.sign(x)
+        target = failing.inputs[1].reshape(len(failing), -1) if len(failing.inputs) > 1 else x[:, :0]
+        if target.shape == x.shape and (x > 0.0).all():
+            yield "target/pred", target / x
         if case.loss.inputs[0].kind.name == "Logits":
             p = softmax(x)
             yield "the softmax of pred", p
@@ -147,4 +154,26 @@ def _along_rows(case: Evidence) -> str | None:
             f"given is off by one constant along each row{share_text(share)}: the gradient of a loss that renormalises "
             "its rows"
         )
+    return None
+
+
+@hint(HINTS, "coarse-difference", few=False)
+def _coarse_difference(case: Evidence) -> str | None:
+    """Explain a gradient that is itself a difference of the loss, with a step that is too long."""
+    failing = case.failing
+    x = failing.inputs[0]
+    if failing.given.shape[1] != 1 or case.loss.batch_coupled:
+        return None
+
+    def at(step: float) -> Array:
+        return np.asarray(case.loss.evaluate(x + step, *failing.inputs[1:])[0], dtype=float).reshape(-1, 1)
+
+    for step in _STEPS:
+        middle, above = at(0.0), at(step)
+        for words, quotient in (
+            ("forward", (above - middle) / step),
+            ("central", (above - at(-step)) / (2.0 * step)),
+        ):
+            if share := fit(failing, quotient):
+                return f"given is the {words} difference of the loss with a step of {number(step)}{share_text(share)}"
     return None

@@ -45,12 +45,14 @@ class Evidence:
         failing: samples with a wrong coordinate.
         passing: samples without one.
         samples: number n of samples of the whole data.
+        reduction: what the user said that the gradient is of: each loss (``none``), their ``mean`` or ``sum``.
     """
 
     loss: Loss
     failing: CheckedSamples
     passing: CheckedSamples
     samples: int
+    reduction: str = "none"
 
     @property
     def complete(self) -> bool:

@@ -89,6 +89,12 @@ def _named(ratio: float, case: Evidence) -> str:
     return ": a constant factor"
 
 
+def _mean(case: Evidence) -> str:
+    if case.reduction == "mean":
+        return f"it was divided by n = {case.samples:,} once too often"
+    return f"it is the gradient of the mean over n = {case.samples:,}; say --reduction mean"
+
+
 def _names(case: Evidence) -> Iterator[tuple[float, str]]:
     """Yield the ratios that have a name, and the name."""
     k, samples = case.failing.given.shape[1], case.samples
@@ -99,7 +105,7 @@ def _names(case: Evidence) -> Iterator[tuple[float, str]]:
         (-1.0, "the sign is wrong"),
         (-0.5, "the sign is wrong, and a factor of 2 is missing"),
         (-2.0, "the sign is wrong, and a factor of 2 is too much"),
-        (1.0 / samples, f"1/n: it is the gradient of the mean over n = {samples:,}; say --reduction mean"),
+        (1.0 / samples, f"1/n: {_mean(case)}"),
         (float(samples), f"n = {samples:,}: it was multiplied by the number of samples"),
         (1.0 / math.log(2.0), "1/log 2: the loss was taken in bits"),
         (math.log(2.0), "log 2: the loss was taken in another base"),
@@ -112,6 +118,9 @@ def _names(case: Evidence) -> Iterator[tuple[float, str]]:
         yield 1.0 / k, f"1/k: it was divided by the number of classes, {k}"
         yield float(k), f"k: it was multiplied by the number of classes, {k}"
         yield 1.0 / (samples * k), f"1/(n·k): it is the gradient of the mean over all {samples * k:,} elements"
+    if case.loss.batch_coupled and case.failing.inputs[0].size and case.complete:
+        total = float(case.loss.evaluate(*case.every.inputs)[0].sum()) / (samples if case.reduction == "mean" else 1)
+        yield 2.0 * total, "twice the loss: it is the gradient of the square of the loss, whose root was forgotten"
     for parameter, bound in case.loss.params.items():
         if isinstance(bound, float) and bound not in (0.0, 1.0):
             yield bound, f"a factor {parameter} = {number(bound)}, one too much"

@@ -14,6 +14,8 @@ from lossctl.gradients.verdict import Verdict
 
 # Most values of a target that are taken for classes, and most columns that are listed.
 _MOST_CLASSES = 6
+# Most outputs of a sample, such as a mean and a log-variance, of which each may be a factor of the others.
+_FEW_OUTPUTS = 3
 # Least share of the coordinates in a part, and outside it, that the wrong ones are named by.
 _LEAST_PART = 0.1
 
@@ -90,6 +92,10 @@ def scales(case: Evidence, cases: CheckedSamples) -> Iterator[tuple[str, Array]]
             yield "the norm of target", np.linalg.norm(t, axis=1, keepdims=True)
     if x.shape[1] > 1:
         yield "the norm of pred", np.linalg.norm(x, axis=1, keepdims=True)
+    if 1 < x.shape[1] <= _FEW_OUTPUTS:
+        for j in range(x.shape[1]):
+            yield f"e^pred[{j}]", np.exp(x[:, [j]])
+            yield f"|pred[{j}]|", np.abs(x[:, [j]])
     yield "the loss", _loss(case, cases)
 
 

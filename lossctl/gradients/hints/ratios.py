@@ -90,6 +90,37 @@ def _powered(constant: float, words: str, power: float) -> str:
     return f"{times}{name}{comma}{where}"
 
 
+@hint(HINTS, "affine-ratio", second=True)
+def _affine_ratio(case: Evidence) -> str | None:
+    """Explain a ratio, or its inverse, of 1 + c·q for a quantity q: a weight such as 1 + 4·target is missing."""
+    failing = case.failing
+    seen = visible(failing) & (failing.error <= FITS * np.abs(failing.numeric)) & (failing.given != 0.0)
+    if np.count_nonzero(seen) < _LEAST_VALUES:
+        return None
+    ratio = failing.given / failing.numeric
+    if not _varies(np.abs(ratio[seen])):
+        return None
+    for words, quantity in scales(case, failing):
+        if words not in (*case.loss.roles, "|pred − target|"):
+            continue
+        q = np.broadcast_to(quantity, failing.given.shape)
+        for turned in (False, True):
+            slopes = (((1.0 / ratio if turned else ratio) - 1.0) / q)[seen & (np.abs(q) > _LEAST_PART)]
+            slope = float(np.median(slopes)) if slopes.size else np.nan
+            if not np.isfinite(slope) or np.median(np.abs(slopes - slope)) > _SAME * abs(slope):
+                continue
+            factor = 1.0 / (1.0 + slope * q) if turned else 1.0 + slope * q
+            share = fit(failing, failing.numeric * factor, float(np.abs(factor[seen]).max()))
+            if share:
+                text = f"1 {'+' if slope > 0 else '−'} {_times(abs(slope))}{words}"
+                return f"given ÷ numeric is {f'1/({text})' if turned else text}{share_text(share)}"
+    return None
+
+
+def _times(constant: float) -> str:
+    return "" if abs(constant - 1.0) < _SAME else f"{number(short(constant))}·"
+
+
 @hint(HINTS, "epsilon")
 def _epsilon(case: Evidence) -> str | None:
     """Explain a ratio of q/(q + ε) or (q + ε)/q for a quantity q: an ε that only one of the two has."""

@@ -183,3 +183,21 @@ def _class_weight(case: Evidence) -> str | None:
         f"given − numeric is p times a number for each class of the target{share_text(share)}: p or the target lacks "
         "the weight of the class"
     )
+
+
+@hint(HINTS, "softmax-mean")
+def _softmax_mean(case: Evidence) -> str | None:
+    """Explain p·v in the place of p·(v − Σ p·v): the mean over the row, which normalises the softmax, is missing."""
+    failing = case.failing
+    z = failing.inputs[0].reshape(len(failing), -1)
+    if case.loss.inputs[0].kind.name not in ("Logits", "Scores") or z.shape[1] < ENOUGH:
+        return None
+    p = softmax(z)
+    amount = np.nansum(failing.given, axis=1, keepdims=True)  # the right rows sum to 0
+    if np.median(np.abs(np.nansum(failing.numeric, axis=1)) / failing.scale[:, 0]) > FITS:
+        return None
+    share = fit(failing, failing.numeric + amount * p)
+    return share and (
+        f"given − numeric is the softmax of pred times one number in each row{share_text(share)}: the mean over the "
+        "row is not subtracted"
+    )

@@ -213,11 +213,70 @@ def batch(rng: np.random.Generator, trained: bool) -> Arrays:
     return {name: a[:20] for name, a in real(rng, trained).items()}
 
 
+def heads(rng: np.random.Generator, trained: bool) -> Arrays:
+    """Two outputs, a mean and the logarithm of a variance, and a number."""
+    found = real(rng, trained)
+    spread = 2.0 * np.log(0.02 if trained else 1.5) + 0.3 * rng.normal(size=N)
+    return {"pred": np.stack([found["pred"], spread], axis=1), "target": found["target"]}
+
+
+def heads3(rng: np.random.Generator, trained: bool) -> Arrays:
+    """Three quantiles, and a number."""
+    found, step = real(rng, trained), 0.02 if trained else 1.0
+    return {
+        "pred": found["pred"][:, None] + step * np.array([-1, 0, 1]),
+        "target": found["target"],
+    }
+
+
+def durations(rng: np.random.Generator, trained: bool) -> Arrays:
+    """Logarithms of a rate, durations, and whether the end was seen."""
+    pred = rng.normal(size=N)
+    time = np.exp(-pred) * rng.exponential(size=N)
+    return {"pred": pred, "target": time + 1e-3, "event": (rng.random(N) < 0.6).astype(float)}
+
+
+def grades(rng: np.random.Generator, trained: bool) -> Arrays:
+    """A score, and one of four ordered grades."""
+    pred = (4.0 if trained else 1.5) * rng.normal(size=N)
+    return {"pred": pred, "target": np.searchsorted([-2.0, 0.0, 1.5], pred + rng.normal(size=N)).astype(float)}
+
+
+def chances(rng: np.random.Generator, trained: bool) -> Arrays:
+    """A batch of 20 probabilities."""
+    return {name: a[:20] for name, a in probability(rng, trained).items()}
+
+
+def survival(rng: np.random.Generator, trained: bool) -> Arrays:
+    """A batch of 20 log-hazards, durations without ties, and whether the end was seen."""
+    return {name: a[:20] for name, a in durations(rng, trained).items()}
+
+
+def cosines(rng: np.random.Generator, trained: bool) -> Arrays:
+    """Cosines of five classes, and labels."""
+    found = logits(rng, trained)
+    return {"pred": np.tanh(found["pred"] / 8.0), "target": found["target"]}
+
+
+def frames(rng: np.random.Generator, trained: bool) -> Arrays:
+    """A logit for each of eight frames, and in how many of them something ends."""
+    z = (4.0 if trained else 1.5) * rng.normal(size=(N, 8))
+    return {"pred": z, "target": np.clip((z > 0).sum(axis=1), 1, 7).astype(float)}
+
+
+def log_amounts(rng: np.random.Generator, trained: bool) -> Arrays:
+    """Logarithms of amounts, and amounts."""
+    found = positive(rng, trained)
+    return {"pred": np.log(found["pred"]), "target": found["target"]}
+
+
 _MAKERS: tuple[Callable[[np.random.Generator, bool], Arrays], ...] = (
     *(real, real_far, real_ties, real_grad, real_weighted, real_var, tiny, positive, count, log_count),
     *(logit, logit_soft, probability, probability_ends, margin),
     *(logits, logits_onehot, logits_soft, logits_ties, probabilities, distributions, square),
     *(vectors, pairs_same, triplets, masks, ranked, pairs, batch),
+    *(heads, heads3, durations, grades, chances, survival),
+    *(cosines, frames, log_amounts),
 )
 FAMILIES: dict[str, dict[str, Arrays]] = {
     maker.__name__: {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def evaluated(trial: Trial, arrays: Arrays) -> tuple[np.ndarray, np.ndarray, np.
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if trial.loss is None:
-            first = next(iter(trial.function.__annotations__))
+            first = next(iter(signature(trial.function).parameters))
             pair = (target, pred) if first == "y_true" else (pred, target)
             loss, gradient = trial.function(*pair, *others)
         else:

@@ -33,6 +33,7 @@ class Trial:
         signature: arguments of an objective, as in :func:`lossctl.gradcheck`.
         surrogate: the second derivative is one of the surrogates of practice: not that of the loss, on purpose.
         coupled: the loss of a sample depends on the others.
+        reduction: ``mean`` if the function returns the mean of a batch and its gradient.
         needs: a package without which the trial is skipped.
     """
 
@@ -50,6 +51,7 @@ class Trial:
     signature: str = "pred,target"
     surrogate: bool = False
     coupled: bool = False
+    reduction: str = "none"
     needs: str = ""
 
     @property
@@ -65,7 +67,7 @@ def right(truth: Callable[..., Any], family: str, **more: Any) -> Callable[[Call
     """Make the decorated function a trial whose gradient is right."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        _add(Trial(function.__name__, function, True, truth, family, **more))
+        _add(Trial(_name(function), function, True, truth, family, **more))
         return function
 
     return decorate
@@ -77,10 +79,14 @@ def wrong(
     """Make the decorated function a trial whose gradient is wrong, by a mistake that people make."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        _add(Trial(function.__name__, function, False, truth, family, mistake, hint, **more))
+        _add(Trial(_name(function), function, False, truth, family, mistake, hint, **more))
         return function
 
     return decorate
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def _add(trial: Trial) -> None:

@@ -27,9 +27,11 @@ class Verdict:
 def lossctl_says(trial: Trial, points: str) -> Verdict:
     """Check a trial, as somebody would in a test of theirs."""
     options: dict[str, object] = {}
+    if trial.reduction != "none":
+        options["reduction"] = trial.reduction
     if points != DRAWN:
         pred, target, *further = (arrays := arrays_of(trial, points))
-        options = {
+        options |= {
             "pred": arrays[pred],
             "target": arrays[target],
             "inputs": {name: arrays[name] for name in further} or None,

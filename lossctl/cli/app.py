@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from functools import cache, wraps
 from importlib import import_module
 from typing import Annotated, Any
@@ -153,6 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             to_stdout(said.getvalue())
             return outcome
         outcomes = outcome if isinstance(outcome, list) else [outcome]
+        line = shlex.join(["lossctl", *words])
+        outcomes = [(replace(report, command=line), output) for report, output in outcomes]
         write_reports(outcomes)
         return FAILED if any(report.failed for report, _ in outcomes) else 0
     except BrokenPipeError:

@@ -5,7 +5,7 @@ Input: a `lossctl.report.Report` and a `Style` (width, colour, precision). Outpu
 
 Reading order: delimited.py (csv, tsv, jsonl, value) and json_document.py for programs; checks.py (junit, github) for
 CI; table.py, layout.py (which columns fit a terminal) and markdown.py for people; charts.py (drawings in a terminal)
-and figure.py (SVG, PNG and PDF); progress_line.py.
+and figure.py (SVG, PNG and PDF); html_page.py; progress_line.py.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ FORMATS = {
     "json": Format("json_document", ("json",)),
     "jsonl": Format("delimited", ("jsonl", "ndjson"), streams_rows=True),
     "markdown": Format("markdown", ("md", "markdown"), for_people=True),
+    "html": Format("html_page", ("html", "htm"), for_people=True, draws=True),
     "junit": Format("checks", ("xml",), checks_only=True),
     "github": Format("checks", checks_only=True, summary="GITHUB_STEP_SUMMARY"),
 }

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from textwrap import fill
 from typing import Any, BinaryIO
+from warnings import catch_warnings, simplefilter
 
 from lossctl.errors import UsageError, printable
+from lossctl.render.layout import ends_of
 from lossctl.report import Bars, Drawing, Grid, Intervals, Panel
 
 # Width and height of a panel in inches; two panels side by side are as wide as a page.
 _WIDE, _HIGH = 4.5, 3.2
+# Characters of a line of a title, and of the longest text.
+_TITLE, _LONGEST = 45, 120
 # Curves of fewer points have a mark at each; names longer than _SHORT are turned; a matrix of at most _NUMBERED classes
 # has numbers, which are white in cells above _DARK of the largest count.
 _POINTS, _SHORT, _NUMBERED, _DARK = 30, 5, 12, 0.3
@@ -49,12 +54,14 @@ def figure(
         grid = whole.subplots(len(rows), across, squeeze=False)
         for axes, row in zip(grid, rows, strict=True):
             for place, panel in zip(axes, row, strict=False):
-                place.set_title(_text(panel.title), wrap=True)
-                place.set_xlabel(_text(panel.x_label), wrap=True)
+                place.set_title(fill(_text(panel.title), _TITLE))
+                place.set_xlabel(fill(_text(panel.x_label), _TITLE))
                 _DRAW[type(panel)](place, panel)
             for unused in axes[len(row) :]:
                 unused.remove()
-        whole.savefig(file, format=suffix, metadata={_DATES[suffix]: None})
+        with catch_warnings():  # long names may leave no room for the axes; the drawing is complete all the same
+            simplefilter("ignore", UserWarning)
+            whole.savefig(file, format=suffix, metadata={_DATES[suffix]: None})
 
 
 # The metadata of each format that would differ between two runs or two versions.
@@ -62,8 +69,9 @@ _DATES = {"svg": "Date", "png": "Software", "pdf": "CreationDate"}
 
 
 def _text(text: str) -> str:
-    """Return text that matplotlib does not read as a formula."""
-    return printable(text).replace("$", r"\$")
+    """Return a text of at most _LONGEST characters that matplotlib does not read as a formula."""
+    text = printable(text)
+    return (text if len(text) <= _LONGEST else ends_of(text, _LONGEST)).replace("$", r"\$")
 
 
 def _panel(axes: Any, panel: Panel) -> None:

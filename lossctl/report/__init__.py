@@ -155,6 +155,7 @@ class Report:
         failed: whether the exit code is 1.
         checks: the gradient checks or limits of the command, for test reports.
         stream: rows for jsonl and value, if they differ from the first table.
+        command: the command line, for a page that says what was run.
         files: functions that write ``-o FILE`` in a binary format, by suffix: ``npy``, ``parquet``, ``svg``, ``png``.
     """
 
@@ -172,4 +173,5 @@ class Report:
     failed: bool = False
     checks: Sequence[Check] = ()
     stream: Table | None = None
+    command: str = ""
     files: Mapping[str, Callable[[BinaryIO], None]] = field(default_factory=dict)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import reduce
-from operator import add
 
 import numpy as np
 
@@ -27,7 +25,7 @@ from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
 from lossctl.gradients.result import GradCheck
 from lossctl.gradients.sampling import is_batch_coupled, sample_points
-from lossctl.gradients.tally import CheckSummary
+from lossctl.gradients.tally import CheckSummary, merged
 from lossctl.gradients.tensors import drawn_coupled, with_drawn_kinds, with_kernel, with_unit_domain
 from lossctl.gradients.user_gradient import Gradient
 from lossctl.gradients.verdict import Reason, Verdict
@@ -182,7 +180,7 @@ def check_on(
         plan = plan_loss(loss, opened, options)
         with workers.executor_for(opened, small) as executor:
             blocks = [block[0] for block in map_blocks(opened, [plan], options, checker, executor)]
-        return [reduce(add, parts) for parts in zip(*blocks, strict=True)]
+        return [merged(parts) for parts in zip(*blocks, strict=True)]
 
     if loss.takes_tensors:
         loss = with_kernel(loss, coupled=False)

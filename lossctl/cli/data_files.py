@@ -73,6 +73,7 @@ class DataFiles:
             header=data.header,
             encoding=data.encoding,
             decimal=data.decimal,
+            thousands=data.thousands,
             na_values=tuple(data.na_values),
             input_format=data.input_format if path in without_format or not without_format else None,
             named=frozenset(

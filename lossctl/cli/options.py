@@ -62,6 +62,9 @@ class InputOptions:
         str | None, Option("--encoding", metavar="NAME", help="encoding of text, if it is not UTF-8")
     ] = None
     decimal: Annotated[str, Option("--decimal", metavar="CHAR", help="the decimal mark")] = "."
+    thousands: Annotated[
+        str, Option("--thousands", metavar="CHAR", help="the mark of thousands, as in 1,234.5 (none)")
+    ] = ""
     na_values: Annotated[list[str], Option("--na-values", metavar="TEXT", help="cells that mean a missing number")] = (
         field(default_factory=list)
     )

@@ -75,7 +75,8 @@ class TextFile(RecordFile):
     def __init__(self, origin: byte_stream.Origin, delimiter: str, options: Options, labels: tuple[str, ...]) -> None:
         self.dialect = _dialect(delimiter, options)
         self.labels, self.named = labels, options.named
-        super().__init__(origin, options.encoding, text_decoding.quoted_record_end)
+        keep_blank = "" in self.dialect.na_values  # a blank line is then a missing number
+        super().__init__(origin, options.encoding, text_decoding.quoted_record_end, keep_blank=keep_blank)
         first = self.parse(self.start, 1)
         self.names = None
         head = first.records[0]
@@ -160,6 +161,11 @@ class TextFile(RecordFile):
                 raise DataError(
                     f"{self.display_name}:1: a header without a name; if '#' marks a comment, remove that line"
                 )
+        elif head[0].startswith("# "):
+            head = [head[0][2:], *head[1:]]
+        following = first.records[1:9]
+        if following and all(len(r) == len(head) + 1 and r[-1].strip(" \t") for r in following):
+            head = ["", *head]  # R's write.table: the names of the rows have no name
         self.names = tuple(name.strip(" \t") for name in head)
         self.width = len(head)
         second = first.line(1) if len(first.records) > 1 else first.first_line + 1
@@ -280,4 +286,8 @@ def _dialect(default_delimiter: str, options: Options) -> Dialect:
         raise UsageError(f"--decimal {quoted(options.decimal)}: '.' or ','")
     if options.decimal == delimiter:
         raise UsageError(f"--decimal and the delimiter are both {delimiter!r}: say --delimiter ';' or another one")
-    return Dialect(delimiter, options.decimal, frozenset(v.strip(" \t") for v in options.na_values))
+    if options.thousands and (len(options.thousands) != 1 or options.thousands not in ",.' _\u00a0\u202f"):
+        raise UsageError(f"--thousands {quoted(options.thousands)}: one of , . ' _ and blank")
+    if options.thousands == options.decimal:
+        raise UsageError(f"--thousands and --decimal are both {options.thousands!r}: say --decimal as well")
+    return Dialect(delimiter, options.decimal, frozenset(v.strip(" \t") for v in options.na_values), options.thousands)

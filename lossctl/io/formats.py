@@ -77,10 +77,29 @@ FORMATS = {
         InputFormat("feather", "columnar", indexed=True),
         InputFormat("ndjson", "ndjson"),
         InputFormat("jsonl", "ndjson"),
+        InputFormat("json", "json_table"),
     )
 }
 _ARCHIVES = "|".join(entry.name for entry in FORMATS.values() if entry.archive)
 _MEMBER = re.compile(rf"(.+\.(?:{_ARCHIVES})):(.+)", re.IGNORECASE | re.DOTALL)  # an archive and the name of a member
+# What to do with files that are not read, by suffix.
+_CURES = {
+    **dict.fromkeys(("xlsx", "xls", "xlsm", "ods"), "spreadsheets are not read: save the sheet as CSV"),
+    **dict.fromkeys(
+        ("pkl", "pickle", "joblib"), "a pickle runs code, and is not read: np.save('preds.npy', array) in Python"
+    ),
+    **dict.fromkeys(("h5", "hdf5", "nc"), "HDF5 is not read: np.save('preds.npy', file['NAME'][:]) with h5py"),
+    **dict.fromkeys(("pt", "pth", "ckpt"), "tensors: np.save('preds.npy', tensor.numpy()) in Python, or .safetensors"),
+    "mat": "MATLAB files are not read: writematrix(x, 'preds.csv'), or scipy.io.loadmat and np.save",
+    **dict.fromkeys(("rds", "rdata"), "R's files are not read: write.csv(x, 'preds.csv', row.names = FALSE)"),
+    **dict.fromkeys(("dta", "sav", "sas7bdat"), "pandas reads it: pd.read_stata, read_spss or read_sas, then to_csv"),
+    **dict.fromkeys(("db", "sqlite", "sqlite3"), "a database: sqlite3 -csv -header FILE 'select …' | lossctl … -"),
+    **dict.fromkeys(("zip",), "an archive: unzip -p FILE | lossctl … -, with --input-format if it is not CSV"),
+    **dict.fromkeys(("tar", "tgz", "7z", "rar"), "an archive: extract the file first"),
+    "tfrecord": "records of TensorFlow are not read: save arrays with np.save",
+    "avro": "Avro is not read: save it as Parquet",
+    "orc": "ORC is not read: save it as Parquet",
+}
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "blank": " ", "space": " ", "comma": ",", "semicolon": ";"}
 
 
@@ -152,6 +171,8 @@ def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Op
         return opener(shards[0]) if len(shards) == 1 else ShardedFile(path, shards, opener)
     if suffix is None:
         _check_there(path)
+        if cure := _CURES.get(path.lower().rpartition(".")[2]):
+            raise DataError(f"{display_name(path)}: {cure}")
         raise UsageError(
             f"{display_name(path)}: its name does not tell its format: say --input-format, one of {listed}"
         )

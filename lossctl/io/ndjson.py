@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections import Counter
@@ -46,6 +47,29 @@ def _record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record if len(record) == len(pairs) else _Repeating(pairs)
 
 
+def _loads(data: bytes) -> Any:
+    return json.loads(
+        data.decode(),
+        parse_int=_Number,
+        parse_float=_Number,
+        parse_constant=lambda name: _Number(name.replace("Infinity", "inf")),
+        object_pairs_hook=_record,
+    )
+
+
+def parse_document(data: bytes, name: str) -> Any:
+    """Parse a whole JSON document, whose numbers stay texts.
+
+    Raises:
+        DataError: it is not JSON.
+    """
+    try:
+        return _loads(data.removeprefix(codecs.BOM_UTF8))
+    except (ValueError, RecursionError) as error:
+        lines = "; JSON lines have the suffix .jsonl" if "Extra data" in str(error) else ""
+        raise DataError(f"{name}: not JSON: {str(error).splitlines()[0]}{lines}") from None
+
+
 def open_file(entry: InputFormat, origin: byte_stream.Origin, options: Options, labels: tuple[str, ...]) -> JsonFile:
     """Open a file of JSON lines; see :meth:`lossctl.io.formats.InputFormat.open`."""
     return JsonFile(origin, options)
@@ -59,13 +83,20 @@ class JsonFile(RecordFile):
 
     def __init__(self, origin: byte_stream.Origin, options: Options) -> None:
         super().__init__(origin, options.encoding, text_decoding.newline_record_end)
-        self.names: tuple[str, ...] = tuple(self.objects(self.start[: self.start.find(b"\n") + 1] or self.start, 1)[0])
+        self.names: tuple[str, ...] = tuple(self.first_object())
         self.width = len(self.names)
 
     def head(self, columns: Sequence[int], rows: int) -> list[list[float | str]]:
         """Return the first cells of columns, of the objects of the first piece."""
-        objects = self.objects(b"\n".join(self.start.split(b"\n")[:rows]), 1)
+        return self.head_of(self.objects(b"\n".join(self.start.split(b"\n")[:rows]), 1), columns)
+
+    def head_of(self, objects: Sequence[dict[str, Any]], columns: Sequence[int]) -> list[list[float | str]]:
+        """Return the cells of columns of some objects."""
         return [[cell_value(_cell(record.get(self.names[column]))) for record in objects] for column in columns]
+
+    def first_object(self) -> dict[str, Any]:
+        """Return the first object."""
+        return self.objects(self.start[: self.start.find(b"\n") + 1] or self.start, 1)[0]
 
     def bind(self, fields: tuple[Field, ...]) -> JsonSource:
         """Bind fields to columns and return the source."""
@@ -89,13 +120,7 @@ class JsonFile(RecordFile):
         if not data.strip():
             raise DataError(f"{at} blank line; every line is one sample: remove it")
         try:
-            record = json.loads(
-                data.decode(),
-                parse_int=_Number,
-                parse_float=_Number,
-                parse_constant=lambda name: _Number(name.replace("Infinity", "inf")),
-                object_pairs_hook=_record,
-            )
+            record = _loads(data)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{at} not JSON: {str(error).splitlines()[0]}") from None
         if not isinstance(record, dict):
@@ -104,7 +129,10 @@ class JsonFile(RecordFile):
 
 
 class JsonSource(RecordSource):
-    """A streaming source of the selected columns of a JSON lines file."""
+    """A streaming source of the selected columns of a JSON lines file.
+
+    A key whose first value is a list of numbers, or of lists of one length, has rows of that shape.
+    """
 
     _file: JsonFile
 
@@ -112,11 +140,14 @@ class JsonSource(RecordSource):
         super().__init__(file, fields)
         self._keys = [[file.names[column] for column in columns] for columns in self.columns]
         self._selected = dict.fromkeys(name for keys in self._keys for name in keys)
+        first = file.first_object()
+        self._lists = [_shape(first.get(keys[0])) if len(keys) == 1 else () for keys in self._keys]
+        self.row_shapes = tuple(lists or shape for lists, shape in zip(self._lists, self.row_shapes, strict=True))
 
     @property
     def polars_possible(self) -> bool:
         """Whether polars can read these fields: all of them are numbers."""
-        return not any(field.text or field.labels for field in self.fields)
+        return not any(self._lists) and not any(field.text or field.labels for field in self.fields)
 
     def line(self, row: int) -> str:
         """Return the position of a row for messages, ``preds.ndjson:7``: row i is line i + 1."""
@@ -128,7 +159,10 @@ class JsonSource(RecordSource):
 
     def parse(self, piece: bytes) -> Rows:
         """Return the rows of a piece of text, parsed by the standard library."""
-        objects = self._file.objects(piece, self.row + 1)
+        return self.rows_of(self._file.objects(piece, self.row + 1))
+
+    def rows_of(self, objects: Sequence[dict[str, Any]]) -> Rows:
+        """Return the rows of objects, and count them in ``row``."""
         for i, record in enumerate(objects):
             if isinstance(record, _Repeating) and (twice := [n for n in record.repeated if n in self._selected]):
                 raise DataError(f"{self.line(self.row + i)}: the key {quote_cell(twice[0])} is there twice")
@@ -166,6 +200,8 @@ class JsonSource(RecordSource):
 
     def _values(self, objects: Sequence[dict[str, Any]], index: int) -> npt.NDArray[Any]:
         field, keys = self.fields[index], self._keys[index]
+        if self._lists[index]:
+            return self._list_values(objects, index)
         cells = [_cell(record.get(name)) for record in objects for name in keys]
         texts = ["nan" if c is None and not field.text else str(c or "") for c in cells]
         try:
@@ -177,6 +213,43 @@ class JsonSource(RecordSource):
             hint = field.hint if WORD.fullmatch(texts[error.index]) else ""
             raise DataError(f"{self.locate(self.row + record, index, place)}: {error.cause}{hint}") from None
         return values.reshape(len(objects), len(keys))
+
+    def _list_values(self, objects: Sequence[dict[str, Any]], index: int) -> npt.NDArray[Any]:
+        """Return the lists of one key, (objects, *shape).
+
+        Raises:
+            DataError: a list has another shape than the first one, or holds something else than numbers.
+        """
+        shape, key = self._lists[index], self._keys[index][0]
+        for i, record in enumerate(objects):
+            if _shape(record.get(key)) != shape:
+                here = _shape(record.get(key))
+                what = f"{f'shape {here}' if here else 'no list of numbers'}, where the first object has shape {shape}"
+                raise DataError(f"{self.locate(self.row + i, index, 0)}: {what}")
+        cells = [cell for record in objects for cell in _flat(record[key])]
+        texts = ["nan" if cell is None else str(cell) for cell in map(_cell, cells)]
+        try:
+            values = _numbers([_cell(cell) for cell in cells], texts)
+        except CellError as error:
+            row, place = divmod(error.index, len(cells) // len(objects))
+            raise DataError(f"{self.locate(self.row + row, index, 0)}: number {place}: {error.cause}") from None
+        return values.reshape(len(objects), *shape)
+
+
+def _shape(value: object) -> tuple[int, ...]:
+    """Return the shape of a list of numbers or of lists of one shape; () for anything else."""
+    if not isinstance(value, list) or not value:
+        return ()
+    inner = {_shape(item) for item in value}
+    return (len(value), *inner.pop()) if len(inner) == 1 else ()
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _flat(item)
+    else:
+        yield value
 
 
 def _written_once(names: Iterable[str], chunk: bytes, rows: int) -> bool:

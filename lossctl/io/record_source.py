@@ -20,6 +20,7 @@ class RecordFile:
         origin: the bytes.
         encoding: the encoding of the file; None is UTF-8.
         record_end: returns the offset just after the last complete record.
+        keep_blank: whether blank lines at the end are records. Default False: they are left out.
 
     Attributes:
         start: the first piece of text; it ends at a record end.
@@ -32,9 +33,17 @@ class RecordFile:
     names: tuple[str, ...] | None
     width: int
 
-    def __init__(self, origin: byte_stream.Origin, encoding: str | None, record_end: text_decoding.RecordEnd) -> None:
+    def __init__(
+        self,
+        origin: byte_stream.Origin,
+        encoding: str | None,
+        record_end: text_decoding.RecordEnd,
+        *,
+        keep_blank: bool = False,
+    ) -> None:
         self.display_name, self.reading, self.record_end = origin.display_name, origin.reading, record_end
-        self._later_chunks = text_decoding.pieces(origin, encoding, record_end)
+        text = text_decoding.pieces(origin, encoding, record_end)
+        self._later_chunks = text if keep_blank else text_decoding.without_blank_end(text)
         self._ends = not byte_stream.read_once(origin.path)
         start = next(self._later_chunks, None)
         if start is None:

@@ -40,12 +40,13 @@ class Options:
     encoding: str | None = None
     decimal: str = "."
     na_values: tuple[str, ...] = ()
+    thousands: str = ""
     input_format: str | None = None
     named: frozenset[str] = frozenset()  # columns named by the user: a first row with one of them is a header
 
 
 # The fields of Options that have an effect on some formats only.
-TEXT_OPTIONS = frozenset({"delimiter", "header", "encoding", "decimal", "na_values"})
+TEXT_OPTIONS = frozenset({"delimiter", "header", "encoding", "decimal", "na_values", "thousands"})
 
 
 @dataclass(frozen=True)

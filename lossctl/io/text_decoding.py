@@ -69,6 +69,28 @@ def pieces(origin: byte_stream.Origin, encoding: str | None, record_end: RecordE
     )
 
 
+# Blank lines at the end of a file are left out up to this size; a file of blank lines alone is an error.
+_BLANK_END = 1 << 16
+
+
+def without_blank_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    r"""Yield pieces of text without the blank lines at the end of the last one.
+
+    >>> list(without_blank_end(iter([b"1\n\n", b"2\n \n"])))
+    [b'1\n', b'\n2\n']
+    """
+    blank = b""
+    for piece in pieces:
+        text = blank + piece
+        end = len(text.rstrip(b" \t\r\n"))
+        end = end and (text.find(b"\n", end) + 1 or len(text))
+        blank = text[end:]
+        if len(blank) > _BLANK_END:
+            end, blank = len(text), b""
+        if end:
+            yield text[:end]
+
+
 def split(chunk: bytes, record_end: RecordEnd) -> Iterator[bytes]:
     """Split a chunk into pieces of about ``PIECE`` bytes that end at record ends."""
     blocks = (chunk[at : at + byte_stream.PIECE] for at in range(0, len(chunk), byte_stream.PIECE))

@@ -27,6 +27,8 @@ _BLANKS = " \t"
 _DIGITS = re.compile(r"[+-]?(?P<whole>\d*)(?P<point>\.)?(?P<fraction>\d*)(?:[eE](?P<exponent>[+-]?\d+))?", re.ASCII)
 # With 15 significant digits, the rounding error of the text is below the roundoff of doubles in a gradient.
 _ENOUGH_DIGITS = 15
+# How pandas, R and spreadsheets write Booleans.
+_BOOLEANS = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
 # Maximum characters of a bad cell that an error message shows.
 _SHOWN = 40
 
@@ -65,20 +67,30 @@ class Dialect:
         delimiter: the separator of cells; None: runs of spaces and tabs.
         decimal: the decimal separator, default ".".
         na_values: cells that mean a missing value and are read as NaN, default none.
+        thousands: the mark between groups of three digits, default "" for none.
     """
 
     delimiter: str | None
     decimal: str = "."
     na_values: frozenset[str] = frozenset()
+    thousands: str = ""
 
     def number(self, cell: str) -> float | None:
         """Parse a cell; return its number, or None if the cell is not a number."""
         text = cell.strip(_BLANKS)
         if text in self.na_values:
             return math.nan
+        if self.thousands and self.thousands in text:
+            text = self._without_marks(text)
         if self.decimal != ".":
             text = text.replace(".", "x").replace(self.decimal, ".")
-        return float(text) if NUMBER.fullmatch(text) else None
+        return float(text) if NUMBER.fullmatch(text) else _BOOLEANS.get(text)
+
+    def _without_marks(self, text: str) -> str:
+        """Return a number without its marks of thousands; a text in which they are at other places stays as it is."""
+        mark, point = re.escape(self.thousands), re.escape(self.decimal)
+        grouped = rf"[+-]?\d{{1,3}}(?:{mark}\d{{3}})+(?:{point}\d*)?"
+        return text.replace(self.thousands, "") if re.fullmatch(grouped, text, re.ASCII) else text
 
     def numbers(self, cells: Sequence[str]) -> npt.NDArray[np.float64]:
         """Parse cells and return their numbers, shape (cells,).
@@ -102,7 +114,7 @@ class Dialect:
         return value
 
     def _fast(self, cells: Sequence[str]) -> npt.NDArray[np.float64] | None:
-        if self.decimal != "." or self.na_values or not _PLAIN.fullmatch(";".join(cells)):
+        if self.decimal != "." or self.na_values or self.thousands or not _PLAIN.fullmatch(";".join(cells)):
             return None
         try:
             return np.array([float(cell) for cell in cells])
@@ -114,8 +126,13 @@ class Dialect:
         if not text:
             return "empty cell; if it means missing, say --na-values ''"
         cause = f"not a number: {quote_cell(cell)}"
+        if re.fullmatch(r"[+-]?\d{1,3}(,\d{3}){2,}(\.\d*)?|[+-]?\d{1,3}(,\d{3})+\.\d*", text, re.ASCII):
+            return cause + "; marks of thousands want --thousands ,"
         if self.decimal == "." and re.fullmatch(r"[+-]?\d+,\d+(e[+-]?\d+)?", text, re.IGNORECASE | re.ASCII):
-            return cause + "; a decimal comma wants --decimal ,"
+            return cause + "; a decimal comma wants --decimal , and marks of thousands --thousands ,"
+        sign = next((c for c in text if c in "$€£¥%"), "")
+        if sign and re.fullmatch(r"[$€£¥]?[+-]?[$€£¥]?\s?[\d.,]+\s?[$€£¥%]?", text, re.ASCII):
+            return cause + f"; remove the {sign}, for example with tr -d '{sign}'"
         if text.casefold() in {"na", "n/a", "null", "none", "#n/a", "?", "-", "missing"}:
             return cause + f"; if it means missing, say --na-values {quoted(text)}"
         return cause

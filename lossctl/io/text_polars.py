@@ -52,7 +52,12 @@ class PolarsTextReader:
         delimiter = " " if dialect.delimiter is None else dialect.delimiter
         self._delimiter = delimiter.encode()
         # polars does not keep the number of written digits, which depends on the text of all rows of a piece.
-        self.possible = len(self._delimiter) == 1 and width <= _WIDEST and not any(f.digits for f in fields)
+        self.possible = (
+            len(self._delimiter) == 1
+            and not dialect.thousands
+            and width <= _WIDEST
+            and not any(f.digits for f in fields)
+        )
         as_text = {c: bool(dialect.na_values) for columns in chosen for c in columns}
         for field, columns in zip(fields, chosen, strict=True):
             if field.text or field.labels:

@@ -56,6 +56,8 @@ def table(form: str) -> str:
         frame.write_csv(name, separator=text[form])
     elif form in ("ndjson", "jsonl"):
         frame.write_ndjson(name)
+    elif form == "json":
+        frame.write_json(name)
     elif form == "parquet":
         frame.write_parquet(name)
     elif form in ("arrow", "feather"):

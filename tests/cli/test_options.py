@@ -21,7 +21,9 @@ _FILES = "describes how a file is read; Python passes arrays"
 _TEXT = "describes what is written; Python returns an object"
 _PREPARED = "the caller prepares the arrays"
 _COMMAND_ONLY = {
-    **dict.fromkeys(("delimiter", "header", "encoding", "decimal", "na_values", "input_format", "on"), _FILES),
+    **dict.fromkeys(
+        ("delimiter", "header", "encoding", "decimal", "thousands", "na_values", "input_format", "on"), _FILES
+    ),
     **dict.fromkeys(("format", "quiet", "outputs", "precision", "color", "no_progress"), _TEXT),
     "param": "Python writes the parameter into the spec, or binds it: get_loss('huber').bind(delta=2)",
     "cluster": "the tasks of a cluster read files; arrays are in the memory of one process",
@@ -35,7 +37,9 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "strict": "turns advice into an error; Python gives no advice",
     },
     "explain": {
-        **dict.fromkeys(("delimiter", "header", "encoding", "decimal", "na_values", "input_format", "on"), _FILES),
+        **dict.fromkeys(
+            ("delimiter", "header", "encoding", "decimal", "thousands", "na_values", "input_format", "on"), _FILES
+        ),
         **dict.fromkeys(("format", "quiet", "outputs", "precision", "color"), _TEXT),
         "labels": _PREPARED,
     },

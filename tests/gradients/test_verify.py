@@ -217,3 +217,61 @@ def test_bad_input_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(lossctl.LossctlError) as refused:
         lossctl.verify("mse", [1.0, 2.0, 3.0], [0.0, 0.0, 0.0], **arguments)
     assert message in str(refused.value)
+
+
+RNG = np.random.default_rng(5)
+LONG = RNG.normal(size=(150_000, 2)), RNG.normal(size=(150_000, 2))
+
+
+def test_outputs_at_samples_without_weight_are_counted_over_all_blocks() -> None:
+    pred, target = LONG
+    weight = np.ones(len(pred))
+    weight[[7, 75_000, 149_999]] = 0.0
+    gradient = 2.0 * (pred - target) * weight[:, None]
+    assert lossctl.verify("mse", pred, target, grad=gradient, weight=weight)
+    gradient[weight == 0.0] = 1.0
+    (array,) = lossctl.verify("mse", pred, target, grad=gradient, weight=weight).arrays
+    assert array.cause == "6 outputs at samples that are left out are not 0, first at sample 7"
+    gradient[7] = 0.0
+    (array,) = lossctl.verify("mse", pred, target, grad=gradient, weight=weight).arrays
+    assert array.cause == "4 outputs at samples that are left out are not 0, first at sample 75000"
+
+
+def test_a_baseline_is_compared_with_the_reduced_gradient() -> None:
+    pred, target = (a[:50] for a in LONG)
+    right = 2.0 * (pred - target) / pred.size
+    result = lossctl.verify("mse", pred, target, grad=0.9 * right, reduction="mean", baseline=right)
+    (array,) = result.arrays
+    assert array.baseline_rms == pytest.approx(0.0, abs=1e-15)
+    assert array.rms == pytest.approx(0.1 * float(np.sqrt(np.mean(right**2))))
+
+
+def test_one_upstream_number_for_each_sample_of_several_elements() -> None:
+    pred, target = (a[:50] for a in LONG)
+    upstream = RNG.uniform(0.5, 2.0, 50)
+    gradient = 2.0 * (pred - target)
+    assert lossctl.verify("mse", pred, target, grad=gradient * upstream[:, None], upstream=upstream)
+    assert not lossctl.verify("mse", pred, target, grad=gradient * np.resize(upstream, (50, 2)), upstream=upstream)
+
+
+def test_the_sum_of_the_upstream_gradient_is_that_of_all_samples() -> None:
+    pred, target = (a[:5000, 0] for a in LONG)
+    upstream = RNG.uniform(0.5, 2.0, 5000)
+    result = lossctl.verify("mse", pred, target, grad=2.0 * (pred - target) * upstream.sum(), upstream=upstream)
+    assert result.arrays[0].cause_code == "upstream-sum"
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_reduced_value_is_allowed_the_rounding_of_its_own_size(reduction: str) -> None:
+    pred, target = (a[:5000, 0] for a in LONG)
+    exact = float(lossctl.compute("mse", pred, target, reduction=reduction))
+    assert lossctl.verify("mse", pred, target, value=np.float32(exact), reduction=reduction)
+    assert not lossctl.verify("mse", pred, target, value=np.float32(1.001 * exact), reduction=reduction)
+
+
+def test_errors_with_a_sign_are_no_lost_digits() -> None:
+    pred, target = (a[:5000, 0].astype(np.float32).astype(float) for a in LONG)
+    gradient = np.float32(2.0 * (pred - target) * (1.0 + 40 * 2.0**-23))
+    assert lossctl.verify("mse", pred, target, grad=gradient).arrays[0].verdict == "wrong"
+    noisy = np.float32(2.0 * (pred - target) * (1.0 + 40 * 2.0**-23 * RNG.choice([-1.0, 1.0], 5000)))
+    assert lossctl.verify("mse", pred, target, grad=noisy).arrays[0].verdict == "loses digits"

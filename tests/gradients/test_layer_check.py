@@ -240,3 +240,12 @@ def test_kinks_of_relu_are_no_false_alarm() -> None:
 def test_what_does_not_fit_is_refused(call: Callable[[], Any], cause: str) -> None:
     with pytest.raises((DataError, UsageError), match=cause):
         call()
+
+
+def test_an_hvp_that_is_wrong_everywhere_names_no_pair_of_arrays() -> None:
+    factors = {name: np.random.default_rng(0).uniform(1.5, 3.0, a.shape) for name, a in ARRAYS.items()}
+
+    def hvp(v: dict[str, Array], **arrays: Array) -> dict[str, Array]:
+        return {name: factors[name] * a for name, a in second(v, **arrays).items()}
+
+    assert "blocks" not in lossctl.gradcheck(loss, ARRAYS, hvp=hvp).hint_codes

@@ -11,6 +11,7 @@ from gradients.networks import MLP_MISTAKES, TRANSFORMER_MISTAKES, Loss, Params,
 
 import lossctl
 from lossctl.errors import DataError, UsageError
+from lossctl.gradients.model_result import ArrayCheck, ModelCheck
 
 NETWORKS: dict[str, Callable[..., tuple[Loss, Params]]] = {"mlp": mlp, "transformer": transformer}
 MISTAKES = [
@@ -287,3 +288,31 @@ def test_other_results_are_refused(result: Any, cause: str) -> None:
 def test_other_arrays_are_refused(arrays: Params, cause: str) -> None:
     with pytest.raises((DataError, UsageError), match=cause):
         lossctl.gradcheck(lambda p: (1.0, {"w": np.ones(3)}), arrays)
+
+
+def test_a_gradient_of_transposed_shape_is_named() -> None:
+    result = lossctl.gradcheck(lambda w: ((X @ w) ** 2).sum(), {"w": np.ones((3, 2))}, grad={"w": np.ones((2, 3))})
+    assert result.hints == ["the gradient of w has shape (2, 3): it is transposed"]
+
+
+def test_a_float32_gradient_may_have_the_errors_of_rounded_inputs() -> None:
+    """The angle 1000·w has an error of 3e-5 in float32, and so has the gradient, relatively."""
+    w = np.linspace(0.5, 1.0, 50, dtype=np.float32)
+
+    def loss(w: np.ndarray, factor: float = 1.0) -> Any:
+        return np.cos(1000 * w).sum(), {"w": -np.sin(1000 * w) * np.float32(1000 * factor)}
+
+    assert lossctl.gradcheck(loss, {"w": w})
+    assert lossctl.gradcheck(lambda w: loss(w, 1.05), {"w": w}).verdict_of("w") == "wrong"
+
+
+def test_a_check_with_many_unresolved_entries_does_not_pass() -> None:
+    def check(unresolved: int) -> ModelCheck:
+        arrays = [
+            ArrayCheck("a", "gradient", (200,), "float64", 200, "ok"),
+            ArrayCheck("b", "gradient", (unresolved,), "float64", unresolved, "unresolved"),
+        ]
+        return ModelCheck("f", arrays, [], [], [], 1)
+
+    assert check(2)
+    assert not check(3)

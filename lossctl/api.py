@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from lossctl.conventions.like import Like, find_like
 from lossctl.core.arrays import Array
 from lossctl.core.decorator import Loss
 from lossctl.core.input_kinds import SUM_TOLERANCE, has_class_axis
@@ -15,7 +18,7 @@ from lossctl.core.python_words import in_python_words
 from lossctl.core.registry import as_loss, registered
 from lossctl.core.validation import NAN, REDUCTIONS, check_choice, check_class_weight
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions
+from lossctl.engine.plan import ComputeOptions, plan_loss
 from lossctl.engine.result import Result
 from lossctl.engine.run import compute_losses
 from lossctl.engine.sample_arrays import element_gradients, sample_losses
@@ -63,6 +66,7 @@ def compute(
     ignore_index: int | None = None,
     allow_negative_weights: bool = False,
     labels: Sequence[str | float] | None = None,
+    like: str | None = None,
     threads: int | None = None,
 ) -> Result: ...
 
@@ -85,6 +89,7 @@ def compute(
     ignore_index: int | None = None,
     allow_negative_weights: bool = False,
     labels: Sequence[str | float] | None = None,
+    like: str | None = None,
     threads: int | None = None,
 ) -> Result | Array:
     """Compute the loss of predictions on targets.
@@ -108,6 +113,8 @@ def compute(
         allow_negative_weights: whether weights may be negative. Default False.
         labels: the names or numbers of the classes in the targets, in the order of the classes. Default: the targets
             hold what the loss takes.
+        like: a library, ``"keras"`` or ``"sklearn@1.1"``, whose number is computed; ``loss`` may then be the name of
+            its function. Default: the registered loss.
         threads: number of threads; default: one per core. The result does not depend on it.
 
     Raises:
@@ -118,8 +125,11 @@ def compute(
     >>> result = lossctl.compute("mse", [2.0, 4.0], [1.0, 1.0])
     >>> float(result), result.count, result.max, result.argmax
     (5.0, 2, 9.0, 1)
+    >>> float(lossctl.compute("log_loss", [0.0, 0.9], [1.0, 1.0], like="sklearn"))
+    18.07450695...
     """
-    bound = as_loss(loss, framework)
+    found = [] if like is None else find_like(loss if isinstance(loss, str) else as_loss(loss).spec, like)
+    bound = found[0].loss() if found else as_loss(loss, framework)
     check_choice("reduction", reduction, (*REDUCTIONS, "none"))
     data = from_arrays({"pred": pred, "target": _coded(bound, target, labels), "weight": weight, **(inputs or {})})
     options = _options(
@@ -132,10 +142,46 @@ def compute(
         allow_negative_weights=allow_negative_weights,
         labels=labels,
     )
+    if found:
+        chosen, bound, options = choose_like(found, data, options)
+        reduction = chosen.reduction(reduction)
     workers = ExecutionConfig(threads)
     if reduction == "none":
         return sample_losses(data, bound, options, workers)
     return compute_losses(data, [bound], options, reduction, workers).results[0]
+
+
+def choose_like(found: Sequence[Like], data: Dataset, options: ComputeOptions) -> tuple[Like, Loss, ComputeOptions]:
+    """Return the convention that takes the shapes of the data, with its loss and options.
+
+    Args:
+        found: the conventions that may be meant.
+        data: the data set.
+        options: options of the computation.
+
+    Raises:
+        UsageError: the function takes no weights, or no class weights, and there are such.
+        DataError: the shapes fit none of the conventions.
+    """
+    for i, like in enumerate(found):
+        loss = like.loss(options.class_weight)
+        settings = like.row.settings(options.class_weight)
+        if options.ignore_index is None:
+            settings["ignore_index"] = like.row.ignored
+        if like.row.normalizes:
+            settings["tolerance"] = math.inf
+        changed = replace(options, **settings)
+        try:
+            plan = plan_loss(loss, data, changed)
+        except DataError:
+            if i == len(found) - 1:
+                raise
+            continue
+        like.check(weighted="weight" in data.places, class_weighted=bool(options.class_weight))
+        if like.row.per_column and plan.per_row > 1:
+            raise UsageError(f"--like: {like.row.title} takes the root of each column: compute one column at a time")
+        return like, loss, changed
+    raise AssertionError("found is not empty")
 
 
 def _options(

@@ -41,11 +41,21 @@ class Like:
         if class_weighted and not (self.row.class_weights or self.row.inside):
             raise UsageError(f"--class-weight: {title} takes no weights of classes")
 
-    @property
-    def note(self) -> str:
-        """The function, its expression, and each way in which it departs from the registered loss."""
-        departures = "; ".join(self.row.departures) or "no difference"
-        return f"{self.row.loss} like {self.row.title}, {self.row.call}: {departures}"
+    def reduction(self, given: str) -> str:
+        """Return the reduction of the function if the mean, which is the default, is asked for."""
+        return "sum" if given == "mean" and self.row.reduction == "sum" else given
+
+    def note(self, *, weighted: bool, class_weighted: bool) -> str:
+        """Return the function with each way in which it departs from the registered loss, for these weights."""
+        row = self.row
+        texts = [*row.departures]
+        if weighted and row.weights == "count":
+            texts.append("divides the weighted sum by the count")
+        if class_weighted and row.inside:
+            texts.append("has the class weights within the sum over the classes")
+        if row.ignored is not None:
+            texts.append(f"leaves out targets of {row.ignored}")
+        return f"{row.loss} like {row.title}: {'; '.join(texts) or 'no difference'}"
 
 
 def find_like(spec: str, library_text: str) -> list[Like]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from lossctl.conventions.steps import Single, Step
+from lossctl.conventions.steps import Normalize, Single, Step
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Thunk
 
@@ -109,6 +109,11 @@ class Convention:
             "weight_divisor": "count" if self.weights == "count" else "sum",
             "class_weight": () if inside else tuple(class_weight),
         }
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether rows of probabilities need not sum to 1."""
+        return any(isinstance(step, Normalize) for step in self.steps) or "leaves rows as they are" in self.says
 
     @property
     def departures(self) -> tuple[str, ...]:

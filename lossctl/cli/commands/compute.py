@@ -41,12 +41,17 @@ def compute(
         list[str], typer.Option("--fail-below", metavar="X|LOSS=X", help="exit 1 if the value is less (or NaN)")
     ] = [],  # noqa: B006 - as above
     strict: Strict = False,
+    like: Annotated[
+        str | None,
+        typer.Option("--like", metavar="LIBRARY[@VERSION]", help="the number of torch, keras, sklearn, optax, ..."),
+    ] = None,
     how: ComputationOptions,
     output: OutputOptions,
 ) -> tuple[Report, OutputOptions]:
     """Compute losses."""
     from dataclasses import replace
 
+    from lossctl.cli.like import choose_likes, find_likes
     from lossctl.cli.loss_arguments import bind, split_specs
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
@@ -59,7 +64,8 @@ def compute(
     quick = format_of(output, checks=bool(fail_above or fail_below)) == "value"
     check_choice("--reduction", reduction, REDUCTIONS)
     options = replace(compute_options(how, data), detail=strict or not quick)
-    bound = bind(losses, how.param, how.framework)
+    likes = [] if like is None else find_likes(losses, how.param, like, how.framework)
+    bound = [found[0].loss() for found in likes] or bind(losses, how.param, how.framework)
     above, below = (
         parse_thresholds("--fail-above", fail_above, bound),
         parse_thresholds("--fail-below", fail_below, bound),
@@ -67,6 +73,9 @@ def compute(
     check_stdin([preds, targets])
     workers = execution_config(how, output)
     opened = open_data(bound, preds, targets, data)
+    notes: list[str] = []
+    if likes:
+        bound, options, reduction, notes = choose_likes(likes, opened, options, reduction)
     if strict or not output.quiet:
         from lossctl.analysis.input_checks import check_inputs
         from lossctl.analysis.input_profile import profile_block
@@ -81,4 +90,5 @@ def compute(
         raise_on_advice(report.advice)
     checks = limit_checks(results, bound, above, below)
     beyond = [check.failure for check in checks if check.failure]
+    report = replace(report, notes=[*notes, *report.notes])
     return replace(report, failures=beyond, failed=bool(beyond), checks=checks), output

@@ -1,0 +1,111 @@
+"""``--like`` computes the number of a library, says how it departs, and refuses what the library does not have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import cases
+
+import lossctl
+from lossctl.cli.app import main
+from lossctl.conventions.as_loss import loss_of
+from lossctl.conventions.like import find_like
+from lossctl.conventions.lookup import conventions
+from lossctl.errors import UsageError
+
+P, T = np.array([0.0, 0.9, 0.2, 1.0]), np.array([1.0, 1.0, 0.0, 1.0])
+Z, Y = np.array([[0.0, 1, 2], [1, 0, 0]]), np.array([2, 1])
+LOGS = -(np.log(0.9) + np.log1p(-0.2))
+
+
+# Measured with torch 2.13, keras 3.15.1 and scikit-learn 1.9.1; see also test_rows.
+@pytest.mark.parametrize(
+    ("loss", "library", "value"),
+    [
+        ("bce", "torch", (100 + LOGS) / 4),
+        ("bce", "sklearn", (-np.log(2.0**-52) + LOGS - np.log1p(-(2.0**-52))) / 4),
+        ("log_loss", "sklearn@1.1", (-np.log(1e-15) + LOGS) / 4),
+        ("BinaryCrossentropy", "keras", (-np.log(float(np.float32(1e-7))) + LOGS + 1.19209e-07) / 4),
+        ("l2_loss", "optax", ((P - T) ** 2).mean() / 2),
+    ],
+)
+def test_the_number_of_the_library(loss: str, library: str, value: float) -> None:
+    assert float(lossctl.compute(loss, P, T, like=library)) == pytest.approx(value, rel=1e-6)
+
+
+def test_a_function_for_several_shapes_takes_the_one_of_the_data() -> None:
+    rows = np.array([[0.2, 0.8], [0.6, 0.4]])
+    assert float(lossctl.compute("log_loss", rows, [1, 0], like="sklearn")) == pytest.approx(-np.log(0.48) / 2)
+    assert float(lossctl.compute("log_loss", rows[:, 1], [1.0, 0.0], like="sklearn")) == pytest.approx(
+        -np.log(0.48) / 2
+    )
+
+
+def test_class_weights_within_the_sum() -> None:
+    """Measured with torch 2.13: soft targets, and labels with smoothing."""
+    value = lossctl.compute(
+        "softmax_cross_entropy", [[0.0, 1, 2]], [[0.2, 0.3, 0.5]], class_weight=(1, 2, 3), like="torch"
+    )
+    assert float(value) == pytest.approx(1.9374937, abs=1e-7)
+    value = lossctl.compute("cross_entropy:label_smoothing=0.1", Z, Y, class_weight=(1, 2, 3), like="torch")
+    assert float(value) == pytest.approx(0.8769893, abs=1e-7)
+
+
+def test_weights_of_0_count() -> None:
+    weight = [0.0, 1.0, 1.0, 2.0]
+    p = [0.5, 0.5, 0.25, 0.5]
+    expected = (np.log(2) - np.log(0.75) + 2 * np.log(2)) / 4
+    assert float(lossctl.compute("bce", p, T, weight=weight, like="torch")) == pytest.approx(expected)
+    assert float(lossctl.compute("bce", p, T, weight=weight)) == pytest.approx(expected * 4 / 4)
+
+
+@pytest.mark.parametrize(
+    ("loss", "library", "message"),
+    [
+        ("bce", "toch", "did you mean 'torch'"),
+        ("tversky", "torch", "torch has no function for tversky"),
+        ("nope", "keras", "functions of keras: BinaryCrossentropy"),
+        ("bce", "sklearn@new", "numbers and dots"),
+    ],
+)
+def test_what_a_library_does_not_have_is_refused(loss: str, library: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        find_like(loss, library)
+
+
+def test_weights_that_a_function_does_not_take_are_refused() -> None:
+    with pytest.raises(UsageError, match="optax l2_loss takes no weights of samples"):
+        lossctl.compute("l2_loss", P, T, weight=P + 1, like="optax")
+    with pytest.raises(UsageError, match="takes no weights of classes"):
+        lossctl.compute("log_loss", [[0.2, 0.8]], [1], class_weight=(1, 2), like="sklearn")
+
+
+def test_the_command_names_each_departure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "d.csv"
+    np.savetxt(path, np.column_stack([P, T]), delimiter=",", header="p,t", comments="")
+    assert main(["compute", "bce", str(path), "-p", "p", "-t", "t", "--like", "keras"]) == 0
+    assert "bce like keras BinaryCrossentropy: computes in single precision; clips" in capsys.readouterr().err
+    assert main(["compute", "bce,mse", str(path), "-p", "p", "-t", "t", "--like", "torch"]) == 2
+    assert "reduce differently" in capsys.readouterr().err
+
+
+DIFFERENTIABLE = [row for row in conventions() if row.steps or row.kernel or row.factor != 1 or row.per_class]
+
+
+@pytest.mark.parametrize("row", DIFFERENTIABLE, ids=[f"{row.title} {row.loss}" for row in DIFFERENTIABLE])
+def test_the_gradient_of_a_convention_is_that_of_its_value(row) -> None:  # type: ignore[no-untyped-def]
+    case = next(case for case in cases() if case.row is row)
+    loss = loss_of(row)
+    pred, *others = (np.asarray(case.inputs[i.name], float)[:20] for i in loss.inputs)
+    step = 1e-4 if row.library.single else 1e-6  # the roundoff of the inputs in single precision is 6e-8
+    direction = np.random.default_rng(0).choice([-1.0, 1.0], pred.shape) * step
+    up, down = (loss.evaluate(pred + sign * direction, *others)[0] for sign in (1, -1))
+    middle, thunk = loss.evaluate(pred, *others)
+    assert thunk is not None
+    smooth = np.abs(up - 2 * middle + down) <= 0.02 * np.abs(up - down)
+    assert smooth.sum() >= 8
+    slope = thunk() * direction
+    slope = slope.sum(axis=-1) if slope.ndim == 2 else slope
+    assert ((up - down) / 2)[smooth] == pytest.approx(slope[smooth], rel=2e-2, abs=0.02 * step)

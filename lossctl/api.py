@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, overload
@@ -128,8 +127,8 @@ def compute(
     >>> float(lossctl.compute("log_loss", [0.0, 0.9], [1.0, 1.0], like="sklearn"))
     18.07450695...
     """
-    found = [] if like is None else find_like(loss if isinstance(loss, str) else as_loss(loss).spec, like)
-    bound = found[0].loss() if found else as_loss(loss, framework)
+    candidates = [] if like is None else find_like(loss if isinstance(loss, str) else as_loss(loss).spec, like)
+    bound = candidates[0].loss() if candidates else as_loss(loss, framework)
     check_choice("reduction", reduction, (*REDUCTIONS, "none"))
     data = from_arrays({"pred": pred, "target": _coded(bound, target, labels), "weight": weight, **(inputs or {})})
     options = _options(
@@ -142,8 +141,8 @@ def compute(
         allow_negative_weights=allow_negative_weights,
         labels=labels,
     )
-    if found:
-        chosen, bound, options = choose_like(found, data, options)
+    if candidates:
+        chosen, bound, options = choose_like(candidates, data, options)
         reduction = chosen.reduction(reduction)
     workers = ExecutionConfig(threads)
     if reduction == "none":
@@ -151,11 +150,13 @@ def compute(
     return compute_losses(data, [bound], options, reduction, workers).results[0]
 
 
-def choose_like(found: Sequence[Like], data: Dataset, options: ComputeOptions) -> tuple[Like, Loss, ComputeOptions]:
+def choose_like(
+    candidates: Sequence[Like], data: Dataset, options: ComputeOptions
+) -> tuple[Like, Loss, ComputeOptions]:
     """Return the convention that takes the shapes of the data, with its loss and options.
 
     Args:
-        found: the conventions that may be meant.
+        candidates: the conventions that may be meant.
         data: the data set.
         options: options of the computation.
 
@@ -163,18 +164,13 @@ def choose_like(found: Sequence[Like], data: Dataset, options: ComputeOptions) -
         UsageError: the function takes no weights, or no class weights, and there are such.
         DataError: the shapes fit none of the conventions.
     """
-    for i, like in enumerate(found):
+    for i, like in enumerate(candidates):
         loss = like.loss(options.class_weight)
-        settings = like.row.settings(options.class_weight)
-        if options.ignore_index is None:
-            settings["ignore_index"] = like.row.ignored
-        if like.row.normalizes:
-            settings["tolerance"] = math.inf
-        changed = replace(options, **settings)
+        changed = replace(options, **like.settings(options.class_weight, options.ignore_index))
         try:
             plan = plan_loss(loss, data, changed)
         except DataError:
-            if i == len(found) - 1:
+            if i == len(candidates) - 1:
                 raise
             continue
         like.check(weighted="weight" in data.places, class_weighted=bool(options.class_weight))

@@ -41,7 +41,7 @@ def choose_likes(
     Raises:
         UsageError: the losses need different options.
     """
-    chosen = [choose_like(found, data, options) for found in likes]
+    chosen = [choose_like(candidates, data, options) for candidates in likes]
     first, _, settings = chosen[0]
     for like, _, changed in chosen[1:]:
         if changed != settings or like.reduction(reduction) != first.reduction(reduction):

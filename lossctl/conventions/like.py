@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lossctl.conventions.as_loss import loss_of
 from lossctl.conventions.lookup import conventions, holds, of_loss, split_library
 from lossctl.conventions.record import Convention
 from lossctl.core.loss import Loss
-from lossctl.core.registry import get_loss, normalized_name
+from lossctl.core.registry import by_any_name, get_loss, normalized_name
 from lossctl.errors import UsageError, nearest, quoted
 
 
@@ -41,9 +43,17 @@ class Like:
         if class_weighted and not (self.row.class_weights or self.row.inside):
             raise UsageError(f"--class-weight: {title} takes no weights of classes")
 
-    def reduction(self, given: str) -> str:
+    def settings(self, class_weight: Sequence[float], ignore_index: int | None) -> dict[str, Any]:
+        """Return the options of the engine for weights of classes and a label to ignore, by name."""
+        settings = self.row.settings(class_weight)
+        settings["ignore_index"] = self.row.ignored if ignore_index is None else ignore_index
+        if self.row.normalizes:
+            settings["tolerance"] = math.inf
+        return settings
+
+    def reduction(self, asked: str) -> str:
         """Return the reduction of the function if the mean, which is the default, is asked for."""
-        return "sum" if given == "mean" and self.row.reduction == "sum" else given
+        return "sum" if asked == "mean" and self.row.reduction == "sum" else asked
 
     def note(self, *, weighted: bool, class_weighted: bool) -> str:
         """Return the function with each way in which it departs from the registered loss, for these weights."""
@@ -85,6 +95,21 @@ def find_like(spec: str, library_text: str) -> list[Like]:
         listed = f"; it is known of {', '.join(others)}" if others else ""
         raise UsageError(f"--like {quoted(library_text)}: {library} has no function for {loss.name}{listed}")
     return [Like(rows[0], dict(loss.bound_values))]
+
+
+def single_like(spec: str, library_text: str) -> Like:
+    """Return the convention of a loss, or of a function that has a single one.
+
+    Raises:
+        UsageError: as :func:`find_like`; or the function takes several shapes.
+    """
+    likes = find_like(spec, library_text)
+    if len(likes) > 1 and (alias := by_any_name().get(spec.partition(":")[0].replace("-", "_").lower())):
+        likes = [like for like in likes if like.row.loss.partition(":")[0] == alias.name] or likes
+    if len(likes) > 1:
+        losses = " or ".join(dict.fromkeys(like.row.loss.partition(":")[0] for like in likes))
+        raise UsageError(f"--like: {likes[0].row.title} takes several shapes of targets: name the loss, {losses}")
+    return likes[0]
 
 
 def _params(row: Convention, texts: Sequence[str]) -> dict[str, object]:

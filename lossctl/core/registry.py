@@ -46,7 +46,8 @@ def registered() -> dict[str, Loss]:
 
 
 @cache
-def _by_any_name() -> dict[str, Loss]:
+def by_any_name() -> dict[str, Loss]:
+    """Return the built-in losses by each of their names."""
     names: dict[str, Loss] = {}
     for entry in registered().values():
         for name in (entry.name, *entry.aliases):
@@ -112,7 +113,7 @@ def _split(spec: str, *, packages: bool = False) -> tuple[str, str, list[str]]:
 
 
 def _named(name: str) -> Loss:
-    names, normalized = _by_any_name(), name.replace("-", "_").lower()
+    names, normalized = by_any_name(), name.replace("-", "_").lower()
     if normalized in names:
         return replace(names[normalized], called=normalized)
     offers, _ = plugins.offers()
@@ -144,7 +145,7 @@ def normalized_name(name: str) -> str:
 
 def all_losses() -> tuple[list[Loss], list[str]]:
     """Return all losses, those of packages after the built-in ones, and one line for each that cannot be used."""
-    losses, notes = plugins.load_plugins(_by_any_name())
+    losses, notes = plugins.load_plugins(by_any_name())
     return [*registered().values(), *losses], notes
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast, overload
 import numpy as np
 import numpy.typing as npt
 
+from lossctl.conventions.like import single_like
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.core.registry import as_loss
@@ -69,6 +70,7 @@ def gradcheck(
     signature: str = "auto",
     second: str = "surrogate",
     wrt: str | None = None,
+    like: str | None = None,
     rtol: float = RTOL,
     samples: int = 2000,
     seed: int = 0,
@@ -96,6 +98,7 @@ def gradcheck(
     jvp: Callable[..., Any] | None = None,
     hvp: Callable[..., Any] | None = None,
     seed_arg: str | None = None,
+    like: str | None = None,
     rtol: float = RTOL,
     samples: int = 2000,
     seed: int = 0,
@@ -132,6 +135,8 @@ def gradcheck(
         vjp, jvp, hvp: derivatives of a layer or a model, with arrays by name: ``vjp(cotangent, inputs)``,
             ``jvp(tangents, inputs)``, ``hvp(v, arrays)``. Default: not checked.
         seed_arg: parameter of the functions that takes ``seed``, for dropout. Default: none.
+        like: a library, ``"torch"`` or ``"keras@3"``, by whose definition of ``loss`` the gradient is judged. Default:
+            by the registered loss.
         rtol: allowed difference relative to the scale of a sample. Default 1e-6.
         samples, seed: number of points drawn and seed of their generator. Defaults 2000 and 0.
         threads: number of threads. Default: the number of cores.
@@ -159,7 +164,13 @@ def gradcheck(
         return _by_name(loss, pred, derivatives, framework, dtype=dtype, wrt=wrt, seed_arg=seed_arg, seed=seed)
     if vjp is not None or jvp is not None or hvp is not None or seed_arg is not None:
         raise UsageError("vjp, jvp, hvp and seed_arg belong to a function of arrays by name: gradcheck(f, {'x': x}, …)")
-    bound = as_loss(loss, framework if grad is None or not isinstance(loss, (str, Loss)) else None)
+    options = ComputeOptions(class_weight=check_class_weight(class_weight or ()), ignore_index=ignore_index)
+    if like is None:
+        bound = as_loss(loss, framework if grad is None or not isinstance(loss, (str, Loss)) else None)
+    else:
+        convention = single_like(loss if isinstance(loss, str) else as_loss(loss).spec, like)
+        bound = convention.loss(options.class_weight)
+        options = replace(options, **convention.settings(options.class_weight, ignore_index))
     check_choice("dtype", dtype, DTYPES)
     check_choice("reduction", reduction, REDUCTIONS)
     check_choice("signature", signature, SIGNATURES)
@@ -205,7 +216,7 @@ def gradcheck(
         gradient=gradient,
         second=second,
         reduction=reduction,
-        options=ComputeOptions(class_weight=check_class_weight(class_weight or ()), ignore_index=ignore_index),
+        options=options,
         rtol=rtol,
         dtype=dtype,
         whole=True,

@@ -17,6 +17,11 @@ from lossctl.errors import UsageError
 
 P, T = np.array([0.0, 0.9, 0.2, 1.0]), np.array([1.0, 1.0, 0.0, 1.0])
 Z, Y = np.array([[0.0, 1, 2], [1, 0, 0]]), np.array([2, 1])
+GRADIENT = (
+    (0.03795922147679498, 0.1071743165653744, -0.14513353804216947),
+    (0.18648340603305413, -0.2404639252387493, 0.053980519205695146),
+    (-0.0639773050897995, 0.009322758581426057, 0.05465454650837339),
+)
 LOGS = -(np.log(0.9) + np.log1p(-0.2))
 
 
@@ -109,3 +114,26 @@ def test_the_gradient_of_a_convention_is_that_of_its_value(row) -> None:  # type
     slope = thunk() * direction
     slope = slope.sum(axis=-1) if slope.ndim == 2 else slope
     assert ((up - down) / 2)[smooth] == pytest.approx(slope[smooth], rel=2e-2, abs=0.02 * step)
+
+
+def test_gradcheck_judges_by_the_definition_of_the_library() -> None:
+    """The gradient of torch 2.13 of a mean with smoothing and class weights, by its autograd."""
+    z = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 0.0], [0.5, -1.0, 0.25]])
+    torchs = np.array(GRADIENT)
+    options = {"reduction": "mean", "class_weight": (1.0, 2.0, 3.0)}
+    spec, y = "cross_entropy:label_smoothing=0.1", [2, 1, 0]
+    assert lossctl.gradcheck(spec, z, y, torchs, like="torch", **options)
+    assert not lossctl.gradcheck(spec, z, y, torchs, **options)
+    assert not lossctl.gradcheck(spec, z, y, torchs * 1.001, like="torch", **options)
+
+
+def test_gradcheck_by_a_library_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gradcheck", "huber", "--like", "sklearn"]) == 2
+    assert "sklearn has no function for huber" in capsys.readouterr().err
+    assert main(["gradcheck", "cross_entropy,mse", "--like", "torch"]) == 2
+    assert "belongs to a single loss" in capsys.readouterr().err
+    for name, x in (("z", Z), ("y", Y), ("g", np.zeros_like(Z))):
+        np.save(tmp_path / f"{name}.npy", x)
+    paths = [str(tmp_path / f"{name}.npy") for name in "zyg"]
+    assert main(["gradcheck", "sparse_softmax_cross_entropy", *paths[:2], "--grad", paths[2], "--like", "torch"]) == 1
+    assert "like torch cross_entropy" in capsys.readouterr().err

@@ -65,7 +65,7 @@ def compute(
     check_choice("--reduction", reduction, REDUCTIONS)
     options = replace(compute_options(how, data), detail=strict or not quick)
     likes = [] if like is None else find_likes(losses, how.param, like, how.framework)
-    bound = [found[0].loss() for found in likes] or bind(losses, how.param, how.framework)
+    bound = [candidates[0].loss() for candidates in likes] or bind(losses, how.param, how.framework)
     above, below = (
         parse_thresholds("--fail-above", fail_above, bound),
         parse_thresholds("--fail-below", fail_below, bound),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
@@ -13,6 +13,7 @@ from lossctl.report import Report
 
 if TYPE_CHECKING:
     from lossctl.core.loss import Loss
+    from lossctl.engine.plan import ComputeOptions
     from lossctl.gradients.result import GradCheck
     from lossctl.gradients.user_gradient import Gradient
     from lossctl.io.dataset import Dataset
@@ -92,6 +93,10 @@ class GradcheckOptions:
             help="logits: predictions are logits; the gradient is with respect to them. With --at: names, W1,b1",
         ),
     ] = None
+    like: Annotated[
+        str | None,
+        Option("--like", metavar="LIBRARY[@VERSION]", help="judge by the definition of torch, keras, sklearn, ..."),
+    ] = None
     samples: Annotated[int, Option("--samples", metavar="N", help="number of points to draw if there are no data")] = (
         2000
     )
@@ -123,16 +128,13 @@ def gradcheck(
     output: OutputOptions,
 ) -> tuple[Report, OutputOptions]:
     """Check gradients."""
-    from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, save_array, style_of
     from lossctl.cli.settings import compute_options, execution_config
-    from lossctl.core.registry import registered
     from lossctl.errors import UsageError
     from lossctl.gradients.block_check import RTOL
-    from lossctl.gradients.check_run import check_on, check_points, from_logits
+    from lossctl.gradients.check_run import check_on, check_points
     from lossctl.gradients.step_sweep import sweep_steps
-    from lossctl.gradients.user_loss import without_reduction
     from lossctl.io.byte_stream import read_once
     from lossctl.report.gradcheck import gradcheck_report
 
@@ -143,16 +145,7 @@ def gradcheck(
     workers = execution_config(how, output)
     whole = format_of(output, checks=True) == "jsonl" or check.save_numeric is not None
     _refuse(check, preds, targets, how.framework)
-    # With --grad the framework is that of FUNCTION.
-    bound = (
-        list(registered().values())
-        if losses is None
-        else bind(losses, how.param, None if check.grad else how.framework)
-    )
-    if check.wrt == "logits":
-        bound = [from_logits(loss) for loss in bound]
-    if check.grad is None:
-        bound = [without_reduction(loss, check.reduction) for loss in bound]
+    bound, options, notes = _bound(losses, check, how, compute_options(how, data))
     if len(bound) > 1 and (check.grad is not None or check.save_numeric is not None):
         raise UsageError("--grad and --save-numeric belong to a single loss")
     gradient = _function(check, bound[0], how.framework)
@@ -191,7 +184,7 @@ def gradcheck(
             gradient=gradient,
             second=check.second,
             reduction=check.reduction if grad_file is not None else "none",
-            options=compute_options(how, data),
+            options=options,
             rtol=rtol,
             dtype=check.dtype,
             whole=whole,
@@ -208,7 +201,53 @@ def gradcheck(
         save_array(results[0].numeric, check.save_numeric)
     sweep = sweep_steps(bound[0], results[0]) if check.sweep else None
     data_read = opened[-1] if opened else None
-    return gradcheck_report(results, data_read, top=check.top, sweep=sweep), output
+    report = gradcheck_report(results, data_read, top=check.top, sweep=sweep)
+    return replace(report, notes=[*notes, *report.notes]), output
+
+
+def _bound(
+    losses: str | None, check: GradcheckOptions, how: ComputationOptions, options: ComputeOptions
+) -> tuple[list[Loss], ComputeOptions, list[str]]:
+    """Return the losses to check, the options of their computation, and notes about them."""
+    from lossctl.cli.loss_arguments import bind
+    from lossctl.core.registry import registered
+    from lossctl.gradients.check_run import from_logits
+    from lossctl.gradients.user_loss import without_reduction
+
+    notes: list[str] = []
+    if check.like is not None:
+        bound, options, notes = _like(check.like, losses, how, options)
+    elif losses is None:
+        bound = list(registered().values())
+    else:  # With --grad the framework is that of FUNCTION.
+        bound = bind(losses, how.param, None if check.grad else how.framework)
+    if check.wrt == "logits":
+        bound = [from_logits(loss) for loss in bound]
+    if check.grad is None:
+        bound = [without_reduction(loss, check.reduction) for loss in bound]
+    return bound, options, notes
+
+
+def _like(
+    library: str, text: str | None, how: ComputationOptions, options: ComputeOptions
+) -> tuple[list[Loss], ComputeOptions, list[str]]:
+    """Return a loss by the convention of a library, its options, and the note that names its departures.
+
+    Raises:
+        UsageError: the library has no such function, or there is no single loss.
+    """
+    from lossctl.cli.loss_arguments import split_specs
+    from lossctl.conventions.like import single_like
+    from lossctl.errors import UsageError
+
+    specs = split_specs(text or "")
+    if text is None or len(specs) > 1:
+        raise UsageError("--like belongs to a single loss")
+    like = single_like(":".join([specs[0], *how.param]), library)
+    like.check(weighted=False, class_weighted=bool(options.class_weight))
+    settings = like.settings(options.class_weight, options.ignore_index)
+    note = like.note(weighted=True, class_weighted=bool(options.class_weight))
+    return [like.loss(options.class_weight)], replace(options, **settings), [note]
 
 
 def _refuse(check: GradcheckOptions, preds: str | None, targets: str | None, framework: str | None) -> None:

@@ -134,7 +134,7 @@ def _visits(x: Array, states: _States) -> Array:
 
 
 def _check_sequences(
-    pred: Array, target: Array, input_lengths: Array, target_lengths: Array, *, blank: int, tolerance: float
+    pred: Array, target: Array, input_lengths: Array, target_lengths: Array, *, blank: int, tolerance: float, **_: bool
 ) -> Violations:
     """Check the blank, the symbols and the sums of frames, without the padding."""
     n, time, classes = pred.shape
@@ -169,7 +169,7 @@ def _check_sequences(
     formula="−log Σ Π p[t, path[t]] over the paths of the frames that, without repeats and blanks, are the target",
     reference="Graves et al. 2006, doi:10.1145/1143844.1143891",
     differences=(
-        "torch's mean divides each loss by its target's length first",
+        "torch's mean is that of per_symbol=true",
         "torch's gradient is by logits, p − visits; here by log p, −visits",
     ),
     pitfalls=(
@@ -186,6 +186,8 @@ def ctc(
     target_lengths: TargetLength,
     *,
     blank: Annotated[int, Param("the class that means no symbol", NON_NEGATIVE)] = 0,
+    per_symbol: Annotated[bool, Param("divides by the length of the target")] = False,
+    zero_infinity: Annotated[bool, Param("0 in place of inf")] = False,
 ) -> tuple[Array, Thunk]:
     """Connectionist temporal classification: a sequence under any alignment."""
     states = _states(target, input_lengths, target_lengths, blank)
@@ -196,6 +198,11 @@ def ctc(
         rows, frames = np.ogrid[: len(pred), : pred.shape[1]]
         for state in range(visits.shape[2]):
             g[rows, frames, states.symbol[:, state, None]] -= visits[:, :, state]
-        return g
+        return g * scale[:, None, None] if per_symbol or zero_infinity else g
 
-    return -_log_chance(x, states) + 0.0, gradient
+    value = -_log_chance(x, states) + 0.0
+    scale = 1.0 / np.maximum(target_lengths, 1.0) if per_symbol else np.ones(len(pred))
+    if zero_infinity:
+        scale = np.where(value == np.inf, 0.0, scale)
+        value = np.where(value == np.inf, 0.0, value)
+    return value * scale, gradient

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal, TypeAlias
 
@@ -76,18 +77,26 @@ def _gathered(x: Array) -> tuple[Array, Array]:
     reference="Cox 1972, doi:10.1111/j.2517-6161.1972.tb00899.x; of equal times Breslow 1974",
     aliases=("partial_likelihood", "cox_ph"),
     differences=(
-        "xgboost divides the sum by the number of events, not of rows; catboost Cox is --reduction sum",
-        "R and lifelines take Efron's form of equal times",
+        "xgboost divides by the number of events: mean=events; catboost Cox is --reduction sum",
+        "R and lifelines take Efron's form of equal times: ties=efron",
     ),
     pitfalls=(
         "pred is the logarithm of a risk: the larger, the sooner",
         "all rows are one batch; a weight does not change who was at risk, unless it is 0",
     ),
-    relative_accuracy="the value everywhere",
+    relative_accuracy="the value everywhere with Breslow's form",
     batch_coupled=True,
 )
-def cox(pred: Real, target: NonNegative, event: Event) -> tuple[Array, Thunk]:
+def cox(
+    pred: Real,
+    target: NonNegative,
+    event: Event,
+    *,
+    ties: Annotated[Literal["breslow", "efron"], Param("who is at risk at equal times of events")] = "breslow",
+    mean: Annotated[Literal["rows", "events"], Param("what the mean is over")] = "rows",
+) -> tuple[Array, Thunk]:
     """Negative partial log-likelihood of the order of events."""
+    factor = len(event) / max(float(event.sum()), 1.0) if mean == "events" else 1.0
     order = np.argsort(-target)
     x, time, seen = pred[order], target[order], event[order]
     top, tail_sum = _gathered(x)
@@ -101,12 +110,16 @@ def cox(pred: Real, target: NonNegative, event: Event) -> tuple[Array, Thunk]:
     lost -= x
     lost += np.log1p(tail_sum)[group]
     value = np.empty_like(x)
+    tied = _tied_events(x, seen, ends, top, tail_sum) if ties == "efron" else []
+    for times in tied:
+        lost[times.events] = times.cost - x[times.events]
     value[order] = select(seen > 0, lost, 0.0)
 
     def gradient() -> Array:
         # `before`: what the events at earlier times contribute to the slope, in units of e^−top. It is summed from the
         # first time to the last, while the set at risk shrinks and its maximum `top` falls.
         deaths = np.add.reduceat(seen, np.append(0, ends[:-1] + 1))
+        deaths[group[[times.events[0] for times in tied]]] = 0.0
         each = 1.0 / (1.0 + tail_sum)
         owed = (deaths * each)[::-1]
         before = _added(top[::-1], np.append(0.0, owed[:-1]), owed)[::-1]
@@ -116,9 +129,58 @@ def cox(pred: Real, target: NonNegative, event: Event) -> tuple[Array, Thunk]:
         missed = np.where(e == 1.0, (tail_sum * each)[group], 1.0 - share)
         slope = np.empty_like(x)
         slope[order] = e * before[group] + share * (deaths[group] - seen) - seen * missed
-        return slope
+        for times in tied:
+            slope[order[: times.stop]] += times.shares(x)
+        return slope * factor
 
-    return value, gradient
+    return value * factor, gradient
+
+
+@dataclass(frozen=True)
+class _Tied:
+    """Several events at one time, in Efron's form: the events leave the set at risk in equal parts.
+
+    Attributes:
+        events: the positions of the events.
+        stop: the number of samples at risk, which come first.
+        top: the largest score at risk.
+        totals: what is at risk at each event, in units of e^top.
+        cost: the mean of the logarithms of what is at risk.
+    """
+
+    events: npt.NDArray[np.intp]
+    stop: int
+    top: float
+    totals: Array
+
+    @property
+    def cost(self) -> float:
+        return self.top + float(np.log(self.totals).mean())
+
+    def shares(self, x: Array) -> Array:
+        """Return what the events add to the slopes of the samples at risk, beyond those of a single event each."""
+        parts = 1.0 - np.arange(len(self.events)) / len(self.events)
+        shares = np.exp(x[: self.stop] - self.top) * float((1.0 / self.totals).sum())
+        shares[self.events] = np.exp(x[self.events] - self.top) * float((parts / self.totals).sum())
+        return shares
+
+
+def _tied_events(x: Array, seen: Array, ends: npt.NDArray[np.intp], top: Array, tail_sum: Array) -> list[_Tied]:
+    """Return the times with several events; x and ``seen`` are sorted from the last time to the first."""
+    tied = []
+    for i, end in enumerate(ends.tolist()):
+        start = int(ends[i - 1]) + 1 if i else 0
+        here = seen[start : end + 1] > 0
+        events = start + np.flatnonzero(here)
+        if len(events) < 2:
+            continue
+        units = np.exp(x[start : end + 1] - top[i])
+        others = float(units[~here].sum())
+        if i:
+            others += math.exp(top[i - 1] - top[i]) * (1.0 + float(tail_sum[i - 1]))
+        parts = 1.0 - np.arange(len(events)) / len(events)
+        tied.append(_Tied(events, end + 1, float(top[i]), others + parts * float(units[here].sum())))
+    return tied
 
 
 # log 2 in two parts. The first has 32 bits, so its product with an exponent is exact.

@@ -170,7 +170,7 @@ SPECIAL: dict[str, list[dict[str, Value]]] = {
     "linex": [{"a": -0.5}],
     "renyi": [{"alpha": 1.0}, {"alpha": 1.0 + 1e-9}],
     "multi_margin": [{"p": 2}],
-    "ctc": [{"blank": 3}],
+    "ctc": [{"blank": 3}, {"per_symbol": True}, {"zero_infinity": True}],
 }
 FITS: dict[str, Callable[[dict[str, Value]], bool]] = {
     # mpmath has no erfc of 1e300

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mpmath import mp  # type: ignore[import-untyped]
 
+import lossctl
 from lossctl import get_loss
 
 
@@ -60,3 +61,16 @@ def test_aft_with_a_spread_of_one_is_that_of_a_spread_beside_it(distribution: st
     upper = np.where(rng.random(50) < 0.3, np.inf, lower + rng.choice([0.0, 1.0], 50) * (lower > 0) + (lower == 0))
     one, near = (get_loss(f"aft:sigma={s!r}:distribution={distribution}") for s in (1.0, math.nextafter(1.0, 2.0)))
     np.testing.assert_allclose(one.value(pred, lower, upper), near.value(pred, lower, upper), rtol=1e-13, atol=1e-14)
+
+
+def test_cox_of_equal_times() -> None:
+    """The forms of Breslow and of Efron, summed and per event: values of statsmodels 0.15 and R's survival."""
+    pred, time, event = [0.1, 0.3, -0.2, 0.8, 0.5, -0.4], [5, 5, 7, 2, 7, 9], [1, 1, 0, 1, 1, 0]
+
+    def value(spec: str, reduction: str = "mean") -> float:
+        return float(lossctl.compute(spec, pred, time, inputs={"event": event}, reduction=reduction))
+
+    assert value("cox", "sum") == pytest.approx(4.942946, abs=5e-7)
+    assert value("cox:ties=efron", "sum") == pytest.approx(4.695150, abs=5e-7)
+    assert value("cox:mean=events") == pytest.approx(1.235737, abs=5e-7)
+    assert lossctl.gradcheck("cox:ties=efron:mean=events", pred, time, inputs={"event": event}).passed

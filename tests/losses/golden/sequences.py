@@ -6,7 +6,7 @@ import numpy as np
 
 from golden.case import Recorder
 
-record = Recorder({"ctc": {"blank": 0}})
+record = Recorder({"ctc": {"blank": 0, "per_symbol": False, "zero_infinity": False}})
 
 _rng = np.random.default_rng(20240612)
 N, TIME, CLASSES, SYMBOLS = 6, 8, 5, 4
@@ -23,6 +23,19 @@ for blank, target in ((0, symbols), (4, symbols - 1)):
         f"ctc:blank={blank}",
         (frames, target, input_lengths, target_lengths),
         f"F.ctc_loss(pred.transpose(0, 1), target, input_lengths, target_lengths, {blank}, reduction='sum') / {N}",
+        names=NAMES,
+    )
+    record(
+        f"ctc:blank={blank}:per_symbol=true",
+        (frames, target, input_lengths, target_lengths),
+        f"F.ctc_loss(pred.transpose(0, 1), target, input_lengths, target_lengths, {blank})",
+        names=NAMES,
+    )
+    record(
+        f"ctc:blank={blank}:zero_infinity=true",
+        (frames, target, np.minimum(input_lengths, 3), target_lengths),
+        "F.ctc_loss(pred.transpose(0, 1), target, input_lengths, target_lengths,"
+        f" {blank}, reduction='sum', zero_infinity=True) / {N}",
         names=NAMES,
     )
     padding = "({0}_lengths[:, None] <= jax.numpy.arange({1})).astype(float)"

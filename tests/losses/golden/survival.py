@@ -7,12 +7,19 @@ import numpy as np
 from golden.case import FLOAT32, Recorder
 from golden.inputs import hard, real
 
-record = Recorder({"aft": {"sigma": 1.0, "distribution": "normal"}})
+record = Recorder({"cox": {"ties": "breslow", "mean": "rows"}, "aft": {"sigma": 1.0, "distribution": "normal"}})
 times = np.array([3.0, 1.0, 2.0, 2.0, 5.0, 4.0, 2.0, 0.5, 3.0, 6.0])  # some of them equal
 names = ("pred", "target", "event")
 
 PHREG = "statsmodels.duration.hazard_regression.PHReg(target, pred[:, None], status=event, ties='breslow')"
 record("cox", (real[0], times, hard), f"-{PHREG}.loglike(np.ones(1)) / 10", names=names)
+record(
+    "cox:ties=efron",
+    (real[0], times, hard),
+    f"-{PHREG.replace('breslow', 'efron')}.loglike(np.ones(1)) / 10",
+    names=names,
+)
+record("cox:mean=events", (real[0], times, hard), f"-{PHREG}.loglike(np.ones(1)) / event.sum()", names=names)
 # torch has no such loss, but its parts, and their gradient
 AT_RISK = "torch.where(target[None] >= target[:, None], pred[None], -torch.inf)"
 each = f"event * (torch.logsumexp({AT_RISK}, 1) - pred)"

@@ -11,7 +11,14 @@ from oracle.mechanism import INF, Label, Number, Row, oracle
 
 @oracle("ctc")
 def ctc(
-    pred: list[Row], target: list[Label], input_lengths: Label, target_lengths: Label, *, blank: Number
+    pred: list[Row],
+    target: list[Label],
+    input_lengths: Label,
+    target_lengths: Label,
+    *,
+    blank: Number,
+    per_symbol: bool,
+    zero_infinity: bool,
 ) -> list[Number]:
     """−log of the sum over all paths, each tried, that are the target without repeats and blanks.
 
@@ -22,9 +29,10 @@ def ctc(
     for path in _paths(len(frames), len(pred[0]), wanted, blank):
         total += mp.exp(mp.fsum(frame[symbol] for frame, symbol in zip(frames, path, strict=True)))
     if total == 0:
-        return [INF]
+        return [mp.mpf(0) if zero_infinity else INF]
     best = [max(frame) for frame in frames]
-    return [*(-cost for cost in best), mp.fsum(best) - mp.log(total)]
+    share = mp.mpf(1) / max(target_lengths, 1) if per_symbol else mp.mpf(1)
+    return [share * cost for cost in (*(-cost for cost in best), mp.fsum(best) - mp.log(total))]
 
 
 def _paths(frames: int, symbols: int, wanted: list[Label], blank: Number) -> list[tuple[Label, ...]]:

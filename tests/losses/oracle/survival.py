@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from mpmath import mp, mpf  # type: ignore[import-untyped]
 
-from oracle.mechanism import ZERO, Inputs, Number, Params, Row, always, oracle
+from oracle.mechanism import ZERO, Inputs, Number, Params, Row, oracle
 from oracle.terms import softplus
 
 
-@oracle("cox", relative_value=always)
-def cox(pred: Row, target: Row, event: Row) -> list[Number]:
-    """Of a whole batch: Σ over i with an event of log Σ e^(x[j] − x[i]) over j with t[j] ≥ t[i]."""
+@oracle("cox", relative_value=lambda _, params: params["ties"] == "breslow")
+def cox(pred: Row, target: Row, event: Row, *, ties: str, mean: str) -> list[Number]:
+    """Of a whole batch: Σ over i with an event of log Σ e^(x[j] − x[i]) over j with t[j] ≥ t[i].
+
+    In Efron's form the l-th of d events at a time has l/d of these events less at risk.
+    """
     rows = list(zip(pred, target, event, strict=True))
-    return [d * mp.log(mp.fsum(mp.exp(y - x) for y, later, _ in rows if later >= t)) for x, t, d in rows]
+    share = mpf(len(rows)) / max(mp.fsum(event), 1) if mean == "events" else mpf(1)
+    terms = []
+    for i, (x, t, seen) in enumerate(rows):
+        at_risk = mp.fsum(mp.exp(y - x) for y, later, _ in rows if later >= t)
+        tied = [j for j, (_, time, also) in enumerate(rows) if time == t and also]
+        gone = mp.fsum(mp.exp(rows[j][0] - x) for j in tied) * tied.index(i) / len(tied) if seen else ZERO
+        terms.append(share * seen * mp.log(at_risk - (gone if ties == "efron" else ZERO)))
+    return terms
 
 
 def _more(z: Number) -> Number:

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 
 from lossctl.errors import printable
 from lossctl.render import BAD, GOOD, Style
+from lossctl.render.json_document import plain
 from lossctl.render.layout import cell_text, heading_of
 from lossctl.report import Cell, Column, Report, Table
 
@@ -129,9 +130,8 @@ def _table(table: Table, style: Style) -> Iterator[str]:
 
 
 def _cell(cell: Cell, column: Column, style: Style) -> str:
-    value = (
-        "" if cell is None else escape(repr(float(cell)) if isinstance(cell, (int, float)) else printable(str(cell)))
-    )
+    number = plain(float(cell)) if isinstance(cell, (int, float)) else cell  # Infinity and NaN, as JavaScript has them
+    value = "" if number is None else escape(printable(str(number)))
     if column.kind == "bar" and isinstance(cell, (int, float)):
         return f'<td class="bar" data-value="{value}"><i style="width:{100 * cell:.4g}%"></i></td>'
     words = []

@@ -154,6 +154,13 @@ Strict: TypeAlias = Annotated[
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
+# For commands that show the value of a loss.
+FailAbove: TypeAlias = Annotated[
+    list[str], Option("--fail-above", metavar="X|LOSS=X", help="exit 1 if the value is greater (or NaN)")
+]
+FailBelow: TypeAlias = Annotated[
+    list[str], Option("--fail-below", metavar="X|LOSS=X", help="exit 1 if the value is less (or NaN)")
+]
 # For commands whose tables have a drawing.
 Plot: TypeAlias = Annotated[
     bool, Option("--plot", help="draw a picture above the tables; -o FILE.svg, .png or .pdf draws it to a file")

@@ -6,13 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lossctl.core.user_kernel import source_line
-from lossctl.errors import UsageError, nearest, number, printable, quoted
-from lossctl.report import Check
+from lossctl.errors import UsageError, nearest, printable, quoted
+from lossctl.report.limits import Limits
 
 if TYPE_CHECKING:
     from lossctl.core.loss import Loss
-    from lossctl.engine.result import Result
 
 
 def parse_thresholds(option: str, texts: Sequence[str], losses: Sequence[Loss]) -> dict[str, float]:
@@ -45,22 +43,11 @@ def parse_thresholds(option: str, texts: Sequence[str], losses: Sequence[Loss]) 
     return limits
 
 
-def limit_checks(
-    results: Sequence[Result], losses: Sequence[Loss], above: dict[str, float], below: dict[str, float]
-) -> list[Check]:
-    """Return a check for each limit; a failure names the value, the limit and the excess. NaN is beyond every limit."""
-    checks = []
-    for r, loss in zip(results, losses, strict=True):
-        limits = (above.get(r.loss), "above", "≤", 1.0), (below.get(r.loss), "below", "≥", -1.0)
-        for limit, word, relation, sign in limits:
-            if limit is None:
-                continue
-            excess = sign * (r.value - limit)
-            failure = ""
-            if math.isnan(r.value):
-                failure = f"{r.loss} is NaN: the limit {number(limit)} cannot be kept"
-            elif excess > 0:
-                by = "" if math.isinf(excess) else f" by {excess:.6g}"
-                failure = f"{r.loss} {number(r.value)} is {word} {number(limit)}{by}"
-            checks.append(Check(f"{r.loss} {relation} {number(limit)}", failure, place=source_line(loss.kernel)))
-    return checks
+def parse_limits(above: Sequence[str], below: Sequence[str], losses: Sequence[Loss]) -> list[Limits]:
+    """Parse ``--fail-above`` and ``--fail-below``: return the limits of each loss.
+
+    Raises:
+        UsageError: see :func:`parse_thresholds`.
+    """
+    high, low = parse_thresholds("--fail-above", above, losses), parse_thresholds("--fail-below", below, losses)
+    return [Limits(high.get(loss.spec), low.get(loss.spec)) for loss in losses]

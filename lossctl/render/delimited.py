@@ -70,6 +70,8 @@ def _separated(report: Report, delimiter: str, style: Style) -> Iterator[str]:
 def _text(cell: Cell, column: Column) -> str:
     if cell is None:
         return ""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"  # as in JSON
     if column.kind in {"number", "share"} and isinstance(cell, (int, float)):
         return repr(float(cell))
     return str(cell)

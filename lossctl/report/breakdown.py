@@ -13,6 +13,7 @@ from lossctl.analysis.breakdown import Breakdown, BreakdownRequest
 from lossctl.analysis.distribution import Distribution
 from lossctl.analysis.grouping import Label
 from lossctl.core.loss import Loss
+from lossctl.core.user_kernel import source_line
 from lossctl.engine.accumulate import Summary
 from lossctl.engine.exact_sum import ratio
 from lossctl.errors import counted
@@ -20,6 +21,7 @@ from lossctl.io.dataset import Dataset
 from lossctl.io.writers import write_npy, write_parquet
 from lossctl.report import Bars, Cell, Column, Drawing, Intervals, Report, Table
 from lossctl.report.compute import notes, outliers
+from lossctl.report.limits import Limited, Limits, limited
 from lossctl.report.sample_tables import (
     BreakdownView,
     bar,
@@ -44,7 +46,13 @@ _NORMAL = 1.96
 
 
 def breakdown_report(
-    breakdown: Breakdown, data: Dataset, request: BreakdownRequest, asked: BreakdownView, advice: Sequence[str] = ()
+    breakdown: Breakdown,
+    data: Dataset,
+    request: BreakdownRequest,
+    asked: BreakdownView,
+    advice: Sequence[str] = (),
+    *,
+    limits: Limits = Limits(),  # noqa: B008 - it is frozen
 ) -> Report:
     """Build the report of ``breakdown``.
 
@@ -54,13 +62,17 @@ def breakdown_report(
         request: the request that ``breakdown`` answers.
         asked: display options.
         advice: notes about input that is probably a mistake.
+        limits: bounds of the loss, of each group if there are groups; none by default.
     """
     asked = replace(asked, outputs=output_names(data, breakdown.plan))
     result = breakdown.result
     tables, values, closing = [], [], []
     drawings: list[Drawing] = []
+    place = source_line(breakdown.plan.loss.kernel)
+    bounded = [Limited(result.loss, result.value, limits, place)]
     if breakdown.groups is not None:
-        table, more = _groups(breakdown, breakdown.groups, asked.by, request, asked)
+        table, more, everything = _groups(breakdown, breakdown.groups, asked.by, request, asked)
+        bounded = [Limited(f"{result.loss} of {asked.by} {name}", value, limits, place) for name, value in everything]
         tables.append(table)
         drawings.append(_intervals(table))
         values += [float(row[3]) if isinstance(row[3], float) else math.nan for row in table.rows]
@@ -100,7 +112,7 @@ def breakdown_report(
         files["npy"] = lambda file: write_npy(file, (breakdown.rows,), dense_losses(losses, breakdown.rows))
     if breakdown.every is not None:
         files["parquet"] = lambda file: write_parquet(file, cell_types(tables[0]), tables[0].rows)
-    return Report(
+    report = Report(
         schema="lossctl.breakdown/1",
         tables=tables,
         title=_title(breakdown, data),
@@ -113,6 +125,7 @@ def breakdown_report(
         stream=bare_losses(breakdown.losses) if breakdown.losses is not None else None,
         files=files,
     )
+    return limited(report, bounded, by_row=breakdown.groups is not None)
 
 
 def _bars(breakdown: Breakdown, distribution: Distribution) -> Bars:
@@ -204,8 +217,8 @@ def _distribution(breakdown: Breakdown, distribution: Distribution, asked: Break
 
 def _groups(
     breakdown: Breakdown, groups: dict[Label, Summary], name: str, request: BreakdownRequest, asked: BreakdownView
-) -> tuple[Table, list[str]]:
-    """Return a table with a row per group, and lines about groups that the table omits."""
+) -> tuple[Table, list[str], list[tuple[Cell, float | None]]]:
+    """Return a table with a row per group, lines about groups that it omits, and label and value of every group."""
     total, loss = total_of(breakdown), breakdown.plan.loss
     entries = [(label, *_value(loss, summary), summary) for label, summary in groups.items()]
     if not asked.in_order and request.by is not None:  # without --by output, outputs keep their order
@@ -213,6 +226,7 @@ def _groups(
     most = request.groups or (_GROUPS if asked.people else len(entries))
     elements = any(summary.elements != summary.samples for summary in groups.values())
     numbers = all(isinstance(label, (int, float)) for label in groups)
+    names = [_label(label, name, breakdown, asked, numbers=numbers) for label, *_ in entries]
     columns = [
         Column(name, "text"),
         Column("samples", "count"),
@@ -227,16 +241,17 @@ def _groups(
     highest = max((share for share in shares if share is not None), default=0.0)
     rows: list[Sequence[Cell]] = [
         (
-            _label(label, name, breakdown, asked, numbers=numbers),
+            label,
             *(summary.samples, summary.elements, value, error, share),
             *([bar(share or 0.0, highest)] if asked.people and total is not None else []),
         )
-        for (label, value, error, summary), share in zip(entries[:most], shares, strict=False)
+        for label, (_, value, error, summary), share in zip(names[:most], entries, shares, strict=False)
     ]
     left = len(entries) - most
     more = [f"{counted(left, 'more group')}; all of them: --top {len(entries)}"] if left > 0 else []
     table = "outputs" if name == "output" else "groups"
-    return Table(table, columns, rows, title=f"{loss.spec} by {name}"), more
+    every = [(label, value) for label, (_, value, _, _) in zip(names, entries, strict=True)]
+    return Table(table, columns, rows, title=f"{loss.spec} by {name}"), more, every
 
 
 def _rank(value: float | None, *, least: bool) -> tuple[bool, float]:

@@ -85,6 +85,7 @@ def compare_report(
         closing=[
             f"difference to {shown.models[0]}: below 0 is better; {how}",
             "verdict: by the interval; p: of the paired t test and of Wilcoxon's signed ranks",
+            *(f"{'FAIL' if check.failure else 'ok'}: {check.name}" for check in checks),
         ],
         facts={
             "sources": list(data.names),
@@ -93,7 +94,7 @@ def compare_report(
             "resamples": shown.resamples,
             "seed": shown.seed,
             "level": LEVEL,
-            "failed": bool(failures),
+            "passed": not failures,
         },
         values=[d.value for c in comparisons for d in c.differences],
         notes=list(dict.fromkeys(note for c in comparisons for note in _notes(c))),

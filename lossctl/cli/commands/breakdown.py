@@ -9,6 +9,8 @@ import typer
 
 from lossctl.cli.options import (
     ComputationOptions,
+    FailAbove,
+    FailBelow,
     InputOptions,
     Option,
     OutputOptions,
@@ -30,7 +32,7 @@ Examples:
 \b
   lossctl breakdown mse samples/diabetes_preds.csv samples/diabetes_targets.csv
   lossctl breakdown bce samples/cancer.csv -p prob -t label --top 5 --columns id,diagnosis
-  lossctl breakdown huber samples/diabetes.csv -p ridge -t target --by group
+  lossctl breakdown huber samples/diabetes.csv -p ridge -t target --by group --fail-above 50
 """
 
 # Default number of worst samples: leaves room for the other tables on a screen.
@@ -84,6 +86,8 @@ def breakdown(
     ] = None,
     *,
     cut: BreakdownOptions,
+    fail_above: FailAbove = [],  # noqa: B006 - typer copies it
+    fail_below: FailBelow = [],  # noqa: B006 - as above
     strict: Strict = False,
     plot: Plot = False,
     data: InputOptions,
@@ -98,17 +102,19 @@ def breakdown(
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of, with_pictures
     from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, split_commas
+    from lossctl.cli.thresholds import parse_limits
     from lossctl.errors import UsageError
     from lossctl.render import FORMATS, PICTURES
     from lossctl.report.breakdown import breakdown_report
     from lossctl.report.sample_tables import BreakdownView
 
     style_of(output)
-    chosen = format_of(output, binary=_BINARY, pictures=True)
+    chosen = format_of(output, binary=_BINARY, pictures=True, checks=bool(fail_above or fail_below))
     options = compute_options(how, data)
     bound = bind(losses, how.param, how.framework)
     if len(bound) > 1:
         raise UsageError("breakdown takes a single loss")
+    (limits,) = parse_limits(fail_above, fail_below, bound)
     names = [name for text in cut.columns for name in split_commas(text)]
     request = _wanted(cut, output, chosen, plot, [column_role(name) for name in names])
     check_stdin([preds, targets])
@@ -124,7 +130,7 @@ def breakdown(
     )
     result = break_down(opened, bound[0], options, request, workers)
     lines = list(check_inputs(opened, [result.plan], options, [result.profile])) if result.profile else []
-    report = breakdown_report(result, opened, request, asked, lines)
+    report = breakdown_report(result, opened, request, asked, lines, limits=limits)
     if strict:
         raise_on_advice(report.advice)
     if chosen not in _BINARY:

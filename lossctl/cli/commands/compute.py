@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import ComputationOptions, InputOptions, OutputOptions, Strict, expand_option_groups
+from lossctl.cli.options import (
+    ComputationOptions,
+    FailAbove,
+    FailBelow,
+    InputOptions,
+    OutputOptions,
+    Strict,
+    expand_option_groups,
+)
 from lossctl.cli.settings import compute_options, execution_config, raise_on_advice
 from lossctl.report import Report
 
@@ -33,13 +41,8 @@ def compute(
     reduction: Annotated[
         str, typer.Option("--reduction", metavar="mean|sum", help="mean divides by the sum of the weights")
     ] = "mean",
-    fail_above: Annotated[
-        list[str],
-        typer.Option("--fail-above", metavar="X|LOSS=X", help="exit 1 if the value is greater (or NaN)"),
-    ] = [],  # noqa: B006 - typer copies it
-    fail_below: Annotated[
-        list[str], typer.Option("--fail-below", metavar="X|LOSS=X", help="exit 1 if the value is less (or NaN)")
-    ] = [],  # noqa: B006 - as above
+    fail_above: FailAbove = [],  # noqa: B006 - typer copies it
+    fail_below: FailBelow = [],  # noqa: B006 - as above
     strict: Strict = False,
     like: Annotated[
         str | None,
@@ -55,10 +58,12 @@ def compute(
     from lossctl.cli.loss_arguments import bind, split_specs
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
-    from lossctl.cli.thresholds import limit_checks, parse_thresholds
+    from lossctl.cli.thresholds import parse_limits
+    from lossctl.core.user_kernel import source_line
     from lossctl.core.validation import REDUCTIONS, check_choice
     from lossctl.engine.run import compute_losses
     from lossctl.report.compute import compute_report
+    from lossctl.report.limits import Limited, limited
 
     style_of(output)  # reports an invalid option before a long run, not after
     quick = format_of(output, checks=bool(fail_above or fail_below)) == "value"
@@ -66,10 +71,7 @@ def compute(
     options = replace(compute_options(how, data), detail=strict or not quick)
     likes = [] if like is None else find_likes(losses, how.param, like, how.framework)
     bound = [candidates[0].loss() for candidates in likes] or bind(losses, how.param, how.framework)
-    above, below = (
-        parse_thresholds("--fail-above", fail_above, bound),
-        parse_thresholds("--fail-below", fail_below, bound),
-    )
+    limits = parse_limits(fail_above, fail_below, bound)
     check_stdin([preds, targets])
     workers = execution_config(how, output)
     opened = open_data(bound, preds, targets, data)
@@ -88,7 +90,9 @@ def compute(
     report = compute_report(results, opened.names, opened.line, advice, specs=split_specs(losses))
     if strict:
         raise_on_advice(report.advice)
-    checks = limit_checks(results, bound, above, below)
-    beyond = [check.failure for check in checks if check.failure]
     report = replace(report, notes=[*notes, *report.notes])
-    return replace(report, failures=beyond, failed=bool(beyond), checks=checks), output
+    values = [
+        Limited(r.loss, r.value, limit, source_line(loss.kernel))
+        for r, loss, limit in zip(results, bound, limits, strict=True)
+    ]
+    return limited(report, values), output

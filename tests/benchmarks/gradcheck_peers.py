@@ -35,8 +35,9 @@ class Subject:
         self.kernel: TensorKernel = make_tensor_kernel(case.value, case.framework)
         self.kernel.summed = True
         arrays = case.arrays(0)
-        self.arrays = [arrays[p.name] for p in self.kernel.parameters if p.name in arrays]
         self.at = self.kernel.prediction
+        pred, *self.arrays = arrays.values()
+        self.arrays.insert(self.at, pred)
         self.shape = self.arrays[self.at].shape
         self.x = self.arrays[self.at].ravel().astype(float)
         self.evaluations = 0

@@ -32,6 +32,9 @@ from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset
 from lossctl.io.spool import Spool
 
+# A bootstrap of every group takes its time, and a screen holds few.
+_GROUPS = 1_000
+
 
 @dataclass(frozen=True)
 class Score:
@@ -75,6 +78,15 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class GroupComparison:
+    """Several models compared on the samples of one group; attributes as in :class:`Comparison`."""
+
+    samples: int
+    scores: tuple[Score, ...]
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Several models compared under one loss.
 
@@ -90,6 +102,7 @@ class Comparison:
         differences: the difference of each model to the first, without the first.
         most_different: for each model, the samples on which the models differ most, the same in the same order.
         profiles: for each model, the profile of its inputs.
+        groups: the comparison of each group by its label, in the order of the labels; empty without groups.
     """
 
     loss: Loss
@@ -103,6 +116,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     most_different: tuple[SelectedSamples, ...]
     profiles: tuple[InputProfile, ...]
+    groups: dict[float | str, GroupComparison] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,6 +140,11 @@ class _ModelLosses:
     weighed: bool
     rows: int
     profile: InputProfile
+
+    def of_group(self, column: int, label: float | str) -> _ModelLosses:
+        """Return the samples in whose further column ``column`` the label stands."""
+        inside = np.flatnonzero(self.samples.shown[column] == label)
+        return replace(self, samples=self.samples.take(inside), elements=self.elements[inside])
 
 
 @dataclass(frozen=True)
@@ -227,6 +246,7 @@ def compare_models(
     seed: int = 0,
     top: int = 5,
     shown: tuple[str, ...] = (),
+    by: str | None = None,
 ) -> list[Comparison]:
     """Compare each further model with the first one.
 
@@ -241,43 +261,72 @@ def compare_models(
         seed: seed of the bootstrap and of the random choice of samples, 0 by default.
         top: number of samples to return on which the models differ most, 5 by default.
         shown: roles of further columns to show with these samples.
+        by: the role of a further column whose values are groups, each compared by itself; none by default.
 
     Raises:
-        DataError: a row is invalid (the first one is reported), or no sample counts for every model.
+        DataError: a row is invalid (the first one is reported), no sample counts for every model, or there are more
+            than 1,000 groups.
     """
+    if by is not None:
+        shown = (*shown, by)
     plans = [
         plan_loss(loss, data, options, roles_for_model(loss, data, model)) for loss in losses for model in range(models)
     ]
     losses = [plan.loss for plan in plans[::models]]
     accumulators = [_PairedAccumulator() for _ in losses]
+    groups: list[dict[float | str, _PairedAccumulator]] = [{} for _ in losses]
     with workers.executor_for(data) as executor:
         for model_losses in map_blocks(data, plans, options, _PairedMapper(shown), executor):
             for i, paired in enumerate(accumulators):
-                paired.add(model_losses[i * models : (i + 1) * models], top)
+                of_loss = model_losses[i * models : (i + 1) * models]
+                paired.add(of_loss, top)
+                if by is not None:
+                    _add_groups(groups[i], of_loss, len(shown) - 1)
     comparisons = []
     for i, (loss, paired) in enumerate(zip(losses, accumulators, strict=True)):
-        with paired.spool, Threads(workers.threads) as executor:
-            records = Records(paired.spool, loss, models, paired.plain)
-            if not records.rows:
-                raise DataError(f"{loss.name}: no sample counts for every model")
-            with np.errstate(all="ignore"):  # infinite losses are reported in the result
-                scores, differences = _score(records, resamples, seed, executor)
-            comparisons.append(
-                Comparison(
-                    loss,
-                    tuple(plans[i * models : (i + 1) * models]),
-                    records.rows,
-                    paired.counted - records.rows,
-                    paired.rows,
-                    paired.weighed,
-                    1.0 - math.fsum(score.wins for score in scores),
-                    scores,
-                    differences,
-                    paired.most_different,
-                    paired.profiles,
-                )
+        if not paired.spool.rows:
+            raise DataError(f"{loss.name}: no sample counts for every model")
+        with Threads(workers.threads) as executor:
+            whole = _compared(paired, loss, models, executor, resamples=resamples, seed=seed)
+            of_groups = {
+                label: _compared(group, loss, models, executor, resamples=resamples, seed=seed)
+                for label, group in sorted(groups[i].items(), key=lambda entry: entry[0])
+                if group.spool.rows
+            }
+        comparisons.append(
+            Comparison(
+                loss,
+                tuple(plans[i * models : (i + 1) * models]),
+                whole.samples,
+                paired.counted - whole.samples,
+                paired.rows,
+                paired.weighed,
+                1.0 - math.fsum(score.wins for score in whole.scores),
+                whole.scores,
+                whole.differences,
+                paired.most_different,
+                paired.profiles,
+                of_groups,
             )
+        )
     return comparisons
+
+
+def _add_groups(groups: dict[float | str, _PairedAccumulator], of_loss: Sequence[_ModelLosses], column: int) -> None:
+    """Add the samples of a block to the accumulators of their groups."""
+    labels = {label for m in of_loss for label in np.unique(m.samples.shown[column]).tolist()}
+    for label in labels:
+        groups.setdefault(label, _PairedAccumulator()).add([m.of_group(column, label) for m in of_loss], 0)
+    if len(groups) > _GROUPS:
+        raise DataError(f"more than {_GROUPS:,} groups: each is compared by itself; group by a column of few values")
+
+
+def _compared(
+    paired: _PairedAccumulator, loss: Loss, models: int, executor: Executor, *, resamples: int, seed: int
+) -> GroupComparison:
+    with paired.spool, np.errstate(all="ignore"):  # infinite losses are reported in the result
+        records = Records(paired.spool, loss, models, paired.plain)
+        return GroupComparison(records.rows, *_score(records, resamples, seed, executor))
 
 
 def roles_for_model(loss: Loss, data: Dataset, model: int) -> list[str]:

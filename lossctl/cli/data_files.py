@@ -15,10 +15,11 @@ from lossctl.io.text_grammar import NUMBER
 
 @dataclass(frozen=True)
 class Model:
-    """The predictions of one model of a comparison: a file, and its columns (empty: all)."""
+    """The predictions of one model of a comparison: a file, its columns (empty: all), and its name if one was given."""
 
     path: str
     columns: tuple[str, ...] = ()
+    name: str = ""
 
 
 @dataclass

@@ -11,7 +11,7 @@ from lossctl.analysis.comparison import Comparison, Difference
 from lossctl.analysis.inference import LEVEL, MAX_RANKED_ROWS
 from lossctl.analysis.per_sample import input_names
 from lossctl.core.user_kernel import source_line
-from lossctl.errors import counted
+from lossctl.errors import counted, number
 from lossctl.io.dataset import Dataset
 from lossctl.report import Cell, Check, Column, Intervals, Report, Table
 from lossctl.report.sample_tables import class_name, labels_of, line_fields, round_error
@@ -36,6 +36,7 @@ class ComparisonView:
         seed: the seed of the bootstrap.
         columns: the names of further columns of the most different samples.
         labels: the names of the target's classes.
+        by: the name of the column of groups.
     """
 
     people: bool
@@ -44,6 +45,7 @@ class ComparisonView:
     seed: int
     columns: Sequence[str] = ()
     labels: Sequence[str] = ()
+    by: str = ""
 
 
 def compare_report(
@@ -64,6 +66,8 @@ def compare_report(
     """
     first, several = comparisons[0], len(comparisons) > 1
     tables = [*_for_people(comparisons, shown)] if shown.people else [_for_programs(comparisons, shown)]
+    if any(c.groups for c in comparisons):
+        tables.append(_groups(comparisons, shown))
     tables += [
         Table(
             f"apart:{c.loss.spec}" if several else "apart",
@@ -154,6 +158,33 @@ def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Ite
     )
 
 
+def _groups(comparisons: Sequence[Comparison], shown: ComparisonView) -> Table:
+    """Return a table with a row for each loss, group and model but the first."""
+    first = shown.models[0]
+    rows: list[Sequence[Cell]] = [
+        (
+            *(c.loss.spec, label if isinstance(label, str) else number(label), name, group.samples),
+            *(group.scores[0].value, score.value, d.value, d.low, d.high, _verdict(d)),
+        )
+        for c in comparisons
+        for label, group in c.groups.items()
+        for name, score, d in zip(shown.models[1:], group.scores[1:], group.differences, strict=True)
+    ]
+    columns = [
+        Column("loss", "text", detail=len(comparisons) == 1),
+        Column(shown.by, "text"),
+        Column("model", "text"),
+        Column("samples", "count"),
+        Column("first", label=first, minor=True),
+        Column("value", minor=True),
+        Column("difference"),
+        Column("low", label="95 % from"),
+        Column("high", label="to"),
+        Column("verdict", "verdict"),
+    ]
+    return Table("groups", columns, rows, title=f"difference to {first} by {shown.by}")
+
+
 def _drawing(c: Comparison, shown: ComparisonView) -> Intervals:
     return Intervals(
         title=f"{c.loss.spec}: difference to {shown.models[0]}, {100 * LEVEL:.0f} % interval",
@@ -237,6 +268,8 @@ def _checks(c: Comparison, shown: ComparisonView, limit: float) -> Iterator[Chec
 
 
 def _notes(c: Comparison) -> Iterator[str]:
+    if len(c.groups) > 1:
+        yield f"of {counted(len(c.groups), 'interval')} of groups, 1 in 20 excludes 0 by chance"
     if c.left_out:
         yield f"{counted(c.left_out, 'sample')} left out for all models: at least one model has no loss there"
     if any(math.isinf(score.value) for score in c.scores):

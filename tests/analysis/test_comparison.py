@@ -563,6 +563,35 @@ def test_what_models_are_called(run_json: RunJson, tmp_path: Path) -> None:
     assert called("a.csv", "sub/a.csv") == [f"{tmp_path}/a.csv", f"{tmp_path}/sub/a.csv"]
 
 
+def test_a_group_is_compared_as_a_file_of_its_samples(
+    tmp_path: Path, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With blocks that cut groups, each row of the table of groups is the comparison of the samples of the group."""
+    lines = (Path(__file__).parents[2] / "samples" / "diabetes.csv").read_text().splitlines()
+    monkeypatch.setattr("lossctl.engine.run.BLOCK", 64)
+    rows = run_json(f"mse,mae {ONE} --by group")["groups"]
+    assert [(row["loss"], row["group"], row["samples"]) for row in rows] == [
+        *(("mse", "a", 85), ("mse", "b", 63), ("mae", "a", 85), ("mae", "b", 63)),
+    ]
+    for row in rows:
+        (tmp_path / "part.csv").write_text(
+            "\n".join([lines[0], *(x for x in lines if f",{row['group']}," in x)]) + "\n"
+        )
+        (_, part) = run_json(f"{row['loss']} {tmp_path}/part.csv -p ridge -p forest -t target")["models"]
+        for name in ("difference", "low", "high", "verdict"):
+            assert row[name] == part[name]
+
+
+def test_a_model_has_the_name_that_it_was_given(tmp_path: Path, run_json: RunJson, run_command: RunCommand) -> None:
+    for name in ("v1.csv", "v2.csv", "a=b.csv", "t.csv"):
+        (tmp_path / name).write_text("x\n1\n2\n")
+    files = [f"{tmp_path}/{name}" for name in ("v1.csv", "v2.csv", "a=b.csv")]
+    document = run_json(f"mse baseline={files[0]} {files[1]} {files[2]} {tmp_path}/t.csv")
+    assert [row["model"] for row in document["models"]] == ["baseline", "v2", "a=b"]
+    code, _, err = run_command(f"mse same={files[0]} same={files[1]} {tmp_path}/t.csv")
+    assert (code, err) == (2, "lossctl: two models have the same name: same, same\n")
+
+
 def test_scipy_is_for_this_command_alone() -> None:
     """Other commands do not import SciPy."""
     code = (

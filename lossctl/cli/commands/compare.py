@@ -33,6 +33,7 @@ Examples:
 \b
   lossctl compare mse samples/diabetes.csv -p ridge -p forest -t target
   lossctl compare mse,mae samples/diabetes.csv -p ridge -p forest -t target --fail-if-worse
+  lossctl compare mse samples/diabetes.csv -p ridge -p forest -t target --by group --plot
   lossctl compare bce samples/cancer_probs.csv samples/cancer_probs.npy samples/cancer_targets.csv --top 2
 """
 
@@ -56,6 +57,9 @@ class CompareOptions:
     top: Annotated[
         int, Option("--top", metavar="N", help="number of samples to show, where the models differ most")
     ] = 5
+    by: Annotated[
+        str | None, Option("--by", metavar="COLUMN|FILE", help="compare each group by itself, too: values of a column")
+    ] = None
     columns: Annotated[
         list[str], Option("--columns", metavar="COLUMN,...", help="further columns to show for each of these samples")
     ] = field(default_factory=list)
@@ -67,7 +71,8 @@ def compare(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="PREDS... [TARGETS]", help="a file per model, then TARGETS; or one file with all columns"
+            metavar="[NAME=]PREDS... [TARGETS]",
+            help="a file per model, then TARGETS; or one file with all columns",
         ),
     ] = [],  # noqa: B006 - typer copies the list; a default lets lossctl write the error for no files
     *,
@@ -100,10 +105,18 @@ def compare(
     limits = _limits(against.fail_if_worse, bound)
     models, targets = _models(files, data)
     columns = [name for text in against.columns for name in split_commas(text)]
-    check_stdin(files)
+    names = _names(models)
+    check_stdin([*(model.path for model in models), targets])
     workers = execution_config(how, output)
     first = replace(data, pred=list(models[0].columns))
-    opened = open_data(bound, models[0].path, targets, first, shown=columns, rivals=models[1:])
+    opened = open_data(
+        bound,
+        models[0].path,
+        targets,
+        first,
+        shown=[*columns, *([against.by] if against.by else [])],
+        rivals=models[1:],
+    )
     comparisons = compare_models(
         opened,
         bound,
@@ -114,16 +127,18 @@ def compare(
         seed=against.seed,
         top=against.top,
         shown=tuple(column_role(name) for name in columns),
+        by=column_role(against.by) if against.by else None,
     )
     if limits and comparisons[0].samples < 2:
         raise DataError("--fail-if-worse: needs at least two samples")
     shown = ComparisonView(
         people=chosen in PICTURES or FORMATS[chosen].for_people,
-        models=_names(models),
+        models=names,
         resamples=against.resamples,
         seed=against.seed,
         columns=columns,
         labels=split_commas(data.labels),
+        by=against.by or "",
     )
     plans = zip(*(c.plans for c in comparisons), strict=True)
     profiles = zip(*(c.profiles for c in comparisons), strict=True)
@@ -147,7 +162,7 @@ def _models(files: Sequence[str], data: InputOptions) -> tuple[list[Model], str 
     targets = files[-1] if len(files) > 1 else None
     preds = files[:-1] or files
     if len(preds) > 1:
-        return [Model(path, tuple(data.pred)) for path in preds], targets
+        return [Model(path, tuple(data.pred), name) for name, path in map(_named, preds)], targets
     if not preds or len(data.pred) < 2:
         raise UsageError(
             "compare needs at least two sets of predictions: A B TARGETS, or one file and --pred once per model"
@@ -155,22 +170,38 @@ def _models(files: Sequence[str], data: InputOptions) -> tuple[list[Model], str 
     return [Model(preds[0], (column,)) for column in data.pred], targets
 
 
-def _names(models: Sequence[Model]) -> list[str]:
-    """Return the names of the models: their columns if they share a file, else the shortest distinct file names.
+def _named(word: str) -> tuple[str, str]:
+    """Split ``NAME=FILE``; a file whose own name contains ``=`` exists under the whole word."""
+    import os
 
-    Names of files are tried without suffix, then with suffix, then with folders.
+    name, equals, path = word.partition("=")
+    return (name, path) if equals and name and "/" not in name and not os.path.exists(word) else ("", word)
+
+
+def _names(models: Sequence[Model]) -> list[str]:
+    """Return the names of the models: those that the user chose, their columns if they share a file, else file names.
+
+    Names of files are tried without suffix, then with suffix, then with folders: the shortest that are distinct.
+
+    Raises:
+        UsageError: two models have the same name.
     """
     import os
 
+    from lossctl.errors import UsageError, printable
     from lossctl.io.byte_stream import STDIN
 
     if len({model.path for model in models}) == 1 and len({model.columns for model in models}) > 1:
         return [", ".join(model.columns) for model in models]
     paths = ["stdin" if model.path == STDIN else model.path for model in models]
     short = [os.path.basename(path) for path in paths]
-    for names in ([name.partition(".")[0] for name in short], short):
+    chosen = [model.name for model in models]
+    for files in ([name.partition(".")[0] for name in short], short, paths):
+        names = [name or file for name, file in zip(chosen, files, strict=True)]
         if len(set(names)) == len(models) and all(names):
             return names
+    if any(chosen):
+        raise UsageError(f"two models have the same name: {', '.join(map(printable, names))}")
     return paths
 
 

@@ -656,7 +656,7 @@ def test_many_groups(run_command: RunCommand, tmp_path: Path, monkeypatch: pytes
         ("mse samples/diabetes.csv -p ridge -t target --by group --columns id", "leave out one of them"),
         ("mse samples/diabetes.csv -p ridge -t target --columns @1-2", "'@1-2' selects several columns"),
         (f"mse {PAIR} --by nowhere.csv", "nowhere.csv: no such file"),
-        (f"mse {PAIR} -o l.xlsx", ".npy, .parquet; add --format"),
+        (f"mse {PAIR} -o l.xlsx", ".npy, .parquet, .svg"),
     ],
 )
 def test_mistakes(run_command: RunCommand, line: str, told: str) -> None:

@@ -400,11 +400,11 @@ def test_silent_in_every_command(monkeypatch: pytest.MonkeyPatch, line: str) -> 
         ("bce", SCORES - 10, HAPPENED, "are they logits[?] bce_with_logits takes logits"),
         ("bce", 100 * PROBS + 1, HAPPENED, "divide percentages by 100"),
         ("categorical_cross_entropy", LOGITS, np.eye(4)[LABELS], "are they logits[?] softmax_cross_entropy takes"),
-        ("nll", LOGITS + 9, LABELS, "are they logits[?] --normalize"),
-        ("bce", PROBS, 2 * HAPPENED - 1, "for labels -1 and [+]1, add --labels -1,1"),
-        ("hinge", SCORES, HAPPENED, "for 0/1 or named labels, add --labels NEG,POS"),
-        ("categorical_cross_entropy", ROWS * 1.01, np.eye(4)[LABELS], "--normalize .* --sum-tolerance"),
-        ("cross_entropy", LOGITS, 1 + np.arange(N) % 4, "start at 1, add --labels 1,2"),
+        ("nll", LOGITS + 9, LABELS, "are they logits[?] normalize=True"),
+        ("bce", PROBS, 2 * HAPPENED - 1, "for labels -1 and [+]1, add labels=[(]-1, 1[)]"),
+        ("hinge", SCORES, HAPPENED, "for 0/1 or named labels, add labels=[(]NEG, POS[)]"),
+        ("categorical_cross_entropy", ROWS * 1.01, np.eye(4)[LABELS], "normalize=True .* sum_tolerance"),
+        ("cross_entropy", LOGITS, 1 + np.arange(N) % 4, "start at 1, add labels=[(]1, 2, …[)]"),
     ],
 )
 def test_the_likely_cause(loss: str, pred: np.ndarray, target: np.ndarray, cause: str) -> None:

@@ -350,10 +350,12 @@ def test_log_probabilities_are_normalised_in_logarithms() -> None:
     assert np.abs(np.exp(kind.normalize(rows)).sum(axis=1) - 1).max() < 1e-12
 
 
-@pytest.mark.parametrize("bad", [(3,), (3, 1), (4,), ()])
+@pytest.mark.parametrize("bad", [(4,), (1,), (3, 2), (1, 3), ()])
 def test_shapes_that_differ_are_refused_and_nothing_is_broadcast(bad: tuple[int, ...]) -> None:
-    if bad == (3,):
+    with pytest.raises(DataError):
         get_loss("mse").value(np.zeros(3), np.zeros(bad))
-        return
-    with pytest.raises(DataError, match=r"shapes differ|needs|broadcast"):
-        get_loss("mse").value(np.zeros(3), np.zeros(bad))
+
+
+def test_a_column_is_one_number_for_each_sample() -> None:
+    pred, target = np.array([1.0, 2.0, 4.0]), np.array([[0.0], [0.0], [1.0]])
+    assert get_loss("mse").value(pred, target).tolist() == [1.0, 4.0, 9.0]

@@ -74,6 +74,8 @@ def entropy(t: float) -> float:
     ],
 )
 def test_query_cross_entropy_at_its_edges(pred: Any, target: Any, value: float, gradient: Any) -> None:
-    loss = get_loss("query_cross_entropy:alpha=1")
-    assert loss.value([pred], [target])[0] == pytest.approx(value, rel=1e-14, abs=0)
-    assert loss.gradient([pred], [target])[0].tolist() == pytest.approx(gradient, rel=1e-14, abs=0)
+    kernel = get_loss("query_cross_entropy").kernel  # the loss itself refuses data whose lists all have one item
+    with np.errstate(all="ignore"):  # as the engine calls kernels
+        values, gradients = kernel(np.array([pred]), np.array([target]), alpha=1.0)
+    assert values[0] == pytest.approx(value, rel=1e-14, abs=0)
+    assert gradients()[0].tolist() == pytest.approx(gradient, rel=1e-14, abs=0)

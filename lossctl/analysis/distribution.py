@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lossctl.analysis.histograms import round_step
+from lossctl.analysis.histograms import LEAST_STEP, round_step
 from lossctl.analysis.quantiles import order_statistics, quantile_position
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
@@ -108,12 +108,13 @@ def _edges(low: float, most: float, high: float) -> tuple[float, ...]:
     (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
     """
     top = most if math.isfinite(most) and most > low else high
-    if not math.isfinite(low) or not math.isfinite(top - low) or top == low:
+    if not math.isfinite(low) or not math.isfinite(top - low) or (top - low) / _BINS < LEAST_STEP:
         return (low,)
     step = round_step((top - low) / _BINS, _STEPS)
     first, last = math.floor(low / step), math.ceil(top / step)
-    edges = [float(f"{i * step:.12g}") + 0.0 for i in range(first, last + (top < high))]  # 0.3, not 0.1 · 3
-    if len(set(edges)) < len(edges):  # the losses differ in their last digits only
+    edges = [float(f"{i * step:.12g}") + 0.0 for i in range(first, last + 1)]  # 0.3, not 0.1 · 3
+    edges = [edge for edge in edges if edge < high]  # the last bin ends at the largest loss
+    if len(set(edges)) < len(edges) or not edges:  # the losses differ in their last digits only
         return (low,)
     return tuple(edges)
 

@@ -32,6 +32,8 @@ Counts = npt.NDArray[np.int64]
 _BARS, _COLUMNS, _ROWS = 14, 30, 15
 # Bins of the predicted probability of a reliability curve.
 _PROBABILITIES = 10
+# The least width of a bin, so far from the smallest double that a round number is near it.
+LEAST_STEP = 1e-300
 # If the range of the losses exceeds _LONG_TAIL times the range up to the _MOST quantile (99 %), the last bar contains
 # all losses above that quantile: otherwise one outlier would put all other losses into the first bar.
 _MOST, _LONG_TAIL = 0.99, 2.0
@@ -195,10 +197,18 @@ def _loss_edges(losses: Spool, range_: _Range, infinite: int) -> Array:
 
 
 def _edges(low: float, high: float) -> Array:
-    """Return equidistant round edges from at most ``low`` to at least ``high``."""
-    step = round_step((high - low) / _BARS or max(abs(high), 1.0) / _BARS)
-    first, last = np.floor(low / step), np.ceil(high / step)
-    return np.arange(first, max(last, first + 1) + 1) * step
+    """Return equidistant round edges from at most ``low`` to at least ``high``; one bin if no such edges exist.
+
+    There are none if the numbers differ in their last digits only, or are near the largest or the smallest double.
+    """
+    least = high / _BARS - low / _BARS or max(abs(high), 1.0) / _BARS
+    if least >= LEAST_STEP:
+        step = round_step(least)
+        first, last = np.floor(low / step), np.ceil(high / step)
+        edges: Array = np.arange(first, max(last, first + 1) + 1) * step
+        if len(edges) > 1 and np.isfinite(edges).all() and (np.diff(edges) > 0).all():
+            return edges
+    return np.array([low if low < high else np.nextafter(low, -np.inf), high])
 
 
 def round_step(least: float, factors: Sequence[float] = (1.0, 2.0, 5.0, 10.0)) -> float:
@@ -232,11 +242,14 @@ def _grid(pred: _Range, target: _Range, classes: int, *, same: bool) -> tuple[Ar
         return np.arange(classes + 1.0), np.arange(classes + 1.0)
     if same:
         pred = target = _Range(min(pred.low, target.low), max(pred.high, target.high))
-    x, y = (
-        np.linspace(range_.low, range_.high if range_.high > range_.low else range_.low + 1.0, n + 1)
-        for range_, n in ((target, _COLUMNS), (pred, _ROWS))
-    )
-    return x, y
+    return _cells(target, _COLUMNS), _cells(pred, _ROWS)
+
+
+def _cells(range_: _Range, n: int) -> Array:
+    low, high = range_.low, range_.high
+    if low == high:
+        low, high = (low, low + 1.0) if low + 1.0 > low else (low - abs(low) / 2.0, low)
+    return np.unique(np.linspace(low / 2.0, high / 2.0, n + 1) * 2.0)  # halves: the range may overflow
 
 
 def _density(pairs: Spool, x: Array, y: Array) -> Density:

@@ -149,3 +149,33 @@ def the_last_bin_of_a_histogram(folder: Path) -> None:
         bins = json.loads(ended.out)["bins"]
         assert all(one["low"] < one["high"] for one in bins), (share, bins)
         assert sum(one["count"] for one in bins if one["of"] == "loss") == 301
+
+
+def _losses(seed: int) -> np.ndarray:
+    """Draw losses of any size, sign and spread."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.choice([1, 2, 3, 10, 300]))
+    shapes = (rng.normal(size=n), rng.standard_cauchy(n) ** 2, np.full(n, rng.normal()), rng.integers(-3, 3, n) * 1.0)
+    with np.errstate(all="ignore"):
+        moved = shapes[seed % 4] * rng.choice([-1.0, 1.0]) + rng.choice([0.0, 1.0, -1e6, 1e16])
+        losses = np.clip(moved * 10.0 ** rng.choice([0, 0, 3, 100, 308, -10, -300, -320]), -1.7e308, 1.7e308)
+    if seed % 7 == 0:  # they differ in the last digit
+        losses[:] = losses[0]
+        losses[-1] = np.nextafter(losses[0], np.inf)
+    return losses
+
+
+@attack("numbers", *range(20))
+def bins_of_every_size(folder: Path, seed: int) -> None:
+    """A bin does not end before it begins, and the bins contain all samples."""
+    (folder / "my.py").write_text("def f(pred, target):\n    return pred\n")
+    losses = _losses(seed)
+    np.savez("p.npz", p=losses, t=losses if seed % 3 else np.zeros(len(losses)))
+    words = ("my.py:f", "p.npz", "-p", "p", "-t", "t")
+    for command, name, ends in (("plot", "bins", ("low", "high")), ("breakdown", "histogram", ("from", "to"))):
+        assert run(command, *words).code == 0
+        ended = run(command, *words, "-f", "json")
+        bins = [one for one in json.loads(ended.out)[name] if one.get("of") != "pred"]
+        pairs = [[float(one[end]) for end in ends] for one in bins]
+        assert all(low < high or (low == high and command == "breakdown") for low, high in pairs), pairs
+        assert sum(one.get("samples", one.get("count")) for one in bins) == len(losses)

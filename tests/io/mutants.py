@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import random
@@ -13,8 +14,10 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -24,6 +27,7 @@ else:
     from backports import zstd
 
 from lossctl.cli import app as cli
+from lossctl.io import byte_stream
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
@@ -57,7 +61,29 @@ OPTIONS = [
     *("--on=id", "--on=@1", "--on=p", "--decimal=,", "--normalize", "--class-axis=1", "--threads=2"),
 ]
 LOSSES = ["mse", "mse", "bce", "hinge", "sparse_softmax_cross_entropy", "kl_divergence"]
-FORMATS = ["csv", "tsv", "txt", "npy", "npy", "npz", "npz"]
+RECORDS = [
+    '{"id": 1, "p": 0.5, "t": 1}\n{"id": 2, "p": 0.25, "t": 0}\n{"id": 3, "p": 1, "t": 1}\n',
+    '{"p": 0.5, "s": "a\\"b"}\n{"s": "", "p": 1e-3}\r\n{"p": -0, "s": "\\u00e9"}\n',
+    '{"p": [0.1, 0.9], "t": 1}\n{"p": [0.5, 0.5], "t": 0}\n',
+    '{"p": 1, "t": 0}\n' * 3_000,
+]
+FORMATS = [
+    "csv",
+    "tsv",
+    "txt",
+    "npy",
+    "npy",
+    "npz",
+    "npz",
+    "ndjson",
+    "jsonl",
+    "parquet",
+    "arrow",
+    "feather",
+    "safetensors",
+]
+# Formats whose index is at the end or in the middle: they are neither compressed nor read from a pipe.
+_FILES = {"npz", "parquet", "arrow", "feather", "safetensors"}
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -71,6 +97,35 @@ def npz(arrays: dict[str, np.ndarray], *, deflated: bool = False) -> bytes:
     """Arrays as np.savez and np.savez_compressed write them."""
     file = io.BytesIO()
     (np.savez_compressed if deflated else np.savez)(file, **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def safetensors(arrays: dict[str, np.ndarray]) -> bytes:
+    """Arrays as the library safetensors writes them."""
+    entries, data = {}, b""
+    for name, array in arrays.items():
+        part = np.ascontiguousarray(array, "<f8").tobytes()
+        ends = [len(data), len(data) + len(part)]
+        entries[name] = {"dtype": "F64", "shape": array.shape, "data_offsets": ends}
+        data += part
+    head = json.dumps(entries).encode()
+    return len(head).to_bytes(8, "little") + head + data
+
+
+@cache
+def columnar(form: str, number: int) -> bytes:
+    """One of three tables as a Parquet or Arrow file."""
+    import polars as pl
+
+    frame = pl.DataFrame(
+        [
+            {"id": [1, 2, 3], "p": [0.5, 0.25, 1.0], "t": [1, 0, 1]},
+            {"p": [[0.5, 0.5], [0.1, 0.9], [1.0, 0.0]], "t": [0, 1, None]},
+            {"p": ["a", "b", "a"], "t": [True, False, True], "^b$": [1.0, float("nan"), 3.0]},
+        ][number]
+    )
+    file = io.BytesIO()
+    (frame.write_parquet if form == "parquet" else frame.write_ipc)(file)
     return file.getvalue()
 
 
@@ -124,28 +179,38 @@ def content_of(form: str, rng: random.Random) -> bytes:
             blanks = " " * rng.choice([0, 100, 20_000])
             length = rng.choice([None, None, 2**31, 2**32 - 1])
             return headed((header + blanks).encode(), bytes(rng.choice([0, 24, 100_000])), length)
+    elif form == "safetensors":
+        good = safetensors({"p": rng.choice(ARRAYS[:5]), "t": rng.choice(ARRAYS[:5])})
+    elif form in _FILES:
+        good = columnar(form, rng.randrange(3))
+    elif form in ("ndjson", "jsonl"):
+        good = rng.choice(RECORDS).encode()
     else:
         good = rng.choice(TABLES).encode(rng.choice(["utf-8", "utf-8", "utf-8", "utf-16"]))
         if how == 1:
             return rng.choice([b"1,", b'"', b"\xff", b"9", b"a\t"]) * rng.choice([10, 2_000_000])
-    return good if how == 2 else spoiled(good, rng)
+    return good if how in (2, 3, 4) else spoiled(good, rng)
 
 
 def mutant(rng: random.Random, folder: Path) -> tuple[list[str], bytes]:
     """Write a file; return a command that reads it, and the stdin of the command."""
     form, compression = rng.choice(FORMATS), rng.choice(list(COMPRESS))
-    if form == "npz":
+    if form in _FILES:
         compression = ""
     content = COMPRESS[compression](content_of(form, rng))
-    if compression and rng.random() < 0.6:
+    if compression and rng.random() < 0.3:
         content = spoiled(content, rng)
+    path = folder / f"p.{form}{compression}"
+    if form != "npy" and rng.random() < 0.4:  # nothing but the file can be wrong
+        path.write_bytes(content)
+        columns = rng.choice([("p", "t"), ("@1", "@2"), ("@2", "@2"), ("p", "p")])
+        return ["compute", "mse", str(path), "-p", columns[0], "-t", columns[1]], content
     argv = ["compute", rng.choice(LOSSES)]
     if rng.random() < 0.1:
         argv += ["-", str(folder / "t.csv"), "--input-format", form + compression]
     else:
-        path = folder / f"p.{form}{compression}"
         path.write_bytes(content)
-        key = f":{rng.choice(['p', 't', 'q'])}" if form == "npz" and rng.random() < 0.5 else ""
+        key = f":{rng.choice(['p', 't', 'q'])}" if form in ("npz", "safetensors") and rng.random() < 0.5 else ""
         argv.append(f"{path}{key}")
         if rng.random() < 0.8:
             argv.append(str(folder / rng.choice(["t.csv", "t.npy", "t.npz:t"])))
@@ -175,11 +240,33 @@ def patience(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def outcome(argv: list[str], stdin: bytes = b"") -> tuple[int, str, str]:
-    """Return exit code, stdout and stderr of a command that runs in this process."""
+class _Chunks(io.RawIOBase):
+    """A pipe whose reads give any number of bytes."""
+
+    def __init__(self, data: bytes, rng: random.Random) -> None:
+        self._file, self._rng = io.BytesIO(data), rng
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(min(len(buffer), self._rng.choice([1, 7, 100, 10_000])))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def outcome(argv: list[str], stdin: bytes = b"", chunks: random.Random | None = None) -> tuple[int, str, str]:
+    """Return exit code, stdout and stderr of a command that runs in this process.
+
+    Args:
+        argv: the command.
+        stdin: the bytes of stdin.
+        chunks: draws the lengths of the reads of stdin; None: it is read at once.
+    """
     before = sys.stdin
     out, err = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
-    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
+    pipe = io.BytesIO(stdin) if chunks is None else io.BufferedReader(_Chunks(stdin, chunks), 1)
+    sys.stdin = io.TextIOWrapper(pipe)
     try:
         with redirect_stdout(out), redirect_stderr(err):
             code = cli.main(argv)
@@ -212,6 +299,25 @@ def fault(argv: list[str], stdin: bytes = b"") -> str | None:
     return None
 
 
+def _differs_in_chunks(argv: list[str], content: bytes, rng: random.Random) -> str | None:
+    """Read the file again from a pipe in random chunks; return how the outcome differs.
+
+    The lengths of pieces in which text is parsed are random, too.
+    """
+    form = argv[2].rpartition("/")[2].removeprefix("p.")
+    if argv[2] == "-" or form.partition(".")[0] not in _STREAMED:
+        return None
+    piped = [*argv[:2], "-", *argv[3:], "--input-format", form]
+    with mock.patch.multiple(byte_stream, PIECE=rng.choice([64, 1000, 1 << 16]), CHUNK=rng.choice([200, 1 << 22])):
+        code, out, err = outcome(piped, content, rng)
+    whole = outcome(argv, content)
+    same = (code, out.replace("stdin", "")) == (whole[0], whole[1].replace(argv[2], ""))
+    return None if same else f"in chunks: {code} {out}{err}; as a file: {whole[0]} {whole[1]}{whole[2]}"
+
+
+_STREAMED = {"csv", "tsv", "txt", "ndjson", "jsonl", "npy"}
+
+
 def rounds(seed: int, count: int, folder: Path) -> tuple[int, list[tuple[list[str], str, bytes]]]:
     """Return the number of commands run, and those with a wrong outcome: argv, fault, content."""
     rng = random.Random(seed)  # noqa: S311 - no secret
@@ -219,7 +325,7 @@ def rounds(seed: int, count: int, folder: Path) -> tuple[int, list[tuple[list[st
     found = []
     for _ in range(count):
         argv, content = mutant(rng, folder)
-        wrong = fault(argv, content)
+        wrong = fault(argv, content) or _differs_in_chunks(argv, content, rng)
         if wrong:
             found.append((argv, wrong, content))
         for name in os.listdir(folder):

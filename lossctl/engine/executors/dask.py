@@ -11,7 +11,7 @@ import resource
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
@@ -105,15 +105,25 @@ class Cluster:
             future = self._client.submit(pickle.loads, call, pure=False)
         return _Remote(future, fn, self)
 
-    def check_alive(self) -> None:
-        """Check that the scheduler answers and has workers.
+    def workers(self) -> Mapping[str, int]:
+        """Ask the scheduler for the number of threads of each worker.
 
         Raises:
-            LossctlError: it does not, or it has none.
+            LossctlError: it does not answer.
         """
         with self._connection_errors():
-            workers = self._client.sync(self._client.scheduler.ncores, workers=None, callback_timeout=_TIMEOUT)
-        if not workers and self._address != LOCAL:  # a local worker that dies is replaced
+            answer: Mapping[str, int] = self._client.sync(
+                self._client.scheduler.ncores, workers=None, callback_timeout=_TIMEOUT
+            )
+        return answer
+
+    def check_workers(self) -> None:
+        """Check that a task that is not done can still be done.
+
+        Raises:
+            LossctlError: the scheduler does not answer, or has no workers.
+        """
+        if not self.workers() and self._address != LOCAL:  # a local worker that dies is replaced
             raise self._error("all workers have stopped")
 
     def _error(self, cause: str) -> LossctlError:
@@ -158,8 +168,7 @@ class Cluster:
             importlib.import_module("cloudpickle").register_pickle_by_value(module)
         self._slots = self._count
         if self._address != LOCAL:
-            with self._connection_errors():
-                workers = self._client.sync(self._client.scheduler.ncores, workers=None, callback_timeout=_TIMEOUT)
+            workers = self.workers()
             if not workers:
                 raise UsageError(f"--cluster {printable(self._address)}: it has no workers")
             self._slots = sum(workers.values())
@@ -258,11 +267,11 @@ class _Remote:
             try:
                 return self._future.result(timeout=_TIMEOUT)  # type: ignore[no-any-return]
             except TimeoutError:
-                self._cluster.check_alive()
+                self._cluster.check_workers()
             except ImportError as error:
                 raise LossctlError(f"--cluster: a worker cannot run lossctl: {_said(error)}") from None
             except Exception as error:  # noqa: BLE001 - of dask: a task raises none
-                self._cluster.check_alive()
+                self._cluster.workers()  # a lost connection is another error
                 part = self._task.row_range
                 rows = f"rows {part.start} to {part.stop - 1} of {part.sources[0].display_name}"
                 raise LossctlError(f"{rows}: no worker has finished them: {_said(error)}") from None

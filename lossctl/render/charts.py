@@ -123,7 +123,8 @@ def _grid(grid: Grid, width: int, style: Style) -> tuple[int, list[str]]:
             cells = [line if j in on and cell == " " else cell for j, cell in enumerate(cells)]
         lines.append(f"{label:>{margin}} {bar}{''.join(cells)}")
     lines.append(f"{'':{margin}} {corner}{rule * columns}")
-    lines.append(f"{'':{margin}}  {ends[2]}{'':{columns - len(ends[2]) - len(ends[3])}}{ends[3]}")
+    gap = max(1, columns - len(ends[2]) - len(ends[3]))  # few columns: targets that differ in their last digits
+    lines.append(f"{'':{margin}}  {ends[2]}{'':{gap}}{ends[3]}")
     return 0, lines + _label(grid.x_label, margin + 2, columns)
 
 

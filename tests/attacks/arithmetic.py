@@ -148,7 +148,7 @@ def the_last_bin_of_a_histogram(folder: Path) -> None:
         assert ended.code == 0, ended
         bins = json.loads(ended.out)["bins"]
         assert all(one["low"] < one["high"] for one in bins), (share, bins)
-        assert sum(one["count"] for one in bins if one["of"] == "loss") == 301
+        assert sum(one["count"] for one in bins if one["of"] == "mae") == 301
 
 
 def _losses(seed: int) -> np.ndarray:
@@ -175,7 +175,8 @@ def bins_of_every_size(folder: Path, seed: int) -> None:
     for command, name, ends in (("plot", "bins", ("low", "high")), ("breakdown", "histogram", ("from", "to"))):
         assert run(command, *words).code == 0
         ended = run(command, *words, "-f", "json")
-        bins = [one for one in json.loads(ended.out)[name] if one.get("of") != "pred"]
+        found = json.loads(ended.out)[name]
+        bins = [one for one in found if one.get("of") == found[0].get("of")]  # those of the loss come first
         pairs = [[float(one[end]) for end in ends] for one in bins]
         assert all(low < high or (low == high and command == "breakdown") for low, high in pairs), pairs
         assert sum(one.get("samples", one.get("count")) for one in bins) == len(losses)

@@ -89,6 +89,7 @@ class Cluster:
         self._stack = ExitStack()
         self._client: Any = None
         self._slots = 0
+        self._without_workers = False  # their owner may restart them
 
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
         """Run tasks and yield their results in submission order."""
@@ -118,13 +119,15 @@ class Cluster:
         return answer
 
     def check_workers(self) -> None:
-        """Check that a task that is not done can still be done.
+        """Check that a task that is not done can still be done; called every ``_TIMEOUT`` seconds.
 
         Raises:
-            LossctlError: the scheduler does not answer, or has no workers.
+            LossctlError: the scheduler does not answer, or has had no workers at the last two calls.
         """
-        if not self.workers() and self._address != LOCAL:  # a local worker that dies is replaced
+        there = bool(self.workers()) or self._address == LOCAL  # a local worker that dies is replaced
+        if not there and self._without_workers:
             raise self._error("all workers have stopped")
+        self._without_workers = not there
 
     def _error(self, cause: str) -> LossctlError:
         return LossctlError(f"--cluster {printable(self._address)}: {cause}")

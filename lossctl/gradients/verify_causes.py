@@ -16,37 +16,17 @@ from lossctl.core.loss import Loss
 from lossctl.core.registry import registered
 from lossctl.errors import number
 from lossctl.gradients.diagnosis import diagnose
+from lossctl.gradients.lost_digits import ENOUGH, FEW, LOST, Cause, lost_digits
 from lossctl.gradients.rounding import PRECISIONS, ULPS_OF_TERMS, Precision, reference_slack, round_to
 from lossctl.gradients.tally import CheckedSamples
 from lossctl.gradients.value_rounding import value_slack
 from lossctl.gradients.verdict import Verdict
 from lossctl.gradients.verify_block import ArrayTally, Totals
 
-# Least number of outputs at which an explanation must fit, and the share of all at which it may not.
-_ENOUGH, _EXCEPTIONS = 3, 0.01
-# Least number of errors whose signs show whether they are noise; most standard deviations of their balance.
-_NOISE, _DEVIATIONS = 16, 4.0
-# Errors up to this share of the terms can be lost digits: beyond it not one decimal digit is right.
-_LOST = 0.1
-# Fewer errors than _NOISE can be lost digits up to so many times the allowed one.
-_FEW = 8.0
+# The share of all outputs at which an explanation need not fit.
+_EXCEPTIONS = 0.01
 # Samples of the kept ones at which other losses are evaluated.
 _TRIED = 500
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Why an output is not right.
-
-    Attributes:
-        code: its name in results, in kebab-case.
-        text: a sentence.
-        digits: whether digits were lost, so that the output is not wrong.
-    """
-
-    code: str
-    text: str
-    digits: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +71,7 @@ def cause_of(context: Context, tally: ArrayTally, precision: Precision, *, gradi
         return Cause("not-computed", "it is 0 everywhere: it was never computed, or it was reset")
     if cause := _factor(context, kept):
         return cause
-    if cause := _lost_digits(tally, precision):
+    if cause := lost_digits(tally, precision):
         return cause
     failing = _of_loss(summary.failing)
     hint: tuple[str, str] | None = None
@@ -115,7 +95,7 @@ def _constant_factor(failing: CheckedSamples) -> Cause | None:
     given, exact, slack = (a[wrong] for a in (failing.given, failing.numeric, ULPS_OF_TERMS * failing.error))
     ratio = float(np.median((given / exact)[exact != 0])) if exact.any() else 1.0
     close = np.abs(given - ratio * exact) <= slack
-    if len(given) < _ENOUGH or close.mean() < 1.0 - _EXCEPTIONS or not np.ptp(exact):
+    if len(given) < ENOUGH or close.mean() < 1.0 - _EXCEPTIONS or not np.ptp(exact):
         return None
     return Cause("constant-factor", f"given ÷ exact is {number(float(f'{ratio:.5g}'))} at every wrong number")
 
@@ -134,7 +114,7 @@ def _fits(cases: CheckedSamples, predicted: Array, actual: Array, slack: Array) 
     close = np.abs(actual - predicted) <= slack
     for mask in (cases.wrong, cases.verdict <= Verdict.WRONG):
         judged = close[mask & np.isfinite(predicted)]
-        if judged.size < _ENOUGH or float(judged.mean()) < 1.0 - _EXCEPTIONS:
+        if judged.size < ENOUGH or float(judged.mean()) < 1.0 - _EXCEPTIONS:
             return False
     return True
 
@@ -179,83 +159,6 @@ def _factor(context: Context, cases: CheckedSamples) -> Cause | None:
     return None
 
 
-# --- lost digits ---
-
-
-def _lost_digits(tally: ArrayTally, precision: Precision) -> Cause | None:
-    """Explain errors that are rounding: of a narrower type, or noise without a sign of its own."""
-    failing = tally.summary.failing
-    wrong = failing.wrong
-    if not np.isfinite(failing.given[wrong]).all():
-        return None
-    size = (np.abs(failing.given - failing.numeric) / (ULPS_OF_TERMS * failing.error))[wrong]  # in allowed errors
-    error = (failing.given - failing.numeric)[wrong]
-    terms = (failing.error / precision.eps)[wrong]
-    where = _where(tally)
-    if (np.abs(error) > _LOST * terms).any():
-        return None
-    outputs = (failing.given * (failing.inputs[-2] * failing.inputs[-1])[:, None])[wrong]
-    for name in ("bfloat16", "float16", "float32"):
-        narrow = PRECISIONS[name]
-        # 2 ulps: the factor was divided out and multiplied again.
-        stored = np.abs(outputs - round_to(outputs, narrow)) <= 2.0**-51 * np.abs(outputs)
-        if narrow.eps > precision.eps and len(outputs) >= _ENOUGH and stored.all():
-            return Cause("narrower-numbers", f"loses digits: its numbers are {name} numbers", digits=True)
-    if len(error) < _NOISE:
-        if size.max() <= _FEW:
-            return Cause("rounding", f"loses digits at {where}", digits=True)
-        return None
-    if not _is_noise(failing):
-        return None
-    ratio = float(np.median(np.abs(error) / terms))
-    share = len(failing) / max(len(failing) + len(tally.summary.passing), 1)
-    for name in ("float32", "float16", "bfloat16"):
-        narrow = PRECISIONS[name]
-        if narrow.eps > precision.eps and share > 0.5 and narrow.eps / 64 <= ratio <= narrow.eps:
-            text = f"loses digits at {where}: as noisy as a computation in {name}; it accumulates in a narrower type"
-            return Cause("narrower-type", text, digits=True)
-    typical = float(np.sqrt(np.mean(np.square(tally.summary.passing.numeric)))) if len(tally.summary.passing) else 1.0
-    small = float(np.abs(failing.numeric[wrong]).max()) < max(typical, 1.0) / 16.0
-    if small and (np.abs(error) <= ULPS_OF_TERMS * precision.eps * max(typical, 1.0)).all():
-        text = f"loses digits at {where}: it cancels, results there are small differences of larger numbers"
-        return Cause("cancels", text, digits=True)
-    return Cause("rounding", f"loses digits at {where}: errors without a sign, as rounding has", digits=True)
-
-
-def _where(tally: ArrayTally) -> str:
-    """Return which rows fail, in words: their number, the first of them, or a bound on |pred|."""
-    failing, passing = tally.summary.failing, tally.summary.passing
-    if len(failing) == 1:
-        return f"sample {failing.row[0]}"
-    text = f"{len(failing):,} of {tally.summary.samples:,} samples"
-    if len(failing) >= _ENOUGH and len(passing) >= _ENOUGH:
-        high, low = (np.abs(c.inputs[0].reshape(len(c), -1)) for c in (failing, passing))
-        if high.max(axis=1).min() > low.max(axis=1).max():
-            return f"{text}, where |pred| > {number(float(f'{low.max():.3g}'))}"
-        if high.max(axis=1).max() < low.max(axis=1).min():
-            return f"{text}, where |pred| < {number(float(f'{low.max(axis=1).min():.3g}'))}"
-    return f"{text} (first: {failing.row[0]})"
-
-
-def _is_noise(failing: CheckedSamples) -> bool:
-    """Return whether the signs of the errors depend neither on the reference nor on an input of the same shape."""
-    wrong = failing.wrong
-    error = (failing.given - failing.numeric)[wrong]
-    sign = np.sign(error)
-    n = len(error)
-    away = sign * np.sign(failing.numeric[wrong])
-    for keys in (failing.numeric, *failing.inputs[:-2]):
-        flat = keys.reshape(len(failing), -1)
-        if flat.shape[1] not in (1, failing.given.shape[1]):
-            continue
-        order = np.argsort(np.broadcast_to(flat, failing.given.shape)[wrong], kind="stable")
-        for signs in (sign, away):
-            changes = np.count_nonzero(np.diff(signs[order]) != 0)
-            if changes < (n - 1) / 2.0 - _DEVIATIONS * math.sqrt(n) / 2.0:
-                return False
-    return True
-
-
 # --- values ---
 
 
@@ -276,7 +179,7 @@ def _value_hint(failing: CheckedSamples) -> tuple[str, str] | None:
     bad = ~np.isfinite(given)
     if bad.mean() >= 1.0 - _EXCEPTIONS:
         return "not-finite", f"it is {'NaN' if np.isnan(given[bad]).all() else 'infinite'}, and finite if exact"
-    if len(given) < _ENOUGH:
+    if len(given) < ENOUGH:
         return None
     ratio = float(np.median((given / exact)[exact != 0]))
     close = np.abs(given - ratio * exact) <= 2.0 * slack * max(abs(ratio), 1.0)
@@ -369,14 +272,14 @@ def cause_of_number(
             if not math.isfinite(repeated):
                 continue
             if abs(given - repeated) <= 2.0 * precision.eps * abs(repeated) and abs(repeated - exact) > slack:
-                lost = abs(given - exact) <= _LOST * abs(exact)
+                lost = abs(given - exact) <= LOST * abs(exact)
                 return Cause(
                     "narrower-type", f"loses digits: the sum is accumulated in {name}, one by one", digits=lost
                 )
     for name, value in others():
         if abs(given - value) <= 2.0 * share * abs(value) and abs(value - exact) > 4.0 * slack:
             return Cause("other-loss", f"it is that of {name}")
-    if abs(given - exact) <= _FEW * slack:
+    if abs(given - exact) <= FEW * slack:
         return Cause("rounding", "loses digits: more than rounding of its terms and their accumulation", digits=True)
     return None
 

@@ -19,12 +19,13 @@ from lossctl.engine.plan import ComputeOptions, LossPlan, check_unweighted_gradi
 from lossctl.engine.result import make_result
 from lossctl.engine.run import Computation, compute_losses, map_blocks, summarize
 from lossctl.errors import DataError, LossctlError, UsageError
+from lossctl.gradients.lost_digits import Cause
 from lossctl.gradients.rounding import PRECISIONS, ULPS_OF_TERMS, Precision, half_unit
 from lossctl.gradients.tally import CheckedSamples
 from lossctl.gradients.value_rounding import accumulation_slack
 from lossctl.gradients.verdict import Verdict
 from lossctl.gradients.verify_block import ArrayTally, BlockOutcome, Head, Verifier
-from lossctl.gradients.verify_causes import Cause, Context, cause_of, cause_of_number, rivals
+from lossctl.gradients.verify_causes import Context, cause_of, cause_of_number, rivals
 from lossctl.gradients.verify_result import Output, Verification, VerifiedArray
 from lossctl.io.dataset import BASELINE, GIVEN_GRADIENT, GIVEN_VALUE, UPSTREAM, Dataset
 

@@ -8,12 +8,14 @@ from itertools import groupby
 from textwrap import wrap
 
 from lossctl.analysis.curves import Curve, curve_of, kinks
+from lossctl.conventions.lookup import of_loss
 from lossctl.core.input_kinds import Kind
 from lossctl.core.list_parameters import lists_of, single_valued
 from lossctl.core.loss import Loss
 from lossctl.core.parameters import Parameter
 from lossctl.errors import UsageError
 from lossctl.report import Cell, Column, Report, Table
+from lossctl.report.conventions import fact
 from lossctl.report.example_command import LINE, example
 from lossctl.report.plot import panels
 
@@ -143,7 +145,7 @@ def info_report(entry: Loss, spec: str) -> Report:
         "gradient": gradient,
         "per sample": [entry.finish.per_sample] if entry.finish else [],
         "digits": _digits(entry),
-        "elsewhere": entry.differences,
+        "elsewhere": [*entry.differences, *_libraries(entry)],
         "beware": entry.pitfalls,
         "also called": [", ".join(entry.aliases)] if entry.aliases else [],
         "see": [entry.reference],
@@ -151,6 +153,9 @@ def info_report(entry: Loss, spec: str) -> Report:
     }
     around = _AROUND + 2 * bool(curve and len(curve.axis) > _NAME)
     room = _HEIGHT - _lines(title, sections.values()) - around
+    if curve and room < min(_SMALL):
+        sections["elsewhere"] = entry.differences  # JSON and the error messages of --like name the libraries, too
+        room = _HEIGHT - _lines(title, sections.values()) - around
     small = next((lines for lines in _SMALL if lines <= room), _SMALL[-1])
     facts: dict[str, Cell] = {
         "name": entry.name,
@@ -166,6 +171,7 @@ def info_report(entry: Loss, spec: str) -> Report:
         "gradient": gradient,
         "aliases": list(entry.aliases),
         "differs": list(entry.differences),
+        "conventions": [fact(row) for row in of_loss(entry.name)] if not entry.source else [],
         "pitfalls": list(entry.pitfalls),
         "relative_accuracy": entry.relative_accuracy,
         "see": entry.reference,
@@ -178,6 +184,12 @@ def info_report(entry: Loss, spec: str) -> Report:
         panels=[panels([curve], small)] if curve else [],
         facts=facts,
     )
+
+
+def _libraries(entry: Loss) -> list[str]:
+    """Return a line with the libraries whose number can be computed."""
+    names = dict.fromkeys(row.library.name for row in of_loss(entry.name)) if not entry.source else ()
+    return [f"--like {', '.join(names)}"] if names else []
 
 
 def _lines(title: str, sections: Iterable[Sequence[str]]) -> int:

@@ -137,3 +137,14 @@ def test_gradcheck_by_a_library_on_the_command_line(tmp_path: Path, capsys: pyte
     paths = [str(tmp_path / f"{name}.npy") for name in "zyg"]
     assert main(["gradcheck", "sparse_softmax_cross_entropy", *paths[:2], "--grad", paths[2], "--like", "torch"]) == 1
     assert "like torch cross_entropy" in capsys.readouterr().err
+
+
+def test_info_shows_the_convention(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "bce", "--like", "keras"]) == 0
+    text = capsys.readouterr().out
+    assert "clips predictions to [1e-07, 1 − 1e-07]" in text
+    assert "keras.losses.BinaryCrossentropy()(target, pred, sample_weight=weight)" in text
+    assert main(["info", "log_loss", "--like", "sklearn@1.1"]) == 0
+    assert "sparse_categorical_cross_entropy: divides rows of probabilities by their sum" in capsys.readouterr().out
+    assert main(["info", "huber"]) == 0
+    assert "--like torch, keras, tensorflow, optax" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import cache, wraps
 from importlib import import_module
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import core
@@ -25,9 +25,11 @@ HELP = """Loss values, per-sample losses and gradient checks, exact and fast.
 Examples:
 
 \b
-  lossctl compute mse samples/diabetes_preds.csv samples/diabetes_targets.csv
-  lossctl gradcheck huber:delta=0.5
-  lossctl info huber
+  lossctl compute mse,mae samples/diabetes_preds.csv samples/diabetes_targets.csv
+  lossctl breakdown mse samples/diabetes_preds.csv samples/diabetes_targets.csv
+  lossctl compare mse samples/diabetes.csv -p ridge -p forest -t target
+  lossctl gradcheck samples/my_losses.py:asym
+  lossctl explain 0.109645 samples/cancer_probs.csv samples/cancer_targets.csv
 """
 
 EPILOG = """Environment:
@@ -38,6 +40,9 @@ EPILOG = """Environment:
   NO_COLOR         no colour
   FORCE_COLOR      colour even if stdout is not a terminal
 """
+
+if TYPE_CHECKING:
+    from lossctl.cli.typer_internals import Context, HelpFormatter
 
 # Exit codes, documented in the README. INTERRUPTED is 128 + SIGINT.
 FAILED, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 3, 130
@@ -58,8 +63,27 @@ COMMANDS = {
 }
 
 
+# The jobs of lossctl, in the words of its user, and the commands for each.
+JOBS = {
+    "What is the loss?": ("compute", "plot"),
+    "Which samples cause it?": ("breakdown",),
+    "Which model is better?": ("compare",),
+    "Is the gradient right?": ("gradcheck", "grad", "verify"),
+    "Why do numbers differ?": ("explain",),
+    "Which loss to use?": ("list", "info"),
+}
+
+
 class Group(core.TyperGroup):
-    """The typer group of all commands, with lossctl's own completion classes."""
+    """The typer group of all commands, by job in --help, with lossctl's own completion classes."""
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Write the commands under the job that each does."""
+        width = max(map(len, COMMANDS))  # the summaries of all jobs start in one column
+        for job, names in JOBS.items():
+            formatter.write(f"\n{job}\n")
+            with formatter.indentation():
+                formatter.write_dl([(f"{name:{width}}", self.commands[name].get_short_help_str()) for name in names])
 
     def _main_shell_completion(
         self, ctx_args: MutableMapping[str, Any], prog_name: str, complete_var: str | None = None

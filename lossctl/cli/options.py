@@ -19,6 +19,10 @@ from lossctl.render import FORMATS
 
 Option = typer.Option
 
+LOSS_HELP = (
+    "name of a loss (lossctl list shows them) and its parameters: huber:delta=0.5; or your function: FILE.py:NAME"
+)
+
 
 @dataclass(frozen=True)
 class InputOptions:
@@ -27,24 +31,50 @@ class InputOptions:
     HEADING: ClassVar = "Data options"
 
     pred: Annotated[
-        list[str], Option("-p", "--pred", metavar="COLUMN", help="prediction columns: a name, @3, @1-10 or 'logit_*'")
+        list[str],
+        Option(
+            "-p",
+            "--pred",
+            metavar="COLUMN",
+            help="columns of the predictions: a name, a position (@3, @1-10) or a pattern ('logit_*'); default: all",
+        ),
     ] = field(default_factory=list)
-    target: Annotated[list[str], Option("-t", "--target", metavar="COLUMN", help="target columns")] = field(
-        default_factory=list
-    )
+    target: Annotated[
+        list[str],
+        Option("-t", "--target", metavar="COLUMN", help="columns of the targets, named in the same ways; default: all"),
+    ] = field(default_factory=list)
     weight: Annotated[
-        str | None, Option("-w", "--weight", metavar="COLUMN|FILE", help="weights, finite and at least 0")
+        str | None,
+        Option(
+            "-w",
+            "--weight",
+            metavar="COLUMN|FILE",
+            help="weights of the samples: numbers of at least 0; default: 1 for each",
+        ),
     ] = None
-    inputs: Annotated[list[str], Option("--input", metavar="NAME=COLUMN|FILE", help="a further input of the loss")] = (
-        field(default_factory=list)
-    )
+    inputs: Annotated[
+        list[str],
+        Option(
+            "--input",
+            metavar="NAME=COLUMN|FILE",
+            help="a further input, such as var=sigma2.npy; lossctl info LOSS names the inputs of a loss",
+        ),
+    ] = field(default_factory=list)
     on: Annotated[
         list[str],
-        Option("--on", metavar="COLUMN", help="a key that must be equal in PREDS and TARGETS, row by row"),
+        Option(
+            "--on",
+            metavar="COLUMN",
+            help="a column, such as an id, that must be equal in PREDS and TARGETS, row by row; default: none",
+        ),
     ] = field(default_factory=list)
     labels: Annotated[
         str | None,
-        Option("--labels", metavar="NEG,POS|A,B,C", help="names of the classes, in the order of their codes"),
+        Option(
+            "--labels",
+            metavar="NEG,POS|A,B,C",
+            help="names of the classes in the target, in the order of their codes 0, 1, ...; default: it holds codes",
+        ),
     ] = None
     delimiter: Annotated[
         str | None,
@@ -52,28 +82,37 @@ class InputOptions:
             "-d",
             "--delimiter",
             metavar="CHAR",
-            help="what separates cells: a character, tab, or space for runs of blanks",
+            help="what separates cells: a character, tab, or space for runs of blanks; default: by suffix",
         ),
     ] = None
     header: Annotated[
-        bool | None, Option("--header/--no-header", help="the first row holds the names of the columns")
+        bool | None,
+        Option(
+            "--header/--no-header",
+            help="whether the first row holds the names of the columns; default: if no cell of it is a number",
+        ),
     ] = None
     encoding: Annotated[
-        str | None, Option("--encoding", metavar="NAME", help="encoding of text, if it is not UTF-8")
+        str | None, Option("--encoding", metavar="NAME", help="encoding of text files, such as latin-1; default: utf-8")
     ] = None
-    decimal: Annotated[str, Option("--decimal", metavar="CHAR", help="the decimal mark")] = "."
+    decimal: Annotated[str, Option("--decimal", metavar="CHAR", help="the decimal mark of numbers in text")] = "."
     thousands: Annotated[
         str, Option("--thousands", metavar="CHAR", help="the mark of thousands, as in 1,234.5 (none)")
     ] = ""
-    na_values: Annotated[list[str], Option("--na-values", metavar="TEXT", help="cells that mean a missing number")] = (
-        field(default_factory=list)
-    )
+    na_values: Annotated[
+        list[str],
+        Option(
+            "--na-values",
+            metavar="TEXT",
+            help="text of cells that hold no number, such as NA; may be repeated; default: none",
+        ),
+    ] = field(default_factory=list)
     input_format: Annotated[
         str | None,
         Option(
             "--input-format",
             metavar="FORMAT",
-            help="format of stdin and of files without a known suffix: csv, npy, csv.gz, ...",
+            help="format of stdin and of files without a known suffix: csv, npy, csv.gz, ...; default: by suffix",
         ),
     ] = None
 
@@ -86,7 +125,12 @@ class ComputationOptions:
 
     param: Annotated[
         list[str],
-        Option("-P", "--param", metavar="NAME=VALUE", help="a parameter of a single loss, the same as LOSS:NAME=VALUE"),
+        Option(
+            "-P",
+            "--param",
+            metavar="NAME=VALUE",
+            help="a parameter of the loss, if there is a single one; the same as LOSS:NAME=VALUE",
+        ),
     ] = field(default_factory=list)
     nan: Annotated[
         str,
@@ -106,15 +150,25 @@ class ComputationOptions:
     ] = None
     normalize: Annotated[bool, Option("--normalize", help="divide rows of probabilities by their sum")] = False
     class_axis: Annotated[
-        int | None, Option("--class-axis", metavar="N", help="axis of the classes, for more than two dimensions")
+        int | None,
+        Option(
+            "--class-axis",
+            metavar="N",
+            help="number of the axis that holds the classes, from 0; needed for arrays of more than two axes",
+        ),
     ] = None
     class_weight: Annotated[
         str | None,
-        Option("--class-weight", metavar="W,W,...", help="one weight per class, in the order of the classes"),
+        Option(
+            "--class-weight",
+            metavar="W,W,...",
+            help="a weight for each class, in the order of the classes; default: 1 for each",
+        ),
     ] = None
-    ignore_index: Annotated[int | None, Option("--ignore-index", metavar="N", help="label of samples to leave out")] = (
-        None
-    )
+    ignore_index: Annotated[
+        int | None,
+        Option("--ignore-index", metavar="N", help="label of samples to leave out, such as -100; default: none"),
+    ] = None
     allow_negative_weights: Annotated[
         bool, Option("--allow-negative-weights", help="weights may be negative; the mean divides by their sum")
     ] = False
@@ -156,10 +210,18 @@ STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 # For commands that show the value of a loss.
 FailAbove: TypeAlias = Annotated[
-    list[str], Option("--fail-above", metavar="X|LOSS=X", help="exit 1 if the value is greater (or NaN)")
+    list[str],
+    Option(
+        "--fail-above",
+        metavar="X|LOSS=X",
+        help="exit with code 1 if the value is greater than X, or NaN; may be repeated",
+    ),
 ]
 FailBelow: TypeAlias = Annotated[
-    list[str], Option("--fail-below", metavar="X|LOSS=X", help="exit 1 if the value is less (or NaN)")
+    list[str],
+    Option(
+        "--fail-below", metavar="X|LOSS=X", help="exit with code 1 if the value is less than X, or NaN; may be repeated"
+    ),
 ]
 # For commands whose tables have a drawing.
 Plot: TypeAlias = Annotated[
@@ -182,7 +244,7 @@ class OutputOptions:
             help=f"{', '.join(FORMATS)}; LOSSCTL_FORMAT sets the default",
         ),
     ] = None
-    quiet: Annotated[bool, Option("-q", "--quiet", help="numbers only, one per line, and no notes")] = False
+    quiet: Annotated[bool, Option("-q", "--quiet", help="numbers only, one on each line, and no notes")] = False
     outputs: Annotated[
         list[str],
         Option(
@@ -192,7 +254,10 @@ class OutputOptions:
             help="write to a file; its suffix selects the format; several: a run for each, - is stdout",
         ),
     ] = field(default_factory=list)
-    precision: Annotated[int | None, Option("--precision", metavar="N", help="significant digits in tables (6)")] = None
+    precision: Annotated[
+        int | None,
+        Option("--precision", metavar="N", help="significant digits of numbers in tables, 1 to 17; default: 6"),
+    ] = None
     color: Annotated[str, Option("--color", metavar="auto|always|never", help="colour in tables")] = "auto"
     output: str | None = field(init=False, default=None)
 

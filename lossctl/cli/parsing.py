@@ -33,6 +33,10 @@ class Command(core.TyperCommand):
                 with formatter.section(heading):
                     formatter.write_dl(records)
 
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Return the first paragraph of the help, whole; typer would cut it."""
+        return " ".join((self.help or "").partition("\n\n")[0].split())
+
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         """Parse the words, after adding an empty value to each option whose value is optional, ``[X]``, and absent."""
         optional = {

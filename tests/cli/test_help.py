@@ -13,14 +13,16 @@ import subprocess
 import sys
 import termios
 import time
+from collections import Counter
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from lossctl import UsageError, api
 from lossctl.cli import source_scan
-from lossctl.cli.app import build, main
+from lossctl.cli.app import COMMANDS, JOBS, main
 from lossctl.cli.completion import completers, shells
 from lossctl.core import validation
 from lossctl.core.parameters import Parameter
@@ -32,7 +34,6 @@ from lossctl.render import FORMATS
 ROOT = Path(__file__).parents[2]
 LOSSCTL = str(Path(sys.executable).with_name("lossctl"))
 PAIR = "samples/diabetes_preds.csv samples/diabetes_targets.csv"
-COMMANDS = [str(command.name) for command in build().registered_commands]
 BREAKS = " \t\n\"'@><=;|&(:"  # bash's own
 
 
@@ -113,7 +114,7 @@ def names(*wanted: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("lossctl ", COMMANDS),
+        ("lossctl ", [*COMMANDS]),
         ("lossctl gradc", ["gradcheck"]),
         ("lossctl compute ", list(registered())),
         ("lossctl compute hub", ["huber"]),
@@ -445,6 +446,19 @@ def test_the_environment_is_told(run_command: Callable[[str], tuple[int, str, st
     assert {line.split()[0] for line in environment.splitlines() if line.strip()} == read
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "lossctl" / "cli").rglob("*.py"))
     assert all(f'"{name}"' in sources for name in read)
+
+
+def test_every_command_is_shown_by_its_job(run_command: Callable[[str], tuple[int, str, str]]) -> None:
+    """Each command stands once under a job, with its whole summary; the jobs have an example each."""
+    _, out, _ = run_command("--help")
+    assert Counter(name for names in JOBS.values() for name in names) == Counter([*COMMANDS])
+    words = " ".join(out.split())
+    for name, module in COMMANDS.items():
+        summary = import_module(f"lossctl.cli.commands.{module}").HELP.partition("\n\n")[0]
+        assert f"{name} {' '.join(summary.split())}" in words
+    for job in ("compute", "breakdown", "compare", "gradcheck", "explain"):
+        assert f"  lossctl {job} " in out
+    assert max(map(len, out.splitlines())) <= 84  # an example is not broken
 
 
 def test_options_are_in_groups(run_command: Callable[[str], tuple[int, str, str]]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from lossctl.cli.options import (
+    LOSS_HELP,
     ComputationOptions,
     FailAbove,
     FailBelow,
@@ -79,7 +80,7 @@ class BreakdownOptions:
 
 @expand_option_groups
 def breakdown(
-    losses: Annotated[str, typer.Argument(metavar="LOSS", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
+    losses: Annotated[str, typer.Argument(metavar="LOSS", help=LOSS_HELP)],
     preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],
     targets: Annotated[
         str | None, typer.Argument(metavar="[TARGETS]", help="a file; without it, targets are columns of PREDS")

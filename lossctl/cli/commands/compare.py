@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from lossctl.cli.options import (
+    LOSS_HELP,
     ComputationOptions,
     InputOptions,
     Option,
@@ -67,7 +68,7 @@ class CompareOptions:
 
 @expand_option_groups
 def compare(
-    losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
+    losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help=LOSS_HELP)],
     files: Annotated[
         list[str],
         typer.Argument(

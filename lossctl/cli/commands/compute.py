@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lossctl.cli.options import (
+    LOSS_HELP,
     ComputationOptions,
     FailAbove,
     FailBelow,
@@ -31,7 +32,7 @@ Examples:
 
 @expand_option_groups
 def compute(
-    losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
+    losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help=LOSS_HELP)],
     preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],
     targets: Annotated[
         str | None, typer.Argument(metavar="[TARGETS]", help="a file; without it, targets are columns of PREDS")

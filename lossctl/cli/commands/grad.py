@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, expand_option_groups
+from lossctl.cli.options import LOSS_HELP, ComputationOptions, InputOptions, Option, OutputOptions, expand_option_groups
 from lossctl.report import Report
 
 HELP = """Compute the gradient of a loss with respect to the predictions, one row per sample.
@@ -23,7 +23,7 @@ Examples:
 
 @expand_option_groups
 def grad(
-    losses: Annotated[str, typer.Argument(metavar="LOSS", help="NAME[:PARAM=VALUE]..., or FILE.py:FUNCTION")],
+    losses: Annotated[str, typer.Argument(metavar="LOSS", help=LOSS_HELP)],
     preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],
     targets: Annotated[
         str | None, typer.Argument(metavar="[TARGETS]", help="a file; without it, targets are columns of PREDS")

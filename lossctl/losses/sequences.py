@@ -169,13 +169,11 @@ def _check_sequences(
     formula="−log Σ Π p[t, path[t]] over the paths of the frames that, without repeats and blanks, are the target",
     reference="Graves et al. 2006, doi:10.1145/1143844.1143891",
     differences=(
-        "torch's mean is that of per_symbol=true",
-        "torch's gradient is by logits, p − visits; here by log p, −visits",
+        "torch: its mean is per_symbol=true; its gradient is by logits",
     ),
     pitfalls=(
         "pred is (n, frames, classes), torch's (frames, n, classes)",
-        "a target that needs more frames than there are costs inf: equal symbols need a blank between",
-        "what follows input_lengths and target_lengths is padding",
+        "too few frames cost inf: equal symbols need a blank between",
     ),
     validate=_check_sequences,
 )
@@ -186,7 +184,7 @@ def ctc(
     target_lengths: TargetLength,
     *,
     blank: Annotated[int, Param("the class that means no symbol", NON_NEGATIVE)] = 0,
-    per_symbol: Annotated[bool, Param("divides by the length of the target")] = False,
+    per_symbol: Annotated[bool, Param("divides by the target length")] = False,
     zero_infinity: Annotated[bool, Param("0 in place of inf")] = False,
 ) -> tuple[Array, Thunk]:
     """Connectionist temporal classification: a sequence under any alignment."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from lossctl.cli.options import InputOptions
 from lossctl.errors import UsageError, nearest, printable, quoted
+from lossctl.io import column_selection
 from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_VALUE, Dataset, FieldRef, key_role
 from lossctl.io.formats import open_source, suffix_of, tells_format
 from lossctl.io.source import TEXT_OPTIONS, Field, OpenedFile, Options
@@ -46,6 +47,7 @@ class DataFiles:
     ) -> None:
         self.targets = targets
         self._data, self._models, self._labels = data, models, labels
+        self._keys = [*data.on, *([join_of(data)[0]] if data.join else [])]
         self._files: dict[str, DataFile] = {}
         self._main = dict.fromkeys([*(model.path for model in models), targets])
         self._paths = [*self._main, *(name for name in names if is_file(name))]
@@ -66,7 +68,7 @@ class DataFiles:
         """
         data = self._data
         without_format = [p for p in self._paths if not tells_format(p)]
-        named = {*self._columns, *data.on} if path in self._main else set()
+        named = {*self._columns, *self._keys} if path in self._main else set()
         named.update(*(model.columns for model in self._models if model.path == path))
         named.update(data.target if path == self.targets else ())
         return Options(
@@ -112,7 +114,7 @@ class DataFiles:
 
     def add_cells(self, name: str) -> None:
         """Add a column, or a file of one column, to read unparsed."""
-        holder = self.open(name) if is_file(name) else _holder("", name, self._files, self._data.on)
+        holder = self.open(name) if is_file(name) else _holder("", name, self._files, self._keys)
         columns = () if is_file(name) else (name,)
         holder.fields.append(Field(column_role(name), columns, text=holder.opened.holds_text(columns)))
 
@@ -138,6 +140,24 @@ class DataFiles:
             keys.append((of_preds, of_targets))
         return tuple(keys)
 
+    def add_join(self, column: str) -> None:
+        """Add the key of --join as the last field of every file.
+
+        Raises:
+            UsageError: there is a single file, or a file lacks the column.
+        """
+        files = [file.opened for file in self._files.values()]
+        if len(files) < 2:
+            raise UsageError("--join matches the rows of two files, PREDS and TARGETS: there is only one")
+        for file in files:
+            if file.names is not None and column not in file.names and not column.startswith("@"):
+                has = column_selection.listed(file.names)
+                raise UsageError(f"--join {printable(column)}: {file.display_name} has no such column; it has {has}")
+        text = all(file.holds_text((column,)) for file in files) and not all(_counts(file, column) for file in files)
+        for data_file in self._files.values():
+            hint = "" if text else "; the first keys are numbers"
+            data_file.fields.append(Field(f"--join {column}", (column,), key=True, text=text, hint=hint))
+
     def check_text_options(self) -> None:
         """Check that each option about text has an effect on at least one file.
 
@@ -157,13 +177,37 @@ class DataFiles:
         """Return the data set of all fields, with the notes on how its columns were chosen."""
         files = self._files.values()
         sources = tuple(file.opened.bind(tuple(file.fields)) for file in files)
-        places = {f.role: FieldRef(i, j) for i, file in enumerate(files) for j, f in enumerate(file.fields)}
+        places = {
+            f.role: FieldRef(i, j)
+            for i, file in enumerate(files)
+            for j, f in enumerate(file.fields)
+            if not f.role.startswith("--join ")
+        }
         return Dataset(sources, places, keys, tuple(notes))
 
 
 def column_role(name: str) -> str:
     """Return the role of a column that is shown or grouped by."""
     return f"column {name}"
+
+
+def join_of(data: InputOptions) -> tuple[str, bool]:
+    """Return the column of --join, and whether rows without a partner are left out."""
+    assert data.join is not None
+    return data.join.removesuffix(":inner"), data.join.endswith(":inner")
+
+
+def _counts(file: OpenedFile, column: str) -> bool:
+    """Return whether the first cells of a column of text are whole numbers: numbers are joined faster than texts."""
+    if not file.is_text:
+        return False
+    (place,) = column_selection.select((column,), file.names, file.width, file.display_name)
+    (cells,) = file.head([place], _HEAD)
+    return all(isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53 for cell in cells)
+
+
+# Rows that are read to see whether keys are numbers.
+_HEAD = 1000
 
 
 def is_file(name: str) -> bool:

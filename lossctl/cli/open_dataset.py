@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lossctl.cli.column_matching import Choice, Side, choose_in_one, choose_in_two, shared_keys
-from lossctl.cli.data_files import DataFiles, Model, column_role
+from lossctl.cli.data_files import DataFiles, Model, column_role, join_of
 from lossctl.cli.options import InputOptions
 from lossctl.cli.settings import split_commas
 from lossctl.core.input_kinds import Kind
@@ -64,7 +64,8 @@ def open_data(
     cells = list(dict.fromkeys([*shown, *([by] if by is not None else [])]))
     models = [Model(preds, tuple(data.pred)), *rivals]
     files = DataFiles(data, models, targets or preds, [*inputs.values(), *cells], labels)
-    used = [*data.on, *inputs.values(), *([by] if by is not None else [])]
+    join_column, inner = join_of(data) if data.join else ("", False)
+    used = [*data.on, *([join_column] if data.join else []), *inputs.values(), *([by] if by is not None else [])]
     choices = _choices(
         losses, files, models, data, used=used, labels=labels, wants_target=wants_target, one_file=one_file
     )
@@ -80,9 +81,17 @@ def open_data(
             files.add_cells(name)
     shared = [] if data.on or one_file or not wants_target else _shared(files, models, choices, used)
     keys = files.add_keys(shared)
+    if data.join:
+        if not wants_target and not rivals:
+            raise UsageError("--join matches the rows of PREDS and TARGETS, and there is no target")
+        files.add_join(join_column)
     files.check_text_options()
     dataset = files.bind(keys, list(dict.fromkeys(note for choice in choices for note in choice.notes)))
     _check_single(dataset, cells)
+    if data.join:
+        from lossctl.io.join import join
+
+        return join(dataset, join_column, inner=inner)
     return dataset
 
 

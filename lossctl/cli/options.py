@@ -68,6 +68,10 @@ class InputOptions:
             help="a column, such as an id, that must be equal in PREDS and TARGETS, row by row; default: none",
         ),
     ] = field(default_factory=list)
+    join: Annotated[
+        str | None,
+        Option("--join", metavar="COLUMN[:inner]", help="match rows by a key; inner: leave out what a file lacks"),
+    ] = None
     labels: Annotated[
         str | None,
         Option(

@@ -23,9 +23,8 @@ from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.plan import ComputeOptions, LossPlan, check_fits_in_memory, plan_loss
 from lossctl.engine.result import Result, make_result
 from lossctl.engine.task import BlockReducer, KeysDifferError, Task
-from lossctl.errors import DataError, UsageError
+from lossctl.errors import DataError, UsageError, printable
 from lossctl.io.dataset import Dataset, key_column
-from lossctl.io.text_grammar import quote_cell
 
 # Numbers in a block. The fit of the temporaries (1 MiB each) in the L2 cache is not the only criterion: threads of one
 # Python wait for each other between NumPy calls, and longer calls reduce the waits. Milliseconds on 8M pairs with one
@@ -106,7 +105,7 @@ def map_blocks(
     except KeysDifferError as fault:
         here, there = (data.locate(role, fault.row) for role in fault.roles)
         diff = f"{here}: {fault.values[0]} where {there} has {fault.values[1]}"
-        join = f"--join {quote_cell(key_column(fault.roles[0]))}"
+        join = f"--join {printable(key_column(fault.roles[0]))}"
         raise DataError(
             f"{diff}: not the same sample; {join} matches the rows, --on names another column to compare"
         ) from None

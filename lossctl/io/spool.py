@@ -52,7 +52,7 @@ class Spool:
 
     def _flush(self) -> None:
         if self._file is None:
-            self._file = _temporary_file()
+            self._file = temporary_file()
         layout = []
         for array in _joined(self._pending):
             text = array.dtype.hasobject
@@ -105,7 +105,12 @@ class Spool:
                 self._file.close()
 
 
-def _temporary_file() -> BinaryIO:
+def temporary_file() -> BinaryIO:
+    """Return a new file without a name.
+
+    Raises:
+        DataError: it cannot be made.
+    """
     try:
         return tempfile.TemporaryFile()
     except OSError as error:

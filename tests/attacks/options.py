@@ -26,6 +26,7 @@ GIVEN = {
     "weight": ["-w", "z"],
     "inputs": ["--input", "scale=z"],
     "on": ["--on", "z"],
+    "join": ["--join", "z"],
     "labels": ["--labels", "1,2"],
     "delimiter": ["--delimiter", "|"],
     "header": ["--no-header"],

@@ -22,7 +22,7 @@ _TEXT = "describes what is written; Python returns an object"
 _PREPARED = "the caller prepares the arrays"
 _COMMAND_ONLY = {
     **dict.fromkeys(
-        ("delimiter", "header", "encoding", "decimal", "thousands", "na_values", "input_format", "on"), _FILES
+        ("delimiter", "header", "encoding", "decimal", "thousands", "na_values", "input_format", "on", "join"), _FILES
     ),
     **dict.fromkeys(("format", "quiet", "outputs", "precision", "color", "no_progress"), _TEXT),
     "param": "Python writes the parameter into the spec, or binds it: get_loss('huber').bind(delta=2)",

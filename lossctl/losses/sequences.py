@@ -168,9 +168,7 @@ def _check_sequences(
 @loss(
     formula="−log Σ Π p[t, path[t]] over the paths of the frames that, without repeats and blanks, are the target",
     reference="Graves et al. 2006, doi:10.1145/1143844.1143891",
-    differences=(
-        "torch: its mean is per_symbol=true; its gradient is by logits",
-    ),
+    differences=("torch: its mean is per_symbol=true; its gradient is by logits",),
     pitfalls=(
         "pred is (n, frames, classes), torch's (frames, n, classes)",
         "too few frames cost inf: equal symbols need a blank between",

@@ -38,7 +38,9 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "explain": {
         **dict.fromkeys(
-            ("delimiter", "header", "encoding", "decimal", "thousands", "na_values", "input_format", "on", "join"), _FILES
+            ("delimiter", "header", "encoding", "decimal", "thousands", "na_values", "input_format", "on", "join"),
+            _FILES,
+            _FILES,
         ),
         **dict.fromkeys(("format", "quiet", "outputs", "precision", "color"), _TEXT),
         "labels": _PREPARED,

@@ -49,6 +49,8 @@ def compute_options(how: ComputationOptions, data: InputOptions) -> ComputeOptio
 
     check_choice("--nan", how.nan, NAN)
     check_range("--sum-tolerance", how.sum_tolerance, 0.0)
+    if how.allow_negative_weights and data.weight is None:
+        raise UsageError("--allow-negative-weights needs --weight")
     if how.ignore_index is not None and abs(how.ignore_index) > 2**53:
         raise UsageError(f"--ignore-index {str(how.ignore_index)[:20]}…: a label is at most 2**53")
     if data.labels is not None and how.ignore_index is not None:

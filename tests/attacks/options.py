@@ -33,6 +33,8 @@ GIVEN = {
     "encoding": ["--encoding", "utf-16"],
     "decimal": ["--decimal", ","],
     "na_values": ["--na-values", "0.5"],
+    "thousands": ["--thousands", "."],
+    "allow_negative_weights": ["--allow-negative-weights"],
     "input_format": ["--input-format", "nonsense"],
     "param": ["--param", "delta=2"],
     "framework": ["--framework", "torch"],

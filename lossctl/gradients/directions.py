@@ -34,12 +34,16 @@ _WIDE, _DIRECTIONS = 128, 8
 BY_DIRECTION_IN_ROWS = (
     f"{_DIRECTIONS} random directions in each sample, and coordinates of some wrong samples one by one"
 )
-# Number of wrong samples of a block in which coordinates are looked for, and of coordinates with the largest gradients
-# that are checked one by one in each of them, besides the one that bisection finds.
+BY_ONE_DIRECTION = "1 random direction in each sample, and coordinates of some wrong samples one by one"
+# If so many samples are wrong along one direction, the others show no more.
+_MOSTLY_WRONG = 0.5
+# Number of wrong samples of the first block (one of each other block) in which coordinates are looked for, and of
+# coordinates with the largest gradients that are checked one by one in each of them, besides the one that bisection
+# finds.
 _SEARCHED, _LARGEST = 4, 8
 # A block of 1,000 coordinates has some 100 samples, and each measurement evaluates one of them 80 times: with the 64
 # samples and 500 wrong slopes of narrow rows, a softmax that is wrong everywhere takes 4 times as long.
-_PROBED, _APPEALS = 16, 64
+_PROBED, _PROBED_AGAIN, _APPEALS = 16, 8, 64
 # Number of directions along which kinks of one sample are tested together: all up, and three of random signs.
 _JOINT = 4
 
@@ -67,18 +71,28 @@ def check_directions(points: Points, given: Array, atol: Array, rtol: float, eps
     given, atol = given.reshape(n, k), np.broadcast_to(atol, given.shape).reshape(n, k)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (_DIRECTIONS, k))
     line = _Line(points, given, atol, rtol / np.sqrt(k), eps)
-    verdicts = line.check(list(signs))
-    slopes = np.stack([line.slope(v, None) for v in signs], axis=1)
+    verdicts, method = line.check(list(signs[:1]), probed=_PROBED), BY_ONE_DIRECTION
+    if (verdicts.verdict == Verdict.WRONG).mean() < _MOSTLY_WRONG:
+        others = line.check(list(signs[1:]), probed=_PROBED_AGAIN)
+        verdicts, method = _side_by_side(verdicts, others), BY_DIRECTION_IN_ROWS
+    slopes = np.stack([line.slope(v, None) for v in signs[: verdicts.verdict.shape[1]]], axis=1)
     summary = summarize_verdicts(
-        verdicts, [np.empty((n, 0)) for _ in points.arrays], slopes, points.rows, method=BY_DIRECTION_IN_ROWS
+        verdicts, [np.empty((n, 0)) for _ in points.arrays], slopes, points.rows, method=method
     )
     wrong = np.flatnonzero((verdicts.verdict == Verdict.WRONG).any(axis=1))
     if not wrong.size:
         return replace(summary, passing=summary.passing[:0])
-    rows = wrong[:_SEARCHED]
+    rows = wrong[: _SEARCHED if points.rows[0] == 0 else 1]
     found_in = (verdicts.verdict[rows] == Verdict.WRONG).argmax(axis=1)
     failing = _search(line, rows, signs[found_in])
     return replace(summary, failing=failing, passing=failing[:0])
+
+
+def _side_by_side(first: CoordinateVerdicts, others: CoordinateVerdicts) -> CoordinateVerdicts:
+    """Return the verdicts on the same samples along more directions."""
+    parts = zip(vars(first).values(), vars(others).values(), strict=True)
+    verdicts = CoordinateVerdicts(*(np.concatenate(pair, axis=1) for pair in parts))
+    return replace(verdicts, scale=verdicts.scale.max(axis=1, keepdims=True))
 
 
 class _Line:
@@ -127,12 +141,12 @@ class _Line:
         start, unit = np.zeros((n, len(directions))), np.ones(n)
         return DerivativeProblem(f, start, slopes, unit, -self.bound, self.bound, self.rtol, slack, self.eps)
 
-    def check(self, directions: Sequence[Array]) -> CoordinateVerdicts:
-        """Return the verdicts (samples, directions) on the slopes along some directions."""
+    def check(self, directions: Sequence[Array], *, probed: int) -> CoordinateVerdicts:
+        """Return the verdicts (samples, directions) on slopes; `probed` samples show whether the loss has noise."""
         problem = self.problem(directions)
         verdicts = check(problem)
         if not self.points.loss.is_builtin:
-            remeasure(problem, verdicts, probed=_PROBED, appeals=_APPEALS, alike=True)
+            remeasure(problem, verdicts, probed=probed, appeals=_APPEALS, alike=True)
         return verdicts
 
     def measure(self, direction: Array, rows: Indices) -> tuple[NoisyDerivative, Array, Array]:

@@ -285,3 +285,17 @@ def test_a_loss_that_is_nan_is_unresolved_for_this_reason() -> None:
     found = lossctl.gradcheck(divergence, [0.5, 0.4, 0.3], [0.0, 0.0, 1.0])
     assert not found
     assert "2 coordinates unresolved: the loss is NaN there" in found.notes
+
+
+def test_a_million_samples_cost_fifty_evaluations_each() -> None:
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(2, 1_000_000))
+    rows = []
+
+    def huber(pred: lossctl.Real, target: lossctl.Real):
+        rows.append(len(pred))
+        r = pred - target
+        return np.where(np.abs(r) < 1, 0.5 * r**2, np.abs(r) - 0.5), np.clip(r, -1, 1)
+
+    assert lossctl.gradcheck(huber, x, t)
+    assert sum(rows) <= 50 * len(x)

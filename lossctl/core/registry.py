@@ -243,6 +243,24 @@ def _import_module(name: str) -> ModuleType:
         raise UsageError(f"{printable(name)}: cannot be imported: {cause}") from None
 
 
+def load_named(spec: str) -> Any:
+    """Load what a spec ``file.py:function`` or ``package.module:function`` names, as it is.
+
+    Raises:
+        UsageError: the file or module cannot be imported, or has nothing of this name.
+    """
+    path, name, _ = _split(spec, packages=True)
+    if not path:
+        raise UsageError(f"{quoted(spec)}: write FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION")
+    where = printable(path)
+    module = import_file(Path(path), where) if path.endswith(".py") else _import_module(path)
+    if not hasattr(module, name):
+        offered = list(_functions(module))
+        listed = f"; it has {', '.join(offered)}" if offered and path.endswith(".py") else ""
+        raise UsageError(f"{where} has no function {quoted(name)}{listed}{nearest(name, offered)}")
+    return getattr(module, name)
+
+
 def load_function(spec: str) -> Callable[..., Any]:
     """Load the function, or the objective of CatBoost, of a spec ``file.py:function``, without making a loss of it.
 

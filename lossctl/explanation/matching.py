@@ -16,7 +16,21 @@ from lossctl.explanation.result import Candidate
 
 # Losses that are named first among those that give the same number.
 COMMON = (
-    *("mse", "rmse", "mae", "huber", "bce", "bce_with_logits", "brier", "hinge", "nll", "quantile", "kl_divergence"),
+    *(
+        "mse",
+        "rmse",
+        "mae",
+        "huber",
+        "bce",
+        "bce_with_logits",
+        "brier",
+        "half_squared_error",
+        "smooth_l1",
+        "hinge",
+        "nll",
+        "quantile",
+        "kl_divergence",
+    ),
     *("sparse_softmax_cross_entropy", "softmax_cross_entropy", "categorical_cross_entropy"),
     *("sparse_categorical_cross_entropy", "dice", "focal", "focal_with_logits", "poisson_nll"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lossctl.errors import counted
+from lossctl.explanation.function import Answer
 from lossctl.explanation.result import Candidate, Explanation
 from lossctl.report import Cell, Column, Report, Table
 
@@ -53,6 +54,42 @@ def explain_report(explanations: Sequence[Explanation], sources: Sequence[str], 
         notes=[note for e in explanations for note in _notes(e)],
         failures=[_failure(e, deeper=deeper) for e in explanations if not e.found],
         failed=not explained,
+    )
+
+
+def function_report(answers: Sequence[Answer], spec: str) -> Report:
+    """Build the report of ``explain FUNCTION``: a row for each kind of data that the function takes."""
+    columns = [
+        Column("departures", "count"),
+        Column("data", "text"),
+        Column("definition", "text"),
+        Column("order", "text", detail=True),
+        Column("loss", "text", detail=True),
+        Column("departs", "object", detail=True),
+        Column("also", "object", detail=True),
+        Column("per_sample", "text", detail=True),
+    ]
+    rows = [
+        (
+            *(a.candidate.cost, a.data, a.candidate.text, a.order, a.candidate.loss),
+            *(list(a.candidate.departures), list(a.also), a.per_sample),
+        )
+        for a in answers
+    ]
+    notes = []
+    if answers and answers[0].order == "target, pred":
+        notes.append("the targets are its first argument")
+    if answers and answers[0].per_sample:
+        notes.append("it returns an array: its mean is explained")
+    notes += [f"{a.data}: {len(a.also)} more give the same numbers, such as {a.also[0]}" for a in answers[:3] if a.also]
+    return Report(
+        schema="lossctl.explain_function/1",
+        tables=[Table("answers", columns, rows)] if rows else [],
+        title=spec,
+        facts={"function": spec, "found": bool(answers)},
+        notes=notes,
+        failures=[] if answers else [f"{spec}: no definition of two departures behaves so on any of the kinds of data"],
+        failed=not answers,
     )
 
 

@@ -1,9 +1,11 @@
 """Numbers of real packages with arguments drawn at random: is the true definition among the cheapest?
 
     PYTHONPATH=. peers/bin/python tests/benchmarks/explain.py [COUNT [SEED]]
+    PYTHONPATH=. peers/bin/python tests/benchmarks/explain.py torch|optax|keras|sklearn
 
 A definition is true if it gives the number of the same call on other data, too. Prints how often a true one is among
 the cheapest, is the only one, and how often the only one is wrong; then the same search of numbers of no definition.
+With a library, its functions that have a convention are named from calls alone.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ import sklearn.metrics
 import torch
 from jax import numpy as jnp
 
+from lossctl.conventions.lookup import conventions
+from lossctl.errors import UsageError
+from lossctl.explanation.function import explain_function, load
 from lossctl.explanation.number import read_number
 from lossctl.explanation.reductions import weigh
 from lossctl.explanation.search import Search
@@ -301,5 +306,37 @@ def run(count: int, seed: int) -> None:
     print(f"numbers of no definition: none {none} of 20")
 
 
-if __name__ == "__main__":
+MODULES = {
+    "torch": "torch.nn.functional",
+    "optax": "optax.losses",
+    "keras": "keras.losses",
+    "sklearn": "sklearn.metrics",
+}
+
+
+def name_functions(library: str) -> None:
+    """Explain each function of a library that has a convention and takes predictions and targets."""
+    rows = [r for r in conventions() if r.library.name == library]
+    named, functions = 0, [f for f in dict.fromkeys(r.function for r in rows) if not f.startswith("Half")]
+    for function in functions:
+        losses = {r.loss.partition(":")[0] for r in rows if r.function == function}
+        try:
+            answers = explain_function(load(f"{MODULES[library]}:{function}", None))
+        except UsageError as error:
+            print(f"-      {function}: {error}")
+            functions = [f for f in functions if f != function]
+            continue
+        texts = [text for a in answers for text in (a.candidate.text, *a.also)]
+        right = any(text.partition(";")[0].partition(" of ")[0].partition(":")[0] in losses for text in texts)
+        named += right
+        print(
+            f"{'named' if right else 'MISSED':6s} {function}: {[a.candidate.text for a in answers][:2]}"[:200],
+            flush=True,
+        )
+    print(f"{library}: {named} of {len(functions)} functions named")
+
+
+if __name__ == "__main__" and len(sys.argv) > 1 and sys.argv[1] in MODULES:
+    name_functions(sys.argv[1])
+elif __name__ == "__main__":
     run(int(sys.argv[1]) if len(sys.argv) > 1 else 60, int(sys.argv[2]) if len(sys.argv) > 2 else 0)

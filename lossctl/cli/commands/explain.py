@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from lossctl.io.dataset import Dataset
 
-HELP = """Say which definition of a loss gives a number: library, clip, reduction, factor, mistake.
+HELP = """Say which definition of a loss gives a number, or is a function: library, clip, reduction, factor, mistake.
 
 Examples:
 
@@ -22,13 +22,20 @@ Examples:
   lossctl explain 0.158185 samples/cancer.csv -p prob -t label
   lossctl explain 44.7083 samples/diabetes_preds.csv samples/diabetes_targets.csv
   lossctl explain 16.118 preds.csv targets.csv --loss bce
+  lossctl explain samples/my_losses.py:asym
+  lossctl explain torch.nn.functional:smooth_l1_loss
 """
 
 
 @expand_option_groups
 def explain(
-    values: Annotated[str, typer.Argument(metavar="VALUE[,VALUE...]", help="the number, with all digits known")],
-    preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],
+    values: Annotated[
+        str,
+        typer.Argument(
+            metavar="VALUE[,VALUE...]|FUNCTION", help="the number, with all digits known; or FILE.py:FUNCTION"
+        ),
+    ],
+    preds: Annotated[str | None, typer.Argument(metavar="[PREDS]", help="a file, or - for stdin")] = None,
     targets: Annotated[
         str | None, typer.Argument(metavar="[TARGETS]", help="a file; without it, targets are columns of PREDS")
     ] = None,
@@ -45,9 +52,15 @@ def explain(
     groups: Annotated[
         str | None, typer.Option("--groups", metavar="COLUMN|FILE", help="the document, query or batch of each sample")
     ] = None,
+    framework: Annotated[
+        str | None,
+        typer.Option(
+            "--framework", metavar="torch|jax|tensorflow", help="FUNCTION takes tensors; default: by its package"
+        ),
+    ] = None,
     output: OutputOptions,
 ) -> tuple[Report, OutputOptions]:
-    """Explain a number."""
+    """Explain a number, or a function."""
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
     from lossctl.cli.settings import parse_class_weight, split_commas
@@ -58,6 +71,8 @@ def explain(
 
     style_of(output)
     format_of(output)
+    if preds is None:
+        return _of_function(values, framework), output
     names = split_commas(losses)
     bound = [get_loss(name) for name in names]
     numbers = split_commas(values)
@@ -82,6 +97,16 @@ def explain(
         for number in numbers
     ]
     return explain_report(explanations, opened.names, deeper=bool(names)), output
+
+
+def _of_function(spec: str, framework: str | None) -> Report:
+    from lossctl.errors import UsageError
+    from lossctl.explanation.function import explain_function, load
+    from lossctl.report.explain import function_report
+
+    if ":" not in spec:
+        raise UsageError("explain needs VALUE and PREDS, or FILE.py:FUNCTION; see: lossctl explain --help")
+    return function_report(explain_function(load(spec, framework)), spec)
 
 
 def _loss_of_labels(labels: str | None) -> str:

@@ -1,0 +1,162 @@
+"""Name a function by its behaviour: its numbers on data of several kinds, each explained on two data sets."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.core.arrays import Array
+from lossctl.core.loss import Loss
+from lossctl.core.registry import load_named
+from lossctl.errors import UsageError, is_signal, quoted
+from lossctl.explanation.number import read_number
+from lossctl.explanation.result import Candidate
+from lossctl.explanation.search import Search
+from lossctl.explanation.views import as_pair, softmax
+from lossctl.frameworks import get_framework, to_array
+
+Function = Callable[[npt.NDArray[Any], npt.NDArray[Any]], Any]
+_ROWS, _CLASSES = 48, 3
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A definition that gives the numbers of a function on both data sets of a kind.
+
+    Attributes:
+        data: the kind of the data.
+        order: the order of the arguments, ``pred, target`` or ``target, pred``.
+        candidate: the definition.
+        also: other definitions with as few departures that give the same numbers.
+        per_sample: whether the function returns an array, whose mean is explained.
+    """
+
+    data: str
+    order: str
+    candidate: Candidate
+    also: tuple[str, ...]
+    per_sample: bool
+
+
+# The framework whose tensors the functions of a package take; others take arrays.
+_FRAMEWORKS = {"torch": "torch", "torchmetrics": "torch", "kornia": "torch", "jax": "jax", "optax": "jax"}
+
+
+def load(spec: str, framework: str | None) -> Function:
+    """Return the function that a spec names, for arrays.
+
+    Args:
+        spec: ``FILE.py:FUNCTION`` or ``PACKAGE.MODULE:FUNCTION``; of a class, an instance without arguments is called.
+        framework: the framework of its tensors. Default: by the package.
+
+    Raises:
+        UsageError: there is no such function.
+    """
+    name = framework or _FRAMEWORKS.get(spec.partition(":")[0].partition(".")[0], "")
+    record = get_framework(name) if name else None
+    value = load_named(spec)
+    value = value() if isinstance(value, type) else value
+    if isinstance(value, Loss):
+        value = value.value
+    if not callable(value):
+        raise UsageError(f"{quoted(spec)} is not a function")
+    if record is None:
+        return lambda *arrays: _first(value(*arrays))
+
+    def call(*arrays: npt.NDArray[Any]) -> Any:
+        with record.active("float64"):
+            result = _first(value(*(record.to_tensor(a, "float64") for a in arrays)))
+            return record.to_numpy(result)
+
+    return call
+
+
+def _first(result: Any) -> Any:
+    """Return the value of ``(value, gradient)``, or the result itself."""
+    return result[0] if isinstance(result, tuple) else result
+
+
+def data_sets(seed: int) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Yield kinds of data with predictions and targets; clips and padding show at probabilities of 0 and 1."""
+    rng = np.random.default_rng(seed)
+    n, k = _ROWS + seed, _CLASSES
+    real, scores = rng.normal(0, 2, n), rng.normal(0, 2, (n, k))
+    chances = rng.uniform(0.02, 0.98, n)
+    chances[:4] = (0.0, 1.0, 1e-9, 0.0)
+    hard = (rng.random(n) < 0.5).astype(float)
+    hard[:4] = (1.0, 0.0, 1.0, 0.0)
+    labels, rows = rng.integers(0, k, n), rng.dirichlet(np.ones(k), n)
+    yield "numbers", real, real + rng.normal(0, 1.5, n)
+    yield "amounts", rng.gamma(2, 2, n) + 0.1, rng.gamma(2, 2, n) + 0.1
+    yield "probabilities and 0/1", chances, hard
+    yield "logits and 0/1", real, hard
+    yield "scores and −1/+1", real, 2.0 * hard - 1.0
+    yield "rows of scores and labels", scores, labels
+    yield "rows of probabilities and labels", softmax(scores), labels
+    yield "rows of log-probabilities and labels", np.log(softmax(scores)), labels
+    yield "rows of scores and of probabilities", scores, rows
+    yield "rows of probabilities", softmax(scores), rows
+    yield "rows of log-probabilities and probabilities", np.log(softmax(scores)), rows
+    yield "rows of scores and one-hot rows", scores, np.eye(k)[labels]
+
+
+def explain_function(function: Function) -> list[Answer]:
+    """Return the definitions of a function of predictions and targets, fewest departures first.
+
+    Args:
+        function: called with arrays ``(n,)`` or ``(n, k)``; labels are whole numbers. What it cannot take, it refuses
+            with an exception.
+    """
+    best: list[Answer] = []
+    for order in ("pred, target", "target, pred"):
+        answers: list[Answer] = []
+        for (data, *first), (_, *second) in zip(data_sets(0), data_sets(1), strict=True):
+            numbers = [_number(function, order, *arrays) for arrays in (first, second)]
+            if None not in numbers:
+                answers += _agreed(data, order, [n for n in numbers if n is not None], (first, second))
+        answers.sort(key=lambda answer: answer.candidate.cost)
+        if answers and (not best or answers[0].candidate.cost < best[0].candidate.cost):
+            best = answers
+        if best and not best[0].candidate.cost:
+            break
+    return best
+
+
+def _number(function: Function, order: str, pred: Any, target: Any) -> tuple[str, bool] | None:
+    """Return the number of a function, and whether it is the mean of an array; None if it takes no such data."""
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            result = function(pred, target) if order == "pred, target" else function(target, pred)
+            values = np.asarray(to_array(result))
+    except BaseException as error:  # whatever a function raises for data that it does not take
+        if is_signal(error):
+            raise
+        return None
+    if values.dtype.kind != "f" or not values.size or not np.isfinite(values).all():
+        return None
+    value = values.mean() if values.ndim else values[()]
+    return str(value), bool(values.ndim)
+
+
+def _agreed(
+    data: str, order: str, numbers: list[tuple[str, bool]], pairs: tuple[list[Array], list[Array]]
+) -> Iterator[Answer]:
+    """Yield the definitions with the fewest departures that give both numbers."""
+    (here, per_sample), (there, _) = numbers
+    candidates = Search(read_number(here), *as_pair(*pairs[0])).run(kept=10_000).candidates
+    if not candidates:
+        return
+    losses = tuple(dict.fromkeys(c.loss.partition(":")[0] for c in candidates))
+    elsewhere = Search(read_number(there), *as_pair(*pairs[1]), losses=losses).run(kept=10_000).candidates
+    texts = {text for c in elsewhere for text in (c.text, *c.names)}
+    both = [c for c in candidates if c.text in texts]
+    cheapest = [c for c in both if c.cost == both[0].cost] if both else []
+    if cheapest:
+        also = (*(c.text for c in cheapest[1:]), *(name for name in cheapest[0].names if name in texts))
+        yield Answer(data, order, cheapest[0], also, per_sample)

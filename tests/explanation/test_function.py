@@ -1,0 +1,82 @@
+"""``explain FUNCTION`` names a function by its numbers on data of several kinds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lossctl.cli.app import main
+from lossctl.errors import UsageError
+from lossctl.explanation.function import Answer, explain_function, load
+
+
+def of_kind(answers: list[Answer], data: str) -> Answer:
+    return next(answer for answer in answers if answer.data == data)
+
+
+def clipped(y_true: Any, y_pred: Any) -> Any:
+    if y_pred.ndim > 1 or ((y_pred < 0) | (y_pred > 1)).any():
+        raise ValueError
+    p = np.clip(y_pred, 1e-6, 1 - 1e-6)
+    return -np.mean(y_true * np.log(p) + (1 - y_true) * np.log(1 - p))
+
+
+def half(pred: Any, target: Any) -> Any:
+    if target.dtype.kind != "f" or pred.ndim > 1:
+        raise ValueError
+    return 0.5 * (pred - target) ** 2
+
+
+@pytest.mark.slow
+def test_targets_first_and_a_clip_are_seen() -> None:
+    (answer,) = explain_function(clipped)
+    assert answer.data == "probabilities and 0/1"
+    assert answer.order == "target, pred"
+    assert answer.candidate.text == "bce; clips predictions to [1e-06, 1 − 1e-06]"
+
+
+@pytest.mark.slow
+def test_losses_of_samples_are_averaged() -> None:
+    answer = of_kind(explain_function(half), "numbers")
+    assert answer.candidate.text == "half_squared_error"
+    assert answer.per_sample
+
+
+@pytest.mark.slow
+def test_a_function_of_no_definition_has_no_answer() -> None:
+    def odd(pred: Any, target: Any) -> float:
+        if pred.ndim > 1 or (pred < 0).any():
+            raise ValueError
+        return float(np.mean(np.abs(pred - target) ** 1.2345) + 0.031)
+
+    assert explain_function(odd) == []
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import numpy as np\n"
+        "def only_labels(z, y):\n"
+        "    assert z.ndim == 2 and y.ndim == 1 and z.max() > 1\n"
+        "    e = np.exp(z)\n"
+        "    return -np.mean(np.log((e / e.sum(1, keepdims=True))[np.arange(len(y)), y])) / np.log(2)\n"
+    )
+    assert main(["explain", f"{path}:only_labels", "-f", "json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)["answers"]
+    assert (answer["data"], answer["loss"]) == ("rows of scores and labels", "sparse_softmax_cross_entropy")
+    assert answer["departs"] == ["is in bits"]
+    assert main(["explain", "0.5"]) == 2
+    assert "explain needs VALUE and PREDS, or FILE.py:FUNCTION" in capsys.readouterr().err
+    assert main(["explain", f"{path}:nothing"]) == 2
+    assert "it has only_labels" in capsys.readouterr().err
+
+
+def test_what_is_no_function_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("x = 3\n")
+    with pytest.raises(UsageError, match="is not a function"):
+        load(f"{path}:x", None)

@@ -38,6 +38,7 @@ from lossctl.report.catalogue import for_each, heading_of, ordered
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 LOSSES, READS, GRADIENTS = (ROOT / "lossctl" / folder / "README.md" for folder in ("losses", "io", "gradients"))
+TUTORIAL = ROOT / "samples" / "README.md"
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STEP = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*?)(?P<gap>\n*)(?=\$ |\Z)", re.MULTILINE)
@@ -226,6 +227,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     LOSSES: {"catalogue": catalogue, "elsewhere": elsewhere},
     READS: {},
     GRADIENTS: {},
+    TUTORIAL: {},
 }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
+from lossctl.core.registry import get_loss
 from lossctl.explanation.definitions import Definition
 from lossctl.explanation.number import DOUBLE, SINGLE, WrittenNumber
 from lossctl.explanation.reductions import Statistic, Transform
@@ -140,7 +141,7 @@ def _merged(hits: Sequence[Candidate]) -> list[Candidate]:
 
     Of the same cause are a registered loss "in single precision" and a library that departs in nothing else.
     """
-    ordered = sorted(hits, key=lambda c: (c.cost, c.precision != "double", len(c.departures), c.loss not in COMMON))
+    ordered = sorted(hits, key=_rank)
     groups: list[list[Candidate]] = []
     for hit in ordered:
         for group in groups:
@@ -157,6 +158,12 @@ def _merged(hits: Sequence[Candidate]) -> list[Candidate]:
         names = dict.fromkeys(c.text for c in group[1:] if (c.precision, c.cause) != (first.precision, first.cause))
         merged.append(replace(first, names=tuple(name for name in names if not name.endswith("single precision"))))
     return merged
+
+
+def _rank(hit: Candidate) -> tuple[int, bool, int, bool, int]:
+    """Order answers: fewest departures, then a well-known loss, then one with few parameters (half_squared_error)."""
+    parameters = len(get_loss(hit.loss).parameters)
+    return hit.cost, hit.precision != "double", len(hit.departures), hit.loss not in COMMON, parameters
 
 
 def _by_chance(number: WrittenNumber, window: Sequence[tuple[Array, Array]], best: Candidate) -> float:

@@ -131,9 +131,14 @@ def _notes(explanation: Explanation) -> list[str]:
     if best and explanation.by_chance >= _DOUBT:
         notes.append(
             f"{explanation.number} has few digits: of {explanation.tried:,} values tried, about "
-            f"{explanation.by_chance:.1g} agree by chance"
+            f"{_count(explanation.by_chance)} agree by chance"
         )
     return notes
+
+
+def _count(expected: float) -> str:
+    """Return an expected count: 0.4, 14."""
+    return f"{expected:.1g}" if expected < 1.0 else f"{expected:.0f}"
 
 
 def _short(name: str) -> str:
@@ -145,7 +150,7 @@ def _short(name: str) -> str:
 def _failure(explanation: Explanation, *, deeper: bool) -> str:
     if explanation.candidates:
         return (
-            f"{explanation.number} has too few digits: about {explanation.by_chance:.1g} of {explanation.tried:,} "
+            f"{explanation.number} has too few digits: about {_count(explanation.by_chance)} of {explanation.tried:,} "
             "values agree by chance; write more digits, or name the loss with --loss"
         )
     more = "" if deeper else ", or search deeper with --loss NAME"

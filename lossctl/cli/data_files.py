@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lossctl.cli.options import InputOptions
+from lossctl.engine.where import WHERE, Where
 from lossctl.errors import UsageError, nearest, printable, quoted
 from lossctl.io import column_selection
 from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_VALUE, Dataset, FieldRef, key_role
@@ -139,6 +140,19 @@ class DataFiles:
             pred.fields.append(Field(of_preds, (column,), key=True, text=text))
             keys.append((of_preds, of_targets))
         return tuple(keys)
+
+    def add_where(self, where: Where) -> str | None:
+        """Add the column of --where; return the role instead, if no file has such a column and it is called as a role.
+
+        Raises:
+            UsageError: no file has the column.
+        """
+        if not self.has_column(where.column) and where.column in ("pred", "target", "weight"):
+            return where.column
+        holder = _holder("--where", where.column, self._files, self._keys)
+        text = where.text and holder.opened.holds_text((where.column,))
+        holder.fields.append(Field(WHERE, (where.column,), text=text))
+        return None
 
     def add_join(self, column: str) -> None:
         """Add the key of --join as the last field of every file.

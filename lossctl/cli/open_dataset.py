@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lossctl.cli.column_matching import Choice, Side, choose_in_one, choose_in_two, shared_keys
@@ -11,6 +12,7 @@ from lossctl.cli.options import InputOptions
 from lossctl.cli.settings import split_commas
 from lossctl.core.input_kinds import Kind
 from lossctl.core.loss import Loss
+from lossctl.engine.where import WHERE, parse_where
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted
 from lossctl.io import byte_stream, column_selection
 from lossctl.io.dataset import GIVEN_GRADIENT, Dataset, FieldRef
@@ -79,6 +81,8 @@ def open_data(
     for name in cells:
         if name in shown or name not in WORDS or files.has_column(name):
             files.add_cells(name)
+    where = parse_where(data.where) if data.where is not None else None
+    alias = files.add_where(where) if where is not None else None
     shared = [] if data.on or one_file or not wants_target else _shared(files, models, choices, used)
     keys = files.add_keys(shared)
     if data.join:
@@ -88,6 +92,11 @@ def open_data(
     files.check_text_options()
     dataset = files.bind(keys, list(dict.fromkeys(note for choice in choices for note in choice.notes)))
     _check_single(dataset, cells)
+    if where is not None:
+        if alias is not None:
+            dataset = replace(dataset, places={**dataset.places, WHERE: dataset.places[alias]})
+        if dataset.row_shape(WHERE):
+            raise UsageError(f"--where {quoted(where.column)}: compare one column")
     if data.join:
         from lossctl.io.join import join
 

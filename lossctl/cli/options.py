@@ -68,6 +68,10 @@ class InputOptions:
             help="a column, such as an id, that must be equal in PREDS and TARGETS, row by row; default: none",
         ),
     ] = field(default_factory=list)
+    where: Annotated[
+        str | None,
+        Option("--where", metavar="EXPR", help="rows that count: a comparison, 'target!=0' or 'split==test'"),
+    ] = None
     join: Annotated[
         str | None,
         Option("--join", metavar="COLUMN[:inner]", help="match rows by a key; inner: leave out what a file lacks"),
@@ -168,6 +172,10 @@ class ComputationOptions:
             metavar="W,W,...",
             help="a weight for each class, in the order of the classes; default: 1 for each",
         ),
+    ] = None
+    clip: Annotated[
+        float | None,
+        Option("--clip", metavar="EPS", help="move predicted probabilities into [EPS, 1 - EPS]"),
     ] = None
     ignore_index: Annotated[
         int | None,

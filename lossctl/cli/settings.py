@@ -11,6 +11,7 @@ from lossctl.cli.options import ComputationOptions, InputOptions, OutputOptions
 if TYPE_CHECKING:
     from lossctl.engine.executors.config import ExecutionConfig
     from lossctl.engine.plan import ComputeOptions
+    from lossctl.report import Report
 
 
 def execution_config(how: ComputationOptions, output: OutputOptions) -> ExecutionConfig:
@@ -45,9 +46,12 @@ def compute_options(how: ComputationOptions, data: InputOptions) -> ComputeOptio
     from lossctl.core.input_kinds import SUM_TOLERANCE
     from lossctl.core.validation import NAN, check_choice
     from lossctl.engine.plan import ComputeOptions
-    from lossctl.errors import UsageError
+    from lossctl.engine.where import parse_where
+    from lossctl.errors import UsageError, number
 
     check_choice("--nan", how.nan, NAN)
+    if how.clip is not None and not 0.0 < how.clip < 0.5:
+        raise UsageError(f"--clip {number(how.clip)}: above 0 and below 0.5")
     check_range("--sum-tolerance", how.sum_tolerance, 0.0)
     if how.allow_negative_weights and data.weight is None:
         raise UsageError("--allow-negative-weights needs --weight")
@@ -61,11 +65,24 @@ def compute_options(how: ComputationOptions, data: InputOptions) -> ComputeOptio
     converted = {
         "tolerance": SUM_TOLERANCE if how.sum_tolerance is None else how.sum_tolerance,
         "class_weight": parse_class_weight(how.class_weight),
+        "where": None if data.where is None else parse_where(data.where),
         "labelled": frozenset({"target"}) if data.labels is not None else frozenset(),
     }
     # An option that needs no conversion has the same name in both classes.
     same = {f.name: getattr(how, f.name) for f in fields(ComputeOptions) if hasattr(how, f.name)}
     return ComputeOptions(**(same | converted))
+
+
+def with_clip(report: Report, how: ComputationOptions) -> Report:
+    """Return the report with the bounds of ``--clip`` in its title and in JSON, if probabilities were clipped."""
+    from dataclasses import replace
+
+    from lossctl.errors import number
+
+    if how.clip is None:
+        return report
+    title = f"{report.title} · clipped to [{number(how.clip)}, 1 − {number(how.clip)}]"
+    return replace(report, title=title, facts={**report.facts, "clip": how.clip})
 
 
 def split_commas(text: str | None) -> list[str]:

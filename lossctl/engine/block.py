@@ -13,6 +13,7 @@ from lossctl.core.arrays import Array, Core, Order, column_major
 from lossctl.core.domain import InputViolation
 from lossctl.core.input_kinds import as_elements, has_class_axis
 from lossctl.engine.plan import ComputeOptions, LossPlan, classes_of
+from lossctl.engine.where import WHERE
 from lossctl.errors import number
 from lossctl.io.dataset import FieldRef
 from lossctl.io.source import BadValueError, Rows
@@ -170,6 +171,8 @@ class Block:
         deferred = defer_domain_check and plan.loss.propagates_nonfinite
         arrays = self._encoded(plan, arrays)
         self._check_domain(plan, arrays, index, deferred=deferred)
+        if self.options.clip is not None:
+            arrays[0] = _clipped(arrays[0], self.options.clip)
         left_out = 0 if ignored is None else int(np.count_nonzero(ignored))
         return Elements(arrays, weights, row_index, skipped, left_out, deferred)
 
@@ -182,21 +185,33 @@ class Block:
 
         The weights are None if there are none; elements with the ignored label get weight 0.
         """
-        options, weights, ignored = self.options, self._given_weights(plan), None
-        if not options.class_weight and options.ignore_index is None:
-            return weights, None
-        target = classes_of(plan.loss)
-        assert target is not None
-        target_values = arrays[plan.roles.index(target[0])]
-        more = np.ones(len(target_values))
+        options, weights, ignored = self.options, self._given_weights(plan), self._outside(plan)
+        more = None
         if options.class_weight:
+            target = classes_of(plan.loss)
+            assert target is not None
+            target_values = arrays[plan.roles.index(target[0])]
             rows = target[1].normalize(target_values) if options.normalize else target_values
             # Log-probabilities (domain up to 0) are weighted by their probabilities.
             more = weights_of(np.exp(rows) if target[1].domain.high == 0 else rows, options.class_weight)
         if options.ignore_index is not None:
-            ignored = target_values == options.ignore_index
-            more = np.where(ignored, 0.0, more)
+            labels = arrays[plan.loss.roles.index("target")] == options.ignore_index
+            ignored = labels if ignored is None else ignored | labels
+        if ignored is not None:
+            more = np.where(ignored, 0.0, 1.0 if more is None else more)
+        if more is None:
+            return weights, None
         return more if weights is None else self._product(weights, more), ignored
+
+    def _outside(self, plan: LossPlan) -> npt.NDArray[np.bool_] | None:
+        """Return the mask of the elements of rows that do not count, by the option ``where``; None if it is not set."""
+        where = self.options.where
+        if where is None:
+            return None
+        place = self.places[WHERE]
+        raw = self.rows[place.source][place.field]
+        values = raw.reshape(-1) if raw.dtype == object else self.input(WHERE)
+        return np.repeat(~where.mask(values), plan.per_row)
 
     def _product(self, weights: Array, of_classes: Array) -> Array:
         """Multiply the weights of elements by those of their classes.
@@ -267,6 +282,12 @@ class Block:
         cause = violation.cause + plan.loss.domain.likely_cause(violation, array)
         place = None if violation.across_inputs or plan.roles[violation.input] in plan.repeated else place
         return RowError(plan.roles[violation.input], self.start + row, place, cause)
+
+
+def _clipped(p: Array, clip: float) -> Array:
+    """Return probabilities in [clip, 1 − clip]; numbers that are none stay, for the check of the domain."""
+    low = np.where((p >= 0.0) & (p < clip), clip, p)
+    return np.where((p <= 1.0) & (p > 1.0 - clip), 1.0 - clip, low)
 
 
 def _take(array: Array, index: npt.NDArray[np.intp]) -> Array:

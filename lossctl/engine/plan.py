@@ -22,6 +22,7 @@ from lossctl.core.loss import Loss
 from lossctl.core.registry import get_loss
 from lossctl.core.twins import meant, twin_hint
 from lossctl.core.user_kernel import tensor_hint
+from lossctl.engine.where import Where
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import Dataset
 from lossctl.io.source import SeekableSource
@@ -43,6 +44,8 @@ class ComputeOptions:
         labelled: roles whose values are class codes 0, 1, 2, … produced by `--labels`.
         weight_divisor: what divides the weighted sum: "sum" (of the weights) or "count" (of the elements, those of
             weight 0 too).
+        where: which rows count; None for all.
+        clip: predicted probabilities below it or above 1 − clip are replaced by these; None to leave them.
     """
 
     nan: str = "error"
@@ -55,6 +58,8 @@ class ComputeOptions:
     detail: bool = True
     labelled: frozenset[str] = frozenset()
     weight_divisor: str = "sum"
+    where: Where | None = None
+    clip: float | None = None
 
 
 @dataclass(frozen=True)
@@ -176,10 +181,16 @@ def _check_acting(loss: Loss, options: ComputeOptions) -> None:
     for name, is_set, acts, lacking in (
         ("--normalize", options.normalize, sums, "no probabilities that sum to 1"),
         ("--sum-tolerance", options.tolerance != SUM_TOLERANCE, sums, "no probabilities that sum to 1"),
+        ("--clip", options.clip is not None, is_probability(kinds[0]), "no predicted probabilities"),
         ("--class-axis", options.class_axis is not None, classes, "no axis of classes"),
     ):
         if is_set and not acts:
             raise UsageError(f"{name}: the inputs of {loss.name} have {lacking}")
+
+
+def is_probability(kind: Kind) -> bool:
+    """Return whether the numbers of a kind are probabilities, from 0 to 1."""
+    return kind.domain.low == 0.0 and kind.domain.high == 1.0 and not kind.is_code
 
 
 def _check_present(loss: Loss, data: Dataset, roles: Sequence[str]) -> None:
@@ -228,14 +239,26 @@ def classes_of(loss: Loss) -> tuple[str, Kind] | None:
 def _check_classes(plan: LossPlan, options: ComputeOptions) -> None:
     """Raise if --class-weight or --ignore-index does not fit the loss."""
     name, target = plan.loss.name, classes_of(plan.loss)
-    if options.ignore_index is not None and (target is None or not isinstance(target[1], LabelKind)):
-        raise UsageError(f"--ignore-index {options.ignore_index}: the targets of {name} are not one label per sample")
+    if (
+        options.ignore_index is not None
+        and not (target and isinstance(target[1], LabelKind))
+        and not _has_numbers(plan)
+    ):
+        raise UsageError(
+            f"--ignore-index {options.ignore_index}: a target of {name} is an array, of which no part can be left out; "
+            "with an element-wise loss it leaves out elements"
+        )
     if not options.class_weight:
         return
     if target is None:
         raise UsageError(f"--class-weight: the targets of {name} are neither one label per sample nor a row of classes")
     if len(options.class_weight) != plan.dims["classes"]:
         raise UsageError(f"--class-weight: {len(options.class_weight)} weights for {plan.dims['classes']} classes")
+
+
+def _has_numbers(plan: LossPlan) -> bool:
+    """Return whether each target is a number, which can be left out."""
+    return any(role == "target" and not i.kind.core for role, i in zip(plan.loss.roles, plan.loss.inputs, strict=True))
 
 
 def _classes_last(role: str, tail: tuple[int, ...], axis: int | None) -> tuple[int, ...]:

@@ -88,7 +88,7 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
     if not summary.elements and summary.nonfinite_sum == 0.0 and (reduction != "sum" or summary.missing):
         why = "every sample has a NaN" if summary.missing else "the weight of every sample is 0"
         if summary.ignored:
-            why = "every label is ignored" if not summary.missing else "every label is ignored or has a NaN"
+            why = "every sample is left out" + (" or has a NaN" if summary.missing else "")
         raise DataError(f"{loss.name}: no sample is left: {why}")
     spread, top = summary.spread, summary.top
     if reduction == "sum":

@@ -88,7 +88,7 @@ def notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
     elif r.missing:
         messages.append(f"{counted(r.missing, 'element')} with NaN left out of {r.loss}")
     if r.ignored:
-        messages.append(f"{counted(r.ignored, 'element')} with the label to ignore left out of {r.loss}")
+        messages.append(f"{counted(r.ignored, 'element')} left out of {r.loss} by --ignore-index or --where")
     return messages
 
 

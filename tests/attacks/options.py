@@ -27,6 +27,8 @@ GIVEN = {
     "inputs": ["--input", "scale=z"],
     "on": ["--on", "z"],
     "join": ["--join", "z"],
+    "where": ["--where", "z!=1"],
+    "clip": ["--clip", "0.1"],
     "labels": ["--labels", "1,2"],
     "delimiter": ["--delimiter", "|"],
     "header": ["--no-header"],
@@ -121,6 +123,8 @@ def _acts(loss: Loss, option: str, seed: int) -> bool:
         elif isinstance(spec.kind, ProbabilitiesKind):
             sample = sample * np.where(sample < 0.999, 1.0004, 1.0)
         arrays[role] = sample
+    if option == "ignore_index":
+        arrays["target"] = np.concatenate([np.ones_like(arrays["target"][:1]), arrays["target"][1:]])
     try:
         before = float(lossctl.compute(loss.name, **_arguments(arrays)))
         return before != float(lossctl.compute(loss.name, **_arguments(arrays), **{option: VALUES[option]}))

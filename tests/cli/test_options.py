@@ -28,6 +28,8 @@ _COMMAND_ONLY = {
     "param": "Python writes the parameter into the spec, or binds it: get_loss('huber').bind(delta=2)",
     "cluster": "the tasks of a cluster read files; arrays are in the memory of one process",
     "allow_mixed": "belongs to --cluster",
+    "where": "the caller selects the rows of the arrays",
+    "clip": "the caller clips the arrays",
 }
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "compute": {
@@ -40,11 +42,11 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         **dict.fromkeys(
             ("delimiter", "header", "encoding", "decimal", "thousands", "na_values", "input_format", "on", "join"),
             _FILES,
-            _FILES,
         ),
         **dict.fromkeys(("format", "quiet", "outputs", "precision", "color"), _TEXT),
         "labels": _PREPARED,
         "framework": "of a function on the command line; Python explains a number",
+        "where": _PREPARED,
     },
     "gradcheck": {
         **_COMMAND_ONLY,

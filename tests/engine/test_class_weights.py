@@ -116,7 +116,7 @@ def test_labels_that_are_no_class_stay_errors() -> None:
 
 
 def test_everything_ignored_is_an_error() -> None:
-    with pytest.raises(DataError, match=r"no sample is left: every label is ignored"):
+    with pytest.raises(DataError, match=r"no sample is left: every sample is left out"):
         lossctl.compute("ce", LOGITS, np.full(N, -100), ignore_index=-100)
 
 
@@ -128,7 +128,7 @@ def test_everything_ignored_is_an_error() -> None:
         ("ce", {"class_weight": (1.0, 2.0, math.nan, 1.0)}, "finite, at least 0"),
         ("ce", {"class_weight": (0.0, 0.0, 0.0, 0.0)}, "not all 0"),
         ("mse", {"class_weight": (1.0, 2.0)}, "targets of mse are neither one label per sample nor a row of classes"),
-        ("mse", {"ignore_index": 1}, "the targets of mse are not one label per sample"),
+        ("cce", {"ignore_index": 1}, "a target of categorical_cross_entropy is an array"),
     ],
 )
 def test_options_that_do_not_fit_are_told(loss: str, options: dict[str, Any], message: str) -> None:
@@ -168,7 +168,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "4 samples" in done.stdout
     assert "denominator 4.5" in done.stdout
     assert "1.19951" in done.stdout
-    assert done.stderr == "note: 1 element with the label to ignore left out of sparse_softmax_cross_entropy\n"
+    assert done.stderr == "note: 1 element left out of sparse_softmax_cross_entropy by --ignore-index or --where\n"
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def breakdown(
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of, with_pictures
-    from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, split_commas
+    from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, split_commas, with_clip
     from lossctl.cli.thresholds import parse_limits
     from lossctl.errors import UsageError
     from lossctl.render import FORMATS, PICTURES
@@ -132,6 +132,7 @@ def breakdown(
     result = break_down(opened, bound[0], options, request, workers)
     lines = list(check_inputs(opened, [result.plan], options, [result.profile])) if result.profile else []
     report = breakdown_report(result, opened, request, asked, lines, limits=limits)
+    report = with_clip(report, how)
     if strict:
         raise_on_advice(report.advice)
     if chosen not in _BINARY:

@@ -91,7 +91,14 @@ def compare(
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of, with_pictures
-    from lossctl.cli.settings import check_range, compute_options, execution_config, raise_on_advice, split_commas
+    from lossctl.cli.settings import (
+        check_range,
+        compute_options,
+        execution_config,
+        raise_on_advice,
+        split_commas,
+        with_clip,
+    )
     from lossctl.errors import DataError
     from lossctl.render import FORMATS, PICTURES
     from lossctl.report.compare import ComparisonView, compare_report
@@ -146,6 +153,7 @@ def compare(
     report = compare_report(
         comparisons, opened, shown, limits, check_inputs_of_models(opened, [*plans], options, [*profiles], shown.models)
     )
+    report = with_clip(report, how)
     if strict:
         raise_on_advice(report.advice)
     return with_pictures(report, chosen, plot=plot), replace(output, format=chosen)

@@ -16,7 +16,7 @@ from lossctl.cli.options import (
     Strict,
     expand_option_groups,
 )
-from lossctl.cli.settings import compute_options, execution_config, raise_on_advice
+from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, with_clip
 from lossctl.report import Report
 
 HELP = """Compute the loss of predictions on targets: value, standard error, extremes.
@@ -89,6 +89,7 @@ def compute(
     else:
         results, advice = compute_losses(opened, bound, options, reduction, workers).results, []
     report = compute_report(results, opened.names, opened.line, advice, specs=split_specs(losses))
+    report = with_clip(report, how)
     if strict:
         raise_on_advice(report.advice)
     report = replace(report, notes=[*notes, *report.notes])

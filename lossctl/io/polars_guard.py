@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 
 from lossctl.errors import LossctlError
 
@@ -27,10 +28,12 @@ _LATE = 0.01
 
 @cache
 def has_room() -> bool:
-    """Return whether the limits of address space and threads (``ulimit -v``, ``ulimit -u``) leave room for polars.
+    """Return whether polars is installed and the limits (``ulimit -v``, ``ulimit -u``) leave room for it.
 
     Rust ends the process when an allocation fails, and prints a page when no thread starts.
     """
+    if find_spec("polars") is None:
+        return False
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     return (limit == resource.RLIM_INFINITY or limit >= _ADDRESS_SPACE) and _threads_start(
         _THREADS + _THREADS_OF_CORE * len(os.sched_getaffinity(0))
@@ -61,8 +64,10 @@ def require_room(name: str) -> None:
         name: the file that only polars can read or write.
 
     Raises:
-        LossctlError: a limit is too low.
+        LossctlError: polars is not installed, or a limit is too low.
     """
+    if find_spec("polars") is None:
+        raise LossctlError(f"{name}: needs polars: pip install polars")
     if not has_room():
         raise LossctlError(
             f"{name}: too little memory or too few threads for polars: it needs ulimit -v {_ADDRESS_SPACE >> 10}, and "

@@ -174,6 +174,13 @@ class AboveKind(Kind):
         return np.where(rng.random(n) < 0.1, 0.0, self.domain.low + 10.0 ** rng.uniform(-6, 6, n))
 
 
+class BelowKind(Kind):
+    """A number below the high end of its interval; many samples are near that end."""
+
+    def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
+        return self.domain.high - 10.0 ** rng.uniform(-6, 3, n)
+
+
 class CountKind(Kind):
     """A whole number of at least 0."""
 

@@ -14,7 +14,7 @@ from lossctl.core.array_kinds import Amounts, Distribution
 from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import LogProbabilities, Probabilities
-from lossctl.core.interval import POSITIVE
+from lossctl.core.interval import OPEN_UNIT, POSITIVE
 from lossctl.losses.numerics.elementary import xlogy
 from lossctl.losses.numerics.log_ratio import bregman, log_ratio, relative_entropy, shared
 
@@ -99,6 +99,26 @@ def js_divergence(pred: Distribution, target: Distribution) -> tuple[Array, Thun
         return np.asarray(0.5 * np.where(d < -0.5, np.log(2.0 * (q / (q + p))), np.log1p(d)))
 
     return (0.25 * (q + p) * shared(d)).sum(axis=-1), gradient
+
+
+@loss(
+    formula="Σ [b·p·log(p/m) + (1 − b)·q·log(q/m)], m = b·p + (1 − b)·q;  q = pred, p = target, b = beta",
+    reference="Agarwal et al. 2023, arXiv:2306.13649",
+    aliases=("generalized_jsd", "gkd"),
+    differences=("TRL generalized_jsd_loss takes logits and a temperature",),
+    pitfalls=("beta = 0.5 is js_divergence",),
+)
+def generalized_js_divergence(
+    pred: Distribution,
+    target: Distribution,
+    *,
+    beta: Annotated[float, Param("the share of the target in the mixture", OPEN_UNIT)] = 0.5,
+) -> tuple[Array, Thunk]:
+    """Jensen–Shannon divergence with unequal weights: for distillation."""
+    q, p = pred, target
+    m = beta * p + (1.0 - beta) * q
+    value = beta * bregman(p, m) + (1.0 - beta) * bregman(q, m)
+    return value.sum(axis=-1), lambda: (1.0 - beta) * np.where(m == 0, -np.log1p(-beta), np.log(q / m))
 
 
 @loss(

@@ -237,7 +237,7 @@ def test_inputs_are_not_written_and_the_thunk_answers_twice_the_same(loss: Loss)
 # These can be negative: likelihoods without their constant, densities above 1, scores that subtract a spread.
 SIGNED = (
     *("poisson_nll", "poisson_nll_log_rate", "negative_binomial_nll"),
-    *("gaussian_nll", "laplace_nll", "student_t_nll", "crps_ensemble", "hinge_embedding", "aft"),
+    *("gaussian_nll", "laplace_nll", "student_t_nll", "crps_ensemble", "hinge_embedding", "aft", "ppo_clip"),
 )
 # These can be slightly below 0, if the sums of rows differ in their last digits.
 ROUNDED = ("kl_divergence", "kl_divergence_log_target", "reverse_kl", "renyi", "bhattacharyya")

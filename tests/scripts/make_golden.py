@@ -2,7 +2,7 @@ r"""Values of other libraries for tests/losses/golden, each with the call that r
 
     python -m venv peers
     peers/bin/pip install torch scikit-learn scipy jax optax rax keras statsmodels scoringrules kornia monai \
-        timm pytorch-toolbelt gtsam symforce dwd sktime catboost lightgbm xgboost
+        timm pytorch-toolbelt gtsam symforce dwd sktime catboost lightgbm xgboost trl==0.12.2
     PYTHONPATH=tests/losses peers/bin/python tests/scripts/make_golden.py [FAMILY…]
 
 The cases are in tests/losses/golden/FAMILY.py, the values in FAMILY.json. ``params`` contains all parameters of the
@@ -15,6 +15,7 @@ import json
 import os
 import re
 import sys
+import types
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -43,10 +44,11 @@ PACKAGES = {
     "xgboost": "xgboost",
     "dwd": "dwd",
     "sktime": "sktime",
+    "trl": "trl",
     "torch": "torch",
 }
 # Libraries whose functions take tensors and are differentiated by torch, and those differentiated by jax.
-TENSORS, JAX = ("torch", "keras", "kornia", "monai", "timm", "pytorch_toolbelt"), ("optax", "rax")
+TENSORS, JAX = ("torch", "trl", "keras", "kornia", "monai", "timm", "pytorch_toolbelt"), ("optax", "rax")
 MODULES = (
     "keras",
     "sklearn.metrics",
@@ -72,6 +74,7 @@ MODULES = (
     "xgboost",
     "dwd.gen_dwd",
     "sktime.performance_metrics.forecasting",
+    "trl",
     "torch.nn.functional",
     "jax.numpy",
 )
@@ -91,7 +94,7 @@ def peers() -> dict[str, Any]:
         import_module(name)
     modules["jax"].config.update("jax_enable_x64", val=True)
     modules["keras"].config.set_floatx("float64")
-    return modules | {"np": np}
+    return modules | {"np": np, "types": types}
 
 
 def in_full(expression: str) -> str:
@@ -105,7 +108,7 @@ def _value(text: str) -> float | bool | str | list[float] | None:
         return [float(part) for part in text.split(",")]
     if text in WORDS:
         return WORDS[text]
-    return text if text.isalpha() else float(text)
+    return text if text[0].isalpha() else float(text)
 
 
 def figures(case: Any, defaults: dict[str, Any], libraries: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 from golden.case import Recorder
 from golden.inputs import log_rows, rows, soft_rows, weight
 
-record = Recorder({"renyi": {"alpha": 2.0}})
+record = Recorder({"renyi": {"alpha": 2.0}, "generalized_js_divergence": {"beta": 0.5}})
 
 # pred is q, target is p
 
@@ -61,6 +61,12 @@ record(
     "optax.losses.kl_divergence_with_log_targets(pred, target).mean()",
     "optax.losses.kl_divergence_with_log_targets(pred, target)",
 )
+each = "trl.GKDTrainer.generalized_jsd_loss(pred.log(), target.log(), beta=0.5, reduction='none').sum(1)"
+record("generalized_js_divergence", (rows, soft_rows), f"({each}).mean()")
+# TRL 0.12 swaps the weights in the mixture
+KL = "F.kl_div((0.2 * target + 0.8 * pred).log(), {}, reduction='none').sum(1)"
+each = f"0.2 * {KL.format('target')} + 0.8 * {KL.format('pred')}"
+record("generalized_js_divergence:beta=0.2", (rows, soft_rows), f"({each}).mean()", each)
 record(
     "js_divergence",
     (rows, soft_rows),

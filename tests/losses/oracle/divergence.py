@@ -54,6 +54,16 @@ def js_divergence(pred: Row, target: Row) -> list[Number]:
     return [(times_log_ratio(p, m) + times_log_ratio(q, m)) / 2 for q, p, m in pairs]
 
 
+@oracle("generalized_js_divergence")
+def generalized_js_divergence(pred: Row, target: Row, *, beta: Number) -> list[Number]:
+    """Σ [beta·p·log(p/m) + (1 − beta)·q·log(q/m)], m = beta·p + (1 − beta)·q, with the sums of p, q and m."""
+    terms = []
+    for q, p in zip(pred, target, strict=True):
+        m = beta * p + (1 - beta) * q
+        terms += [beta * wlog(p, p), -beta * wlog(p, m), (1 - beta) * wlog(q, q), -(1 - beta) * wlog(q, m)]
+    return terms
+
+
 @oracle("jeffreys", relative_value=always, relative_gradient=always)
 def jeffreys(pred: Row, target: Row) -> list[Number]:
     """Σ (p − q)·log(p/q)."""

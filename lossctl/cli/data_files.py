@@ -9,6 +9,7 @@ from lossctl.cli.options import InputOptions
 from lossctl.engine.where import WHERE, Where
 from lossctl.errors import UsageError, nearest, printable, quoted
 from lossctl.io import column_selection
+from lossctl.io.column_selection import listed
 from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_VALUE, Dataset, FieldRef, key_role
 from lossctl.io.formats import open_source, suffix_of, tells_format
 from lossctl.io.source import TEXT_OPTIONS, Field, OpenedFile, Options
@@ -250,8 +251,10 @@ def _holder(role: str, column: str, files: dict[str, DataFile], on: Sequence[str
     if len(having) != 1:
         file_names = " and ".join(f.opened.display_name for f in files.values())
         which = "is in both" if having else "is in neither"
-        suggestion = "" if having else nearest(column, [name for f in files.values() for name in f.opened.names or ()])
-        raise UsageError(
-            f"{column_text} {which} of {file_names}: {hint if having or role else 'there is none'}{suggestion}"
-        )
+        if having:
+            raise UsageError(f"{column_text} {which} of {file_names}: {hint}")
+        names = [name for f in files.values() for name in f.opened.names or ()]
+        known = f"they have {listed(tuple(names))}" if names else "they have no header"
+        more = f"; or {hint}" if role else ""
+        raise UsageError(f"{column_text} {which} of {file_names}: {known}{more}{nearest(column, names)}")
     return having[0]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lossctl.errors import UsageError, nearest, printable, quoted
+from lossctl.errors import UsageError, printable, quoted
 from lossctl.report.limits import Limits
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def parse_thresholds(option: str, texts: Sequence[str], losses: Sequence[Loss]) 
         names = [loss.spec for loss in losses]
         name = bind(spec)[0].spec if equals else names[0]
         if name not in names:
-            raise UsageError(f"{option} {quoted(text)}: {name} is not computed{nearest(name, names)}")
+            raise UsageError(f"{option} {quoted(text)}: {name} is not computed; computed are {', '.join(names)}")
         if name in limits:
             raise UsageError(f"{option}: {name} has two limits")
         limits[name] = limit

@@ -85,7 +85,11 @@ def get_loss(spec: str, framework: str = "") -> Loss:
         key, equals, value = part.partition("=")
         key = key.strip().replace("-", "_")
         if not equals or not key:
-            raise UsageError(f"loss {quoted(spec)}: {quoted(part)} is not param=value")
+            names = [p.name for p in loss.parameters]
+            write = f"; write {loss.name}:{names[0]}={printable(part)}" if len(names) == 1 and part not in names else ""
+            raise UsageError(
+                f"loss {quoted(spec)}: {quoted(part)} is not param=value: it takes {', '.join(names) or 'none'}{write}"
+            )
         if key in params:
             raise UsageError(f"loss {quoted(spec)}: parameter '{printable(key)}' is given twice")
         params[key] = value.strip()

@@ -17,7 +17,7 @@ _LISTED = 12
 _POSITIONS = 10
 # Maximum names that a message spells out; more are given as a range of positions.
 _SPELLED = 3
-_DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'", ",": ","}  # quoted for a shell
+_DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'", ",": ",", " ": "space"}  # quoted for a shell
 
 
 def select(selectors: tuple[str, ...], names: tuple[str, ...] | None, count: int, display_name: str) -> list[int]:
@@ -108,7 +108,8 @@ def _one(
         if matches:
             _ascending([names[i] for i in matches], shown_selector, display_name)
             return matches
-    hint = other_delimiter(names) if count == 1 else nearest(selector, names)
+    named = [name for name in names if name]  # R writes a header one name short: the first column has none
+    hint = (other_delimiter(named, ";\t|, ") if len(named) == 1 else "") or nearest(selector, names)
     raise UsageError(f"{display_name}: there is no column {shown_selector}; it has {listed(names)}{hint}")
 
 

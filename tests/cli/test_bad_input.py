@@ -273,6 +273,9 @@ COLUMNS = [
     column("misspelt", "-p prde -t target", "no column 'prde'; it has 'pred', 'target', 'w'; did you mean 'pred'?"),
     column("misspelt-target", "-p pred -t tagret", "there is no column 'tagret'", "did you mean 'target'?"),
     column("misspelt-weight", "-p pred -t target -w x", "there is no column 'x'; it has 'pred', 'target', 'w'"),
+    column("semicolons", "-p a -t b", "it has 'a;b'; another delimiter? say --delimiter", content="a;b\n1;2\n"),
+    column("decimal-commas", "-p a -t b", "another delimiter? say --delimiter", content="a;b\n1,5;2\n"),
+    column("blanks", "-p a -t b", "it has 'a b'; another delimiter? say --delimiter space", content="a b\n1 2\n"),
     column("case", "-p Pred -t target", "there is no column 'Pred'", "did you mean 'pred'?"),
     column("beyond", "-p @9 -t @1", "p.csv: there is no column '@9': it has 3, @1 to @3"),
     column("zero", "-p @0 -t @1", "there is no column '@0': it has 3, @1 to @3"),
@@ -308,7 +311,8 @@ COLUMNS = [
     bad(
         "column-weight-in-neither",
         "mse p.csv t.csv -p p -w wieght",
-        "weight column 'wieght' is in neither of p.csv and t.csv: name a separate file; did you mean 'weight'?",
+        "weight column 'wieght' is in neither of p.csv and t.csv: they have 'p', 'weight', 't'; or name a separate file; did "
+        "you mean 'weight'?",
         p_csv="p,weight\n1,2\n",
     ),
 ]
@@ -584,7 +588,8 @@ LOSSES = [
             ("file-a-folder", "dir.py:f", "dir.py"),
             ("param-unknown", "huber:detla=1", "huber has no parameter 'detla'; it takes delta; did you mean 'delta'?"),
             ("param-of-none", "mse:delta=1", "mse has no parameter 'delta'; it takes none"),
-            ("param-no-value", "huber:delta", "loss 'huber:delta': 'delta' is not param=value"),
+            ("param-no-value", "huber:delta", "loss 'huber:delta': 'delta' is not param=value: it takes delta"),
+            ("param-value-alone", "huber:0.5", "'0.5' is not param=value: it takes delta; write huber:delta=0.5"),
             ("param-twice", "huber:delta=1:delta=2", "parameter 'delta' is given twice"),
             ("param-smoothing", "bce:label_smoothing=1.5", "parameter 'label_smoothing': '1.5' is not a number"),
         )

@@ -114,7 +114,7 @@ def breakdown(
     options = compute_options(how, data)
     bound = bind(losses, how.param, how.framework)
     if len(bound) > 1:
-        raise UsageError("breakdown takes a single loss")
+        raise UsageError("breakdown takes a single loss: run it once for each")
     (limits,) = parse_limits(fail_above, fail_below, bound)
     names = [name for text in cut.columns for name in split_commas(text)]
     request = _wanted(cut, output, chosen, plot, [column_role(name) for name in names])

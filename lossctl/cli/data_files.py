@@ -49,6 +49,7 @@ class DataFiles:
     ) -> None:
         self.targets = targets
         self._data, self._models, self._labels = data, models, labels
+        self.shared: list[str] = []  # columns that files share, which are compared row by row
         self._keys = [*data.on, *([join_of(data)[0]] if data.join else [])]
         self._files: dict[str, DataFile] = {}
         self._main = dict.fromkeys([*(model.path for model in models), targets])
@@ -116,7 +117,7 @@ class DataFiles:
 
     def add_cells(self, name: str) -> None:
         """Add a column, or a file of one column, to read unparsed."""
-        holder = self.open(name) if is_file(name) else _holder("", name, self._files, self._keys)
+        holder = self.open(name) if is_file(name) else _holder("", name, self._files, [*self._keys, *self.shared])
         columns = () if is_file(name) else (name,)
         holder.fields.append(Field(column_role(name), columns, text=holder.opened.holds_text(columns)))
 

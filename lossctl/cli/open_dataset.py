@@ -78,12 +78,17 @@ def open_data(
             files.open(files.targets).fields.append(Field("target", choice.target, labels, hint=hint))
     for role, name in inputs.items():
         files.add_input(role, name)
+    where = parse_where(data.where) if data.where is not None else None
+    alias = files.add_where(where) if where is not None else None
+    shared = (
+        []
+        if data.on or one_file or not wants_target
+        else _shared(files, models, choices, [name for name in used if name != by])
+    )
+    files.shared = [column for _, column in shared]
     for name in cells:
         if name in shown or name not in WORDS or files.has_column(name):
             files.add_cells(name)
-    where = parse_where(data.where) if data.where is not None else None
-    alias = files.add_where(where) if where is not None else None
-    shared = [] if data.on or one_file or not wants_target else _shared(files, models, choices, used)
     keys = files.add_keys(shared)
     if data.join:
         if not wants_target and not rivals:

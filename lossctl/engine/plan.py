@@ -143,7 +143,7 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
         frozenset(repeated),
     )
     _check_classes(plan, options)
-    if plan.dims.get("items") == 1:
+    if plan.dims.get("items") == 1 and not data.lists:
         raise UsageError(
             f"{loss.name}: each row is a list of one item, whose loss says nothing: a file of one item per row needs "
             "--group COLUMN, the list of each row"

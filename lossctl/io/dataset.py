@@ -69,12 +69,14 @@ class Dataset:
         places: role (``pred``, ``target``, ``weight``, or another input that a loss names) to position.
         keys: pairs of roles whose values must be equal in each row; none by default.
         notes: what a user should know about the choice of the columns; none by default.
+        lists: whether a row is a list made of several rows of a file, which may have one item.
     """
 
     sources: tuple[Source, ...]
     places: Mapping[str, FieldRef]
     keys: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    lists: bool = False
 
     @property
     def names(self) -> list[str]:

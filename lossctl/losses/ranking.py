@@ -20,7 +20,7 @@ from lossctl.losses.numerics.softmax import complement, cross_entropy, others, r
 
 Chances: TypeAlias = Annotated[Array, ProbabilityArrayKind("Chances", "a probability, from 0 to 1", UNIT, ITEMS)]
 
-_A_LIST = "a row is one list; lists of different lengths need runs of their own"
+_A_LIST = "a row is one list; compute --group takes lists of any length, an item a row"
 
 
 @loss(

@@ -37,6 +37,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "fail_above": "sets the exit code; Python compares the value",
         "fail_below": "sets the exit code; Python compares the value",
         "strict": "turns advice into an error; Python gives no advice",
+        "group": "names a column; Python passes arrays of lists",
     },
     "explain": {
         **dict.fromkeys(

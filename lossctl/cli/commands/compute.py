@@ -40,8 +40,17 @@ def compute(
     *,
     data: InputOptions,
     reduction: Annotated[
-        str, typer.Option("--reduction", metavar="mean|sum", help="mean divides by the sum of the weights")
+        str,
+        typer.Option(
+            "--reduction",
+            metavar="mean|sum|group",
+            help="mean divides by the sum of the weights; group: the mean over --group of their means",
+        ),
     ] = "mean",
+    group: Annotated[
+        str | None,
+        typer.Option("--group", metavar="COLUMN", help="rows of equal value are a sample: a list, a series, an image"),
+    ] = None,
     fail_above: FailAbove = [],  # noqa: B006 - typer copies it
     fail_below: FailBelow = [],  # noqa: B006 - as above
     strict: Strict = False,
@@ -55,6 +64,7 @@ def compute(
     """Compute losses."""
     from dataclasses import replace
 
+    from lossctl.cli.data_files import column_role
     from lossctl.cli.like import choose_likes, find_likes
     from lossctl.cli.loss_arguments import bind, split_specs
     from lossctl.cli.open_dataset import check_stdin, open_data
@@ -63,23 +73,32 @@ def compute(
     from lossctl.core.user_kernel import source_line
     from lossctl.core.validation import REDUCTIONS, check_choice
     from lossctl.engine.run import compute_losses
+    from lossctl.errors import UsageError
     from lossctl.report.compute import compute_report
     from lossctl.report.limits import Limited, limited
 
     style_of(output)  # reports an invalid option before a long run, not after
     quick = format_of(output, checks=bool(fail_above or fail_below)) == "value"
-    check_choice("--reduction", reduction, REDUCTIONS)
+    check_choice("--reduction", reduction, (*REDUCTIONS, "group"))
+    if reduction == "group" and group is None:
+        raise UsageError("--reduction group needs --group COLUMN")
     options = replace(compute_options(how, data), detail=strict or not quick)
     likes = [] if like is None else find_likes(losses, how.param, like, how.framework)
     bound = [candidates[0].loss() for candidates in likes] or bind(losses, how.param, how.framework)
     limits = parse_limits(fail_above, fail_below, bound)
     check_stdin([preds, targets])
     workers = execution_config(how, output)
-    opened = open_data(bound, preds, targets, data)
+    opened = open_data(bound, preds, targets, data, by=group)
     notes: list[str] = []
     if likes:
         bound, options, reduction, notes = choose_likes(likes, opened, options, reduction)
-    if strict or not output.quiet:
+    line = opened.line
+    if group is not None:
+        from lossctl.engine.lists import compute_of_lists
+
+        results = compute_of_lists(opened, column_role(group), bound, options, reduction=reduction, workers=workers)
+        line, advice = (lambda _: None), list(opened.notes)
+    elif strict or not output.quiet:
         from lossctl.analysis.input_checks import check_inputs
         from lossctl.analysis.input_profile import profile_block
 
@@ -88,7 +107,7 @@ def compute(
         advice = list(check_inputs(opened, computed.plans, options, computed.profiles))
     else:
         results, advice = compute_losses(opened, bound, options, reduction, workers).results, []
-    report = compute_report(results, opened.names, opened.line, advice, specs=split_specs(losses))
+    report = compute_report(results, opened.names, line, advice, specs=split_specs(losses))
     report = with_clip(report, how)
     if strict:
         raise_on_advice(report.advice)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lossctl.core.decorator import Loss, Value
+from lossctl.core.html_repr import html_of
 from lossctl.engine.accumulate import Extreme, Summary
 from lossctl.engine.exact_sum import rounded
 from lossctl.errors import DataError, UsageError, counted
@@ -61,6 +62,16 @@ class Result:
     def __repr__(self) -> str:
         error = "" if self.std_error is None else f" ± {self.std_error:.3g}"
         return f"<{self.loss} {self.reduction}: {self.value:.9g}{error}, {counted(self.count, 'sample')}>"
+
+    def _repr_html_(self) -> str:
+        cells = {
+            "value": self.value,
+            "std err": self.std_error,
+            "min": self.min,
+            "max": self.max,
+            "at row": self.argmax,
+        }
+        return html_of(f"{self.loss} · {self.reduction} · {counted(self.count, 'sample')}", cells)
 
     def __float__(self) -> float:
         return self.value

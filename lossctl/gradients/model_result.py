@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lossctl.core.html_repr import html_of
 from lossctl.gradients.localize import Entry
 
 # Verdicts on an array, in the order of the report.
@@ -85,6 +86,10 @@ class ModelCheck:
 
     def __repr__(self) -> str:
         return "\n".join(self.lines())
+
+    def _repr_html_(self) -> str:
+        cells = {f"{a.name} {a.what}".strip(): a.verdict for a in self.arrays}
+        return html_of(f"gradients of {self.function}", cells, "" if self.passed else repr(self))
 
     def lines(self) -> list[str]:
         """Return the text of a failing assertion: the hints, the arrays by verdict, the wrong entries."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossctl.core.arrays import Array
+from lossctl.core.html_repr import html_of
 from lossctl.core.parameters import Value
 from lossctl.gradients.batch_check import BY_DIRECTION
 from lossctl.gradients.tally import CheckedSamples
@@ -72,6 +73,10 @@ class GradCheck:
     def __repr__(self) -> str:
         checks = [self] if self.second is None else sorted([self, self.second], key=lambda check: check.passed)
         return "\n".join(line for check in checks for line in check.lines())
+
+    def _repr_html_(self) -> str:
+        cells = {**self.counts, "worst rel err": self.worst, "verdict": "ok" if self else "FAIL"}
+        return html_of(f"{self.what} check of {self.loss}", cells, "" if self else repr(self))
 
     def lines(self) -> list[str]:
         """Return the text of a failing assertion: the hint, the number of coordinates by verdict, the worst ones."""

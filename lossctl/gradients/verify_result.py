@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lossctl.core.html_repr import html_of
 from lossctl.core.parameters import Value
 from lossctl.gradients.tally import CheckedSamples
 
@@ -128,6 +129,10 @@ class Verification:
 
     def __bool__(self) -> bool:
         return self.passed
+
+    def _repr_html_(self) -> str:
+        cells = {a.what: a.verdict for a in self.arrays}
+        return html_of(f"outputs of {self.loss}", cells, "" if self.passed else repr(self))
 
     def __repr__(self) -> str:
         lines = [f"outputs of {self.loss}, {self.samples:,} samples: {'ok' if self.passed else 'FAIL'}"]

@@ -311,8 +311,8 @@ COLUMNS = [
     bad(
         "column-weight-in-neither",
         "mse p.csv t.csv -p p -w wieght",
-        "weight column 'wieght' is in neither of p.csv and t.csv: they have 'p', 'weight', 't'; or name a separate file; did "
-        "you mean 'weight'?",
+        "weight column 'wieght' is in neither of p.csv and t.csv: they have 'p', 'weight', 't'; or name a "
+        "separate file; did you mean 'weight'?",
         p_csv="p,weight\n1,2\n",
     ),
 ]

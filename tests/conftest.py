@@ -9,7 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import hypothesis
 import pytest
+
+# A loaded machine is no failure: no example has a time limit.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 RunCommand: TypeAlias = Callable[[str], tuple[int, str, str]]
 RunJson: TypeAlias = Callable[[str], dict[str, Any]]

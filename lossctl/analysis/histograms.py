@@ -205,7 +205,8 @@ def _edges(low: float, high: float) -> Array:
     if least >= LEAST_STEP:
         step = round_step(least)
         first, last = np.floor(low / step), np.ceil(high / step)
-        edges: Array = np.arange(first, max(last, first + 1) + 1) * step
+        with np.errstate(over="ignore"):  # such edges are not taken
+            edges: Array = np.arange(first, max(last, first + 1) + 1) * step
         if len(edges) > 1 and np.isfinite(edges).all() and (np.diff(edges) > 0).all():
             return edges
     return np.array([low if low < high else np.nextafter(low, -np.inf), high])

@@ -257,7 +257,9 @@ def sum_losses(
     >>> sum_losses(np.array([1.0, np.inf]), np.array([2.0, np.inf]), exact(3.0)).nonfinite_sum
     inf
     """
-    total = float(np.add.reduce(parts)) if total is None else total
+    if total is None:
+        with np.errstate(over="ignore", invalid="ignore"):  # then it is summed exactly below
+            total = float(np.add.reduce(parts))
     if math.isfinite(total):
         return Summary(elements=len(values), total=exact(total), weight=weight)
     finite = np.isfinite(values)

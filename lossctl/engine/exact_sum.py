@@ -53,7 +53,7 @@ def exact_sum(values: Array) -> int:
     NumPy adds pairwise, with a roundoff of at most 1e-15 of Σ|value|. If the float64 sum overflows, the values
     are added exactly, as integers.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         quick = float(np.add.reduce(values))
     if math.isfinite(quick):
         return exact(quick)

@@ -350,7 +350,7 @@ TEXTS = st.text(st.sampled_from('"\\,{}\r\nab\u00e9'), max_size=30)
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=60), st.integers(1, 200), st.sampled_from(["\n", "\r\n"]), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_pipe_gives_every_row_whatever_its_texts_and_blocks(
     texts: list[str], step: int, end: str, closed: bool
 ) -> None:
@@ -418,7 +418,7 @@ SCALARS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=3, max_size=20), st.data())
 @pytest.mark.slow
 def test_polars_and_the_standard_library_agree(numbers: list[float], data: st.DataObject) -> None:

@@ -224,7 +224,7 @@ def values_of(records: list[list[str]], chosen: list[int]) -> np.ndarray:
     return np.array([[float(record[i].strip(" \t")) for i in chosen] for record in records])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tables(), st.booleans(), st.integers(4, 40))
 @pytest.mark.slow
 def test_a_table_is_read_as_csv_reads_it(table: Table, mark: bool, piece: int) -> None:
@@ -245,7 +245,7 @@ def test_a_table_is_read_as_csv_reads_it(table: Table, mark: bool, piece: int) -
 BAD = ["oops", "1_000", "0x1", "", "1e", "--1", "1e400", "٣", "1,5", "1 2"]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(tables(), st.data(), st.integers(4, 40))
 @pytest.mark.slow
 def test_one_bad_cell_is_told_by_file_line_and_column(table: Table, data: st.DataObject, piece: int) -> None:
@@ -265,7 +265,7 @@ def test_one_bad_cell_is_told_by_file_line_and_column(table: Table, data: st.Dat
         assert fault(text, *positions(table), **how).startswith(where)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(tables(), st.data(), st.integers(4, 40))
 @pytest.mark.slow
 def test_one_ragged_row_is_told_by_file_and_line(table: Table, data: st.DataObject, piece: int) -> None:
@@ -279,7 +279,7 @@ def test_one_ragged_row_is_told_by_file_and_line(table: Table, data: st.DataObje
     assert told.startswith(f"x:{lines[row]}: {width + 1} cells where the header has {width}")
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(tables(), st.integers(4, 40))
 @pytest.mark.slow
 def test_a_record_is_too_long_wherever_it_is_cut(table: Table, piece: int) -> None:
@@ -295,7 +295,7 @@ def test_a_record_is_too_long_wherever_it_is_cut(table: Table, piece: int) -> No
             )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.lists(WRITTEN, min_size=2, max_size=2), min_size=1, max_size=6),
     st.lists(st.text(" \t", min_size=1, max_size=3), min_size=1),
@@ -475,7 +475,7 @@ def answer(case: Case, worth: float) -> Any:
 TAKEN = {True: 0, False: 0}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(cases())
 @pytest.mark.slow
 def test_polars_and_the_grammar_agree(case: Case) -> None:

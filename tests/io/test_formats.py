@@ -689,7 +689,7 @@ def test_spoiled_files_of_every_format(tmp_path: Path) -> None:
     assert (count, found) == (250, [])
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.binary(max_size=200),
     form=st.sampled_from(["csv", "txt", "npy", "npz"]),

@@ -118,7 +118,7 @@ ARRAYS = st.tuples(
 RANGES = st.lists(st.tuples(st.integers(0, 23), st.integers(0, 23)).map(sorted), min_size=1, max_size=12)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ARRAYS, RANGES, st.integers(1, 2000))
 @pytest.mark.slow
 def test_any_ranges_in_any_order(
@@ -365,7 +365,7 @@ def test_a_bare_pickle_is_no_data(form: str, tmp_path: Path, capfd: pytest.Captu
 # Side by side with text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 40), st.integers(1, 50), st.integers(4, 60))
 def test_text_and_arrays_line_up(
     tmp_path_factory: pytest.TempPathFactory, count: int, slab_rows: int, piece: int
@@ -392,7 +392,7 @@ def test_text_and_arrays_line_up(
         assert data.line(count - 1) == f"{paths[0]}:{count + 1}"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     one=st.integers(1, 40),
     more=st.integers(1, 40),

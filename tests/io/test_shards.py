@@ -204,7 +204,7 @@ def source(path: str) -> Source:
     return open_source(path, Options()).bind((Field("pred"),))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.data())
 @pytest.mark.slow
 def test_any_range_of_rows(tmp_path_factory: pytest.TempPathFactory, counts: list[int], data: st.DataObject) -> None:

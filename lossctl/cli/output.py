@@ -31,6 +31,10 @@ _ASCII = str.maketrans(
 )  # fmt: skip
 
 
+# The beginning of a line on stderr about an error or a failed check: red on a terminal.
+_ERROR = "lossctl:"
+
+
 def format_of(
     output: OutputOptions,
     default: str = "table",
@@ -174,7 +178,11 @@ def print_stderr(line: str) -> None:
     if sys.stderr is None:
         return
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(_encodable(line, sys.stderr) + "\n")
+        text = _encodable(line, sys.stderr)
+        plain = os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR") or not sys.stderr.isatty()
+        if text.startswith(_ERROR) and not plain:
+            text = f"\x1b[1;31m{_ERROR}\x1b[0m" + text.removeprefix(_ERROR)
+        sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
 

@@ -43,7 +43,7 @@ def table(report: Report, style: Style) -> Iterator[str]:
         else:
             yield from _table(drawn, style, left_out)
     if left_out:
-        words = f"hint: {style.width} columns leave out {'; '.join(dict.fromkeys(left_out))}; -f json shows all"
+        words = f"not shown at {style.width} columns: {'; '.join(dict.fromkeys(left_out))}; -f json shows all"
         yield "\n"
         yield from _wrapped(words, style, "dim")
     for line in report.closing:

@@ -410,7 +410,7 @@ def test_a_terminal_never_cuts_or_folds_a_number() -> None:
         rows = [line.split() for line in lines[rule + 1 : rule + 4]]
         for row, loss in zip(rows, losses, strict=True):
             assert [row[0], *map(float, row[1:])] == [loss["loss"], *(loss[keys[name]] for name in names)]
-        assert ("hint: " in done.stdout) == (columns < 120)
+        assert ("not shown at" in done.stdout) == (columns < 120)
 
 
 @pytest.mark.slow
@@ -461,6 +461,22 @@ def test_force_color_leaves_other_formats_alone(cli: Cli, monkeypatch: pytest.Mo
     monkeypatch.setenv("FORCE_COLOR", "1")
     for options in (["-q"], ["-f", "csv"], ["-f", "json"]):
         assert not ESCAPE.search(cli("compute", "mse", *PAIR, *options).stdout)
+
+
+def test_errors_are_red_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The word before an error is red; the line is the same without colour."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for env, told in (({}, "\x1b[1;31mlossctl:\x1b[0m no such"), ({"NO_COLOR": "1"}, "lossctl: no such")):
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        terminal = Terminal()
+        monkeypatch.setattr("sys.stderr", terminal)
+        assert main(["comput"]) == 2
+        assert terminal.getvalue().startswith(told)
 
 
 @pytest.mark.parametrize("options", [[], ["--color", "always"], ["-f", "json"], ["-f", "csv"]], ids=str)

@@ -136,7 +136,7 @@ def test_what_gives_way_first() -> None:
     assert "bars" not in shown(ORDER, ROWS, 90)
     steps = ["bars", "wrong (all 0)", "folder/file.csv of line", "digits after", "least", "the middle of loss"]
     texts = [" ".join(shown(ORDER, ROWS, width).split()) for width in range(80, 20, -1)]
-    hints = [text.partition("hint:")[2] for text in texts]
+    hints = [text.partition("not shown at")[2] for text in texts]
     first = [next((i for i, hint in enumerate(hints) if step in hint), None) for step in steps]
     assert None not in first
     assert first == sorted(first)  # type: ignore[type-var]
@@ -144,7 +144,7 @@ def test_what_gives_way_first() -> None:
 
 def test_off_a_terminal_nothing_gives_way() -> None:
     text = shown(ORDER, ROWS, None)
-    assert "hint" not in text
+    assert "not shown" not in text
     assert "folder/file.csv:10" in text
     assert "1.23457" in text
 

@@ -108,7 +108,7 @@ def curves_of(losses: Sequence[Loss], low: float | None = None, high: float | No
         UsageError: a loss has no axis (see :func:`axis_of`), or the range leaves its domain.
 
     >>> from lossctl import get_loss
-    >>> [curve.x[-1] for curve in curves_of([get_loss("mse"), get_loss("huber:delta=4")])]
+    >>> [float(curve.x[-1]) for curve in curves_of([get_loss("mse"), get_loss("huber:delta=4")])]
     [6.0, 6.0]
     """
     axes = [axis_of(loss) for loss in losses]

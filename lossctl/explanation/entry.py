@@ -42,8 +42,8 @@ def explain(
         inputs: further inputs of losses, by name.
 
     Returns:
-        the definitions that agree, fewest departures first. ``found`` says whether there is one, and that less than
-        half of one is expected to agree by chance.
+        the definitions that agree, fewest departures first. ``found`` says whether there is one, and that chance is no
+        likely explanation.
 
     Raises:
         UsageError: the value is no number, or a loss is unknown.

@@ -156,7 +156,9 @@ def _merged(hits: Sequence[Candidate]) -> list[Candidate]:
     for group in groups:
         first = group[0]
         names = dict.fromkeys(c.text for c in group[1:] if (c.precision, c.cause) != (first.precision, first.cause))
-        merged.append(replace(first, names=tuple(name for name in names if not name.endswith("single precision"))))
+        names = dict.fromkeys(name.removesuffix("; is in single precision") for name in names)
+        names.pop(first.text.removesuffix("; is in single precision"), None)
+        merged.append(replace(first, names=tuple(names)))
     return merged
 
 

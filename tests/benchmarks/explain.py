@@ -302,7 +302,11 @@ def run(count: int, seed: int) -> None:
         rng = np.random.default_rng([seed, 1000 + i])
         kind = ["chances", "real", "scores", "positive"][i % 4]
         d = data_of(kind, rng)
-        none += not explain(f"{rng.uniform(0.1, 3):.{rng.integers(5, 9)}g}", d, kind).found
+        number = f"{rng.uniform(0.1, 3):.{rng.integers(5, 9)}g}"
+        explanation = explain(number, d, kind)
+        none += not explanation.found
+        if explanation.found:
+            print(f"by chance {explanation.by_chance:.2g}: {number} as {explanation.best[0].text}")
     print(f"numbers of no definition: none {none} of 20")
 
 

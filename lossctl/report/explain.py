@@ -151,8 +151,8 @@ def _failure(explanation: Explanation, *, deeper: bool) -> str:
     if explanation.candidates:
         return (
             f"{explanation.number} has too few digits for {counted(explanation.candidates[0].cost, 'departure')}: "
-            f"about {_count(explanation.by_chance)} of {explanation.tried:,} values agree by chance; write more digits, "
-            "or name the loss with --loss"
+            f"about {_count(explanation.by_chance)} of {explanation.tried:,} values agree by chance; write more "
+            "digits, or name the loss with --loss"
         )
     more = "" if deeper else ", or search deeper with --loss NAME"
     return (

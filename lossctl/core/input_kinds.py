@@ -331,7 +331,7 @@ class LogProbabilitiesKind(ProbabilitiesKind):
 
 CLASSES = ("classes",)
 _FROM_LABELS = "; for 0/1 or named labels, add --labels NEG,POS"
-_ZERO = "; a weight of 0 leaves such a sample out, and wape takes targets of 0"
+_ZERO = "; --where COLUMN!=0 or a weight of 0 leaves such samples out, and wape takes targets of 0"
 _LOGITS = Interval(-np.inf, np.inf, open_high=True)
 
 Real: TypeAlias = Annotated[Array, Kind("Real", "a finite number", REAL)]

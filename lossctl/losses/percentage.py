@@ -8,7 +8,7 @@ import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.core.decorator import MeanTransform, Thunk, loss
-from lossctl.core.input_kinds import AboveMinusOne, NonZero, Real
+from lossctl.core.input_kinds import AboveMinusOne, NonZero, Positive, Real
 from lossctl.losses.numerics.elementary import not_finite, select
 
 
@@ -127,3 +127,38 @@ def wape(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """The sum of the absolute errors as a fraction of the sum of the absolute targets."""
     r = pred - target
     return np.abs(r), lambda: np.sign(r)
+
+
+_SCALE = "scale is the error of the naive forecast on the training series: mean |y[i] − y[i − m]|, m the season"
+
+
+@loss(
+    formula="|r|/scale;  r = pred − target",
+    reference="Hyndman & Koehler 2006, doi:10.1016/j.ijforecast.2006.03.001",
+    aliases=("mean_absolute_scaled_error",),
+    differences=("sktime and utilsforecast compute the scale from the training series",),
+    pitfalls=(_SCALE, "one scale for each row or for each series (n, horizon): --input scale=COLUMN or FILE"),
+    relative_accuracy="everywhere",
+)
+def mase(pred: Real, target: Real, scale: Positive) -> tuple[Array, Thunk]:
+    """The absolute error in units of that of the naive forecast."""
+    r = pred - target
+    return np.abs(r) / scale, lambda: np.sign(r) / scale
+
+
+@loss(
+    formula="√(mean r²/scale²);  r = pred − target",
+    reference="Makridakis et al. 2022, doi:10.1016/j.ijforecast.2021.11.013",
+    aliases=("root_mean_squared_scaled_error",),
+    differences=("M5 takes the root for each series: a run, or --group, for each",),
+    pitfalls=("scale is the root of the mean of (y[i] − y[i − 1])² of the training series",),
+    relative_accuracy="everywhere",
+    finish=MeanTransform(math.sqrt, lambda mean: 0.5 / math.sqrt(mean) if mean else 0.0, per_sample="r²/scale²"),
+)
+def rmsse(pred: Real, target: Real, scale: Positive) -> tuple[Array, Thunk]:
+    """The root of the mean squared error in units of that of the naive forecast.
+
+    Per-sample values are r²/scale². At value 0 the gradient is taken to be 0.
+    """
+    z = (pred - target) / scale
+    return z * z, lambda: 2.0 * z / scale

@@ -70,6 +70,15 @@ def test_nothing_counts() -> None:
 
 def test_a_percentage_of_zero() -> None:
     """The message names ways out, and they work."""
-    with pytest.raises(lossctl.DataError, match=r"target\[1\]: 0 .*a weight of 0 leaves such a sample out, and wape"):
+    with pytest.raises(lossctl.DataError, match=r"target\[1\]: 0 .*a weight of 0 leaves such samples out, and wape"):
         lossctl.compute("mape", [1.0, 2.0], [2.0, 0.0])
     assert float(lossctl.compute("mape", [1.0, 2.0], [2.0, 0.0], weight=[1.0, 0.0])) == 0.5
+
+
+def test_scaled_errors_of_series() -> None:
+    """One scale for each series (n, horizon), from its training part: the value of sktime's definition."""
+    train = RNG.normal(size=(3, 20)).cumsum(axis=1)
+    pred, target = PRED[:, 0], TARGET[:, 0]
+    naive = np.abs(np.diff(train, axis=1)).mean(axis=1)
+    each = [np.abs(p - t).mean() / s for p, t, s in zip(pred, target, naive, strict=True)]
+    assert float(lossctl.compute("mase", pred, target, inputs={"scale": naive})) == pytest.approx(np.mean(each))

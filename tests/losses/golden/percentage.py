@@ -27,3 +27,7 @@ record(
     " / np.average(np.abs(target), weights=weight)",
     weight=weight,
 )
+scales = np.round(np.abs(real[1]) + 0.5, 3)
+SCALED = ("pred", "target", "scale")
+record("mase", (*real, scales), "F.l1_loss(pred / scale, target / scale)", names=SCALED)
+record("rmsse", (*real, scales), "F.mse_loss(pred / scale, target / scale).sqrt()", names=SCALED)

@@ -36,3 +36,15 @@ def smape(pred: Number, target: Number) -> list[Number]:
 def wape(pred: Number, target: Number) -> list[Number]:
     """|r| per sample; the whole's sum is divided by Σ|t|."""
     return [abs(pred - target)]
+
+
+@oracle("mase", relative_value=always, relative_gradient=always)
+def mase(pred: Number, target: Number, scale: Number) -> list[Number]:
+    """|r|/scale."""
+    return [abs(pred - target) / scale]
+
+
+@oracle("rmsse", relative_value=always, relative_gradient=always)
+def rmsse(pred: Number, target: Number, scale: Number) -> list[Number]:
+    """(r/scale)², of which the root of the mean is taken."""
+    return [((pred - target) / scale) ** 2]

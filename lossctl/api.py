@@ -42,8 +42,20 @@ def compute(
     pred: npt.ArrayLike,
     target: npt.ArrayLike | None = None,
     *,
+    framework: str | None = None,
+    weight: npt.ArrayLike | None = None,
+    inputs: Mapping[str, npt.ArrayLike] | None = None,
     reduction: Literal["none"],
-    **options: Any,
+    nan: str = "error",
+    normalize: bool = False,
+    sum_tolerance: float = SUM_TOLERANCE,
+    class_axis: int | None = None,
+    class_weight: Sequence[float] | None = None,
+    ignore_index: int | None = None,
+    allow_negative_weights: bool = False,
+    labels: Sequence[str | float] | None = None,
+    like: str | None = None,
+    threads: int | None = None,
 ) -> Array: ...
 
 
@@ -56,7 +68,7 @@ def compute(
     framework: str | None = None,
     weight: npt.ArrayLike | None = None,
     inputs: Mapping[str, npt.ArrayLike] | None = None,
-    reduction: str = "mean",
+    reduction: Literal["mean", "sum"] = "mean",
     nan: str = "error",
     normalize: bool = False,
     sum_tolerance: float = SUM_TOLERANCE,
@@ -249,7 +261,7 @@ def _prepared(
     if len(arrays) != len(loss.inputs):
         names = ", ".join(i.name for i in loss.inputs)
         raise UsageError(f"{loss.name} takes {len(loss.inputs)} inputs ({names}), not {len(arrays)}")
-    named = dict(zip(loss.roles, arrays, strict=True))
+    named: dict[str, npt.ArrayLike | None] = dict(zip(loss.roles, arrays, strict=True))
     if "target" in named:
         named["target"] = _coded(loss, named["target"], options.get("labels"))
     further = dict(options)

@@ -89,7 +89,7 @@ class RecordSource(ABC):
     def __init__(self, file: RecordFile, fields: tuple[Field, ...]) -> None:
         self.display_name, self.reading = file.display_name, file.reading
         self.fields, self.columns, self.names = fields, file.columns_of(fields), file.names
-        self.row_shapes = tuple((len(columns),) for columns in self.columns)
+        self.row_shapes: tuple[tuple[int, ...], ...] = tuple((len(columns),) for columns in self.columns)
         self.row = 0
         self._file = file
 

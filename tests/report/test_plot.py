@@ -36,7 +36,7 @@ WITHOUT = {
     *("ctc", "lovasz_hinge", "lovasz_softmax", "dice", "squared_dice", "jaccard", "tversky", "focal_tversky"),
     *("cosine_distance", "cosine_embedding", "triplet", "infonce", "ranknet", "listnet", "listmle", "crps_ensemble"),
     *("softmax_ranking", "cox", "query_rmse", "query_mae", "supervised_ntxent", "circle"),
-    *("query_cross_entropy", "multiclass_generalized_dice"),
+    *("query_cross_entropy", "multiclass_generalized_dice", "bits_per_unit", "orpo", "perplexity"),
 }
 
 

@@ -122,7 +122,7 @@ def names(*wanted: str) -> list[str]:
         ("lossctl compute pseudo-h", ["pseudo-huber"]),
         ("lossctl compute mse,hub", ["mse,huber"]),
         ("lossctl compute huber:delta=2,pseu", ["huber:delta=2,pseudo_huber"]),
-        ("lossctl compute rmse,rms", ["rmse,rmsle"]),  # not once more
+        ("lossctl compute rmse,rms", ["rmse,rmsle", "rmse,rmsse"]),  # not once more
         ("lossctl compute huber:delta=2,hub", ["huber:delta=2,huber"]),  # but with another delta
         ("lossctl compute huber:", ["huber:delta="]),
         ("lossctl compute mse,huber:de", ["mse,huber:delta="]),
@@ -132,7 +132,7 @@ def names(*wanted: str) -> list[str]:
         ("lossctl compute mse:", []),
         ("lossctl compute nobody", []),
         ("lossctl compute nobody:", []),
-        ("lossctl info rms", ["rmse", "rmsle"]),
+        ("lossctl info rms", ["rmse", "rmsle", "rmsse"]),
         ("lossctl grad hub", ["huber"]),
         ("lossctl gradcheck hub", ["huber"]),
         ("lossctl compute samples/my", ["samples/my_losses.py:"]),

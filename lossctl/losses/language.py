@@ -26,6 +26,13 @@ def _count(pred: Array, target: Array) -> Array:
     return target
 
 
+def _exp(mean: float) -> float:
+    try:
+        return math.exp(mean)
+    except OverflowError:
+        return math.inf
+
+
 @loss(
     formula="e^(−Σ pred/Σ target);  pred = log-likelihood, target = number of tokens, words or bytes",
     reference="Jelinek et al. 1977, doi:10.1121/1.2016299; lm-evaluation-harness",
@@ -37,7 +44,7 @@ def _count(pred: Array, target: Array) -> Array:
     pitfalls=(_COUNTS, "per token it depends on the tokenizer; per word or byte it does not"),
     relative_accuracy="the mean log-likelihood everywhere",
     denominator=_count,
-    finish=MeanTransform(math.exp, math.exp, per_sample="−pred"),
+    finish=MeanTransform(_exp, _exp, per_sample="−pred"),
 )
 def perplexity(pred: LogLikelihood, target: Positive) -> tuple[Array, Thunk]:
     """The exponential of the mean negative log-likelihood of a unit."""

@@ -41,8 +41,9 @@ class LocalCluster:
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this module
                 [sys.executable, "-m", "lossctl.engine.executors.local_cluster", str(self._workers), self._scratch],
-                # Modules of the current folder must not replace those of the standard library.
-                env={**os.environ, "PYTHONSAFEPATH": "1"},
+                # Modules of the current folder must not replace those of the standard library; the scheduler of dask
+                # writes its locks into the scratch folder, too.
+                env={**os.environ, "PYTHONSAFEPATH": "1", "DASK_TEMPORARY_DIRECTORY": self._scratch},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -21,9 +21,8 @@ Examples:
 \b
   lossctl explain 0.158185 samples/cancer.csv -p prob -t label
   lossctl explain 44.7083 samples/diabetes_preds.csv samples/diabetes_targets.csv
-  lossctl explain 16.118 preds.csv targets.csv --loss bce
+  lossctl explain 0.158185 samples/cancer.csv -p prob -t label --loss bce
   lossctl explain samples/my_losses.py:asym
-  lossctl explain torch.nn.functional:smooth_l1_loss
 """
 
 

@@ -81,12 +81,17 @@ def _unit_deviance(x: Array, v: Array, power: float) -> Array:
 
 
 def _convex_deviance(p: Array, t: Array, v: Array, power: float) -> Array:
-    """Return the deviance for a power below 1, with the larger of p and t as the unit: no power overflows."""
+    """Return the deviance for a power below 1, with the larger of p and t as the unit: no power overflows.
+
+    p^b is computed as p·(p·p^−power): 2 − power is rounded, and p^b multiplies that error by log p.
+    """
     a, b = 1.0 - power, 2.0 - power
     x = t / p
-    below = p**b * _unit_deviance(np.minimum(x, 1.0 + _NEAR), np.minimum(v, _NEAR), power)
+    below = p * (p * p**-power) * _unit_deviance(np.minimum(x, 1.0 + _NEAR), np.minimum(v, _NEAR), power)
     s = p / t
-    above = t**b * (2.0 * (1.0 / (a * b) - s**a / a + s**b / b))
+    slope = s * s**-power  # s^a
+    slope[s == 0.0] = 0.0
+    above = t * (t * t**-power) * (2.0 * (1.0 / (a * b) - slope / a + s * slope / b))
     return select(v < _NEAR, below, above)
 
 
@@ -131,6 +136,6 @@ def tweedie_deviance(
     p, t = pred, target
     v = (t - p) / p
     if power < 1.0:
-        return _convex_deviance(p, t, v, power), lambda: -2.0 * v * p ** (1.0 - power)
+        return _convex_deviance(p, t, v, power), lambda: -2.0 * v * (p * p**-power)
     value = p ** (2.0 - power) * _unit_deviance(t / p, v, power)
     return value, lambda: -2.0 * v * p ** (1.0 - power)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -92,12 +93,12 @@ def compute(
     notes: list[str] = []
     if likes:
         bound, options, reduction, notes = choose_likes(likes, opened, options, reduction)
-    line = opened.line
+    line: Callable[[int], str | None] = opened.line
     if group is not None:
         from lossctl.engine.lists import compute_of_lists
 
         results = compute_of_lists(opened, column_role(group), bound, options, reduction=reduction, workers=workers)
-        line, advice = (lambda _: None), list(opened.notes)
+        line, advice = _no_line, list(opened.notes)
     elif strict or not output.quiet:
         from lossctl.analysis.input_checks import check_inputs
         from lossctl.analysis.input_profile import profile_block
@@ -117,3 +118,7 @@ def compute(
         for r, loss, limit in zip(results, bound, limits, strict=True)
     ]
     return limited(report, values), output
+
+
+def _no_line(_row: int) -> None:
+    """Return no line: a list has several."""

@@ -86,7 +86,7 @@ def a_file_of_python_that_a_worker_does_not_see(folder: Path) -> None:
     (folder / "my.py").write_text("def f(pred, target):\n    return pred - target\n")
     task = cloudpickle.dumps(get_loss("my.py:f"))
     os.unlink("my.py")
-    for name in [name for name in sys.modules if name.startswith(USERS)]:
+    for name in [name for name, module in sys.modules.items() if name.startswith(USERS) and module.__file__ == "my.py"]:
         del sys.modules[name]
     error = returned(task)
     assert isinstance(error, LossctlError)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import cases
+from convention_cases import cases
 
 import lossctl
 from lossctl.cli.app import main

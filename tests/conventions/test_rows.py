@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import Case, cases
+from convention_cases import Case, cases
 from libraries import evaluate, installed
 
 from lossctl.conventions.as_loss import loss_of

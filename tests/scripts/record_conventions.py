@@ -13,7 +13,7 @@ import json
 import warnings
 from pathlib import Path
 
-from cases import cases
+from convention_cases import cases
 from libraries import evaluate, installed
 
 RECORDED = Path(__file__).resolve().parents[1] / "conventions" / "recorded.json"

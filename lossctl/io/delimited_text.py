@@ -229,7 +229,9 @@ class TextSource(RecordSource):
         return rows
 
     def line(self, row: int) -> str:
-        """Return the position of a row for messages: ``preds.csv:7``."""
+        """Return the position of a row for messages: ``preds.csv:7``; the row if this source was not read itself."""
+        if not self._lines.rows:
+            return f"{self.display_name}: row {row}"
         return f"{self.display_name}:{self._lines.of(row)}"
 
     def _check_width(self, piece: _Piece) -> None:

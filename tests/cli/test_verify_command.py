@@ -109,3 +109,9 @@ def test_golden(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "masked" in capsys.readouterr().out
     assert (folder / "pack" / "README.txt").read_text().startswith("Golden outputs of the loss sparse_softmax")
     assert not list(folder.glob(".pack*"))
+
+
+def test_wrong_outputs_for_text_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "half.txt").write_text("".join(f"{k}.5\n" for k in range(148)))
+    line = f"verify mse samples/diabetes_preds.csv samples/diabetes_targets.csv --grad {tmp_path}/half.txt"
+    assert main(line.split()) == 1

@@ -154,6 +154,16 @@ class TextFile(RecordFile):
             f"and text, {quote_cell(text)}: {hint}"
         )
 
+    def _has_row_names(self, records: list[list[str]], width: int) -> bool:
+        """Return whether rows are one cell longer than the header, as R's write.table writes them.
+
+        The first cells are then text, or 1, 2, 3, …: any other number may as well be a value.
+        """
+        names = [self.dialect.number(r[0]) for r in records]
+        counted = names == list(range(1, len(names) + 1))
+        longer = all(len(r) == width + 1 and r[-1].strip(" \t") for r in records)
+        return bool(records) and longer and (counted or names == [None] * len(names))
+
     def _take_header(self, head: list[str], first: _Piece) -> None:
         if self.dialect.delimiter is None and head[0].startswith("#"):  # a header written by np.savetxt(header=…)
             head = [head[0][1:], *head[1:]] if len(head[0]) > 1 else head[1:]
@@ -164,8 +174,8 @@ class TextFile(RecordFile):
         elif head[0].startswith("# "):
             head = [head[0][2:], *head[1:]]
         following = first.records[1:9]
-        if following and all(len(r) == len(head) + 1 and r[-1].strip(" \t") for r in following):
-            head = ["", *head]  # R's write.table: the names of the rows have no name
+        if self._has_row_names(following, len(head)):
+            head = ["", *head]
         self.names = tuple(name.strip(" \t") for name in head)
         self.width = len(head)
         second = first.line(1) if len(first.records) > 1 else first.first_line + 1

@@ -175,7 +175,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     ("words", "message"),
     [
         ("--class-weight 0.5,x,1", "--class-weight '0.5,x,1': 'x' is not a number; numbers and commas"),
-        ("--class-weight 0.5,2", "class_weight: 2 weights for 3 classes"),
+        ("--class-weight 0.5,2", "--class-weight: 2 weights for 3 classes"),
         ("--labels 0,1,2 --ignore-index -100", "--ignore-index -100: with --labels it is from 0 to 2"),
         ("--ignore-index 7", "y.npy: row 3: label -100 is not a class: 3 columns are classes 0 to 2"),
     ],

@@ -30,6 +30,8 @@ DOCUMENTED = {
     "x + 1e-7 sin(1e6·x)": 0.35,  # a wiggle of 1e-7 on a value of up to 100, whose last digit is 1e-14
     "zero_one:threshold=1000000": 0.03,  # a jump some ulps of 10⁶ away: slopes of 1/h, and nothing beside them
     "asymmetric:gamma_pos=0.1": 0.05,  # beside p = 1 the slope goes with (1 − p)^0.1, at rest for no step
+    "sparse_categorical_cross_entropy:label_smoothing=1e-06": 0.03,  # beside p = 0 the slope is that of 1e-6·log p
+    "tweedie_deviance:power=0.1": 0.05,  # at p ≪ t a step inside the domain moves p/t = 1e-12 of the loss
 }
 BOUND = [loss.bind(**p) for loss in registered().values() for p in settings(loss)]
 

@@ -27,7 +27,7 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lossctl.errors import DataError, LossctlError, UsageError
@@ -272,6 +272,7 @@ def test_one_ragged_row_is_told_by_file_and_line(table: Table, data: st.DataObje
     row = data.draw(st.integers(1, len(table.records) - 1))
     records = [list(record) for record in table.records]
     records[row].append("1")
+    assume(len(records) > 2)  # the only row could have a name before its values, as R writes it
     text, lines, _ = written(records, table.delimiter, "\r\n", [True], last=True)
     width = len(table.names)
     with cut(piece):

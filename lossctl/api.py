@@ -12,12 +12,13 @@ import numpy.typing as npt
 from lossctl.conventions.like import Like, find_like
 from lossctl.core.arrays import Array
 from lossctl.core.decorator import Loss
-from lossctl.core.input_kinds import SUM_TOLERANCE, has_class_axis
+from lossctl.core.kind import SUM_TOLERANCE, has_class_axis
 from lossctl.core.python_words import in_python_words
 from lossctl.core.registry import as_loss, registered
 from lossctl.core.validation import NAN, REDUCTIONS, check_choice, check_class_weight
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, plan_loss
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import plan_loss
 from lossctl.engine.result import Result
 from lossctl.engine.run import compute_losses
 from lossctl.engine.sample_arrays import element_gradients, sample_losses

@@ -79,7 +79,7 @@ class CheckFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Import the file as ``lossctl compute FILE.py:FUNCTION`` does, and yield its checks in their order."""
-        from lossctl.core.registry import import_file
+        from lossctl.core.user_modules import import_file
         from lossctl.errors import UsageError, printable
 
         try:

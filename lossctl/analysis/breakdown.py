@@ -19,7 +19,8 @@ from lossctl.engine.accumulate import Summary
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import evaluate_block, summarize_elements
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.result import Result, make_result
 from lossctl.engine.run import map_blocks
 from lossctl.io.dataset import Dataset

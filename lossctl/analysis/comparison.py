@@ -26,7 +26,8 @@ from lossctl.engine.evaluate import CommonUnit, evaluate_block, scaled_weights
 from lossctl.engine.executors.base import Executor
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.threads import Threads
-from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.run import map_blocks
 from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from lossctl.core.arrays import Array, Dims
-from lossctl.core.input_kinds import Kind
+from lossctl.core.kind import Kind
 from lossctl.core.loss import Loss
 from lossctl.errors import UsageError, number
 

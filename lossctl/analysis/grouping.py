@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.analysis.per_sample import cells
-from lossctl.core.input_kinds import CLASSES
+from lossctl.core.kind import CLASSES
 from lossctl.engine.accumulate import Summary, WeightedMoments, sum_losses
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import Evaluated, scaled_weights

@@ -20,7 +20,8 @@ from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.block import Block
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.run import map_blocks
 from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset

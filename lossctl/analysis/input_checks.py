@@ -13,7 +13,8 @@ from lossctl.analysis.curves import axis_of
 from lossctl.analysis.input_profile import InputProfile, mixed
 from lossctl.core.loss import Loss
 from lossctl.core.registry import registered
-from lossctl.engine.plan import ComputeOptions, LossPlan
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import LossPlan
 from lossctl.io.dataset import Dataset
 
 # Minimum number of samples for a warning: two predictions may be equal, or lie in [0, 1], by chance.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import SUM_TOLERANCE
+from lossctl.core.kind import SUM_TOLERANCE
 from lossctl.engine.block import Block
 from lossctl.engine.plan import LossPlan
 

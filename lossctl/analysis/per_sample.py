@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import CLASSES
+from lossctl.core.kind import CLASSES
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import Evaluated, PerSampleSums, aggregate_rows, refuse_reduced
 from lossctl.engine.plan import LossPlan

@@ -226,8 +226,8 @@ def _of_user(error: BaseException) -> UsageError | None:
     """Return the message for an exception in a user's code, or None."""
     if "lossctl.core.registry" not in sys.modules:
         return None
-    from lossctl.core.registry import is_users
     from lossctl.core.user_kernel import error_in_user_code
+    from lossctl.core.user_modules import is_users
 
     return error_in_user_code(error, is_users)
 

@@ -113,7 +113,7 @@ def check_at(
 
 
 def _loaded(spec: str, framework: str | None = None) -> UserFunction:
-    from lossctl.core.registry import load_function, load_tensor_function
+    from lossctl.core.user_functions import load_function, load_tensor_function
     from lossctl.gradients.arrays_check import UserFunction
 
     value = load_function(spec) if framework is None else load_tensor_function(spec, framework)

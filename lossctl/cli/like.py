@@ -8,7 +8,7 @@ from lossctl.api import choose_like
 from lossctl.cli.loss_arguments import split_specs
 from lossctl.conventions.like import Like, find_like
 from lossctl.core.loss import Loss
-from lossctl.engine.plan import ComputeOptions
+from lossctl.engine.options import ComputeOptions
 from lossctl.errors import UsageError, printable
 from lossctl.io.dataset import Dataset
 

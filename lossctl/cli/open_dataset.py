@@ -10,7 +10,7 @@ from lossctl.cli.column_matching import Choice, Side, choose_in_one, choose_in_t
 from lossctl.cli.data_files import DataFiles, Model, column_role, join_of
 from lossctl.cli.options import InputOptions
 from lossctl.cli.settings import split_commas
-from lossctl.core.input_kinds import Kind
+from lossctl.core.kind import Kind
 from lossctl.core.loss import Loss
 from lossctl.engine.where import WHERE, parse_where
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted

@@ -10,7 +10,7 @@ from lossctl.cli.options import ComputationOptions, InputOptions, OutputOptions
 
 if TYPE_CHECKING:
     from lossctl.engine.executors.config import ExecutionConfig
-    from lossctl.engine.plan import ComputeOptions
+    from lossctl.engine.options import ComputeOptions
     from lossctl.report import Report
 
 
@@ -43,9 +43,9 @@ def compute_options(how: ComputationOptions, data: InputOptions) -> ComputeOptio
     """
     from dataclasses import fields
 
-    from lossctl.core.input_kinds import SUM_TOLERANCE
+    from lossctl.core.kind import SUM_TOLERANCE
     from lossctl.core.validation import NAN, check_choice
-    from lossctl.engine.plan import ComputeOptions
+    from lossctl.engine.options import ComputeOptions
     from lossctl.engine.where import parse_where
     from lossctl.errors import UsageError, number
 

@@ -9,17 +9,9 @@ from typing import Annotated, TypeAlias
 import numpy as np
 
 from lossctl.core.arrays import Array, Dims
-from lossctl.core.input_kinds import (
-    CLASSES,
-    SUM_TOLERANCE,
-    DomainViolation,
-    Kind,
-    LabelKind,
-    LogProbabilitiesKind,
-    ProbabilitiesKind,
-    ProbabilityKind,
-)
+from lossctl.core.input_kinds import LabelKind, LogProbabilitiesKind, ProbabilitiesKind, ProbabilityKind
 from lossctl.core.interval import NON_NEGATIVE, REAL, UNIT, Interval
+from lossctl.core.kind import CLASSES, SUM_TOLERANCE, DomainViolation, Kind
 from lossctl.errors import number
 
 
@@ -81,7 +73,7 @@ class FlagsKind(Kind):
 
     def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         inside = (x == 0) | (x == 1)
-        return None if inside.all() else self._first(x, inside)
+        return None if inside.all() else self.first_violation(x, inside)
 
     def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         return rng.integers(0, 2, (n, *(dims[name] for name in self.core))).astype(np.float64)
@@ -135,7 +127,7 @@ class WholeKind(Kind):
 
     def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
         inside = np.isfinite(x) & (np.floor(x) == x)
-        return None if inside.all() else self._first(x, inside)
+        return None if inside.all() else self.first_violation(x, inside)
 
     def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
         return rng.integers(0, dims["classes"], (n, *(dims[name] for name in self.core))).astype(np.float64)
@@ -165,7 +157,7 @@ class LengthKind(Kind):
         inside = (x >= 0) & (x <= dims[self.axis]) & (np.floor(x) == x)
         if inside.all():
             return None
-        violation = self._first(x, inside)
+        violation = self.first_violation(x, inside)
         value = float(x[violation.element])
         if not value > dims[self.axis]:
             return violation

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array, Dims
-from lossctl.core.input_kinds import SUM_TOLERANCE
+from lossctl.core.kind import SUM_TOLERANCE
 from lossctl.core.parameters import Value
 from lossctl.core.signature import Input
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lossctl.core.arrays import Array, Dims
-from lossctl.core.input_kinds import Kind
+from lossctl.core.kind import Kind
 from lossctl.core.loss import Loss
 from lossctl.core.parameters import Parameter
 from lossctl.core.signature import Input, Signature

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import copyreg
 import importlib
-import inspect
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from lossctl.core import plugins
 from lossctl.core.decorator import Loss, from_function, validate_signature
-from lossctl.core.interval import REAL
 from lossctl.core.list_parameters import ListSignature, with_list_inputs
 from lossctl.core.metrics import metric_hint
-from lossctl.core.parameters import Parameter, Value
+from lossctl.core.parameters import Value
 from lossctl.core.signature import RowSignature
 from lossctl.core.tensor_kernel import TensorKernel, TensorSignature, make_tensor_kernel
 from lossctl.core.twins import elsewhere
-from lossctl.core.user_kernel import instantiate, is_catboost_objective
-from lossctl.errors import UsageError, described, is_signal, nearest, printable, quoted
-from lossctl.frameworks import get_framework
+from lossctl.core.user_functions import load_tensor_kernel, split_spec
+from lossctl.core.user_kernel import instantiate
+from lossctl.core.user_modules import USERS, import_file, no_function
+from lossctl.errors import UsageError, nearest, printable, quoted
 
 # The package whose modules are families of losses; imported by name, so that core does not depend on any loss.
 FAMILIES = "lossctl.losses"
@@ -73,7 +71,7 @@ def get_loss(spec: str, framework: str = "") -> Loss:
     >>> get_loss("l2").name
     'mse'
     """
-    path, name, param_texts = _split(spec, packages=bool(framework))
+    path, name, param_texts = split_spec(spec, packages=bool(framework))
     if framework:
         loss = _of_tensors(path, name, framework)
     elif path:
@@ -94,26 +92,6 @@ def get_loss(spec: str, framework: str = "") -> Loss:
             raise UsageError(f"loss {quoted(spec)}: parameter '{printable(key)}' is given twice")
         params[key] = value.strip()
     return loss.bind(**params)
-
-
-def _split(spec: str, *, packages: bool = False) -> tuple[str, str, list[str]]:
-    """Split a spec into its file or module (or ''), its name and its ``param=value`` parts.
-
-    With `packages` the part before the first colon is a module, unless it ends in .py.
-    """
-    path = ""
-    head, dot_py, tail = spec.partition(".py:")
-    module, colon, function = spec.partition(":")
-    if dot_py:
-        path, spec = head + ".py", tail
-    elif packages and colon and "=" not in function.partition(":")[0]:
-        path, spec = module.strip(), function
-    elif spec.endswith(".py"):
-        raise UsageError(f"loss {quoted(spec)}: name the function in it: {printable(spec)}:FUNCTION")
-    name, *param_texts = spec.split(":")
-    if not name.strip():
-        raise UsageError(f"loss {quoted(spec)}: there is no name; see: lossctl list")
-    return path, name.strip(), param_texts
 
 
 def _named(name: str) -> Loss:
@@ -164,58 +142,15 @@ def from_file(path: Path, name: str) -> Loss:
         UsageError: the file cannot be imported, or has no such function.
     """
     where = printable(str(path))
-    value = instantiate(getattr(import_file(path, where), name.replace("-", "_"), None))
+    module = import_file(path, where)
+    value = instantiate(getattr(module, name.replace("-", "_"), None))
     if not isinstance(value, Loss) and (not callable(value) or isinstance(value, type)):
-        offered = list(_functions(sys.modules[_module_name(path)]))
-        listed = f"; it has {', '.join(offered)}" if offered else ""
-        raise UsageError(f"{where} has no function {quoted(name)}{listed}{nearest(name, offered)}")
+        raise no_function(module, where, name)
     try:
         loss = validate_signature(value) if isinstance(value, Loss) else from_function(value)
         return replace(loss, source=where, family=where)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
-
-
-def load_tensor_kernel(spec: str, framework: str, summed: bool = False, independent: bool = False) -> TensorKernel:
-    """Load the function of tensors of a spec ``file.py:function`` or ``package.module:function``.
-
-    Args:
-        spec: the spec, without parameters.
-        framework: ``torch``, ``jax`` or ``tensorflow``.
-        summed, independent: as in :class:`TensorKernel`.
-
-    Raises:
-        UsageError: the framework is not installed, the file or module cannot be imported, or it has no such function.
-    """
-    record = get_framework(framework)
-    path, name, _ = _split(spec, packages=True)
-    where = printable(path)
-    if not path:
-        raise UsageError(
-            f"--framework {framework}: {quoted(spec)} is none of its functions: write FILE.py:FUNCTION, or "
-            "PACKAGE.MODULE:FUNCTION"
-        )
-    with record.active("float64"):  # constants of the file are made in float64, too
-        module = import_file(Path(path), where) if path.endswith(".py") else _import_module(path)
-    value = getattr(module, name.replace("-", "_"), None)
-    if not callable(value) or isinstance(value, Loss):
-        offered = list(_functions(module))
-        listed = f"; it has {', '.join(offered)}" if offered and path.endswith(".py") else ""
-        raise UsageError(f"{where} has no function {quoted(name)}{listed}{nearest(name, offered)}")
-    return TensorKernel(value, record, summed, independent, spec)
-
-
-def load_tensor_function(spec: str, framework: str) -> Any:
-    """Load the function of tensors, or the module, of a spec ``file.py:function[:param=value]…``.
-
-    Raises:
-        UsageError: as :func:`load_tensor_kernel`, or a parameter is unknown.
-    """
-    value, param_texts = load_tensor_kernel(spec, framework).value, _split(spec, packages=True)[2]
-    if not param_texts:
-        return value
-    bound = _with_parameters(value, param_texts, spec)
-    return bound() if isinstance(value, type) else bound
 
 
 def _of_tensors(path: str, name: str, framework: str) -> Loss:
@@ -235,125 +170,6 @@ def from_tensor_kernel(kernel: TensorKernel) -> Loss:
     """
     signature = TensorSignature(kernel)
     return validate_signature(Loss(kernel.__name__, kernel, signature, "", batch_coupled=True))
-
-
-def _import_module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except BaseException as error:  # whatever a package raises as it is imported
-        if is_signal(error):
-            raise
-        cause = described(error)
-        raise UsageError(f"{printable(name)}: cannot be imported: {cause}") from None
-
-
-def load_named(spec: str) -> Any:
-    """Load what a spec ``file.py:function`` or ``package.module:function`` names, as it is.
-
-    Raises:
-        UsageError: the file or module cannot be imported, or has nothing of this name.
-    """
-    path, name, _ = _split(spec, packages=True)
-    if not path:
-        raise UsageError(f"{quoted(spec)}: write FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION")
-    where = printable(path)
-    module = import_file(Path(path), where) if path.endswith(".py") else _import_module(path)
-    if not hasattr(module, name):
-        offered = list(_functions(module))
-        listed = f"; it has {', '.join(offered)}" if offered and path.endswith(".py") else ""
-        raise UsageError(f"{where} has no function {quoted(name)}{listed}{nearest(name, offered)}")
-    return getattr(module, name)
-
-
-def load_function(spec: str) -> Callable[..., Any]:
-    """Load the function, or the objective of CatBoost, of a spec ``file.py:function``, without making a loss of it.
-
-    Raises:
-        UsageError: the file cannot be imported, or has no such function.
-    """
-    path, name, param_texts = _split(spec)
-    where = printable(path)
-    value = instantiate(getattr(import_file(Path(path), where), name.replace("-", "_"), None))
-    if isinstance(value, Loss):
-        raise UsageError(f"{where}: {name} is a loss; give it as LOSS, and a function that returns gradients by --grad")
-    if not callable(value) and not is_catboost_objective(value):
-        offered = list(_functions(sys.modules[_module_name(Path(path))]))
-        raise UsageError(f"{where} has no function {quoted(name)}{nearest(name, offered)}")
-    return _with_parameters(value, param_texts, spec) if param_texts else value
-
-
-def _with_parameters(function: Callable[..., Any], param_texts: Sequence[str], spec: str) -> Callable[..., Any]:
-    """Bind ``param=value`` texts to keyword parameters of a function; each value has the type of the default."""
-    defaults = {p.name: p.default for p in inspect.signature(function).parameters.values() if p.default is not p.empty}
-    values: dict[str, object] = {}
-    for text in param_texts:
-        name, equals, value = text.partition("=")
-        name = name.strip().replace("-", "_")
-        if not equals or name not in defaults:
-            takes = f"it takes {', '.join(defaults)}" if defaults else "it takes none"
-            raise UsageError(f"{quoted(spec)}: no parameter {quoted(name)}; {takes}{nearest(name, defaults)}")
-        parameter = Parameter(name, "", REAL, None, (type(defaults[name]),), ())
-        values[name] = parameter.parse(value.strip())
-    return partial(function, **values)
-
-
-def _functions(module: ModuleType) -> Iterator[str]:
-    for name, value in vars(module).items():
-        if isinstance(value, Loss) or (callable(value) and getattr(value, "__module__", None) == module.__name__):
-            yield name
-
-
-# Prefix of the names of users' modules in sys.modules.
-USERS = "lossctl_user_"
-
-
-def is_users(module: str) -> bool:
-    """Return whether a module is a user's file, or of a package whose loss was imported."""
-    return module.startswith(USERS) or plugins.is_of_plugin(module)
-
-
-def _module_name(path: Path) -> str:
-    """Return the name in sys.modules of a user's file, unique for each path."""
-    return f"{USERS}{path.resolve()}".replace(".", "_")
-
-
-def import_file(path: Path, where: str) -> ModuleType:
-    """Import a user's file once.
-
-    Args:
-        path: the file.
-        where: its name in error messages.
-
-    Raises:
-        UsageError: the file cannot be read or compiled, or raises an exception.
-    """
-    name = _module_name(path)
-    if name in sys.modules:
-        return sys.modules[name]
-    module = ModuleType(name)
-    module.__file__ = str(path)
-    try:
-        # Not through an import loader, which would write a __pycache__ next to the user's file.
-        code = compile(path.read_bytes(), path, "exec", dont_inherit=True)
-    except OSError as error:
-        raise UsageError(f"{where}: {str(error.strerror).lower()}") from None
-    except SyntaxError as error:
-        raise UsageError(f"{where}:{error.lineno}: {error.msg}") from None
-    except ValueError as error:  # a NUL byte
-        raise UsageError(f"{where}: {error}") from None
-    # The file can import its neighbours, as with python FILE.py; at the end of the path they shadow nothing installed.
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
-    sys.modules[name] = module  # before the code runs, as import does
-    try:
-        exec(code, module.__dict__)  # noqa: S102 - the user named it to be run
-    except BaseException as error:  # whatever the user's file raises
-        if is_signal(error):
-            raise
-        del sys.modules[name]
-        raise UsageError(f"{where}: cannot be imported: {described(error)}") from None
-    return module
 
 
 def reduce_loss(loss: Loss) -> tuple[Any, ...]:

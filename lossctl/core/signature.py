@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from lossctl.core.argument_names import prediction_position
-from lossctl.core.input_kinds import Kind, LabelKind, Real
+from lossctl.core.input_kinds import LabelKind, Real
+from lossctl.core.kind import Kind
 from lossctl.core.parameters import Param, Parameter, Value
 from lossctl.core.user_kernel import kernel_name, signature_of
 from lossctl.errors import UsageError

@@ -15,8 +15,8 @@ import numpy as np
 
 from lossctl.core.argument_names import prediction_position
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import Kind
 from lossctl.core.interval import REAL, UNIT, Interval
+from lossctl.core.kind import Kind
 from lossctl.core.parameters import Parameter
 from lossctl.core.signature import Input, Signature
 from lossctl.core.user_kernel import kernel_name

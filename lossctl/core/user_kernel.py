@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import Kind, LabelKind
+from lossctl.core.input_kinds import LabelKind
+from lossctl.core.kind import Kind
 from lossctl.errors import DataError, UsageError, described, message_of, printable
 from lossctl.frameworks import FRAMEWORKS, Framework, framework_of
 

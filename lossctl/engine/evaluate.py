@@ -11,9 +11,11 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Extreme, Summary, WeightedMoments, sum_losses
-from lossctl.engine.block import Block, Elements
+from lossctl.engine.block import Block
+from lossctl.engine.elements import Elements
 from lossctl.engine.exact_sum import exact, exact_sum
-from lossctl.engine.plan import ComputeOptions, LossPlan
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import LossPlan
 from lossctl.errors import DataError, UsageError
 
 

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Extreme, Summary
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, plan_loss
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import plan_loss
 from lossctl.engine.result import Result, make_result
 from lossctl.engine.run import summarize
 from lossctl.errors import DataError, UsageError

@@ -5,61 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lossctl.core.arrays import Dims
-from lossctl.core.input_kinds import (
-    CLASSES,
-    SUM_TOLERANCE,
-    Kind,
-    LabelKind,
-    ProbabilitiesKind,
-    flattens_axes,
-    has_class_axis,
-)
+from lossctl.core.kind import CLASSES, Kind, flattens_axes, has_class_axis
 from lossctl.core.list_parameters import lists_of, with_list_inputs
 from lossctl.core.loss import Loss
 from lossctl.core.registry import get_loss
 from lossctl.core.twins import meant, twin_hint
 from lossctl.core.user_kernel import tensor_hint
-from lossctl.engine.where import Where
+from lossctl.engine.options import ComputeOptions, check_acting, check_classes
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import Dataset
-from lossctl.io.source import SeekableSource
-
-
-@dataclass(frozen=True)
-class ComputeOptions:
-    """Options of a computation that apply to every loss.
-
-    Attributes:
-        nan: how to treat samples with a NaN input: "error", "skip" or "propagate".
-        tolerance: allowed deviation from 1 of the sum of a row of probabilities.
-        normalize: scale rows of probabilities to sum to 1 before they are checked.
-        class_axis: the axis that holds the classes, counted with the samples as axis 0; None if not given.
-        class_weight: one weight for each class, or empty.
-        ignore_index: the label of elements to leave out; None for no such label.
-        allow_negative_weights: whether weights may be negative, as those of simulated events in physics are.
-        detail: also compute the standard error and the extremes; the sum alone is faster.
-        labelled: roles whose values are class codes 0, 1, 2, … produced by `--labels`.
-        weight_divisor: what divides the weighted sum: "sum" (of the weights) or "count" (of the elements, those of
-            weight 0 too).
-        where: which rows count; None for all.
-        clip: predicted probabilities below it or above 1 − clip are replaced by these; None to leave them.
-    """
-
-    nan: str = "error"
-    tolerance: float = SUM_TOLERANCE
-    normalize: bool = False
-    class_axis: int | None = None
-    class_weight: tuple[float, ...] = ()
-    ignore_index: int | None = None
-    allow_negative_weights: bool = False
-    detail: bool = True
-    labelled: frozenset[str] = frozenset()
-    weight_divisor: str = "sum"
-    where: Where | None = None
-    clip: float | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +64,7 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
     tails = [data.raw_row_shape(role) for role in roles]
     loss = for_shapes(loss, tails).for_rows(tails)
     lists = {name: values for name, values in lists_of(loss).items() if name not in roles}
-    _check_acting(loss, options)
+    check_acting(loss, options)
     loops: list[tuple[tuple[int, ...], str]] = []
     dims: dict[str, tuple[tuple[int, ...], str]] = {}
     for role, spec in zip(roles, loss.inputs, strict=True):
@@ -142,7 +98,7 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
         lists,
         frozenset(repeated),
     )
-    _check_classes(plan, options)
+    check_classes(plan.loss, plan.dims, options)
     if plan.dims.get("items") == 1 and not data.lists:
         raise UsageError(
             f"{loss.name}: each row is a list of one item, whose loss says nothing: a file of one item per row needs "
@@ -172,25 +128,6 @@ def for_shapes(loss: Loss, tails: Sequence[tuple[int, ...]]) -> Loss:
     """
     name = meant(loss.called, tails)
     return get_loss(name).bind(**loss.bound_values) if name else loss
-
-
-def _check_acting(loss: Loss, options: ComputeOptions) -> None:
-    """Raise UsageError if an option is given that has no effect on the inputs of the loss."""
-    kinds = [spec.kind for spec in loss.inputs]
-    sums, classes = any(kind.sums_to_one for kind in kinds), any(has_class_axis(kind.core) for kind in kinds)
-    for name, is_set, acts, lacking in (
-        ("--normalize", options.normalize, sums, "no probabilities that sum to 1"),
-        ("--sum-tolerance", options.tolerance != SUM_TOLERANCE, sums, "no probabilities that sum to 1"),
-        ("--clip", options.clip is not None, is_probability(kinds[0]), "no predicted probabilities"),
-        ("--class-axis", options.class_axis is not None, classes, "no axis of classes"),
-    ):
-        if is_set and not acts:
-            raise UsageError(f"{name}: the inputs of {loss.name} have {lacking}")
-
-
-def is_probability(kind: Kind) -> bool:
-    """Return whether the numbers of a kind are probabilities, from 0 to 1."""
-    return kind.domain.low == 0.0 and kind.domain.high == 1.0 and not kind.is_code
 
 
 def _check_present(loss: Loss, data: Dataset, roles: Sequence[str]) -> None:
@@ -225,40 +162,6 @@ def _split(
     if flattens_axes(core):
         return (), dict(zip(core, [tail[:cut], *core_axes], strict=True))
     return tail[:cut], dict(zip(core, core_axes, strict=True))
-
-
-def classes_of(loss: Loss) -> tuple[str, Kind] | None:
-    """Return the role and the kind of the input that holds the class of each sample; None if there is none."""
-    for role, spec in zip(loss.roles, loss.inputs, strict=True):
-        whole = isinstance(spec.kind, LabelKind) and not spec.kind.core
-        if role == "target" and (whole or (isinstance(spec.kind, ProbabilitiesKind) and spec.kind.core == CLASSES)):
-            return role, spec.kind
-    return None
-
-
-def _check_classes(plan: LossPlan, options: ComputeOptions) -> None:
-    """Raise if --class-weight or --ignore-index does not fit the loss."""
-    name, target = plan.loss.name, classes_of(plan.loss)
-    if (
-        options.ignore_index is not None
-        and not (target and isinstance(target[1], LabelKind))
-        and not _has_numbers(plan)
-    ):
-        raise UsageError(
-            f"--ignore-index {options.ignore_index}: a target of {name} is an array, of which no part can be left out; "
-            "with an element-wise loss it leaves out elements"
-        )
-    if not options.class_weight:
-        return
-    if target is None:
-        raise UsageError(f"--class-weight: the targets of {name} are neither one label per sample nor a row of classes")
-    if len(options.class_weight) != plan.dims["classes"]:
-        raise UsageError(f"--class-weight: {len(options.class_weight)} weights for {plan.dims['classes']} classes")
-
-
-def _has_numbers(plan: LossPlan) -> bool:
-    """Return whether each target is a number, which can be left out."""
-    return any(role == "target" and not i.kind.core for role, i in zip(plan.loss.roles, plan.loss.inputs, strict=True))
 
 
 def _classes_last(role: str, tail: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
@@ -301,27 +204,6 @@ def _misfit(loss: Loss, data: Dataset, roles: Sequence[str], role: str) -> str:
     return f"{_shapes(data, roles)}: {hint}"
 
 
-def check_fits_in_memory(data: Dataset, plans: Sequence[LossPlan]) -> None:
-    """Check that the whole batch fits in memory.
-
-    If the number of rows is not known before they are read, or the system does not report its free memory, the
-    check passes.
-
-    Raises:
-        DataError: the inputs take more than a sixth of the free memory.
-    """
-    rows = min((source.rows for source in data.sources if isinstance(source, SeekableSource)), default=0)
-    roles = {role for plan in plans for role in plan.roles}
-    needed = _COPIES * rows * sum(8 * math.prod(data.raw_row_shape(role)) for role in roles)
-    free = _free()
-    if free is not None and needed > free:
-        names = ", ".join(plan.loss.name for plan in plans)
-        raise DataError(
-            f"{names}: {rows:,} samples are one batch, and need {_bytes(needed)} of memory ({_COPIES} times their "
-            f"numbers); {_bytes(free)} are free: give it smaller batches"
-        )
-
-
 def check_unweighted_gradient(loss: Loss, data: Dataset, reduction: str) -> None:
     """Refuse the gradient of a weighted mean or sum of a batch-coupled loss.
 
@@ -336,23 +218,3 @@ def check_unweighted_gradient(loss: Loss, data: Dataset, reduction: str) -> None
             f"{loss.name}: samples depend on each other, so the gradient of a weighted {reduction} is not that of each "
             "times its weight: leave out --weight, or say --reduction none"
         )
-
-
-# Peak memory of a batch-coupled loss, as a multiple of its inputs in float64: the inputs as read and in the memory
-# order of the kernel (2), temporaries of the kernel (2), the gradient and its temporaries (2).
-# Measured: infonce at 4,000 × 512 takes 2.7 times its inputs, in addition to the inputs.
-_COPIES = 6
-
-_MEMINFO = Path("/proc/meminfo")
-
-
-def _free() -> int | None:
-    """Return the bytes of memory available without swapping; None if the system does not report them."""
-    if not _MEMINFO.exists():
-        return None
-    fields = dict(line.split(":", 1) for line in _MEMINFO.read_text(encoding="ascii").splitlines())
-    return int(fields["MemAvailable"].split()[0]) * 1024
-
-
-def _bytes(n: int) -> str:
-    return f"{n / 1e9:,.1f} GB"

@@ -20,7 +20,9 @@ from lossctl.engine.block import Block, RowError
 from lossctl.engine.evaluate import summarize_block
 from lossctl.engine.executors.base import Executor
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, LossPlan, check_fits_in_memory, plan_loss
+from lossctl.engine.memory import check_fits_in_memory
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.result import Result, make_result
 from lossctl.engine.task import BlockReducer, KeysDifferError, Task
 from lossctl.errors import DataError, UsageError, printable

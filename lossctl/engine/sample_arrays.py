@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import has_class_axis
+from lossctl.core.kind import has_class_axis
 from lossctl.core.loss import Loss
-from lossctl.engine.block import Block, Elements
+from lossctl.engine.block import Block
+from lossctl.engine.elements import Elements
 from lossctl.engine.evaluate import aggregate_rows, evaluate_block
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.run import map_blocks
 from lossctl.errors import UsageError
 from lossctl.io.dataset import Dataset

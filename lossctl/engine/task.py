@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from lossctl.engine.block import EXACT_INTEGERS, Block, RowError
 from lossctl.engine.executors.threads import retain_freed_memory
-from lossctl.engine.plan import ComputeOptions, LossPlan
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import LossPlan
 from lossctl.errors import number
 from lossctl.io.dataset import FieldRef, RowRange
 from lossctl.io.source import BadValueError, Read, Rows

@@ -14,7 +14,7 @@ from lossctl.conventions.lookup import of_loss
 from lossctl.conventions.record import Convention, Library
 from lossctl.conventions.steps import Clip, Shift, Step
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import CLASSES
+from lossctl.core.kind import CLASSES
 from lossctl.core.loss import Loss
 from lossctl.core.parameters import Value
 from lossctl.core.registry import registered

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
-from lossctl.core.registry import load_named
+from lossctl.core.user_functions import load_named
 from lossctl.errors import UsageError, is_signal, quoted
 from lossctl.explanation.number import read_number
 from lossctl.explanation.result import Candidate

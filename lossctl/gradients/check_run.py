@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import has_class_axis
+from lossctl.core.kind import has_class_axis
 from lossctl.core.list_parameters import with_list_inputs
 from lossctl.core.loss import Loss
 from lossctl.core.registry import get_loss
@@ -14,7 +14,8 @@ from lossctl.core.tensor_kernel import TensorKernel
 from lossctl.core.user_kernel import source_line
 from lossctl.engine.exact_sum import rounded
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, check_unweighted_gradient, for_shapes, plan_loss
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import check_unweighted_gradient, for_shapes, plan_loss
 from lossctl.engine.run import map_blocks, summarize
 from lossctl.errors import DataError, UsageError, counted
 from lossctl.gradients.block_check import RTOL, Checker, CoupledError, ProbabilityError

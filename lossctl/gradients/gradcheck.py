@@ -16,7 +16,7 @@ from lossctl.core.registry import as_loss
 from lossctl.core.user_kernel import kernel_name
 from lossctl.core.validation import check_choice, check_class_weight
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions
+from lossctl.engine.options import ComputeOptions
 from lossctl.errors import UsageError
 from lossctl.frameworks import DTYPES, to_array
 from lossctl.gradients.arrays_check import UserFunction, check_arrays

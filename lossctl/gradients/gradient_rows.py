@@ -14,7 +14,8 @@ from lossctl.engine.block import Block
 from lossctl.engine.evaluate import CommonUnit, summarize_block, weight_exponent
 from lossctl.engine.exact_sum import rounded, shifted
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, LossPlan, check_unweighted_gradient, plan_loss
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import LossPlan, check_unweighted_gradient, plan_loss
 from lossctl.engine.run import map_blocks
 from lossctl.engine.sample_arrays import in_rows
 from lossctl.errors import UsageError

@@ -32,12 +32,12 @@ from lossctl.core.arrays import Array, Dims
 from lossctl.core.input_kinds import (
     AboveKind,
     CountKind,
-    Kind,
     LogitsKind,
     LogProbabilitiesKind,
     ProbabilitiesKind,
     ProbabilityKind,
 )
+from lossctl.core.kind import Kind
 
 # Of so many points one is a zero or a certain row; of so many one is a tie.
 _RARE, _TIES = 50, 30

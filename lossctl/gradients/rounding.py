@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from lossctl.core.array_kinds import AmountsKind, FlagsKind, LengthKind, WholeKind
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import Kind, LabelKind, ProbabilitiesKind, ProbabilityKind, SignKind
+from lossctl.core.input_kinds import LabelKind, ProbabilitiesKind, ProbabilityKind, SignKind
+from lossctl.core.kind import Kind
 from lossctl.core.loss import Loss
 from lossctl.frameworks import widened_from
 

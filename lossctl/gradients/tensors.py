@@ -17,7 +17,8 @@ import numpy as np
 
 from lossctl.core.array_kinds import Vector
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import Kind, Label, Logits, Positive, Probabilities, Probability, Real
+from lossctl.core.input_kinds import Label, Logits, Positive, Probabilities, Probability, Real
+from lossctl.core.kind import Kind
 from lossctl.core.loss import Loss
 from lossctl.core.tensor_kernel import TensorKernel, TensorKind, TensorSignature
 from lossctl.core.user_kernel import kernel_inputs

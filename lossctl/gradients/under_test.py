@@ -8,7 +8,8 @@ import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.core.user_kernel import tensor_hint
-from lossctl.engine.block import Block, Elements
+from lossctl.engine.block import Block
+from lossctl.engine.elements import Elements
 from lossctl.errors import UsageError
 from lossctl.gradients.points import Points
 from lossctl.gradients.rounding import ULPS_OF_TERMS, Precision, estimated_terms, precision_of

@@ -11,7 +11,7 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.core.input_kinds import LabelKind
 from lossctl.core.loss import Loss
-from lossctl.core.registry import load_function
+from lossctl.core.user_functions import load_function
 from lossctl.core.user_kernel import call_in_turn, instantiate, is_catboost_objective, user_error
 from lossctl.errors import DataError, LossctlError, UsageError, is_signal
 from lossctl.gradients.boosting import Labelled, call_catboost

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import Kind, LabelKind
+from lossctl.core.input_kinds import LabelKind
+from lossctl.core.kind import Kind
 from lossctl.core.loss import Loss
 from lossctl.gradients.rounding import (
     PRECISIONS,

@@ -17,7 +17,7 @@ from lossctl.core.loss import Loss
 from lossctl.core.registry import as_loss
 from lossctl.core.validation import check_choice, check_class_weight
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions
+from lossctl.engine.options import ComputeOptions
 from lossctl.errors import DataError
 from lossctl.frameworks import to_array
 from lossctl.gradients.rounding import precision_of_number

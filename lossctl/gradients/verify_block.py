@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
-from lossctl.engine.block import Block, Elements
+from lossctl.engine.block import Block
+from lossctl.engine.elements import Elements
 from lossctl.engine.plan import LossPlan
 from lossctl.gradients.finite_differences import Indices
 from lossctl.gradients.points import Points

@@ -15,7 +15,8 @@ from lossctl.core.validation import check_choice
 from lossctl.engine.accumulate import Summary
 from lossctl.engine.exact_sum import rounded
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, LossPlan, check_unweighted_gradient, plan_loss
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import LossPlan, check_unweighted_gradient, plan_loss
 from lossctl.engine.result import make_result
 from lossctl.engine.run import Computation, compute_losses, map_blocks, summarize
 from lossctl.errors import DataError, LossctlError, UsageError

@@ -10,8 +10,9 @@ import numpy as np
 from lossctl.core.array_kinds import ArrayKind
 from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
-from lossctl.core.input_kinds import CLASSES, LabelOrProbabilities, Positive, Probabilities, Probability, Real
+from lossctl.core.input_kinds import LabelOrProbabilities, Positive, Probabilities, Probability, Real
 from lossctl.core.interval import REAL, Interval
+from lossctl.core.kind import CLASSES
 from lossctl.errors import UsageError
 from lossctl.losses.numerics.gamma_functions import erf
 

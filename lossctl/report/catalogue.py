@@ -9,7 +9,7 @@ from textwrap import wrap
 
 from lossctl.analysis.curves import Curve, curve_of, kinks
 from lossctl.conventions.lookup import of_loss
-from lossctl.core.input_kinds import Kind
+from lossctl.core.kind import Kind
 from lossctl.core.list_parameters import lists_of, single_valued
 from lossctl.core.loss import Loss
 from lossctl.core.parameters import Parameter

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import Kind, has_class_axis
+from lossctl.core.kind import Kind, has_class_axis
 from lossctl.core.loss import Loss
 
 # Columns left of 80 by the headings of `info`. If an example with two samples is longer, it has only the second.

@@ -26,7 +26,7 @@ from lossctl.cli.parsing import with_values
 from lossctl.engine import run
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.threads import Threads
-from lossctl.engine.plan import ComputeOptions
+from lossctl.engine.options import ComputeOptions
 from lossctl.io import spool
 from lossctl.io.dataset import from_arrays
 

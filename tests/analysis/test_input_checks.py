@@ -20,7 +20,8 @@ from lossctl.analysis.input_profile import profile_block
 from lossctl.cli.app import main
 from lossctl.core.loss import Loss
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, plan_loss
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import plan_loss
 from lossctl.engine.run import block_rows, compute_losses
 from lossctl.errors import DataError
 from lossctl.io import dataset

@@ -23,7 +23,8 @@ from attacks.processes import LOSSCTL, one_line, process
 
 from lossctl.cli.open_dataset import open_data
 from lossctl.cli.options import InputOptions
-from lossctl.core.registry import USERS, get_loss
+from lossctl.core.registry import get_loss
+from lossctl.core.user_modules import USERS
 from lossctl.engine.executors import dask
 from lossctl.errors import LossctlError
 

@@ -15,7 +15,7 @@ from lossctl.cli.open_dataset import open_data
 from lossctl.cli.options import InputOptions
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.dask import Cluster
-from lossctl.engine.plan import ComputeOptions
+from lossctl.engine.options import ComputeOptions
 from lossctl.engine.run import compute_losses
 
 ROWS = 100_000_000

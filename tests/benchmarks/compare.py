@@ -22,7 +22,7 @@ from lossctl import get_loss
 from lossctl.analysis.comparison import compare_models
 from lossctl.analysis.inference import LEVEL
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions
+from lossctl.engine.options import ComputeOptions
 from lossctl.io.dataset import from_arrays
 
 RUNS, RESAMPLES = 4000, 1000  # 4000 runs measure a coverage of 95 % to ± 0.7 %

@@ -31,7 +31,8 @@ from lossctl.engine import run
 from lossctl.engine.block import as_float64
 from lossctl.engine.executors.processes import Processes
 from lossctl.engine.executors.threads import Threads
-from lossctl.engine.plan import ComputeOptions, plan_loss
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import plan_loss
 from lossctl.io import byte_stream, columnar, text_polars
 from lossctl.io.dataset import from_arrays
 from lossctl.losses.numerics.elementary import select

@@ -26,7 +26,8 @@ import numpy as np
 import lossctl
 from lossctl.engine.executors.base import cores
 from lossctl.engine.executors.threads import Threads
-from lossctl.engine.plan import ComputeOptions, plan_loss
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import plan_loss
 from lossctl.engine.run import summarize
 from lossctl.io.dataset import from_arrays
 

@@ -14,7 +14,7 @@ import lossctl
 from lossctl.cli.app import build
 from lossctl.cli.options import ComputationOptions
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions
+from lossctl.engine.options import ComputeOptions
 
 # Options without a keyword, each with the reason.
 _FILES = "describes how a file is read; Python passes arrays"

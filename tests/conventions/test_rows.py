@@ -15,7 +15,7 @@ from libraries import evaluate, installed
 
 from lossctl.conventions.as_loss import loss_of
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions
+from lossctl.engine.options import ComputeOptions
 from lossctl.engine.run import compute_losses
 from lossctl.io.dataset import from_arrays
 

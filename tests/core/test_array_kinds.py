@@ -9,10 +9,10 @@ import pytest
 
 import lossctl
 from lossctl.core.arrays import Array
-from lossctl.core.input_kinds import as_elements
+from lossctl.core.kind import as_elements
 from lossctl.core.registry import get_loss
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions
+from lossctl.engine.options import ComputeOptions
 from lossctl.errors import DataError, UsageError
 from lossctl.gradients.gradient_rows import spool_gradient
 from lossctl.io.dataset import from_arrays

@@ -12,9 +12,9 @@ import lossctl
 from lossctl.cli.app import main
 from lossctl.core.arrays import Array
 from lossctl.core.registry import get_loss, registered
-from lossctl.engine import plan, run
+from lossctl.engine import memory, run
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions
+from lossctl.engine.options import ComputeOptions
 from lossctl.engine.run import compute_losses
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import from_arrays
@@ -158,7 +158,7 @@ def test_what_does_not_fit_is_refused_before_it_is_taken(monkeypatch: pytest.Mon
         with open(tmp_path / name, "wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             file.truncate(file.tell() + 80_000_000_000)
-    monkeypatch.setattr(plan, "_free", lambda: 16_000_000_000)
+    monkeypatch.setattr(memory, "_free", lambda: 16_000_000_000)
     shape = (10_000_000, 1000)
     x, y = (np.memmap(tmp_path / name, "<f8", "r", 128, shape) for name in ("x.npy", "y.npy"))
     with pytest.raises(DataError, match=r"^infonce: 10,000,000 samples are one batch, and need 960.0 GB of memory"):
@@ -166,7 +166,7 @@ def test_what_does_not_fit_is_refused_before_it_is_taken(monkeypatch: pytest.Mon
 
 
 def test_where_the_system_does_not_tell_its_memory_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "_MEMINFO", Path("/nowhere"))
+    monkeypatch.setattr(memory, "_MEMINFO", Path("/nowhere"))
     lossctl.compute("infonce", *vectors(0))
 
 

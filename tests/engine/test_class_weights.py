@@ -17,7 +17,7 @@ from lossctl.core.registry import get_loss, registered
 from lossctl.engine import run
 from lossctl.engine.block import weights_of
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions, classes_of
+from lossctl.engine.options import ComputeOptions, classes_of
 from lossctl.errors import DataError, UsageError
 from lossctl.gradients.gradient_rows import spool_gradient
 from lossctl.io.dataset import from_arrays

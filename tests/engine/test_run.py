@@ -25,7 +25,8 @@ from lossctl.engine.evaluate import evaluate_block
 from lossctl.engine.exact_sum import exact, exact_sum, ratio, rounded
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.threads import Threads
-from lossctl.engine.plan import ComputeOptions, LossPlan, plan_loss
+from lossctl.engine.options import ComputeOptions
+from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.run import map_blocks
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import from_arrays

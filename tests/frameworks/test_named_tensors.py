@@ -157,7 +157,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text(NET)
-    from lossctl.core.registry import import_file
+    from lossctl.core.user_modules import import_file
 
     module = import_file(Path("net.py"), "net.py")
     with torch.random.fork_rng():

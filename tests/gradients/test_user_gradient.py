@@ -11,7 +11,7 @@ import pytest
 import lossctl
 from lossctl import Real
 from lossctl.cli.app import main
-from lossctl.core.registry import load_function
+from lossctl.core.user_functions import load_function
 from lossctl.errors import DataError, UsageError
 
 RNG = np.random.default_rng(0)

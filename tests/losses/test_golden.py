@@ -9,7 +9,7 @@ import pytest
 from golden import figures
 
 import lossctl
-from lossctl.core.input_kinds import has_class_axis
+from lossctl.core.kind import has_class_axis
 from lossctl.core.registry import registered
 
 GOLDEN = figures()

@@ -13,6 +13,7 @@ from draws import AXES, CLASSES, DRAWS, admitted, hurtful, settings
 
 import lossctl
 from lossctl.core import input_kinds
+from lossctl.core.kind import Kind
 from lossctl.core.loss import Loss
 from lossctl.core.registry import get_loss, registered
 from lossctl.errors import DataError
@@ -306,7 +307,7 @@ OUTSIDE = {
 
 
 # Every kind that a loss takes or that a user's own can; of two of one name the plain one.
-KINDS: dict[str, input_kinds.Kind] = {i.kind.name: i.kind for loss in LOSSES for i in loss.inputs}
+KINDS: dict[str, Kind] = {i.kind.name: i.kind for loss in LOSSES for i in loss.inputs}
 KINDS |= {m.name: m for v in vars(input_kinds).values() for m in getattr(v, "__metadata__", ())}
 
 

@@ -24,7 +24,7 @@ from lossctl.analysis.histograms import plot_data
 from lossctl.cli.app import main
 from lossctl.core.registry import registered
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.plan import ComputeOptions
+from lossctl.engine.options import ComputeOptions
 from lossctl.errors import UsageError
 from lossctl.io import dataset
 from lossctl.render import Style

@@ -13,7 +13,7 @@ from lossctl.report import Report
 
 if TYPE_CHECKING:
     from lossctl.core.loss import Loss
-    from lossctl.engine.plan import ComputeOptions
+    from lossctl.engine.options import ComputeOptions
     from lossctl.gradients.result import GradCheck
     from lossctl.gradients.user_gradient import Gradient
     from lossctl.io.dataset import Dataset
@@ -292,7 +292,7 @@ def _function(check: GradcheckOptions, loss: Loss, framework: str | None) -> Gra
         return gradient_of_tensors(get_loss(check.grad, framework), check.signature, check.grad, loss, check.dtype)
     if check.grad is None or ".py:" not in check.grad:
         return None
-    from lossctl.core.registry import load_function
+    from lossctl.core.user_functions import load_function
     from lossctl.gradients.user_gradient import Gradient
 
     return Gradient(load_function(check.grad), check.signature, check.grad, loss)

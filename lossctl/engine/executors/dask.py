@@ -18,7 +18,7 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
-from lossctl.core.registry import USERS
+from lossctl.core.user_modules import USERS
 from lossctl.engine.executors.base import Future, map_ordered
 from lossctl.engine.executors.local_cluster import LocalCluster
 from lossctl.errors import LossctlError, UsageError, printable, quoted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -37,26 +37,32 @@ def list_losses() -> list[str]:
     return list(registered())
 
 
+class _Keywords(TypedDict, total=False):
+    """The keywords of :func:`compute` that do not change the type of its result."""
+
+    framework: str | None
+    weight: npt.ArrayLike | None
+    inputs: Mapping[str, npt.ArrayLike] | None
+    nan: str
+    normalize: bool
+    sum_tolerance: float
+    class_axis: int | None
+    class_weight: Sequence[float] | None
+    ignore_index: int | None
+    allow_negative_weights: bool
+    labels: Sequence[str | float] | None
+    like: str | None
+    threads: int | None
+
+
 @overload
 def compute(
     loss: str | Loss | Callable[..., Any],
     pred: npt.ArrayLike,
     target: npt.ArrayLike | None = None,
     *,
-    framework: str | None = None,
-    weight: npt.ArrayLike | None = None,
-    inputs: Mapping[str, npt.ArrayLike] | None = None,
     reduction: Literal["none"],
-    nan: str = "error",
-    normalize: bool = False,
-    sum_tolerance: float = SUM_TOLERANCE,
-    class_axis: int | None = None,
-    class_weight: Sequence[float] | None = None,
-    ignore_index: int | None = None,
-    allow_negative_weights: bool = False,
-    labels: Sequence[str | float] | None = None,
-    like: str | None = None,
-    threads: int | None = None,
+    **keywords: Unpack[_Keywords],
 ) -> Array: ...
 
 
@@ -66,20 +72,8 @@ def compute(
     pred: npt.ArrayLike,
     target: npt.ArrayLike | None = None,
     *,
-    framework: str | None = None,
-    weight: npt.ArrayLike | None = None,
-    inputs: Mapping[str, npt.ArrayLike] | None = None,
     reduction: Literal["mean", "sum"] = "mean",
-    nan: str = "error",
-    normalize: bool = False,
-    sum_tolerance: float = SUM_TOLERANCE,
-    class_axis: int | None = None,
-    class_weight: Sequence[float] | None = None,
-    ignore_index: int | None = None,
-    allow_negative_weights: bool = False,
-    labels: Sequence[str | float] | None = None,
-    like: str | None = None,
-    threads: int | None = None,
+    **keywords: Unpack[_Keywords],
 ) -> Result: ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,6 +24,9 @@ RunJson: TypeAlias = Callable[[str], dict[str, Any]]
 collect_ignore_glob = ["gradients/trials/*", "frameworks/*_losses.py"]  # the last need a framework
 collect_ignore = ["benchmarks/explain.py"]  # needs keras and others
 collect_ignore += [str(p) for p in (Path(__file__).parent / "attacks").glob("*.py") if not p.name.startswith("test_")]
+
+# Under nohup, processes that tests start would ignore the signal too.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # At import, so that the processes that tests start do not inherit them either.
 for name in (

@@ -267,7 +267,7 @@ def a_replaced_worker_is_silent(folder: Path) -> None:
     assert begun.stat().st_size == 2
 
 
-@attack("cluster", *range(10), slow=True)
+@attack("cluster", *range(10), slow=True, tested=2)
 def a_worker_that_is_killed_at_any_moment(folder: Path, seed: int) -> None:
     """Kill a process as soon as it exists, and later ones at random moments."""
     arrays(ROWS)

@@ -9,8 +9,8 @@ the current directory; it raises AssertionError if the promise is broken::
     @attack("errors", "[true]", "{", slow=True)
     def not_an_object(folder: Path, line: str) -> None: ...
 
-``test_attacks.py`` runs the attacks that are not slow, and with ``-m slow`` the others. ``python tests/attacks/run.py``
-runs all and prints how many are kept and broken per promise.
+``test_attacks.py`` runs the attacks that are not slow, and with ``-m slow`` the others, of some only the first cases.
+``python tests/attacks/run.py`` runs all and prints how many are kept and broken per promise.
 """
 
 from __future__ import annotations
@@ -53,29 +53,40 @@ class Attack:
         promise: a key of ``PROMISES``.
         name: area, function and case.
         run: the attack; the argument is an empty folder.
-        slow: whether CI runs it only with the slow tests.
+        slow: whether it is one of the slow tests.
+        tested: whether the tests run it, or only ``run.py``.
     """
 
     promise: str
     name: str
     run: Callable[[Path], None]
     slow: bool
+    tested: bool = True
 
 
 ATTACKS: list[Attack] = []
 _LIMIT = 60  # seconds of an attack, after which it counts as a hang
 
 
-def attack(promise: str, *cases: Any, slow: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add a function to the table, once for each case; the case is its second argument."""
+def attack(
+    promise: str, *cases: Any, slow: bool = False, tested: int = sys.maxsize
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add a function to the table, once for each case; the case is its second argument.
+
+    Args:
+        promise: a key of ``PROMISES``.
+        cases: the second argument of each attack. Default: one attack without it.
+        slow: whether they are slow tests. Default False.
+        tested: how many of the cases the tests run. Default: all.
+    """
     assert promise in PROMISES
 
     def add(function: Callable[..., None]) -> Callable[..., None]:
         area = function.__module__.rpartition(".")[2]
-        for case in cases or (None,):
+        for i, case in enumerate(cases or (None,)):
             run = function if case is None else lambda folder, case=case: function(folder, case)
             label = function.__name__ + (f"[{case!s:.40}]" if case is not None else "")
-            ATTACKS.append(Attack(promise, f"{area}: {label}", run, slow))
+            ATTACKS.append(Attack(promise, f"{area}: {label}", run, slow, i < tested))
         return function
 
     return add

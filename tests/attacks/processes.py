@@ -316,7 +316,7 @@ def _whole(folder: Path) -> None:
     assert text == "old" or text.count("\n") == 200_001
 
 
-@attack("left behind", *range(10), slow=True)
+@attack("left behind", *range(10), slow=True, tested=2)
 def killed_at_5_random_moments(folder: Path, seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311
     began = time.monotonic()
@@ -332,7 +332,8 @@ def ended_by_a_signal(folder: Path, name: str) -> None:
     number = signal.Signals[name]
     for moment in (0.0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2):
         code, err = _ended(_long_run(folder), number, moment)
-        assert code in {0, 128 + number}, (moment, code, err)
+        # -number: the interpreter is past its end, and has given the signal back to the system.
+        assert code in {0, 128 + number, -number}, (moment, code, err)
         assert err == b"", (moment, code, err)
         _whole(folder)
 

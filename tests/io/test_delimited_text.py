@@ -907,7 +907,8 @@ def peak(rows: int, folder: Path) -> int:
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     """66 MB more of text, with 48 MB of numbers, need no more memory; with the grammar and with polars."""
     small, large = peak(20_000, tmp_path), peak(140_000, tmp_path)
-    assert large - small < 8 * 1024, (small, large)  # below text_polars.WORTH a chunk of 3.5 MiB is held
+    # Below text_polars.WORTH the whole text is one chunk, here of 3.3 MiB, held as bytes and as characters.
+    assert large - small < 12 * 1024, (small, large)
     small, large = peak(1_500_000, tmp_path), peak(4_500_000, tmp_path)
     assert large - small < 16 * 1024, (small, large)
     assert large < 200 * 1024

@@ -26,7 +26,7 @@ N = 40_000
 def scheduler() -> Iterator[Any]:
     """A scheduler with two workers, started as a user would start it."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=60, scheduler_port=0
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=60, scheduler_port=0
     ) as cluster:
         yield cluster
 

@@ -31,6 +31,9 @@ Counts = npt.NDArray[np.int64]
 
 # Approximate number of bars of a histogram, and the columns and rows of a density: what fits on a screen side by side.
 _BARS, _COLUMNS, _ROWS = 14, 30, 15
+# A table of classes and the bars above it share 23 lines, of which 7 are titles and headings; at least _LEAST_BARS show
+# a shape.
+_LINES, _LEAST_BARS = 16, 5
 # Bins of the predicted probability of a reliability curve.
 _PROBABILITIES = 10
 # The least width of a bin, so far from the smallest double that a round number is near it.
@@ -125,8 +128,9 @@ def plot_data(data: Dataset, bound: Sequence[Loss], options: ComputeOptions, wor
         for plan, range_ in zip(plans, ranges, strict=True):
             if range_.low > range_.high:
                 raise DataError(f"{plan.loss.name} is finite for no sample: there is nothing to draw")
+        bars = max(_LEAST_BARS, min(_BARS, _LINES - _classes(plans[0])))
         histograms = [
-            _histogram(lambda spool=spool: spool.column(0), _loss_edges(spool, range_, n))  # type: ignore[misc]
+            _histogram(lambda spool=spool: spool.column(0), _loss_edges(spool, range_, n, bars))  # type: ignore[misc]
             for spool, range_, n in zip(spools, ranges, infinite, strict=True)
         ]
         shown = DataPlot(spools[0].rows, infinite, histograms)
@@ -138,7 +142,7 @@ def plot_data(data: Dataset, bound: Sequence[Loss], options: ComputeOptions, wor
 def _add_pairs(shown: DataPlot, plan: LossPlan, pairs: Spool, pred: _Range, target: _Range) -> DataPlot:
     """Add the histogram of predictions and targets that fits the kinds of the inputs."""
     kinds = [i.kind for i in plan.loss.inputs]
-    classes = plan.dims.get("classes", 0) if kinds[0].core else 0
+    classes = _classes(plan)
     names = [kind.name for kind in kinds[:2]]
     if not classes and names[1] == "Sign":
         reach = max(abs(pred.low), abs(pred.high))
@@ -150,6 +154,11 @@ def _add_pairs(shown: DataPlot, plan: LossPlan, pairs: Spool, pred: _Range, targ
     diagonal = not classes and kinds[0].domain.low >= kinds[1].domain.low
     edges = _grid(pred, target, classes, same=diagonal)
     return replace(shown, density=_density(pairs, *edges), classes=classes, diagonal=diagonal)
+
+
+def _classes(plan: LossPlan) -> int:
+    """Return the number of classes of the predictions; 0 if they are numbers."""
+    return plan.dims.get("classes", 0) if plan.loss.inputs[0].kind.core else 0
 
 
 def _reliability(pairs: Spool, *, logits: bool) -> list[tuple[float, float, int, float, float]]:
@@ -188,21 +197,23 @@ def _numbers(block: Block, plan: LossPlan) -> tuple[Array, Array, Array]:
     return lost / elements.rows.sums(np.ones(len(elements))), arrays[0], arrays[1]
 
 
-def _loss_edges(losses: Spool, range_: _Range, infinite: int) -> Array:
+def _loss_edges(losses: Spool, range_: _Range, infinite: int, bars: int) -> Array:
     rank = int(_MOST * (losses.rows - infinite))
     (most,) = order_statistics(lambda: (x[np.isfinite(x)] for x in losses.column(0)), [rank])
     if range_.high - range_.low <= _LONG_TAIL * (most - range_.low) or most <= range_.low:
-        return _edges(range_.low, range_.high)
-    edges = _edges(range_.low, most)
+        return _edges(range_.low, range_.high, bars)
+    edges = _edges(range_.low, most, bars)
     return edges if range_.high <= edges[-1] else np.concatenate([edges, [range_.high]])
 
 
-def _edges(low: float, high: float) -> Array:
+def _edges(low: float, high: float, bars: int = _BARS) -> Array:
     """Return equidistant round edges from at most ``low`` to at least ``high``; one bin if no such edges exist.
+
+    There are about as many bins as ``bars``, or fewer.
 
     There are none if the numbers differ in their last digits only, or are near the largest or the smallest double.
     """
-    least = high / _BARS - low / _BARS or max(abs(high), 1.0) / _BARS
+    least = high / bars - low / bars or max(abs(high), 1.0) / bars
     if least >= LEAST_STEP:
         step = round_step(least)
         first, last = np.floor(low / step), np.ceil(high / step)

@@ -231,6 +231,15 @@ def test_losses_of_one_axis_share_a_panel(run_command: Callable[..., tuple[int, 
     assert len(lines) <= 23  # a screen, and the next prompt
 
 
+def test_a_table_of_ten_classes_fits_a_screen(run_command: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    scores = np.random.default_rng(0).normal(size=(500, 10))
+    np.save(tmp_path / "z.npy", scores)
+    np.save(tmp_path / "y.npy", scores.argmax(axis=1))
+    _, out, _ = run_command("plot", "sparse_softmax_cross_entropy", str(tmp_path / "z.npy"), str(tmp_path / "y.npy"))
+    assert len(out.splitlines()) <= 23
+    assert sum("█" in line for line in out.splitlines()) >= 3
+
+
 def test_losses_of_two_axes_are_two_rows(run_command: Callable[..., tuple[int, str, str]]) -> None:
     _, out, _ = run_command("plot", "huber,bce")
     lines = out.splitlines()

@@ -174,8 +174,15 @@ class TextFile(RecordFile):
         elif head[0].startswith("# "):
             head = [head[0][2:], *head[1:]]
         following = first.records[1:9]
+        widths = {len(record) for record in following[-2:]}  # more lines of a comment may come before
         if self._has_row_names(following, len(head)):
             head = ["", *head]
+        elif len(head) == 1 and len(widths) == 1 and widths != {1}:
+            title = quote_cell(first.records[0][0])
+            raise DataError(
+                f"{self.display_name}:1: {title} is no header of the {widths.pop()} columns that follow: remove a "
+                "title or a comment, for example with tail -n +2"
+            )
         self.names = tuple(name.strip(" \t") for name in head)
         self.width = len(head)
         second = first.line(1) if len(first.records) > 1 else first.first_line + 1

@@ -43,6 +43,13 @@ def test_the_same_two_rows(outcome, name: str, content: str) -> None:  # type: i
     assert outcome(name, content) == 5.0
 
 
+@pytest.mark.parametrize("title", ["# made by x", "% x", "Results", "# a\n# b"])
+def test_a_line_before_the_header(outcome, title: str) -> None:  # type: ignore[no-untyped-def]
+    message = outcome("t.csv", f"{title}\np,t\n2,1\n0,3\n")
+    assert message.startswith("t.csv:1: ")
+    assert "is no header of the 2 columns that follow: remove a title or a comment" in message
+
+
 def test_booleans(outcome) -> None:  # type: ignore[no-untyped-def]
     """Pandas writes True, R TRUE, JavaScript true: 1, and 0 for False."""
     for true, false in (("True", "False"), ("TRUE", "FALSE"), ("true", "false")):

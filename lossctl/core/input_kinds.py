@@ -105,6 +105,8 @@ class LabelKind(Kind):
         cause = f"label {number(value)} is not a class: {classes} columns are classes 0 to {classes - 1}"
         if value == classes and x.min() >= 1:
             cause += "; for labels that start at 1, add --labels 1,2,…"
+        elif value in _NO_LABEL:
+            cause += f"; --ignore-index {value:.0f} leaves such samples out"
         return DomainViolation(violation.element, violation.place, cause)
 
     def sample(self, rng: np.random.Generator, n: int, dims: Dims) -> Array:
@@ -188,6 +190,8 @@ class LogProbabilitiesKind(ProbabilitiesKind):
             return np.log(super().sample(rng, n, dims))
 
 
+# What data sets and libraries write for a sample, or a pixel, without a label.
+_NO_LABEL = (-100.0, -1.0, 255.0)
 _FROM_LABELS = "; for 0/1 or named labels, add --labels NEG,POS"
 _ZERO = "; --where COLUMN!=0 or a weight of 0 leaves such samples out, and wape takes targets of 0"
 _LOGITS = Interval(-np.inf, np.inf, open_high=True)

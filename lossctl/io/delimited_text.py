@@ -174,13 +174,14 @@ class TextFile(RecordFile):
         elif head[0].startswith("# "):
             head = [head[0][2:], *head[1:]]
         following = first.records[1:9]
-        widths = {len(record) for record in following[-2:]}  # more lines of a comment may come before
+        widths = [len(r) for r in following[-2:] if r[-1].strip(" \t")]  # more lines of a comment may come before
+        titled = len(head) == 1 and len(widths) == 2 and widths[0] == widths[1] > 1
         if self._has_row_names(following, len(head)):
             head = ["", *head]
-        elif len(head) == 1 and len(widths) == 1 and widths != {1}:
+        elif titled and not column_selection.other_delimiter(head):
             title = quote_cell(first.records[0][0])
             raise DataError(
-                f"{self.display_name}:1: {title} is no header of the {widths.pop()} columns that follow: remove a "
+                f"{self.display_name}:1: {title} is no header of the {widths[0]} columns that follow: remove a "
                 "title or a comment, for example with tail -n +2"
             )
         self.names = tuple(name.strip(" \t") for name in head)

@@ -528,7 +528,7 @@ CE = "categorical_cross_entropy p.csv -p a -p b -t c -t d"
 SOFT = "sparse_softmax_cross_entropy l.npy t.csv"
 DOMAINS = [
     label("beyond", "2", "label 2 is not a class: 2 columns are classes 0 to 1; for labels that start at 1, add"),
-    label("negative", "-1", "label -1 is not a class"),
+    label("negative", "-1", "label -1 is not a class", "--ignore-index -1 leaves such samples out"),
     label("not-whole", "0.5", "0.5 is not a whole number, the index of a class"),
     label("infinite", "inf", "label inf is not a class"),
     label("huge", "1e300", "label 1e+300 is not a class"),

@@ -13,9 +13,12 @@ from typing import Any, TypeAlias
 import hypothesis
 import pytest
 
-# A loaded machine is no failure: no example has a time limit.
-hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("untimed")
+# A loaded machine is no failure: no example has a time limit. The examples are the same in every run;
+# `pytest --hypothesis-profile=random` looks for new ones.
+_UNTIMED = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("random", **_UNTIMED)
+hypothesis.settings.register_profile("same", **_UNTIMED, derandomize=True)
+hypothesis.settings.load_profile("same")
 
 RunCommand: TypeAlias = Callable[[str], tuple[int, str, str]]
 RunJson: TypeAlias = Callable[[str], dict[str, Any]]

@@ -208,7 +208,8 @@ def tables(draw: st.DrawFn) -> Table:
     delimiter = draw(st.sampled_from(",;\t|:^]\\§€"))
     width, height = draw(st.integers(1, 4)), draw(st.integers(1, 7))
     numeric = draw(st.lists(st.integers(0, width - 1), min_size=1, unique=True))
-    names = [f"{draw(ANY).strip()}n{i}" for i in range(width)]
+    # Not "# n0", which is the name n0 as np.savetxt writes it.
+    names = [f"{draw(ANY).strip().removeprefix('# ')}n{i}" for i in range(width)]
     rows = [[draw(WRITTEN) if i in numeric else draw(ANY) for i in range(width)] for _ in range(height)]
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     quotes = draw(st.lists(st.booleans(), min_size=1, max_size=5))

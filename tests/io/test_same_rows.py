@@ -81,7 +81,7 @@ def worth(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "ndjson"])
-@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     rows=TABLES,
     end=st.sampled_from(["\n", "\r\n", "\r"]),
@@ -104,7 +104,7 @@ def test_rows_do_not_depend_on_chunks(  # noqa: PLR0917 - the ways in which a te
     assert len(got) == len(rows)
 
 
-@settings(max_examples=40, derandomize=True)
+@settings(max_examples=40)
 @given(
     values=st.lists(NUMBERS, min_size=1, max_size=60),
     compression=st.sampled_from(list(COMPRESS)),

@@ -22,6 +22,7 @@ class Output:
         index: index of the coordinate within the sample; None if samples have one.
         given, exact: the number, and what it should be.
         error: the error in ε·terms.
+        line: position of the sample in the file of its prediction, such as ``preds.csv:7``; None without lines.
     """
 
     row: int | None
@@ -29,6 +30,7 @@ class Output:
     given: float
     exact: float
     error: float
+    line: str | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class VerifiedArray:
         what: ``value`` or ``gradient``.
         dtype: the precision by which it is judged: ``float64``, ``float32``, ``bfloat16`` or ``float16``.
         verdict: ``exact`` (every number is the exact one, rounded), ``as right as DTYPE allows`` (every error is within
-            8 ε·terms), ``loses digits`` or ``wrong``.
+            8 ε·terms), ``right to N digits`` (of a number typed), ``loses digits`` or ``wrong``.
         checked: number of numbers compared.
         exact: number of these that are the exact one, rounded.
         beyond: number of these that are off by more than rounding explains.
@@ -52,6 +54,7 @@ class VerifiedArray:
         cause_code: name of the cause, such as ``upstream-first``.
         outputs: the worst numbers that are beyond rounding, at most 100, the worst first.
         failing: samples with such a number, at most 2,000; None for a reduced value.
+        judged: by what a number typed is judged, such as ``to the 7 digits typed, ± 5e-06``; None for arrays.
     """
 
     what: str
@@ -70,6 +73,7 @@ class VerifiedArray:
     cause_code: str | None
     outputs: tuple[Output, ...]
     failing: CheckedSamples | None
+    judged: str | None = None
 
     @property
     def ratio(self) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -19,7 +20,7 @@ from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import LossPlan, check_unweighted_gradient, plan_loss
 from lossctl.engine.result import make_result
 from lossctl.engine.run import Computation, compute_losses, map_blocks, summarize
-from lossctl.errors import DataError, LossctlError, UsageError
+from lossctl.errors import DataError, LossctlError, UsageError, counted
 from lossctl.gradients.lost_digits import Cause
 from lossctl.gradients.rounding import PRECISIONS, ULPS_OF_TERMS, Precision, half_unit
 from lossctl.gradients.tally import CheckedSamples
@@ -44,13 +45,29 @@ class ReducedValue:
         given: the number.
         rounding: half a unit of its last digit, if it was written as text. Default 0.
         precision: that of its type; None if it was written as text.
+        typed: its text, if it was written as text. Default None.
         baseline: the number of another implementation. Default None.
     """
 
     given: float
     rounding: float = 0.0
     precision: Precision | None = None
+    typed: str | None = None
     baseline: float | None = None
+
+    @property
+    def digits(self) -> int:
+        """The number of significant digits typed."""
+        return len(re.sub(r"[eE].*|\D", "", self.typed or "").lstrip("0"))
+
+    def judged(self, precision: Precision) -> str | None:
+        """Return by what a number typed is judged, for a sentence; None for a number of a file."""
+        if self.typed is None:
+            return None
+        if not self.rounding:
+            return f"as the {precision.name} number {self.typed}"
+        wider = "" if precision.name == "float64" else f" and the rounding of {precision.name}"
+        return f"to the {counted(self.digits, 'digit')} typed, ± {self.rounding:.3g}{wider}"
 
 
 def verify_on(
@@ -100,13 +117,15 @@ def verify_on(
     value_precision = None
     if reduced is not None:
         value_precision = _precision_of_value(reduced, dtype, precisions)
-    outcome = run.outcome(Verifier(precisions, value_precision, factor, baseline_of))
+    read, outcome = run.outcome(Verifier(precisions, value_precision, factor, baseline_of))
     weight = 1.0 if summary is None or reduction == "sum" else rounded(summary.weight)
     samples = max((t.summary.samples for t in outcome.arrays.values()), default=outcome.totals.rows)
     has_upstream = UPSTREAM in opened.places or upstream != 1.0
     context = Context(loss, samples, reduction, weight, first * upstream if has_upstream else None, outcome.totals)
     arrays = [
-        _verified(context, role, tally, precisions[role], baseline=BASELINE in opened.places and role == baseline_of)
+        _verified(
+            context, role, tally, precisions[role], read, baseline=BASELINE in opened.places and role == baseline_of
+        )
         for role, tally in outcome.arrays.items()
     ]
     if reduced is not None and summary is not None and value_precision is not None:
@@ -141,13 +160,13 @@ class _Run:
                     return head
         return {}, 1.0
 
-    def outcome(self, verifier: Verifier) -> BlockOutcome:
-        """Return the comparison of all rows."""
+    def outcome(self, verifier: Verifier) -> tuple[Dataset, BlockOutcome]:
+        """Return the data set, which after reading knows its lines, and the comparison of all rows."""
         opened = self.data()
         with self.workers.executor_for(opened) as executor:
             blocks = map_blocks(opened, [self.plan], self.options, verifier, executor, combine=operator.add)
             outcomes: Iterator[BlockOutcome] = (block[0] for block in blocks)
-            return reduce(BlockOutcome.__add__, outcomes)
+            return opened, reduce(BlockOutcome.__add__, outcomes)
 
     def others(self, reduction: str) -> list[tuple[str, float]]:
         """Return the reduced values of other losses with the same inputs."""
@@ -218,7 +237,9 @@ def _precision_of_value(reduced: ReducedValue, dtype: str | None, others: Mappin
     return others.get(GIVEN_GRADIENT, PRECISIONS["float64"])
 
 
-def _verified(context: Context, role: str, tally: ArrayTally, precision: Precision, *, baseline: bool) -> VerifiedArray:
+def _verified(
+    context: Context, role: str, tally: ArrayTally, precision: Precision, data: Dataset, *, baseline: bool
+) -> VerifiedArray:
     summary = tally.summary
     counts = dict(zip(Verdict, summary.counts, strict=True))
     checked = summary.checked - counts[Verdict.UNDEFINED]
@@ -243,7 +264,7 @@ def _verified(context: Context, role: str, tally: ArrayTally, precision: Precisi
         baseline_rms=float(np.sqrt(tally.baseline_squares / size)) if baseline else None,
         cause=cause.text if cause else None,
         cause_code=cause.code if cause else None,
-        outputs=tuple(_worst_outputs(summary.failing)),
+        outputs=tuple(_worst_outputs(summary.failing, data)),
         failing=summary.failing,
     )
 
@@ -254,7 +275,7 @@ def _verdict(*, beyond: int, exact: bool, cause: Cause | None, precision: Precis
     return "exact" if exact else f"as right as {precision.name} allows"
 
 
-def _worst_outputs(failing: CheckedSamples) -> list[Output]:
+def _worst_outputs(failing: CheckedSamples, data: Dataset) -> list[Output]:
     """Return the outputs beyond rounding, the largest errors first."""
     if not len(failing):
         return []
@@ -277,6 +298,7 @@ def _worst_outputs(failing: CheckedSamples) -> list[Output]:
                 float(failing.given[i, j]) * scale,
                 float(failing.numeric[i, j]) * scale,
                 float(error[i, j]),
+                data.line(int(failing.row[i])),
             )
         )
     return outputs
@@ -299,14 +321,23 @@ def _verified_number(
     cause = None
     if beyond:
         cause = cause_of_number(
-            context, reduced.given, exact, slack, precision=precision, others=lambda: run.others(context.reduction)
+            context,
+            reduced.given,
+            exact,
+            slack,
+            precision=precision,
+            others=lambda: run.others(context.reduction),
+            rounding=reduced.rounding,
         )
+    verdict = _verdict(beyond=int(beyond), exact=is_exact, cause=cause, precision=precision)
+    if reduced.rounding:
+        verdict = "wrong" if beyond else f"right to {counted(reduced.digits, 'digit')}"
     worst = ULPS_OF_TERMS * error / slack if not undefined else 0.0
     baseline = None if reduced.baseline is None else abs(reduced.baseline - exact)
     return VerifiedArray(
         what="value",
         dtype=precision.name,
-        verdict=_verdict(beyond=int(beyond), exact=is_exact, cause=cause, precision=precision),
+        verdict=verdict,
         checked=int(not undefined),
         exact=int(is_exact),
         beyond=int(beyond),
@@ -320,12 +351,15 @@ def _verified_number(
         cause_code=cause.code if cause else None,
         outputs=(Output(None, None, reduced.given, exact, float(worst)),) if beyond else (),
         failing=None,
+        judged=reduced.judged(precision),
     )
 
 
 def _notes(arrays: Sequence[VerifiedArray]) -> tuple[str, ...]:
     notes = []
     for array in arrays:
+        if array.judged is not None:
+            notes.append(f"{array.what} is judged {array.judged}")
         if array.visible < 0.5 and array.verdict in ("exact", f"as right as {array.dtype} allows"):
             notes.append(f"{array.what}: {array.dtype} hides an error of 0.1 % at most places")
         if array.undefined:

@@ -42,7 +42,7 @@ class Style:
 PICTURES = ("svg", "png", "pdf")
 # Verdicts in red, and the beginnings of verdicts in green.
 BAD = ("FAIL", "wrong", "worse", "error")
-GOOD = ("ok", "better", "exact", "as right as ")
+GOOD = ("ok", "better", "exact", "as right as ", "right to ")
 
 
 def percent(share: float) -> str:

@@ -40,7 +40,7 @@ def verify_report(result: Verification, data: Dataset, *, top: int) -> Report:
         Column("cause_code", "text", detail=True),
     ]
     tables = [Table("outputs", columns, [_row(a) for a in result.arrays])]
-    tables += [_worst(a, data, top) for a in result.arrays if top and a.outputs]
+    tables += [_worst(a, top) for a in result.arrays if top and a.outputs]
     causes = [f"{f'{a.what}: ' if several else ''}{a.cause}" for a in result.arrays if a.cause]
     return Report(
         schema="lossctl.verify/1",
@@ -74,9 +74,9 @@ def _row(a: VerifiedArray) -> Sequence[Cell]:
     ]
 
 
-def _worst(array: VerifiedArray, data: Dataset, top: int) -> Table:
+def _worst(array: VerifiedArray, top: int) -> Table:
     shown = array.outputs[:top]
-    lines = [None if o.row is None else data.line(o.row) for o in shown]
+    lines = [o.line for o in shown]
     indexed = any(o.index is not None for o in shown)
     columns = [
         *([Column("sample", "count")] if shown[0].row is not None else []),

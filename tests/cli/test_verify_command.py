@@ -115,3 +115,59 @@ def test_wrong_outputs_for_text_are_shown(tmp_path: Path) -> None:
     (tmp_path / "half.txt").write_text("".join(f"{k}.5\n" for k in range(148)))
     line = f"verify mse samples/diabetes_preds.csv samples/diabetes_targets.csv --grad {tmp_path}/half.txt"
     assert main(line.split()) == 1
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("text", "code", "verdict", "judged"),
+    [
+        ("{:.7g}", 0, "right to 7 digits", "to the 7 digits typed, ± "),
+        ("{:.3g}", 0, "right to 3 digits", "to the 3 digits typed, ± "),
+        ("{:.17g}", 0, "exact", "as the float32 number "),
+        ("1", 1, "wrong", "as the float64 number 1\n"),
+    ],
+)
+def test_a_number_typed_is_judged_by_its_digits(
+    text: str, code: int, verdict: str, judged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mean = float(np.load("mean.npy"))
+    assert main([*DATA, "--value", text.format(mean), "--reduction", "mean"]) == code
+    out = capsys.readouterr().out
+    assert verdict in out
+    assert f"note: value is judged {judged}" in out
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("digits", range(2, 8))
+@pytest.mark.parametrize("units", [1.0, 3.0, 9.0])
+def test_a_number_typed_that_differs_is_wrong_without_a_guessed_cause(
+    digits: int, units: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exact = float(np.load("value.npy").astype(float).mean())
+    place = digits - 1 - int(np.floor(np.log10(exact)))
+    given = round(exact, place) + units * 10.0**-place
+    assert main([*DATA, "--value", f"{given:.{place}f}", "--reduction", "mean"]) == 1
+    out = capsys.readouterr().out
+    assert " wrong" in out
+    assert "cause" not in out
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_sum_in_float16_is_named_if_enough_digits_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.load("value.npy").astype(np.float16)
+    mean = float(np.add.accumulate(values)[-1]) / len(values)
+    assert main([*DATA, "--value", f"{mean:.9f}", "--reduction", "mean"]) == 1
+    assert "the sum is accumulated in float16" in capsys.readouterr().out
+    assert main([*DATA, "--value", f"{mean:.3f}", "--reduction", "mean"]) == 1
+    assert "float16" not in capsys.readouterr().out
+
+
+def test_worst_numbers_of_text_have_file_and_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("pred,target,loss\n1,2,1\n3,5,4\n1,4,7\n")
+    line = "verify mse a.csv --pred pred --target target --value loss -f json"
+    assert main(line.split()) == 1
+    (worst,) = json.loads(capsys.readouterr().out)["worst:value"]
+    assert worst["line"] == "a.csv:4"

@@ -32,6 +32,7 @@ Verdicts on each output:
 \b
   exact                     every number is the exact one, rounded
   as right as DTYPE allows  every error is within 8 ε·terms of its dtype
+  right to N digits         a number typed with N digits, to the last of them
   loses digits              more than that, as rounding or a narrower type does
   wrong                     more than rounding explains: exit 1
 """
@@ -176,6 +177,8 @@ def _number(option: str, text: str, data: InputOptions) -> ReducedValue:
         UsageError: it is neither a number nor a file.
         DataError: the file does not hold one number.
     """
+    import numpy as np
+
     from lossctl.cli.open_dataset import read_number
     from lossctl.errors import UsageError, quoted
     from lossctl.gradients.rounding import precision_of_number
@@ -184,7 +187,12 @@ def _number(option: str, text: str, data: InputOptions) -> ReducedValue:
     from lossctl.io.text_grammar import NUMBER, Dialect
 
     if NUMBER.fullmatch(text):
-        return ReducedValue(float(text), float(Dialect(None).rounding_units([text])[0]))
+        rounding = float(Dialect(None).rounding_units([text])[0])
+        reduced = ReducedValue(float(text), rounding, typed=text)
+        if reduced.rounding or reduced.digits < 15:
+            return reduced
+        # All digits are there: a float32 number shows as one.
+        return replace(reduced, precision=precision_of_number(np.array(float(text))))
     if suffix_of(text) is None and "/" not in text:
         raise UsageError(f"{option} {quoted(text)}: with a reduction it is a number, or a file of one number")
     array = read_number(text, data)

@@ -70,6 +70,11 @@ class Difference:
     better: float
     worse: float
 
+    @property
+    def equal(self) -> bool:
+        """Whether the model has the same loss as the first on every sample."""
+        return self.value == 0.0 and self.better == 0.0 and self.worse == 0.0
+
     def is_worse(self, limit: float) -> bool:
         """Return whether the model is significantly worse than the first by more than ``limit``.
 

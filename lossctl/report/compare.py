@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lossctl.analysis.bootstrap import MAX_RESAMPLED_ROWS
-from lossctl.analysis.comparison import Comparison, Difference
+from lossctl.analysis.comparison import Comparison
 from lossctl.analysis.inference import LEVEL, MAX_RANKED_ROWS
 from lossctl.analysis.per_sample import input_names
-from lossctl.core.user_kernel import source_line
 from lossctl.errors import counted, number
 from lossctl.io.dataset import Dataset
-from lossctl.report import Cell, Check, Column, Intervals, Report, Table
+from lossctl.report import Cell, Column, Intervals, Report, Table
+from lossctl.report.compare_gate import checks_of, gate_lines, verdict_on
 from lossctl.report.sample_tables import class_name, labels_of, line_fields, round_error
 
 # Below this number of samples the 95 % interval covers the true difference in less than 94 % of data sets
@@ -77,7 +77,9 @@ def compare_report(
         for c in comparisons
         if len(c.most_different[0])
     ]
-    checks = [check for c in comparisons if c.loss.spec in limits for check in _checks(c, shown, limits[c.loss.spec])]
+    checks = [
+        check for c in comparisons if c.loss.spec in limits for check in checks_of(c, shown.models, limits[c.loss.spec])
+    ]
     failures = [check.failure for check in checks if check.failure]
     level = f"{100 * LEVEL:.0f} %"
     how = f"{level} interval: bootstrap, {shown.resamples:,} resamples, seed {shown.seed}"
@@ -89,7 +91,12 @@ def compare_report(
         closing=[
             f"difference to {shown.models[0]}: below 0 is better; {how}",
             "verdict: by the interval; p: of the paired t test and of Wilcoxon's signed ranks",
-            *(f"{'FAIL' if check.failure else 'ok'}: {check.name}" for check in checks),
+            *(
+                line
+                for c in comparisons
+                if c.loss.spec in limits
+                for line in gate_lines(c, shown.models, limits[c.loss.spec], shown.by)
+            ),
         ],
         facts={
             "sources": list(data.names),
@@ -107,13 +114,6 @@ def compare_report(
         failed=bool(failures),
         checks=checks,
     )
-
-
-def _verdict(difference: Difference) -> str:
-    """Return the verdict by the confidence interval: worse if it lies above 0, better if below, else unclear."""
-    if difference.low is None or difference.high is None:
-        return ""
-    return "worse" if difference.low > 0 else "better" if difference.high < 0 else "unclear"
 
 
 def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Iterator[Table]:
@@ -150,7 +150,7 @@ def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Ite
             Column("verdict", "verdict"),
         ],
         [
-            (c.loss.spec, name, d.value, round_error(d.std_error), d.low, d.high, d.p_t, d.p_wilcoxon, _verdict(d))
+            (c.loss.spec, name, d.value, round_error(d.std_error), d.low, d.high, d.p_t, d.p_wilcoxon, verdict_on(d))
             for c in comparisons
             for name, d in zip(shown.models[1:], c.differences, strict=True)
         ],
@@ -164,7 +164,7 @@ def _groups(comparisons: Sequence[Comparison], shown: ComparisonView) -> Table:
     rows: list[Sequence[Cell]] = [
         (
             *(c.loss.spec, label if isinstance(label, str) else number(label), name, group.samples),
-            *(group.scores[0].value, score.value, d.value, d.low, d.high, _verdict(d)),
+            *(group.scores[0].value, score.value, d.value, d.low, d.high, verdict_on(d)),
         )
         for c in comparisons
         for label, group in c.groups.items()
@@ -219,7 +219,7 @@ def _for_programs(comparisons: Sequence[Comparison], shown: ComparisonView) -> T
         for name, score, d in zip(shown.models, c.scores, [None, *c.differences], strict=True):
             cells: list[Cell] = [None] * 9
             if d is not None:
-                cells = [d.value, d.std_error, d.low, d.high, d.p_t, d.p_wilcoxon, d.better, d.worse, _verdict(d)]
+                cells = [d.value, d.std_error, d.low, d.high, d.p_t, d.p_wilcoxon, d.better, d.worse, verdict_on(d)]
             rows.append(
                 [c.loss.spec, dict(c.loss.params), name, score.value, score.std_error, score.wins, c.ties, *cells]
             )
@@ -250,21 +250,6 @@ def _apart(c: Comparison, data: Dataset, shown: ComparisonView, loss: str) -> tu
         columns.append(Column(f"loss:{model}", label=f"{loss} {model}"))
         cells.append(samples.loss.tolist())
     return columns, list(zip(*cells, strict=True))
-
-
-def _checks(c: Comparison, shown: ComparisonView, limit: float) -> Iterator[Check]:
-    """Yield the check of ``--fail-if-worse`` of each model but the first."""
-    more = f" by more than {limit:.6g}" if limit else ""
-    for name, d in zip(shown.models[1:], c.differences, strict=True):
-        failure = f"{c.loss.spec}: {name} is worse than {shown.models[0]}{more}: {d.value:.6g}"
-        if not d.is_worse(limit):
-            failure = ""
-        elif not math.isfinite(d.value) or d.low is None or d.high is None:
-            failure = f"{c.loss.spec}: the difference of {name} to {shown.models[0]} is {d.value}"
-        else:
-            failure += f", {100 * LEVEL:.0f} % interval {d.low:.6g} to {d.high:.6g}"
-        subject = f"{c.loss.spec}: {name} not worse than {shown.models[0]}{more}"
-        yield Check(subject, failure, place=source_line(c.loss.kernel))
 
 
 def _notes(c: Comparison) -> Iterator[str]:

@@ -318,9 +318,34 @@ def test_a_gap_elsewhere_changes_no_loss() -> None:
     assert (found.samples, found.left_out, found.ties) == (199, 1, 1.0)
 
 
+def test_the_gate_says_what_was_shown(run_command: RunCommand, tmp_path: Path) -> None:
+    """An unclear difference is not called "not worse"; a worse group is named."""
+    rng = np.random.default_rng(1)
+    target = rng.normal(size=60)
+    rows = zip(target, target + 1.0, target + rng.choice([-1.1, 1.1, 0.9], 60), target + 1.0, strict=True)
+    lines = [",".join(map(repr, map(float, row))) for row in rows]
+    (tmp_path / "a.csv").write_text("\n".join(["t,a,b,c", *lines]) + "\n")
+    line = f"mse {tmp_path}/a.csv -t t"
+    for words, text in (
+        ("-p a -p c --fail-if-worse", "ok: mse: c has the same loss as a on every sample"),
+        ("-p a -p t --fail-if-worse", "ok: mse: t is better than a"),
+        (
+            "-p a -p b --fail-if-worse 0.07",
+            "ok: mse: b is not shown to be worse than a by more than 0.07: 95 % interval",
+        ),
+        ("-p a -p b --fail-if-worse 1", "ok: mse: b is not worse than a by more than 1: 95 % interval"),
+    ):
+        code, out, _ = run_command(f"{line} {words}")
+        assert (code, text in out) == (0, True), out
+    groups = "".join(f"0,1,{0.9 if i % 2 else 1.2 + i / 100},{'az'[i % 2]}\n" for i in range(30))
+    (tmp_path / "b.csv").write_text("t,a,b,g\n" + groups)
+    code, out, _ = run_command(f"mse {tmp_path}/b.csv -t t -p a -p b --by g --fail-if-worse 0.5")
+    assert (code, "not judged: groups; mse of b is worse where g is a\n" in out) == (0, True), out
+
+
 def test_infinite_losses(run_command: RunCommand, tmp_path: Path) -> None:
     """With infinite losses there is no interval and no test, but wins; --fail-if-worse fails."""
-    (tmp_path / "a.csv").write_text("a,b,t\n0.9,0,1\n0.1,0.2,0\n0.5,0.4,1\n")
+    (tmp_path / "a.csv").write_text("a,b,c,t\n0.9,0,0,1\n0.1,0.2,0.2,0\n0.5,0.4,0.4,1\n")
     code, out, err = run_command(f"bce {tmp_path}/a.csv -p a -p b -t t -f json --fail-if-worse")
     first, second = json.loads(out)["models"]
     assert code == 1
@@ -328,7 +353,7 @@ def test_infinite_losses(run_command: RunCommand, tmp_path: Path) -> None:
     assert (first["wins"], second["wins"]) == (1.0, 0.0)
     assert "bce is infinite: there is no interval" in err
     assert "lossctl: bce: the difference of b to a is inf" in err
-    code, _, err = run_command(f"bce {tmp_path}/a.csv -p b -p b -t t --fail-if-worse")
+    code, _, err = run_command(f"bce {tmp_path}/a.csv -p b -p c -t t --fail-if-worse")
     assert code == 1  # inf less inf is NaN, which always fails
     assert "is nan" in err
 
@@ -340,7 +365,7 @@ def test_models_that_are_the_same(run_json: RunJson) -> None:
     assert first["ties"] == 1.0
     assert [second[key] for key in ("difference", "low", "high", "p_t", "p_wilcoxon")] == [0, 0, 0, None, None]
     assert [second["better"], second["worse"]] == [0, 0]
-    assert second["verdict"] == "unclear"
+    assert second["verdict"] == "equal"
 
 
 # --- Which files and columns --------------------------------------------------------------------------

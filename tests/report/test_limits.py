@@ -85,5 +85,8 @@ def test_many_groups_fail_in_a_few_lines(run: Run, tmp_path: Path) -> None:
 def test_compare_says_whether_it_passed(run: Run) -> None:
     line = "compare mse samples/diabetes.csv -p ridge -p forest -t target --fail-if-worse"
     code, out, _ = run(line)
-    assert (code, out.splitlines()[-1]) == (0, "ok: mse: forest not worse than ridge")
+    assert (code, out.splitlines()[-1]) == (
+        0,
+        "ok: mse: forest is not shown to be worse than ridge: 95 % interval -122.655 to 480.506",
+    )
     assert json.loads(run(f"{line} -f json")[1])["passed"] is True

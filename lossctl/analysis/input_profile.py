@@ -87,7 +87,8 @@ def _union(a: frozenset[float] | None, b: frozenset[float] | None) -> frozenset[
 
 def profile_block(block: Block, plan: LossPlan) -> InputProfile:
     """Compute the profile of the inputs of one block; weights are ignored."""
-    arrays = [block.array(plan, i) if plan.lists else block.input(role) for i, role in enumerate(plan.roles)]
+    roles = [role for role in plan.roles if role in block.places or plan.lists]
+    arrays = [block.array(plan, i) if plan.lists else block.input(role) for i, role in enumerate(roles)]
     pred, target = arrays[0], arrays[1] if len(arrays) > 1 else _NONE
     first, firsts = pred[:_HEAD].tolist(), target[:_HEAD].tolist()
     scores = plan.loss.inputs[0].kind.name in _SCORES

@@ -87,6 +87,33 @@ class ProbabilityArrayKind(ProbabilityKind):
         return super().sample(rng, int(np.prod(shape)), dims).reshape(shape)
 
 
+# The value of a pixel of 8 bits that is on, or of one without a label.
+_BYTE = 255.0
+
+
+def _of_a_byte(value: float) -> str:
+    """Return the end of the error message for a value of a mask, with remedies for a mask of 8 bits."""
+    if not value.is_integer() or not 1.0 < value <= _BYTE:
+        return ""
+    if value < _BYTE:
+        return "; divide levels of 8 bits by 255; labels of several classes need --class-axis"
+    return "; for a mask of 0 and 255 add --labels 0,255; --ignore-index 255 leaves pixels out"
+
+
+class MaskKind(ProbabilityArrayKind):
+    """A mask of probabilities."""
+
+    def cause(self, value: float) -> str:
+        return super().cause(value) + _of_a_byte(value)
+
+
+class HardMaskKind(FlagsKind):
+    """A mask of 0 and 1."""
+
+    def cause(self, value: float) -> str:
+        return super().cause(value) + _of_a_byte(value)
+
+
 class PixelProbabilitiesKind(ProbabilitiesKind):
     """Probabilities that sum to 1 in each pixel."""
 
@@ -190,8 +217,11 @@ ClassFlags: TypeAlias = Annotated[Array, FlagsKind("ClassFlags", _FLAG, UNIT, CL
 ClassChances: TypeAlias = Annotated[
     Array, ProbabilityArrayKind("ClassChances", "a probability, from 0 to 1", UNIT, CLASSES)
 ]
-Mask: TypeAlias = Annotated[Array, ProbabilityArrayKind("Mask", "a probability, from 0 to 1", UNIT, PIXELS)]
-HardMask: TypeAlias = Annotated[Array, FlagsKind("HardMask", _FLAG, UNIT, PIXELS)]
+Mask: TypeAlias = Annotated[Array, MaskKind("Mask", "a probability, from 0 to 1", UNIT, PIXELS, labels=2)]
+HardMask: TypeAlias = Annotated[Array, HardMaskKind("HardMask", _FLAG, UNIT, PIXELS, labels=2)]
+PIXEL_WEIGHT = "pixel weight"  # no input of a loss can have such a name
+PIXEL_WEIGHTS = AmountsKind("PixelWeights", "a finite number, at least 0", NON_NEGATIVE, PIXELS)
+PixelWeights: TypeAlias = Annotated[Array | None, PIXEL_WEIGHTS]
 PixelScores: TypeAlias = Annotated[Array, ArrayKind("PixelScores", "a finite number", REAL, PIXELS)]
 PixelProbabilities: TypeAlias = Annotated[
     Array,

@@ -50,6 +50,7 @@ def loss(
     batch_coupled: bool = False,
     validate: Callable[..., Violations] | None = None,
     propagates_nonfinite: bool = False,
+    neutral: tuple[float, float] | None = None,
 ) -> Callable[[Callable[..., Any]], Loss]: ...
 
 
@@ -69,6 +70,7 @@ def loss(
     batch_coupled: bool = False,
     validate: Callable[..., Violations] | None = None,
     propagates_nonfinite: bool = False,
+    neutral: tuple[float, float] | None = None,
 ) -> Loss | Callable[[Callable[..., Any]], Loss]:
     """Declare a kernel as a loss: ``@loss``, or ``@loss(formula="…")``.
 
@@ -96,6 +98,8 @@ def loss(
         propagates_nonfinite: the loss is NaN or infinite whenever an input is. The engine then skips the finiteness
             check of the inputs when all losses are finite, which saves at least a fifth of the time of a loss as
             cheap as mse.
+        neutral: for losses of masks, the prediction and the target of a pixel that adds nothing to the loss; with them
+            pixels can be left out. Default None: they cannot.
 
     >>> import numpy as np
     >>> from lossctl import Real, loss
@@ -126,6 +130,7 @@ def loss(
             batch_coupled=batch_coupled,
             validate=validate,
             propagates_nonfinite=propagates_nonfinite,
+            neutral=neutral,
         )
 
     return declare if kernel is None else declare(kernel)

@@ -137,6 +137,16 @@ def has_class_axis(core: Core) -> bool:
     return (core[1:] if flattens_axes(core) else core) == CLASSES
 
 
+def has_channels(core: Core, class_axis: int | None) -> bool:
+    """Return whether each channel of an image is an element, because an axis of classes is given for a mask.
+
+    Args:
+        core: the axes of an element of the predictions.
+        class_axis: the axis of the classes; None if not given.
+    """
+    return class_axis is not None and flattens_axes(core) and len(core) == 1
+
+
 def as_elements(array: npt.NDArray[Any], core: Core, class_axis: int | None = None) -> npt.NDArray[Any]:
     """Reshape samples (n, …) to elements (m, *core).
 
@@ -150,6 +160,16 @@ def as_elements(array: npt.NDArray[Any], core: Core, class_axis: int | None = No
         inner = array.shape[1 : array.ndim - len(core_shape)]
         return array.reshape(len(array), math.prod(inner), *core_shape)
     return array if array.ndim == 1 + len(core) else array.reshape(-1, *core_shape)
+
+
+def as_channels(array: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+    """Reshape images (n, …) with channels along an axis to elements (n·channels, pixels).
+
+    >>> as_channels(np.zeros((2, 4, 5, 3)), -1).shape
+    (6, 20)
+    """
+    images = np.moveaxis(array, axis, 1)
+    return images.reshape(len(images) * images.shape[1], -1)
 
 
 def all_finite(x: Array) -> bool:

@@ -71,6 +71,7 @@ class Loss:
     batch_coupled: bool = False
     validate: Callable[..., Violations] | None = None
     propagates_nonfinite: bool = False
+    neutral: tuple[float, float] | None = None
     source: str = ""
     called: str = ""
 

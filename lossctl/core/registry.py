@@ -18,6 +18,7 @@ from lossctl.core.decorator import Loss, from_function, validate_signature
 from lossctl.core.list_parameters import ListSignature, with_list_inputs
 from lossctl.core.metrics import metric_hint
 from lossctl.core.parameters import Value
+from lossctl.core.pixels import PixelSignature, with_pixel_weights
 from lossctl.core.signature import RowSignature
 from lossctl.core.tensor_kernel import TensorKernel, TensorSignature, make_tensor_kernel
 from lossctl.core.twins import elsewhere
@@ -183,6 +184,8 @@ def reduce_loss(loss: Loss) -> tuple[Any, ...]:
 
     The process that unpickles needs the same lossctl and the same packages.
     """
+    if isinstance(loss.signature, PixelSignature):
+        return with_pixel_weights, (loss.signature.loss,)
     if isinstance(loss.signature, ListSignature):
         return with_list_inputs, (loss.signature.loss,)
     if isinstance(loss.signature, RowSignature):

@@ -49,6 +49,11 @@ class Signature:
         """For each positional parameter of the kernel, its position in ``inputs``, which begin with the predictions."""
         return self._read[2]
 
+    @property
+    def optional(self) -> tuple[Input, ...]:
+        """The positional parameters with a kind and the default None, which are no inputs of the loss by itself."""
+        return self._read[3]
+
     def for_rows(self, tails: Sequence[tuple[int, ...]]) -> Signature:
         """Return the signature with kinds that fit rows of these shapes, one for each of ``inputs``.
 
@@ -66,16 +71,18 @@ class Signature:
         return {p.name: p.default for p in self.parameters}
 
     @cached_property
-    def _read(self) -> tuple[tuple[Input, ...], tuple[Parameter, ...], tuple[int, ...]]:
+    def _read(self) -> tuple[tuple[Input, ...], tuple[Parameter, ...], tuple[int, ...], tuple[Input, ...]]:
         where = f"{kernel_name(self.kernel)}:"
         try:
             signature = signature_of(self.kernel)
         except (NameError, TypeError, SyntaxError) as error:
             raise UsageError(f"{where} its annotations cannot be read: {error}") from None
-        inputs, parameters = [], []
+        inputs, parameters, optional = [], [], []
         for p in signature.parameters.values():
             if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty:
                 inputs.append(Input(p.name, _metadata(p.annotation, Kind) or _metadata(Real, Kind)))
+            elif p.kind is p.POSITIONAL_OR_KEYWORD and p.default is None and (kind := _metadata(p.annotation, Kind)):
+                optional.append(Input(p.name, kind))
             elif p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
                 raise UsageError(f"{where} *{p.name}: a loss needs named inputs")
             elif p.default is p.empty:
@@ -87,7 +94,8 @@ class Signature:
         # A function (target, pred), as Keras and scikit-learn order them, is bound by the names of its parameters.
         first = prediction_position([i.name for i in inputs])
         order = [first, *(i for i in range(len(inputs)) if i != first)]
-        return tuple(inputs[i] for i in order), tuple(parameters), tuple(order.index(i) for i in range(len(inputs)))
+        places = tuple(order.index(i) for i in range(len(inputs)))
+        return tuple(inputs[i] for i in order), tuple(parameters), places, tuple(optional)
 
 
 @dataclass(frozen=True, eq=False)

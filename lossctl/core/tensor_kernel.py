@@ -231,7 +231,7 @@ class TensorSignature(Signature):
         return replace(self, tails=tuple(tails))
 
     @cached_property
-    def _read(self) -> tuple[tuple[Input, ...], tuple[Parameter, ...], tuple[int, ...]]:
+    def _read(self) -> tuple[tuple[Input, ...], tuple[Parameter, ...], tuple[int, ...], tuple[Input, ...]]:
         kernel = self.kernel
         scope = getattr(inspect.unwrap(kernel.value), "__globals__", {}) if callable(kernel.value) else {}
         tensors = [p for p in kernel.parameters if p.default is p.empty and p.kind is not p.KEYWORD_ONLY]
@@ -251,7 +251,7 @@ class TensorSignature(Signature):
         if self.unit:
             inputs[0] = replace(inputs[0], kind=replace(inputs[0].kind, domain=UNIT))
         known = [p for p in map(_parameter, kernel.parameters) if p is not None]
-        return tuple(inputs), tuple(known), tuple(order.index(i) for i in range(len(inputs)))
+        return tuple(inputs), tuple(known), tuple(order.index(i) for i in range(len(inputs))), ()
 
 
 def _kind_of(annotation: object, scope: Mapping[str, Any]) -> Kind:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from lossctl.core.arrays import Array, Core, Order, column_major
 from lossctl.core.domain import InputViolation
-from lossctl.core.kind import as_elements, has_class_axis
-from lossctl.engine.elements import Elements, RowIndex
+from lossctl.core.kind import as_channels, as_elements, has_class_axis
+from lossctl.engine.elements import Elements, RowError, RowIndex
+from lossctl.engine.mask_arrays import mask_array
 from lossctl.engine.options import ComputeOptions, classes_of
 from lossctl.engine.plan import LossPlan
 from lossctl.engine.where import WHERE
@@ -23,14 +24,6 @@ from lossctl.io.source import BadValueError, Rows
 EXACT_INTEGERS = 2**53
 
 
-class RowError(Exception):
-    """An invalid value: the role of its input, its row, its place in the row (None if it has none) and the cause."""
-
-    def __init__(self, role: str, row: int, place: int | None, cause: str) -> None:
-        super().__init__(role, row, place, cause)
-        self.role, self.row, self.place, self.cause = role, row, place, cause
-
-
 class Block:
     """The inputs of one block in the shapes that losses take; each shape of an input is converted once."""
 
@@ -39,25 +32,32 @@ class Block:
     ) -> None:
         self.options, self.places, self.start, self.rows = options, places, start, rows
         self.count = len(rows[0][0])
-        self._inputs: dict[tuple[str, Core], Array] = {}
+        self._inputs: dict[tuple[str, Core, int | None], Array] = {}
         self._checked: set[tuple[str, int]] = set()
 
-    def input(self, role: str, core: Core = ()) -> Array:
+    def input(self, role: str, core: Core = (), channels: int | None = None) -> Array:
         """Return an input as float64 of shape (elements, *core).
+
+        Args:
+            role: the role of the input.
+            core: the names of the axes of an element. Default: an element is a number.
+            channels: the axis of the channels of an image, each of which is an element. Default: none.
 
         Raises:
             RowError: a number that float64 cannot hold exactly.
         """
-        if (role, core) not in self._inputs:
+        key = (role, core, channels)
+        if key not in self._inputs:
             place = self.places[role]
-            raw = as_elements(self.rows[place.source][place.field], core, self.options.class_axis)
+            rows = self.rows[place.source][place.field]
+            raw = as_elements(rows, core, self.options.class_axis) if channels is None else as_channels(rows, channels)
             try:
-                self._inputs[role, core] = as_float64(raw)
+                self._inputs[key] = as_float64(raw)
             except BadValueError as bad:
                 per_row = len(raw) // self.count or 1
                 spot = bad.place if core else bad.row % per_row
                 raise RowError(role, self.start + bad.row // per_row, spot, bad.cause) from None
-        return self._inputs[role, core]
+        return self._inputs[key]
 
     def array(self, plan: LossPlan, position: int) -> Array:
         """Return one input of a loss, (elements, *core): as ``input``, or the values of a parameter that is a list.
@@ -69,6 +69,8 @@ class Block:
         role = plan.roles[position]
         if role in plan.lists:
             return np.tile(plan.lists[role], self.count)
+        if plan.masks is not None:
+            return mask_array(self, plan, role)
         array = self.input(role, plan.loss.inputs[position].kind.core)
         return np.repeat(array, plan.per_row) if role in plan.repeated else array
 
@@ -129,7 +131,10 @@ class Block:
             rows = target[1].normalize(target_values) if options.normalize else target_values
             # Log-probabilities (domain up to 0) are weighted by their probabilities.
             more = weights_of(np.exp(rows) if target[1].domain.high == 0 else rows, options.class_weight)
-        if options.ignore_index is not None:
+        if plan.masks is not None and plan.masks.weighs_pixels:
+            empty = (arrays[-1] == 0.0).all(axis=-1)  # elements without a pixel that counts
+            ignored = empty if ignored is None else ignored | empty
+        elif options.ignore_index is not None:
             labels = arrays[plan.loss.roles.index("target")] == options.ignore_index
             ignored = labels if ignored is None else ignored | labels
         if ignored is not None:
@@ -165,8 +170,18 @@ class Block:
 
     def _given_weights(self, plan: LossPlan) -> Array | None:
         """Return the weights of the data, one for each element: a weight of a sample is repeated for its elements."""
-        if "weight" not in self.places:
+        if "weight" not in self.places or (plan.masks is not None and plan.masks.weights):
             return None
+        weights = self.checked_weights()
+        elements = self.count * plan.per_row
+        return np.repeat(weights, elements // len(weights)) if len(weights) < elements else weights
+
+    def checked_weights(self) -> Array:
+        """Return the weights of the data as they are, flattened.
+
+        Raises:
+            RowError: a weight is negative, without the option for it, or not finite.
+        """
         weights = self.input("weight")
         bad = ~(weights >= 0) | (weights == np.inf)
         if self.options.allow_negative_weights:
@@ -178,8 +193,7 @@ class Block:
             if not self.options.allow_negative_weights:
                 cause += " of at least 0" + "; --allow-negative-weights lets it count" * bool(weights[bad][0] > -np.inf)
             raise RowError("weight", self.start + row, spot if per_row > 1 else None, cause)
-        elements = self.count * plan.per_row
-        return np.repeat(weights, elements // len(weights)) if len(weights) < elements else weights
+        return weights
 
     def _encoded(self, plan: LossPlan, arrays: Sequence[Array]) -> list[Array]:
         """Return the inputs in the encoding of the loss; the option ``normalize`` scales rows of probabilities."""

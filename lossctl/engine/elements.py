@@ -10,6 +10,14 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array
 
 
+class RowError(Exception):
+    """An invalid value: the role of its input, its row, its place in the row (None if it has none) and the cause."""
+
+    def __init__(self, role: str, row: int, place: int | None, cause: str) -> None:
+        super().__init__(role, row, place, cause)
+        self.role, self.row, self.place, self.cause = role, row, place, cause
+
+
 @dataclass(slots=True)  # not frozen: one is made for every block, and a frozen one takes 1 µs more
 class RowIndex:
     """How the kept elements of a block group into rows.

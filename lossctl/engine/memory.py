@@ -30,7 +30,7 @@ def check_fits_in_memory(data: Dataset, plans: Sequence[LossPlan]) -> None:
     """
     rows = min((source.rows for source in data.sources if isinstance(source, SeekableSource)), default=0)
     roles = {role for plan in plans for role in plan.roles}
-    needed = _COPIES * rows * sum(8 * math.prod(data.raw_row_shape(role)) for role in roles)
+    needed = _COPIES * rows * sum(8 * math.prod(data.raw_row_shape(role)) for role in roles if role in data.places)
     free = _free()
     if free is not None and needed > free:
         names = ", ".join(plan.loss.name for plan in plans)

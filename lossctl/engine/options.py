@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lossctl.core.arrays import Dims
 from lossctl.core.input_kinds import LabelKind, ProbabilitiesKind
-from lossctl.core.kind import CLASSES, SUM_TOLERANCE, Kind, has_class_axis
+from lossctl.core.kind import CLASSES, SUM_TOLERANCE, Kind, flattens_axes, has_class_axis
 from lossctl.core.loss import Loss
 from lossctl.engine.where import Where
 from lossctl.errors import UsageError
@@ -49,7 +49,8 @@ class ComputeOptions:
 def check_acting(loss: Loss, options: ComputeOptions) -> None:
     """Raise UsageError if an option is given that has no effect on the inputs of the loss."""
     kinds = [spec.kind for spec in loss.inputs]
-    sums, classes = any(kind.sums_to_one for kind in kinds), any(has_class_axis(kind.core) for kind in kinds)
+    sums = any(kind.sums_to_one for kind in kinds)
+    classes = any(has_class_axis(kind.core) or flattens_axes(kind.core) for kind in kinds)
     for name, is_set, acts, lacking in (
         ("--normalize", options.normalize, sums, "no probabilities that sum to 1"),
         ("--sum-tolerance", options.tolerance != SUM_TOLERANCE, sums, "no probabilities that sum to 1"),
@@ -80,7 +81,7 @@ def check_classes(loss: Loss, dims: Dims, options: ComputeOptions) -> None:
     if (
         options.ignore_index is not None
         and not (target and isinstance(target[1], LabelKind))
-        and not _has_numbers(loss)
+        and not (_has_numbers(loss) or loss.neutral)
     ):
         raise UsageError(
             f"--ignore-index {options.ignore_index}: a target of {name} is an array, of which no part can be left out; "

@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lossctl.core.array_kinds import PIXEL_WEIGHT
 from lossctl.core.arrays import Dims
 from lossctl.core.kind import CLASSES, Kind, flattens_axes, has_class_axis
 from lossctl.core.list_parameters import lists_of, with_list_inputs
 from lossctl.core.loss import Loss
+from lossctl.core.pixels import with_pixel_weights
 from lossctl.core.registry import get_loss
 from lossctl.core.twins import meant, twin_hint
 from lossctl.core.user_kernel import tensor_hint
+from lossctl.engine.masks import MaskLayout, channels_first, mask_layout
 from lossctl.engine.options import ComputeOptions, check_acting, check_classes
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import Dataset
@@ -30,6 +33,7 @@ class LossPlan:
         dims: the length of each named core axis.
         lists: the values of the parameters of the loss that are lists, by role.
         repeated: the roles of inputs with one number for all elements of a row.
+        masks: how a loss of masks reads its images; None if it reads them as they are, and for other losses.
     """
 
     loss: Loss
@@ -39,11 +43,22 @@ class LossPlan:
     dims: Dims
     lists: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     repeated: frozenset[str] = frozenset()
+    masks: MaskLayout | None = None
 
     @property
     def per_row(self) -> int:
         """The number of elements of one sample."""
         return math.prod(self.loop)
+
+    @property
+    def channel_axis(self) -> int | None:
+        """The axis of the channels of an image, if each is an element; else None."""
+        return self.masks.axis if self.masks else None
+
+    @property
+    def target(self) -> str:
+        """The role of the target: of several columns of targets, a comparison takes one for each model."""
+        return self.roles[self.loss.roles.index("target")]
 
 
 def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequence[str] | None = None) -> LossPlan:
@@ -65,10 +80,14 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
     loss = for_shapes(loss, tails).for_rows(tails)
     lists = {name: values for name, values in lists_of(loss).items() if name not in roles}
     check_acting(loss, options)
+    masks = mask_layout(loss, data, options, roles)
     loops: list[tuple[tuple[int, ...], str]] = []
     dims: dict[str, tuple[tuple[int, ...], str]] = {}
     for role, spec in zip(roles, loss.inputs, strict=True):
-        loop, axes = _split(loss, role, spec.kind, data, options.class_axis)
+        if masks is not None and masks.channels:
+            loop, axes = masks.split(data, role, spec.kind.core)
+        else:
+            loop, axes = _split(loss, role, spec.kind, data, options.class_axis)
         for name, shape in axes.items():
             known = dims.setdefault(name, (shape, role))
             if known[0] != shape:
@@ -86,17 +105,19 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
         if other != loop and role not in repeated and (other or math.prod(loop) > 1):
             raise DataError(_misfit(loss, data, roles, role) + twin_hint(loss.name, tails))
     weight = data.row_shape("weight") if "weight" in data.places else ()
-    if weight != loop[: len(weight)]:
+    if weight != loop[: len(weight)] and not (masks and masks.weights):
         raise DataError(f"weight has {_shape(weight)}: one per sample or one per element; {_shapes(data, roles)}")
     first = [shape for name in loss.inputs[0].kind.core for shape in dims[name][0]]
+    pixels = masks is not None and masks.weighs_pixels
     plan = LossPlan(
-        with_list_inputs(loss),
-        (*roles, *lists),
+        with_pixel_weights(loss) if pixels else with_list_inputs(loss),
+        (*roles, *([PIXEL_WEIGHT] if pixels else lists)),
         loop,
         tuple(first),
         {name: math.prod(shape) for name, (shape, _) in dims.items()},
         lists,
         frozenset(repeated),
+        masks,
     )
     check_classes(plan.loss, plan.dims, options)
     if plan.dims.get("items") == 1 and not data.lists:
@@ -169,11 +190,8 @@ def _classes_last(role: str, tail: tuple[int, ...], axis: int | None) -> tuple[i
         if len(tail) > 1:
             raise UsageError(f"{role} has shape (n, {_inner(tail)}): --class-axis says which axis holds the classes")
         return tail
-    if axis == 0 or not -len(tail) <= axis <= len(tail):
-        axes = "only axis 1" if len(tail) == 1 else f"axes 1 to {len(tail)}"
-        raise UsageError(f"--class-axis {axis}: {role} has {axes} besides that of the samples, 0")
-    place = axis - 1 if axis > 0 else axis + len(tail)
-    return (*tail[:place], *tail[place + 1 :], tail[place])
+    classes, others = channels_first(role, tail, axis)
+    return (*others, classes)
 
 
 def _inner(tail: tuple[int, ...]) -> str:

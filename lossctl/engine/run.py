@@ -16,7 +16,8 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from lossctl.core.decorator import Loss
 from lossctl.engine.accumulate import Summary
-from lossctl.engine.block import Block, RowError
+from lossctl.engine.block import Block
+from lossctl.engine.elements import RowError
 from lossctl.engine.evaluate import summarize_block
 from lossctl.engine.executors.base import Executor
 from lossctl.engine.executors.config import ExecutionConfig

@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.engine.block import EXACT_INTEGERS, Block, RowError
+from lossctl.engine.block import EXACT_INTEGERS, Block
+from lossctl.engine.elements import RowError
 from lossctl.engine.executors.threads import retain_freed_memory
 from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import LossPlan

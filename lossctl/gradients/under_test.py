@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossctl.core.arrays import Array
+from lossctl.core.kind import has_channels
 from lossctl.core.user_kernel import tensor_hint
 from lossctl.engine.block import Block
 from lossctl.engine.elements import Elements
@@ -62,9 +63,10 @@ def gradient_under_test(
     if GIVEN_GRADIENT in block.places:
         place, index = block.places[GIVEN_GRADIENT], elements.rows.index
         precision = precision_of(block.rows[place.source][place.field])
-        computed = _selected(block.input(GIVEN_GRADIENT, core), index)
+        axis = block.options.class_axis if has_channels(core, block.options.class_axis) else None
+        computed = _selected(block.input(GIVEN_GRADIENT, core, axis), index)
         if GIVEN_GRADIENT_ROUNDING in block.places:  # half a unit of the last digit in a text file
-            quantum = _selected(block.input(GIVEN_GRADIENT_ROUNDING, core), index)
+            quantum = _selected(block.input(GIVEN_GRADIENT_ROUNDING, core, axis), index)
         if weighted and elements.weights is not None:
             factors = factors / elements.weights.reshape(each)
     elif gradient is not None:

@@ -105,17 +105,19 @@ def compute(
         pred, target: one row per sample: ``(n,)``, ``(n, m)`` (the loss of a sample is the mean over m), or ``(n, k)``
             for losses over k classes. Shapes are not broadcast, except ``(n, 1)`` against ``(n,)``.
         framework: ``"torch"``, ``"jax"`` or ``"tensorflow"`` if ``loss`` is a function of its tensors. Default None.
-        weight: ``(n,)`` weights of samples, or one weight per element; finite and at least 0. Default: 1.
+        weight: ``(n,)`` weights of samples, one weight per element, or per pixel for losses of masks; finite and at
+            least 0. Default: 1.
         inputs: further inputs of the loss, by name.
         reduction: ``"mean"`` (Σwℓ/Σw, the default), ``"sum"`` (Σwℓ), or ``"none"``, the loss of each sample as an
             array ``(n,)``: NaN for a sample that is left out.
         nan: treatment of samples with a NaN input: ``"error"`` (the default), ``"skip"`` or ``"propagate"``.
         normalize: divide rows of probabilities by their sum.
         sum_tolerance: without ``normalize``, the allowed deviation from 1 of the sum of a row of probabilities.
-        class_axis: the axis of the classes; required above two dimensions.
+        class_axis: the axis of the classes; required above two dimensions. For losses of masks, the axis of the
+            channels, each of which is then an element; the target may be a map of labels without this axis.
         class_weight: ``(k,)`` weights of the classes, multiplied by ``weight``. If targets are rows over classes, the
             factor of a row is Σ target·class_weight.
-        ignore_index: the target label of samples to leave out.
+        ignore_index: the target label of samples, elements or pixels to leave out.
         allow_negative_weights: whether weights may be negative. Default False.
         labels: the names or numbers of the classes in the targets, in the order of the classes. Default: the targets
             hold what the loss takes.

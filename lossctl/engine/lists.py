@@ -14,16 +14,16 @@ import numpy.typing as npt
 
 from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Extreme, Summary
+from lossctl.engine.all_rows import read_rows
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import plan_loss
 from lossctl.engine.result import Result, make_result
 from lossctl.engine.run import summarize
-from lossctl.errors import DataError, UsageError
-from lossctl.io.dataset import Dataset, FieldRef, key_column
+from lossctl.errors import UsageError
+from lossctl.io.dataset import Dataset, FieldRef
 from lossctl.io.source import Read
 
-_ROWS = 1 << 16
 # Losses of lists in whose mean each item counts once, as in CatBoost; in that of the others each list counts once.
 _BY_ITEMS = ("query_rmse", "query_mae", "query_cross_entropy")
 
@@ -105,7 +105,9 @@ def compute_of_lists(
     for role in roles:
         if role in data.places and data.row_shape(role):
             raise UsageError(f"--group: {role} has several columns, where each row is one item")
-    arrays, groups = _read(data, [role for role in roles if role in data.places], group)
+    values = read_rows(data, [*(role for role in roles if role in data.places), group])
+    arrays = {role: values[role].reshape(-1) for role in roles if role in values}
+    groups = values[group].reshape(-1)
     indices = _indices(groups)
     results = []
     for loss in losses:
@@ -126,25 +128,6 @@ def _scale(loss: Loss, reduction: str, length: int) -> float:
     if not loss.row_wise:
         return 1.0 / length if reduction == "group" else 1.0
     return float(length) if loss.name in _BY_ITEMS and reduction != "group" else 1.0
-
-
-def _read(data: Dataset, roles: Sequence[str], group: str) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]:
-    parts: dict[str, list[npt.NDArray[Any]]] = {role: [] for role in (*roles, group)}
-    for part in data.row_ranges(_ROWS):
-        rows = [source.reader()(part.start, part.stop) for source in part.sources]
-        values = {role: rows[place.source][place.field] for role, place in data.places.items()}
-        for left, right in data.keys:
-            differ = values[left].reshape(-1) != values[right].reshape(-1)
-            if differ.any():
-                row = part.start + int(np.argmax(differ))
-                here, there = data.locate(left, row), data.locate(right, row)
-                raise DataError(
-                    f"{here} is not that of {there}: not the same sample; --join {key_column(left)} matches the rows"
-                )
-        for role, arrays in parts.items():
-            arrays.append(np.array(values[role]).reshape(-1))
-    joined = {role: np.concatenate(arrays) for role, arrays in parts.items()}
-    return {role: joined[role] for role in roles}, joined[group]
 
 
 def _indices(groups: npt.NDArray[Any]) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:

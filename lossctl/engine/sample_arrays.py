@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.core.kind import has_channels, has_class_axis
+from lossctl.core.kind import has_class_axis
 from lossctl.core.loss import Loss
 from lossctl.engine.block import Block
 from lossctl.engine.elements import Elements
@@ -80,10 +80,10 @@ def in_rows(block: Block, plan: LossPlan, elements: Elements, gradient: Array | 
     if gradient is not None:
         whole[slice(None) if index is None else index] = gradient
     if elements.missing and block.options.nan == "propagate":
-        whole[:] = np.where(np.isnan(block.input("pred", core)), np.nan, whole)
+        whole[:] = np.where(np.isnan(block.input("pred", core, plan.channel_axis)), np.nan, whole)
     shaped = whole.reshape(block.count, *plan.loop, *plan.core)
     if block.options.class_axis is not None and has_class_axis(core) and shaped.ndim > 2:
         shaped = np.moveaxis(shaped, -1, block.options.class_axis)  # the class axis of the predictions
-    if has_channels(core, block.options.class_axis):
-        shaped = np.moveaxis(shaped, 1, block.options.class_axis or 0)
+    if plan.channel_axis is not None:
+        shaped = np.moveaxis(shaped, 1, plan.channel_axis)
     return shaped

@@ -183,18 +183,19 @@ def check_on(
         opened = data()
     checker = Checker(gradient, factor, reduction != "none", rtol, whole, second, dtype)
 
-    def tallies(opened: Dataset, loss: Loss) -> list[CheckSummary]:
+    def tallies(opened: Dataset, loss: Loss) -> tuple[list[CheckSummary], Loss]:
         plan = plan_loss(loss, opened, options)
         with workers.executor_for(opened, small) as executor:
             blocks = [block[0] for block in map_blocks(opened, [plan], options, checker, executor)]
-        return [merged(parts) for parts in zip(*blocks, strict=True)]
+        return [merged(parts) for parts in zip(*blocks, strict=True)], plan.loss
 
     if loss.takes_tensors:
         loss = with_kernel(loss, coupled=False)
     results: list[CheckSummary] = []
+    bound = loss  # with the inputs that lists of parameters and weights of pixels are
     while not results:
         try:
-            results = tallies(opened, loss)
+            results, bound = tallies(opened, loss)
         except ProbabilityError:
             loss, opened = with_unit_domain(loss), data()
         except CoupledError:
@@ -212,14 +213,18 @@ def check_on(
         checked = checked.framework.defined_by(checked.value)
     place = None if GIVEN_GRADIENT in opened.places else source_line(checked)
     said = said if reduction == "none" else reduction
-    named = zip(results, ("gradient", "second derivative"), strict=False)
-    return [_result(loss, t, what, place, said) for t, what in named]
+    named = list(zip(results, ("gradient", "second derivative"), strict=False))
+    hints = [
+        (None if t.passed else diagnose(bound, t, second=what != "gradient", reduction=said)) or (None, None)
+        for t, what in named
+    ]
+    return [_result(loss, t, what, place, hint) for (t, what), hint in zip(named, hints, strict=True)]
 
 
-def _result(loss: Loss, tally: CheckSummary, what: str, place: tuple[str, int] | None, said: str) -> GradCheck:
+def _result(
+    loss: Loss, tally: CheckSummary, what: str, place: tuple[str, int] | None, hint: tuple[str | None, str | None]
+) -> GradCheck:
     whole = tally.verdicts
-    second = what != "gradient"
-    code, hint = (None if tally.passed else diagnose(loss, tally, second=second, reduction=said)) or (None, None)
     return GradCheck(
         loss=loss.spec,
         name=loss.name,
@@ -230,8 +235,8 @@ def _result(loss: Loss, tally: CheckSummary, what: str, place: tuple[str, int] |
         passed=tally.passed,
         worst=tally.worst,
         worst_row=tally.worst_row,
-        hint=hint,
-        hint_code=code,
+        hint=hint[1],
+        hint_code=hint[0],
         method=tally.method,
         failing=tally.failing,
         passing=tally.passing,

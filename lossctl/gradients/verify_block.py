@@ -141,12 +141,12 @@ class Verifier:
         return BlockOutcome(arrays, self._totals(block, plan, values, float(gradient.upstream.sum())))
 
     def _compare(self, block: Block, plan: LossPlan, scaled: ScaledElements, role: str) -> ArrayTally:
-        core = plan.loss.inputs[0].kind.core if role == GIVEN_GRADIENT else ()
-        every = block.input(role, core)
+        core, axis = (plan.loss.inputs[0].kind.core, plan.channel_axis) if role == GIVEN_GRADIENT else ((), None)
+        every = block.input(role, core, axis)
         rounding: Array | None = None  # half a unit of the last digit in a text file
         of_role = GIVEN_GRADIENT_ROUNDING if role == GIVEN_GRADIENT else GIVEN_VALUE_ROUNDING
         if of_role in block.places:
-            rounding = np.abs(block.input(of_role, core)[scaled.index])
+            rounding = np.abs(block.input(of_role, core, axis)[scaled.index])
         gradient = role == GIVEN_GRADIENT
         comparison = compare_outputs(
             scaled.points,
@@ -166,7 +166,7 @@ class Verifier:
         units[np.isnan(units)] = np.inf
         baseline = 0.0
         if BASELINE in block.places and role == self.baseline_of:
-            others = block.input(BASELINE, core)[scaled.index].reshape(error.shape)
+            others = block.input(BASELINE, core, axis)[scaled.index].reshape(error.shape)
             baseline = _squares(others - verdicts.numeric * factor, judged)
         worst = float(units.max(initial=0.0))
         outside = self._left_out(block, plan, scaled, every)
@@ -272,8 +272,8 @@ class Head:
             values, thunk = plan.loss.evaluate(*scaled.points.arrays)
             gradient = role == GIVEN_GRADIENT and thunk is not None
             reference = thunk() if gradient and thunk is not None else values
-            core = plan.loss.inputs[0].kind.core if gradient else ()
-            outputs = block.input(role, core)[scaled.index]
+            core, axis = (plan.loss.inputs[0].kind.core, plan.channel_axis) if gradient else ((), None)
+            outputs = block.input(role, core, axis)[scaled.index]
             of_type = precision_of(block.rows[place.source][place.field])
             expected = reference * widened(scaled.factor, len(core))
             seen[role] = precision_seen(outputs, expected, scaled.points.pred, of_type)

@@ -1,6 +1,7 @@
 """Losses of whole images: how well the predicted mask overlaps with the true mask.
 
-A sample is one image: all axes except the first. To treat a batch as one image, add a first axis of length 1.
+A sample is one image: all axes except the first; with ``--class-axis``, each channel of it is an element. To treat a
+batch as one image, add a first axis of length 1, or say ``--reduction batch``.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def _missed(
     reference="Milletari et al. 2016, doi:10.1109/3DV.2016.79",
     aliases=("soft_dice",),
     differences=(
-        "monai DiceLoss adds smooth_nr = smooth_dr = 1e-5, and keeps a channel axis of its own",
-        "keras dice adds its epsilon of 1e-7, and takes the whole batch as one image",
+        "monai DiceLoss adds smooth_nr = smooth_dr = 1e-5; its mean over channels is --class-axis 1",
+        "keras dice adds its epsilon of 1e-7, and takes the whole batch as one image: --reduction batch",
     ),
     pitfalls=(_ONE_CLASS, _EMPTY, "pred is probabilities: apply the sigmoid first"),
     relative_accuracy="the value everywhere, the gradient with hard targets",

@@ -64,6 +64,14 @@ def tilted(pred: lossctl.Real, target: lossctl.Real, *, a: Annotated[float, loss
     return a * np.abs(pred - target)
 
 
+def test_a_wrong_gradient_is_explained() -> None:
+    spec = "bce_with_logits:pos_weight=1,3,9"
+    result = lossctl.gradcheck(spec, LOGITS, LABELS, grad=3 * lossctl.get_loss(spec).gradient(LOGITS, LABELS))
+    assert not result.passed
+    assert result.hint
+    assert "3 at every sample" in result.hint
+
+
 def test_loss_of_a_user() -> None:
     """A function of a user takes lists, too."""
     loss = lossctl.loss(tilted).bind(a=[1, 10])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,13 @@ from lossctl.cli.options import (
 )
 from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, with_clip
 from lossctl.report import Report
+
+if TYPE_CHECKING:
+    from lossctl.core.loss import Loss
+    from lossctl.engine.executors.config import ExecutionConfig
+    from lossctl.engine.options import ComputeOptions
+    from lossctl.engine.result import Result
+    from lossctl.io.dataset import Dataset
 
 HELP = """Compute the loss of predictions on targets: value, standard error, extremes.
 
@@ -44,8 +51,8 @@ def compute(
         str,
         typer.Option(
             "--reduction",
-            metavar="mean|sum|group",
-            help="mean divides by the sum of the weights; group: the mean over --group of their means",
+            metavar="mean|sum|group|batch",
+            help="mean divides by the sum of the weights; group: mean over --group of their means; batch: as one image",
         ),
     ] = "mean",
     group: Annotated[
@@ -65,7 +72,6 @@ def compute(
     """Compute losses."""
     from dataclasses import replace
 
-    from lossctl.cli.data_files import column_role
     from lossctl.cli.like import choose_likes, find_likes
     from lossctl.cli.loss_arguments import bind, split_specs
     from lossctl.cli.open_dataset import check_stdin, open_data
@@ -73,14 +79,15 @@ def compute(
     from lossctl.cli.thresholds import parse_limits
     from lossctl.core.user_kernel import source_line
     from lossctl.core.validation import REDUCTIONS, check_choice
-    from lossctl.engine.run import compute_losses
     from lossctl.errors import UsageError
     from lossctl.report.compute import compute_report
     from lossctl.report.limits import Limited, limited
 
     style_of(output)  # reports an invalid option before a long run, not after
     quick = format_of(output, checks=bool(fail_above or fail_below)) == "value"
-    check_choice("--reduction", reduction, (*REDUCTIONS, "group"))
+    check_choice("--reduction", reduction, (*REDUCTIONS, "group", "batch"))
+    if reduction == "batch" and group is not None:
+        raise UsageError("--reduction batch takes the whole file: leave out --group")
     if reduction == "group" and group is None:
         raise UsageError("--reduction group needs --group COLUMN")
     options = replace(compute_options(how, data), detail=strict or not quick)
@@ -93,21 +100,9 @@ def compute(
     notes: list[str] = []
     if likes:
         bound, options, reduction, notes = choose_likes(likes, opened, options, reduction)
-    line: Callable[[int], str | None] = opened.line
-    if group is not None:
-        from lossctl.engine.lists import compute_of_lists
-
-        results = compute_of_lists(opened, column_role(group), bound, options, reduction=reduction, workers=workers)
-        line, advice = _no_line, list(opened.notes)
-    elif strict or not output.quiet:
-        from lossctl.analysis.input_checks import check_inputs
-        from lossctl.analysis.input_profile import profile_block
-
-        computed = compute_losses(opened, bound, options, reduction, workers, profile=profile_block)
-        results = computed.results
-        advice = list(check_inputs(opened, computed.plans, options, computed.profiles))
-    else:
-        results, advice = compute_losses(opened, bound, options, reduction, workers).results, []
+    results, advice, line = _results(
+        opened, bound, options, reduction, workers=workers, group=group, profile=strict or not output.quiet
+    )
     report = compute_report(results, opened.names, line, advice, specs=split_specs(losses))
     report = with_clip(report, how)
     if strict:
@@ -118,6 +113,47 @@ def compute(
         for r, loss, limit in zip(results, bound, limits, strict=True)
     ]
     return limited(report, values), output
+
+
+def _results(
+    data: Dataset,
+    losses: list[Loss],
+    options: ComputeOptions,
+    reduction: str,
+    *,
+    workers: ExecutionConfig,
+    group: str | None,
+    profile: bool,
+) -> tuple[list[Result], list[str], Callable[[int], str | None]]:
+    """Return the result of each loss, advice on the inputs, and the function that names the line of a sample.
+
+    Raises:
+        UsageError: the reduction does not fit a loss or an option.
+        DataError: a row is invalid.
+    """
+    from dataclasses import replace
+
+    from lossctl.engine.run import compute_losses
+
+    if group is not None:
+        from lossctl.cli.data_files import column_role
+        from lossctl.engine.lists import compute_of_lists
+
+        results = compute_of_lists(data, column_role(group), losses, options, reduction=reduction, workers=workers)
+        return results, list(data.notes), _no_line
+    if reduction == "batch":
+        from lossctl.engine.whole_batch import as_one_image
+
+        image, of_image = as_one_image(data, losses, options)
+        results = compute_losses(image, losses, of_image, "mean", workers).results
+        return [replace(result, reduction=reduction) for result in results], list(data.notes), _no_line
+    if not profile:
+        return compute_losses(data, losses, options, reduction, workers).results, [], data.line
+    from lossctl.analysis.input_checks import check_inputs
+    from lossctl.analysis.input_profile import profile_block
+
+    computed = compute_losses(data, losses, options, reduction, workers, profile=profile_block)
+    return computed.results, list(check_inputs(data, computed.plans, options, computed.profiles)), data.line
 
 
 def _no_line(_row: int) -> None:

@@ -1,0 +1,37 @@
+"""All rows of a data set in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossctl.errors import DataError
+from lossctl.io.dataset import Dataset, key_column
+
+_ROWS = 1 << 16  # rows that are read at a time
+
+
+def read_rows(data: Dataset, roles: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Return all rows of inputs as arrays, (rows, …) by role.
+
+    Raises:
+        DataError: a file is invalid, or the keys of two files differ.
+    """
+    parts: dict[str, list[npt.NDArray[Any]]] = {role: [] for role in roles}
+    for part in data.row_ranges(_ROWS):
+        rows = [source.reader()(part.start, part.stop) for source in part.sources]
+        values = {role: rows[place.source][place.field] for role, place in data.places.items()}
+        for left, right in data.keys:
+            differ = values[left].reshape(-1) != values[right].reshape(-1)
+            if differ.any():
+                row = part.start + int(np.argmax(differ))
+                here, there = data.locate(left, row), data.locate(right, row)
+                raise DataError(
+                    f"{here} is not that of {there}: not the same sample; --join {key_column(left)} matches the rows"
+                )
+        for role, arrays in parts.items():
+            arrays.append(np.array(values[role]))
+    return {role: np.concatenate(arrays) for role, arrays in parts.items()}

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lossctl.api import compute as compute
     from lossctl.api import list_losses as list_losses
+    from lossctl.core.array_kinds import Vector as Vector
     from lossctl.core.decorator import Loss as Loss
     from lossctl.core.decorator import MeanTransform as MeanTransform
     from lossctl.core.decorator import Param as Param
@@ -71,6 +72,7 @@ _HOME = {
         ("Label", "Logits", "LogProbabilities", "Positive", "Probabilities", "Probability", "Real", "Sign"),
         "lossctl.core.input_kinds",
     ),
+    "Vector": "lossctl.core.array_kinds",
     "get_loss": "lossctl.core.registry",
     **dict.fromkeys(("MeanTransform", "Loss", "Param", "loss"), "lossctl.core.decorator"),
     "Result": "lossctl.engine.result",

@@ -228,13 +228,13 @@ class Loss:
             except BaseException as error:  # whatever the user's own function raises
                 if is_signal(error):
                     raise
-                from lossctl.core.user_kernel import framework_hint, user_error
+                from lossctl.core.user_kernel import framework_hint, rows_hint, user_error
 
                 tensors = self.takes_tensors
-                # Called from Python: the caller wants the traceback.
-                if not self.source and (tensors or not framework_hint(error)):
-                    raise
                 kinds = [i.kind for i in self.inputs]
+                # Called from Python: the caller wants the traceback.
+                if not self.source and (tensors or not (framework_hint(error) or rows_hint(error, kinds))):
+                    raise
                 raise user_error(self.source, self.name, error, kinds, tensors=tensors) from error
 
     def _output(self, what: str, value: object, shape: tuple[int, ...]) -> Array:

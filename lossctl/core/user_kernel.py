@@ -174,6 +174,10 @@ def tensor_returned(framework: Framework) -> str:
     return f"a tensor of {framework.title}: use --framework {framework.name}, which passes tensors and runs backward"
 
 
+# How a user's function says that it takes rows.
+ROWS = "pred: lossctl.Logits, target: lossctl.Label, or lossctl.Vector for rows of any numbers"
+
+
 def framework_hint(error: BaseException) -> str:
     """Return the end of a message that says the option, if an exception looks like that of a function of tensors.
 
@@ -209,6 +213,12 @@ def _hint_of(*scopes: Mapping[str, object]) -> str:
     return ""
 
 
+def rows_hint(error: BaseException, kinds: Sequence[Kind]) -> str:
+    """Return the end of a message that says the annotation, if a function of numbers indexes rows; '' otherwise."""
+    rows = isinstance(error, IndexError) and kinds and not any(kind.core for kind in kinds)  # AxisError is one, too
+    return f"; for a row per sample, annotate the parameters: {ROWS}" if rows else ""
+
+
 def user_error(
     source: str, name: str, error: BaseException, kinds: Sequence[Kind] = (), *, tensors: bool = False
 ) -> UsageError:
@@ -226,9 +236,7 @@ def user_error(
     if frames:
         line = f"{printable(_shortest(frames[-1].filename))}:{frames[-1].lineno}"
         where = f"{line}: {name}" if line.startswith(f"{source}:") else f"{where}: {line}"
-    hint = ""
-    if isinstance(error, IndexError) and kinds and not any(kind.core for kind in kinds):
-        hint = "; for a row per sample, annotate the parameters: pred: lossctl.Logits, target: lossctl.Label"
+    hint = rows_hint(error, kinds)
     if tensors:
         mixed = any(words in message_of(error) for words in ("dtype", "scalar type", "double tensor"))
         hint = "; make constants in the type of the predictions: dtype=pred.dtype" if mixed else ""

@@ -14,7 +14,7 @@ from lossctl.core.loss import Loss
 from lossctl.core.pixels import with_pixel_weights
 from lossctl.core.registry import get_loss
 from lossctl.core.twins import meant, twin_hint
-from lossctl.core.user_kernel import tensor_hint
+from lossctl.core.user_kernel import ROWS, tensor_hint
 from lossctl.engine.masks import MaskLayout, channels_first, mask_layout
 from lossctl.engine.options import ComputeOptions, check_acting, check_classes
 from lossctl.errors import DataError, UsageError
@@ -214,9 +214,7 @@ def _misfit(loss: Loss, data: Dataset, roles: Sequence[str], role: str) -> str:
     if loss.row_wise and not kind.core:
         hint = f"{loss.name} takes one {kind.name.lower()} a row"
     elif not loss.is_builtin and not loss.row_wise:
-        hint = (
-            f"for a row per sample, annotate the parameters of {loss.name}: pred: lossctl.Logits, target: lossctl.Label"
-        ) + tensor_hint(loss.kernel)
+        hint = f"for a row per sample, annotate the parameters of {loss.name}: {ROWS}{tensor_hint(loss.kernel)}"
     else:
         hint = "nothing is broadcast: choose columns with --pred and --target"
     return f"{_shapes(data, roles)}: {hint}"

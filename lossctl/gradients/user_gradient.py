@@ -235,7 +235,8 @@ class Gradient:
 
     def _raised(self, error: BaseException) -> UsageError:
         path, dot, name = self.where.rpartition(".py:")
-        return user_error(f"{path}.py" if dot else "", name, error)
+        kinds = [] if self.loss.is_builtin else [i.kind for i in self.loss.inputs]
+        return user_error(f"{path}.py" if dot else "", name, error, kinds)
 
 
 def _empty() -> Gradient:

@@ -173,6 +173,29 @@ def test_rows_for_a_function_without_kinds_are_answered_by_the_annotation() -> N
         lossctl.gradcheck(mse, PRED.reshape(-1, 4), TARGET[:50])
 
 
+def by_row(pred, target):
+    return 1.0 - (2.0 * (pred * target).sum(axis=1) + 1.0) / (pred.sum(axis=1) + target.sum(axis=1) + 1.0)
+
+
+def by_row_gradient(pred, target):
+    total = (pred.sum(axis=1) + target.sum(axis=1) + 1.0)[:, None]
+    return -(2.0 * target * total - (2.0 * (pred * target).sum(axis=1) + 1.0)[:, None]) / total**2
+
+
+def test_a_function_of_rows_without_kinds_is_answered_by_the_annotation() -> None:
+    rng = np.random.default_rng(0)
+    rows, flags = rng.random((50, 8)), (rng.random((50, 8)) > 0.5) * 1.0
+    for call in (lossctl.compute, lossctl.gradcheck, partial(lossctl.gradcheck, grad=by_row_gradient)):
+        with pytest.raises(UsageError, match=r"axis 1 is out of bounds.*annotate the parameters: .*lossctl.Vector"):
+            call(by_row, rows, flags)
+
+    def annotated(pred: lossctl.Vector, target: lossctl.Vector):
+        return by_row(pred, target)
+
+    assert lossctl.gradcheck(annotated, rows, flags, grad=by_row_gradient)
+    assert not lossctl.gradcheck(annotated, rows, flags, grad=lambda p, t: 0.9 * by_row_gradient(p, t))
+
+
 def test_a_changed_input_is_noted() -> None:
     result = lossctl.gradcheck(changes_its_input)
     assert result.notes == ("changes_its_input changes its input pred in place; it got a copy",)

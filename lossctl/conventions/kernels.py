@@ -11,6 +11,8 @@ from lossctl.core.loss import Thunk
 
 # torch clamps logarithms at this value.
 _LEAST_LOG = -100.0
+# keras clips probabilities by this number, in single precision.
+_KERAS_EPSILON = float(np.float32(1e-7))
 
 
 def clamped_bce(pred: Array, target: Array, *, label_smoothing: float = 0.0) -> tuple[Array, Thunk]:
@@ -106,6 +108,27 @@ def shrunk_quantile(pred: Array, target: Array, *, tau: float = 0.5) -> tuple[Ar
     short = np.sign(r) * np.maximum(np.abs(r) - 1e-6, 0.0)
     factor = np.where(short > 0, tau, tau - 1.0)
     return factor * short, lambda: np.where(short == 0, 0.0, -factor)
+
+
+def floored_mape(pred: Array, target: Array, *, floor: float) -> tuple[Array, Thunk]:
+    """The absolute error relative to the target, which counts as ``floor`` at least."""
+    r, size = pred - target, np.maximum(np.abs(target), floor)
+    return np.abs(r) / size, lambda: np.sign(r) / size
+
+
+def clipped_softmax_focal(pred: Array, target: Array, *, gamma: float = 2.0) -> tuple[Array, Thunk]:
+    """The focal loss of a softmax clipped to [1e-7, 1 − 1e-7], with no gradient where it is clipped."""
+    t = _one_hot(pred, target)
+    e = np.exp(pred - pred.max(axis=-1, keepdims=True))
+    p = e / e.sum(axis=-1, keepdims=True)
+    q = np.clip(p, _KERAS_EPSILON, 1.0 - _KERAS_EPSILON)
+
+    def gradient() -> Array:
+        of_q = gamma * (1.0 - q) ** (gamma - 1.0) * np.log(q) - (1.0 - q) ** gamma / q
+        parts = np.where(p == q, t * of_q * p, 0.0)
+        return np.asarray(parts - p * parts.sum(axis=-1, keepdims=True))
+
+    return -(t * (1.0 - q) ** gamma * np.log(q)).sum(axis=-1), gradient
 
 
 def shrunk_mae(pred: Array, target: Array) -> tuple[Array, Thunk]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossctl.conventions.kernels import keras_categorical_hinge, weighted_cross_entropy
+from lossctl.conventions.kernels import clipped_softmax_focal, keras_categorical_hinge, weighted_cross_entropy
 from lossctl.conventions.record import catboost, keras, lightgbm, optax, sklearn, tensorflow, torch, xgboost
 from lossctl.conventions.steps import Clip, Normalize
 
@@ -163,6 +163,7 @@ ROWS = (
         "CategoricalFocalCrossentropy",
         "softmax_focal",
         "keras.losses.CategoricalFocalCrossentropy(from_logits=True)(onehot(target), pred, sample_weight=weight)",
+        kernel=clipped_softmax_focal,
         factor=0.25,
         says=("clips probabilities to [1e-7, 1 − 1e-7]",),
     ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from lossctl.conventions.kernels import shrunk_mae, shrunk_quantile
+from lossctl.conventions.kernels import floored_mape, shrunk_mae, shrunk_quantile
 from lossctl.conventions.record import (
     catboost,
     keras,
@@ -18,7 +20,8 @@ from lossctl.conventions.record import (
 )
 from lossctl.conventions.steps import Clip, Floor
 
-_LEAST = np.finfo(np.float64).eps  # by which scikit-learn divides at least
+_LEAST = float(np.finfo(np.float64).eps)  # by which scikit-learn divides at least
+_MAPE_FROM_1 = partial(floored_mape, floor=1.0)
 _SHRUNK = "takes 1e-6 off the absolute residual"
 _MSE_TEXT = "sklearn.metrics.mean_squared_error(target, pred, sample_weight=weight)"
 
@@ -107,6 +110,7 @@ ROWS = (
         "MeanAbsolutePercentageError",
         "mape",
         "keras.losses.MeanAbsolutePercentageError()(target, pred, sample_weight=weight)",
+        kernel=partial(floored_mape, floor=1e-7),
         says=("divides by 1e-7 at least",),
         factor=100.0,
     ),
@@ -114,6 +118,7 @@ ROWS = (
         "MeanAbsolutePercentageError",
         "mape",
         "tf.keras.losses.MeanAbsolutePercentageError()(target, pred, sample_weight=weight)",
+        kernel=partial(floored_mape, floor=1e-7),
         says=("divides by 1e-7 at least",),
         factor=100.0,
     ),
@@ -121,11 +126,18 @@ ROWS = (
         "mean_absolute_percentage_error",
         "mape",
         "sklearn.metrics.mean_absolute_percentage_error(target, pred, sample_weight=weight)",
+        kernel=partial(floored_mape, floor=_LEAST),
         says=(f"divides by {_LEAST:.2g} at least",),
     ),
     xgboost("mape", "mape", "eval_metric='mape'"),
-    lightgbm("mape", "mape", "metric='mape'", says=("divides by 1 at least",)),
-    catboost("MAPE", "mape", "eval_metric(target, pred, 'MAPE', weight)", says=("divides by 1 at least",)),
+    lightgbm("mape", "mape", "metric='mape'", kernel=_MAPE_FROM_1, says=("divides by 1 at least",)),
+    catboost(
+        "MAPE",
+        "mape",
+        "eval_metric(target, pred, 'MAPE', weight)",
+        kernel=_MAPE_FROM_1,
+        says=("divides by 1 at least",),
+    ),
     catboost("SMAPE", "smape", "eval_metric(target, pred, 'SMAPE', weight)", factor=100.0),
     keras(
         "MeanSquaredLogarithmicError",

@@ -69,6 +69,19 @@ def _inputs(row: Convention) -> dict[str, Any]:
 
 
 def _edges(row: Convention, name: str) -> Iterator[Case]:
+    if row.loss == "mape":  # below 1, and far below
+        target = np.concatenate([10.0 ** np.linspace(-0.1, -3, 30), [1e-9] if row.library.single else [1e-18]])
+        if row.library.name in ("xgboost", "lightgbm", "catboost"):  # their floors are 1, or none
+            target = target[:-1]
+        pred = 1.5 * target
+        yield Case(
+            f"{name}, small targets", row, {"pred": pred, "target": target, "weight": None, "class_weight": None}
+        )
+        return
+    if row.function == "CategoricalFocalCrossentropy":
+        inputs = _inputs(row)
+        yield Case(f"{name}, far scores", row, inputs | {"pred": 20.0 * inputs["pred"]})
+        return
     if row.library.name in ("xgboost", "lightgbm", "catboost"):  # their predictions go through a sigmoid or softmax
         return
     loss = loss_of(row)

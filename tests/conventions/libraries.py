@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 from collections.abc import Mapping
@@ -10,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from lossctl.conventions.record import Convention
+
+os.environ["KERAS_BACKEND"] = "torch"
 TENSORS, JAX = ("torch", "keras"), ("optax", "jax")
 MODULES = {
     "torch": ("torch",),
@@ -25,9 +29,16 @@ MODULES = {
 }
 
 
-def installed(library: str) -> bool:
-    """Return whether the package of a library is installed."""
-    return all(importlib.util.find_spec(name) is not None for name in MODULES[library])
+def installed(row: Convention) -> bool:
+    """Return whether the package of a convention is installed, in the version measured or later, or ``before``."""
+    if any(importlib.util.find_spec(name) is None for name in MODULES[row.library.name]):
+        return False
+    version = _parts(importlib.import_module(row.library.name).__version__)
+    return version < _parts(row.before) if row.before else version >= _parts(row.library.version)
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 @cache
@@ -39,10 +50,13 @@ def namespace(library: str) -> dict[str, Any]:
 
         names |= {"torch": torch, "F": torch.nn.functional}
     if library == "keras":
-        os.environ["KERAS_BACKEND"] = "torch"
         import keras
 
         names["keras"] = keras
+    elif library == "tensorflow":
+        import tensorflow as tf
+
+        names["tf"] = tf
     elif library == "sklearn":
         import sklearn._loss.loss
         import sklearn.metrics
@@ -88,7 +102,9 @@ def evaluate(library: str, call: str, inputs: Mapping[str, Any]) -> float:
 
 def _converted(library: str, name: str, array: Any) -> Any:
     # Integers are labels; a column makes keras take rows as samples instead of as classes.
-    if library == "keras":
+    if library == "tensorflow" and array.dtype.kind == "f":
+        array = array.astype(np.float32)  # as keras does; tf.nn computes in the type of its tensors
+    if library in ("keras", "tensorflow"):
         scalar = array.ndim == 1 and array.dtype.kind == "f" and name in ("pred", "target")
         return array[:, None] if scalar else array
     if library in TENSORS:

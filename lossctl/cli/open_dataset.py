@@ -275,6 +275,22 @@ def read_number(path: str, data: InputOptions) -> npt.NDArray[Any]:
     return np.asarray(array.reshape(()))
 
 
+def read_numbers(path: str, data: InputOptions) -> npt.NDArray[Any]:
+    """Read the numbers (rows,) of a file of one column.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    import numpy as np
+
+    options = Options(delimiter=data.delimiter, header=data.header, encoding=data.encoding, decimal=data.decimal)
+    dataset = Dataset((open_source(path, options).bind((Field("value"),)),), {"value": FieldRef(0, 0)})
+    parts = (part.sources[0] for part in dataset.row_ranges(1 << 20))
+    return np.concatenate(
+        [np.asarray(part.reader()(0, part.rows)[0], np.float64).reshape(part.rows, -1)[:, 0] for part in parts]
+    )
+
+
 def check_stdin(paths: Sequence[str | None]) -> None:
     """Check that stdin is not a terminal if a path is ``-``.
 

@@ -13,7 +13,7 @@ from lossctl.errors import UsageError, printable, quoted
 from lossctl.io.byte_stream import reason
 
 
-def write_file(path: str, write: Callable[[BinaryIO], None]) -> None:
+def write_file(path: str, write: Callable[[BinaryIO], None], option: str = "-o") -> None:
     """Write a file without a name, then give it the name, so that a partial file never has the name.
 
     The target of a symbolic link is replaced, not the link; other names of the same file (hard links) keep the old
@@ -28,13 +28,13 @@ def write_file(path: str, write: Callable[[BinaryIO], None]) -> None:
             with open(path, "ab") as file:
                 write(file)
         elif not os.path.isdir(os.path.dirname(target)):
-            raise UsageError(f"-o {printable(path)}: there is no folder {quoted(os.path.dirname(path))}")
+            raise UsageError(f"{option} {printable(path)}: there is no folder {quoted(os.path.dirname(path))}")
         else:
             _replace(target, write)
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise UsageError(f"-o {printable(path)}: {reason(error)}") from None
+        raise UsageError(f"{option} {printable(path)}: {reason(error)}") from None
 
 
 def _replace(target: str, write: Callable[[BinaryIO], None]) -> None:

@@ -198,7 +198,7 @@ def refuse_order(command: str, arguments: list[str | None]) -> None:
     words = [word for word in arguments if word is not None]
     if not words:
         return
-    if _is_data(words[0]):
+    if _is_data(words[0]) and not (command.endswith(" explain") and len(words) > 1):  # a file of losses of samples
         corrected = f"{command} LOSS {' '.join(words)}"
         raise UsageError(f"{quoted(words[0])} is a file: the loss comes first: {printable(corrected)}")
     if len(words) > 1 and not os.path.exists(words[1]):

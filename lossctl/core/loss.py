@@ -21,6 +21,8 @@ from lossctl.errors import DataError, LossctlError, UsageError, is_signal, neare
 
 Thunk: TypeAlias = Callable[[], Array]
 
+# Losses of lists in whose mean each item counts once, as in CatBoost; in that of the others each list counts once.
+BY_ITEMS = ("query_rmse", "query_mae", "query_cross_entropy")
 # Imported by name, so that core does not depend on the engine.
 _API = "lossctl.api"
 
@@ -85,7 +87,7 @@ class Loss:
         """The hyperparameters."""
         return self.signature.parameters
 
-    @property
+    @cached_property
     def roles(self) -> tuple[str, ...]:
         """The roles of the inputs in a data set: pred, target, and for any other input its name.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.loss import Loss
+from lossctl.core.loss import BY_ITEMS, Loss
 from lossctl.engine.accumulate import Extreme, Summary
 from lossctl.engine.all_rows import read_rows
 from lossctl.engine.executors.config import ExecutionConfig
@@ -23,9 +23,6 @@ from lossctl.engine.run import summarize
 from lossctl.errors import UsageError
 from lossctl.io.dataset import Dataset, FieldRef
 from lossctl.io.source import Read
-
-# Losses of lists in whose mean each item counts once, as in CatBoost; in that of the others each list counts once.
-_BY_ITEMS = ("query_rmse", "query_mae", "query_cross_entropy")
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,7 @@ def _scale(loss: Loss, reduction: str, length: int) -> float:
     """Return the weight of a list (of an element of it, for a loss of single items)."""
     if not loss.row_wise:
         return 1.0 / length if reduction == "group" else 1.0
-    return float(length) if loss.name in _BY_ITEMS and reduction != "group" else 1.0
+    return float(length) if loss.name in BY_ITEMS and reduction != "group" else 1.0
 
 
 def _indices(groups: npt.NDArray[Any]) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 
 import numpy as np
+import numpy.typing as npt
 
 from lossctl.conventions.as_loss import ConventionKernel, loss_of
 from lossctl.conventions.kernels import bce_plus
@@ -82,19 +83,34 @@ class Definition:
         """The loss in the syntax of the command line."""
         return self.loss.spec
 
-    def arrays(self, rows: slice | Array | None = None) -> list[Array]:
+    def arrays(self, rows: npt.NDArray[np.intp] | None = None) -> list[Array]:
         """Return the inputs of the loss, of the chosen rows."""
-        named = {"pred": self.view.pred, "target": self.view.target, **(self.others or {})}
-        arrays = [named[role] for role in self.loss.roles]
-        return arrays if rows is None else [a[rows] for a in arrays]
+        pred, target = (self.view.pred, self.view.target) if rows is None else self.view.sample(rows)
+        others = self.others or {}
+        further = others if rows is None else {name: array[rows] for name, array in others.items()}
+        named = {"pred": pred, "target": target, **further}
+        return [named[role] for role in self.loss.roles]
 
-    def values(self, rows: slice | Array | None = None) -> Array:
-        """Return the losses: (n,), or (n, m) if each number of a row has a loss."""
+    def values(self, rows: npt.NDArray[np.intp] | None = None) -> Array:
+        """Return the losses: (n,), or (n, m) if each number of a row has a loss.
+
+        Those of lists are in the order of their sizes.
+        """
         arrays = self.arrays(rows)
+        if self.view.shape == "list":
+            return np.concatenate([self.loss.evaluate(*(a[at] for a in arrays))[0] for at in self.view.lists])
         if self.view.shape == "element" and arrays[0].ndim == 2:
             flat = [np.broadcast_to(a[:, None] if a.ndim == 1 else a, arrays[0].shape).ravel() for a in arrays]
             return self.loss.evaluate(*flat)[0].reshape(arrays[0].shape)
         return self.loss.evaluate(*arrays)[0]
+
+    def denominator(self) -> float | None:
+        """Return what the sum of the losses is divided by if that is not their number."""
+        if self.loss.denominator is None:
+            return None
+        arrays, lists = self.arrays(), self.view.lists
+        blocks = [[a[at] for a in arrays] for at in lists] if lists else [arrays]
+        return sum(float(self.loss.denominator(*block, **self.loss.params).sum()) for block in blocks)
 
 
 def definitions(
@@ -142,9 +158,9 @@ def _recoded(view: View) -> dict[str, View]:
     if view.shape != "element":
         return {}
     if ((view.target == 0) | (view.target == 1)).all():
-        return {"Sign": replace(view, target=2.0 * view.target - 1.0, extremes={})}
+        return {"Sign": replace(view, target=2.0 * view.target - 1.0, extremes={}, samples={})}
     if (np.abs(view.target) == 1).all():
-        return {"Probability": replace(view, target=(view.target + 1.0) / 2.0, extremes={})}
+        return {"Probability": replace(view, target=(view.target + 1.0) / 2.0, extremes={}, samples={})}
     return {}
 
 
@@ -262,6 +278,8 @@ def _shapes_fit(loss: Loss, view: View, others: Mapping[str, Array]) -> bool:
         return not any(cores.values())
     if len(pred) != 1 or len(target) > 1:
         return False
+    if view.shape == "list":
+        return pred == target == ("items",)
     images = pred[0].endswith("...")
     if (view.shape == "image") != images and not (images and view.shape == "row" and view.target.ndim == 2):
         return False
@@ -279,6 +297,7 @@ def _fits(loss: Loss, view: View) -> bool:
         low, high = view.range_of(role)
         if not (low in spec.kind.domain and high in spec.kind.domain):
             return False
-        if spec.kind.find_violation(view.pred if role == "pred" else view.target, dims):
+        array = view.pred if role == "pred" else view.target
+        if spec.kind.find_violation(array[None] if view.shape == "list" else array, dims):
             return False
     return True

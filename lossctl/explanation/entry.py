@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,17 @@ from lossctl.core.arrays import Array
 from lossctl.core.registry import get_loss
 from lossctl.errors import DataError, UsageError
 from lossctl.explanation.number import read_number
+from lossctl.explanation.per_sample import explain_samples
 from lossctl.explanation.reductions import weigh
 from lossctl.explanation.result import Explanation
 from lossctl.explanation.search import Search
+from lossctl.explanation.sequences import sequences, without_lengths
 from lossctl.explanation.views import as_pair
 from lossctl.frameworks import to_array
 
 
 def explain(
-    value: str | float,
+    value: str | float | npt.ArrayLike,
     pred: npt.ArrayLike,
     target: npt.ArrayLike,
     *,
@@ -28,17 +31,20 @@ def explain(
     weight: npt.ArrayLike | None = None,
     class_weight: Sequence[float] = (),
     groups: npt.ArrayLike | None = None,
+    lengths: npt.ArrayLike | None = None,
     inputs: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Explanation:
     """Search the definition that gives a number: loss, library, reading of the inputs, reduction, factor, precision.
 
     Args:
-        value: the number; as text it agrees to one unit of its last digit.
+        value: the number; as text it agrees to one unit of its last digit. Or ``(n,)`` losses, one for each sample.
         pred, target: ``(n,)``, ``(n, k)`` with targets ``(n,)`` that are labels, or both ``(n, m)``.
         loss: names of losses to which the search is limited; then answers of three departures are searched, not two.
         weight: ``(n,)`` weights of samples. Default: none.
         class_weight: ``(k,)`` weights of classes. Default: none.
         groups: ``(n,)`` the group of each sample, such as a document or a query. Default: none.
+        lengths: ``(n,)`` how many steps of each row of ``target`` ``(n, steps)`` count, or ``(s,)`` lengths of
+            sequences that follow one another, whose sum is n. Default: none.
         inputs: further inputs of losses, by name.
 
     Returns:
@@ -54,17 +60,47 @@ def explain(
     >>> found.loss, found.departures
     ('bce', ('is in bits',))
     """
+    options: dict[str, Any] = {"loss": loss, "weight": weight, "class_weight": class_weight, "inputs": inputs}
+    search = make_search(pred, target, groups=groups, lengths=lengths, **options)
+    if not isinstance(value, str):
+        losses = np.asarray(to_array(value))
+        if losses.ndim == 1 and losses.size > 1:
+            return explain_samples(losses.astype(np.float64), search, "the losses")
+    number = read_number(value if isinstance(value, str) else _written(value))
+    explanation = replace(search, number=number).run()
+    if explanation.found or search.weighing.places is None:
+        return explanation
+    steps = np.full(len(to_array(target)), to_array(target).shape[1])
+    whole = replace(make_search(pred, target, lengths=steps, **options), number=number)
+    return without_lengths(whole.run(), whole.most)
+
+
+def make_search(
+    pred: npt.ArrayLike,
+    target: npt.ArrayLike,
+    *,
+    loss: str | Sequence[str] = (),
+    weight: npt.ArrayLike | None = None,
+    class_weight: Sequence[float] = (),
+    groups: npt.ArrayLike | None = None,
+    lengths: npt.ArrayLike | None = None,
+    inputs: Mapping[str, npt.ArrayLike] | None = None,
+) -> Search:
+    """Return the search, of the number 0; the arguments are those of :func:`explain`."""
     names = [loss] if isinstance(loss, str) else list(loss)
-    text = value if isinstance(value, str) else _written(value)
-    p, t = as_pair(to_array(pred), to_array(target))
-    return Search(
-        read_number(text),
-        p,
-        t,
-        weigh(t, _rows("weight", weight, len(p)), class_weight, _codes(groups, len(p))),
-        tuple(dict.fromkeys(name for n in names for name in twins(n))),
-        {name: np.asarray(to_array(x), np.float64) for name, x in (inputs or {}).items()},
-    ).run()
+    further = {name: np.asarray(to_array(x), np.float64) for name, x in (inputs or {}).items()}
+    p, t, w = to_array(pred), to_array(target), None if weight is None else to_array(weight)
+    codes, places = groups, None
+    if lengths is not None:
+        if groups is not None:
+            raise UsageError("groups or lengths, not both: each sequence is a group")
+        parts = sequences(np.asarray(to_array(lengths), np.float64).reshape(-1), t)
+        codes, places = parts.groups, parts.places
+        p, t, w = parts.rows(p), parts.rows(t), None if w is None else parts.rows(w)
+        further = {name: parts.rows(a) for name, a in further.items()}
+    p, t = as_pair(p, t)
+    weighing = weigh(t, _rows("weight", w, len(p)), class_weight, _codes(codes, len(p)), places)
+    return Search(read_number("0"), p, t, weighing, tuple(dict.fromkeys(x for n in names for x in twins(n))), further)
 
 
 def twins(name: str) -> list[str]:

@@ -14,10 +14,11 @@ from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.core.user_functions import load_named
 from lossctl.errors import UsageError, is_signal, quoted
+from lossctl.explanation.definitions import definitions
 from lossctl.explanation.number import read_number
 from lossctl.explanation.result import Candidate
 from lossctl.explanation.search import Search
-from lossctl.explanation.views import as_pair, softmax
+from lossctl.explanation.views import as_pair, softmax, views
 from lossctl.frameworks import get_framework, to_array
 
 Function = Callable[[npt.NDArray[Any], npt.NDArray[Any]], Any]
@@ -115,16 +116,27 @@ def explain_function(function: Function) -> list[Answer]:
     best: list[Answer] = []
     for order in ("pred, target", "target, pred"):
         answers: list[Answer] = []
+        others: list[list[Array]] = []
         for (data, *first), (_, *second) in zip(data_sets(0), data_sets(1), strict=True):
             numbers = [_number(function, order, *arrays) for arrays in (first, second)]
             if None not in numbers:
-                answers += _agreed(data, order, [n for n in numbers if n is not None], (first, second))
+                named = list(_agreed(data, order, [n for n in numbers if n is not None], (first, second)))
+                answers += named
+                others += [] if named else [first]
+        answers = [answer for answer in answers if not any(_refutes(answer, arrays) for arrays in others)]
         answers.sort(key=lambda answer: answer.candidate.cost)
         if answers and (not best or answers[0].candidate.cost < best[0].candidate.cost):
             best = answers
         if best and not best[0].candidate.cost:
             break
     return best
+
+
+def _refutes(answer: Answer, arrays: list[Array]) -> bool:
+    """Return whether the loss of an answer takes data on which no definition gives the number of the function."""
+    name = answer.candidate.loss.partition(":")[0]
+    (plain, *_) = views(*as_pair(*arrays))
+    return any(d.row is None for d in definitions(plain, (name,), {}, 0))
 
 
 def _number(function: Function, order: str, pred: Any, target: Any) -> tuple[str, bool] | None:

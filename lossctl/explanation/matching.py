@@ -79,18 +79,36 @@ def match(
         ratio = np.abs(np.log(outcome / number.value)) if number.value else np.full(len(values), np.inf)
         inside = counted & (ratio < 0.5)
         window.append((outcome[inside], level[inside]))
-        for precision, roundoff in (("double", DOUBLE), ("single", SINGLE)):
+        single = may_be_single(number, float(function.inverse(number.value)))
+        for precision, roundoff in (("double", DOUBLE), ("single", SINGLE))[: 1 + single]:
             agrees = counted & (np.abs(outcome - number.value) <= number.tolerance(roundoff))
-            at = map(int, np.flatnonzero(agrees))
-            hits += (_candidate(computed[i], function, float(outcome[i]), precision) for i in at)
+            at = [i for i in map(int, np.flatnonzero(agrees)) if single or not _in_single(computed[i])]
+            hits += (candidate_of(computed[i], function, float(outcome[i]), precision) for i in at)
         hits += _rounded(number, computed, function, outcome, counted)
-    merged = _merged(hits)
-    by_chance = _by_chance(number, window, merged[0]) if merged else 0.0
-    best = sum(c.cost == merged[0].cost for c in merged) if merged else 0
-    return merged[: max(best, kept)], tried, by_chance
+    answers = merged(hits)
+    by_chance = _by_chance(number, window, answers[0]) if answers else 0.0
+    best = sum(c.cost == answers[0].cost for c in answers) if answers else 0
+    return answers[: max(best, kept)], tried, by_chance
 
 
-def _candidate(computed: Computed, function: Transform, value: float, precision: str) -> Candidate:
+def may_be_single(number: WrittenNumber, value: float) -> bool:
+    """Return whether the statistic of a number may come from single precision.
+
+    More than eleven digits show whether a number has more than the 24 bits of single precision.
+    """
+    if number.significant < 12 or not number.value or not np.isfinite(value):
+        return True
+    written = 4.0 * 2.0**-52 + number.unit / abs(number.value)
+    return abs(float(np.float32(value)) - value) <= written * abs(value)
+
+
+def _in_single(computed: Computed) -> bool:
+    row = computed.definition.row
+    return row is not None and row.library.single
+
+
+def candidate_of(computed: Computed, function: Transform, value: float, precision: str) -> Candidate:
+    """Return a function of a statistic as an answer; ``value`` is what it gives, to ``precision``."""
     definition, statistic = computed.definition, computed.statistic
     texts = [*definition.view.texts, *definition.texts, statistic.text, function.text]
     single = definition.row is not None and definition.row.library.single
@@ -121,7 +139,7 @@ def _rounded(
         agrees = counted & (np.abs(rounded(outcome) - number.value) <= number.unit)
         for i in map(int, np.flatnonzero(agrees)):
             if computed[i].cost <= 1:
-                yield _candidate(computed[i], function, float(outcome[i]), precision)
+                yield candidate_of(computed[i], function, float(outcome[i]), precision)
 
 
 def to_float16(x: Array) -> Array:
@@ -136,7 +154,7 @@ def to_bfloat16(x: Array) -> Array:
     return (bits & np.uint32(0xFFFF0000)).astype(np.uint32).view(np.float32).astype(np.float64)
 
 
-def _merged(hits: Sequence[Candidate]) -> list[Candidate]:
+def merged(hits: Sequence[Candidate]) -> list[Candidate]:
     """Merge candidates of the same value, or of the same cause: one with the fewest departures, and names of others.
 
     Of the same cause are a registered loss "in single precision" and a library that departs in nothing else.
@@ -152,14 +170,15 @@ def _merged(hits: Sequence[Candidate]) -> list[Candidate]:
                 break
         else:
             groups.append([hit])
-    merged = []
+    answers = []
     for group in groups:
         first = group[0]
-        names = dict.fromkeys(c.text for c in group[1:] if (c.precision, c.cause) != (first.precision, first.cause))
+        same = (first.precision, first.cause)
+        names = dict.fromkeys(c.text for c in group[1:] if c.convention or (c.precision, c.cause) != same)
         names = dict.fromkeys(name.removesuffix("; is in single precision") for name in names)
         names.pop(first.text.removesuffix("; is in single precision"), None)
-        merged.append(replace(first, names=tuple(names)))
-    return merged
+        answers.append(replace(first, names=tuple(names)))
+    return answers
 
 
 def _rank(hit: Candidate) -> tuple[int, bool, int, bool, int]:

@@ -26,12 +26,14 @@ class Weighing:
         class_weight: (n,) the weight of the class of each sample; None if there are none.
         groups: (n,) codes of groups, from 0; None if there are none.
         of_classes: (k,) the weight of each class; empty if there are none.
+        places: how many places there are with the padding of sequences; None if there is none.
     """
 
     weight: Array | None = None
     class_weight: Array | None = None
     groups: npt.NDArray[np.intp] | None = None
     of_classes: tuple[float, ...] = ()
+    places: int | None = None
 
 
 def weigh(
@@ -39,13 +41,14 @@ def weigh(
     weight: Array | None = None,
     class_weight: Sequence[float] = (),
     groups: npt.NDArray[np.intp] | None = None,
+    places: int | None = None,
 ) -> Weighing:
     """Return the weights of targets, which are labels (n,) or rows (n, k)."""
     if not class_weight:
-        return Weighing(weight, None, groups)
+        return Weighing(weight, None, groups, (), places)
     of_classes = np.array(class_weight)
     rows = of_classes[target.astype(np.intp)] if target.ndim == 1 else (target * of_classes).sum(axis=-1)
-    return Weighing(weight, rows, groups, tuple(of_classes.tolist()))
+    return Weighing(weight, rows, groups, tuple(of_classes.tolist()), places)
 
 
 @dataclass(frozen=True)
@@ -89,19 +92,31 @@ def statistics(definition: Definition, values: Array, weighing: Weighing) -> Ite
         yield Statistic(_both(text, "is the weighted sum"), cost + 1, product)
 
 
-def uncommon(definition: Definition, values: Array, weighing: Weighing) -> Iterator[Statistic]:
-    """Yield the median, the greatest loss, the mean of n − 1, and means over batches and groups."""
+def uncommon(definition: Definition, values: Array, weighing: Weighing, room: int) -> Iterator[Statistic]:
+    """Yield the median, the greatest loss, the mean of n − 1, and means over batches and groups.
+
+    Args:
+        definition: the definition.
+        values: its losses, (n,) or (n, m).
+        weighing: groups of the samples.
+        room: the most departures of a statistic.
+    """
     rows = values.mean(axis=1) if values.ndim == 2 else values
-    if definition.inside or definition.total_cost > 1 or len(rows) == 1:
+    if definition.inside or room < 1 or len(rows) == 1:
         return
-    yield Statistic("is the median", 2, float(np.median(rows)))
-    yield Statistic("is the greatest", 2, float(rows.max()))
+    if room > 1:
+        yield Statistic("is the median", 2, float(np.median(rows)))
+        yield Statistic("is the greatest", 2, float(rows.max()))
     yield Statistic("divides by n − 1", 1, float(rows.sum()) / (len(rows) - 1))
     yield from _of_batches(rows)
     if weighing.groups is not None:
         sums, sizes = np.bincount(weighing.groups, rows), np.bincount(weighing.groups)
         yield Statistic("averages the means of groups", 1, float((sums / sizes).mean()))
         yield Statistic("averages the sums of groups", 1, float(sums.mean()))
+        most = int(sizes.max())
+        yield Statistic(f"divides the sums of groups by the greatest size, {most}", 1, float(sums.mean()) / most)
+    if weighing.places is not None:
+        yield Statistic("divides by all places, padding too", 1, float(rows.sum()) / weighing.places)
 
 
 def _of_inside(definition: Definition, rows: Array, class_weight: Array) -> Iterator[Statistic]:
@@ -116,10 +131,32 @@ def _of_inside(definition: Definition, rows: Array, class_weight: Array) -> Iter
     yield Statistic(_both(text, "is the sum"), 1, float(rows.sum()))
 
 
-def sampled(
-    definition: Definition, values: Array, weighing: Weighing, chosen: Array, count: int
-) -> tuple[Array, Array, Array]:
-    """Return estimates of the statistics of `count` samples from chosen samples, their standard errors and costs.
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A sample of the rows: extreme rows, each of which counts once, then random ones of the others.
+
+    Attributes:
+        rows: the rows.
+        census: how many of them are extreme.
+        count: the number of all rows.
+    """
+
+    rows: npt.NDArray[np.intp]
+    census: int
+    count: int
+
+    def mean(self, values: Array) -> tuple[float, float]:
+        """Estimate the mean over all rows from the values of the sample, and the standard error."""
+        drawn = values[self.census :]
+        mean = float(drawn.sum()) / len(drawn)
+        off = drawn - mean
+        share = 1.0 - self.census / self.count
+        estimate = float(values[: self.census].sum()) / self.count + share * mean
+        return estimate, share * math.sqrt(float(off @ off)) / len(drawn)
+
+
+def sampled(definition: Definition, values: Array, weighing: Weighing, sample: Sample) -> tuple[Array, Array, Array]:
+    """Return estimates of the statistics from the losses of a sample, their standard errors and costs.
 
     Means over batches are within the error of the mean. The median and the greatest loss are not estimated.
     """
@@ -127,19 +164,20 @@ def sampled(
     columns = values.shape[1] if values.ndim == 2 else 1
     summed = definition.row is not None and definition.row.reduction == "sum"
     weighted = weighing.weight is not None or weighing.class_weight is not None
-    mean, spread = float(rows.mean()), float(rows.std())
+    count = sample.count
+    mean, error = sample.mean(rows)
     scales = ((1, summed), (count, not summed), (columns, 1), (columns * count, 1))
-    estimates = [(mean, spread, scale, cost + weighted) for scale, cost in scales]
-    chosen_weights = Weighing(_chosen(weighing.weight, chosen), _chosen(weighing.class_weight, chosen))
+    estimates = [(mean, error, scale, cost + weighted) for scale, cost in scales]
+    chosen_weights = Weighing(_chosen(weighing.weight, sample.rows), _chosen(weighing.class_weight, sample.rows))
     for _, cost, weights in _weights(chosen_weights):
-        product, average = rows * weights, float(weights.mean())
-        spread = float(product.std())
-        estimates += [(float(product.mean()), spread, scale, cost) for scale in (1.0, 1.0 / average, count)]
+        average, _ = sample.mean(weights)
+        mean, error = sample.mean(rows * weights)
+        estimates += [(mean, error, scale, cost) for scale in (1.0, 1.0 / average, count)]
     table = np.array(estimates)
-    return table[:, 0] * table[:, 2], table[:, 1] * table[:, 2] / math.sqrt(len(rows)), table[:, 3]
+    return table[:, 0] * table[:, 2], table[:, 1] * table[:, 2], table[:, 3]
 
 
-def _chosen(weights: Array | None, rows: Array) -> Array | None:
+def _chosen(weights: Array | None, rows: npt.NDArray[np.intp]) -> Array | None:
     return None if weights is None else weights[rows]
 
 
@@ -158,15 +196,48 @@ def _weights(weighing: Weighing) -> Iterator[tuple[str, int, Array]]:
 
 
 def _of_batches(rows: Array) -> Iterator[Statistic]:
-    n = len(rows)
+    n, total = len(rows), float(rows.sum())
+    tails = rows[: -max(_BATCHES) : -1].cumsum()  # the sum of the last 1, 2, 3, … losses
     for size in _BATCHES:
-        if size >= n or n % size == 0:
+        left = n % size
+        if size >= n or not left:
             continue
-        sums = np.add.reduceat(rows, np.arange(0, n, size))
-        means = sums / size
-        means[-1] = sums[-1] / (n % size)
-        yield Statistic(f"averages the means of batches of {size}", 1, float(means.mean()))
-        yield Statistic(f"leaves out the last, incomplete batch of {size}", 1, float(sums[:-1].sum() / (n - n % size)))
+        last = float(tails[left - 1])
+        means = (total - last) / size + last / left
+        yield Statistic(f"averages the means of batches of {size}", 1, means / (n // size + 1))
+        yield Statistic(f"leaves out the last, incomplete batch of {size}", 1, (total - last) / (n - left))
+
+
+def roots(definition: Definition, values: Array, weighing: Weighing) -> Iterator[Statistic]:
+    """Yield the means of the roots of columns and of rows, of losses (n, m) of which the root is taken."""
+    finish = definition.loss.finish
+    if values.ndim != 2 or finish is None or finish.value is not math.sqrt:
+        return
+    per_column = definition.row is not None and definition.row.per_column
+    for text, cost, weights in [*_weights(weighing)] or [("", 0, np.ones(len(values)))]:
+        of_columns = np.sqrt(np.average(values, axis=0, weights=weights))
+        said = "" if per_column else "takes the root for each column, and averages the roots"
+        yield Statistic(_both(text, said), cost + (not per_column), float(of_columns.mean()))
+        of_rows = np.sqrt(values.mean(axis=1))
+        said = "takes the root for each row, and averages the roots"
+        yield Statistic(_both(text, said), cost + 1, float(np.average(of_rows, weights=weights)))
+
+
+def determination(definition: Definition, values: Array, weighing: Weighing) -> Iterator[Statistic]:
+    """Yield R², which is 1 − mse ÷ the variance of the targets, of squared errors (n,) or (n, m)."""
+    if definition.loss.name != "mse" or definition.total_cost or len(values) < 2:
+        return
+    target = definition.view.target.reshape(len(values), -1)
+    for text, cost, weights in [*_weights(weighing)] or [("", 0, np.ones(len(values)))]:
+        errors = np.average(values.reshape(len(values), -1), axis=0, weights=weights)
+        means = np.average(target, axis=0, weights=weights)
+        variances = np.average((target - means) ** 2, axis=0, weights=weights)
+        said = "is 1 − mse ÷ variance of the targets, R²"
+        columns = f"{said}, of all columns together" if len(errors) > 1 else said
+        yield Statistic(_both(text, columns), cost + 1, 1.0 - float(errors.sum() / variances.sum()))
+        if len(errors) > 1:
+            averaged = 1.0 - float((errors / variances).mean())
+            yield Statistic(_both(text, f"{said}, averaged over the columns"), cost + 1, averaged)
 
 
 @dataclass(frozen=True)
@@ -201,6 +272,7 @@ def transforms(classes: int | None) -> list[Transform]:
         _times(2.0, "is twice it"),
         _times(100.0, "is in per cent, 100 times it"),
         _times(1.0 / math.log(2.0), "is in bits"),
+        _times(1.0 / math.log(10.0), "takes log10 for the logarithm"),
         Transform("is its exponential, a perplexity", np.exp, np.log),
         Transform("is its square root", np.sqrt, np.square),
         Transform("is 1 minus it", lambda x: 1.0 - x, lambda y: 1.0 - y),

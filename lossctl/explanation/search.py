@@ -8,18 +8,33 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from lossctl.core.arrays import Array
+from lossctl.core.loss import BY_ITEMS
 from lossctl.explanation.definitions import Definition, definitions
 from lossctl.explanation.matching import Computed, match
 from lossctl.explanation.number import SINGLE, WrittenNumber
-from lossctl.explanation.reductions import Statistic, Transform, Weighing, sampled, statistics, transforms, uncommon
+from lossctl.explanation.reductions import (
+    Sample,
+    Statistic,
+    Transform,
+    Weighing,
+    determination,
+    roots,
+    sampled,
+    statistics,
+    transforms,
+    uncommon,
+)
 from lossctl.explanation.result import Explanation
 from lossctl.explanation.views import View, views
 
 # Definitions are evaluated on so many rows first, and on all rows if the number is within six standard errors.
 STAGES = (250, 2500, 50_000)
 _ERRORS = 6.0
+# So many rows of each extreme are in every sample; all of them are fewer than the smallest sample.
+_EXTREMES = 8
 # The answers that are kept, beyond those with the fewest departures.
 KEPT = 12
 
@@ -65,38 +80,44 @@ class Search:
     def run(self, kept: int = KEPT) -> Explanation:
         """Return the definitions that give the number: those with the fewest departures, and up to `kept` in all."""
         with np.errstate(all="ignore"):
-            computed = list(self._computed())
-            computed += all_pairs(self)
+            computed = list(self.computed())
             answers, tried, by_chance = match(self.number, computed, self.functions, self.most, kept)
             return Explanation(self.number.text, tuple(answers), tried, by_chance, len(self.pred))
 
-    def _computed(self) -> Iterator[Computed]:
+    def computed(self) -> Iterator[Computed]:
         """Yield the statistics of the definitions that are possible by a sample of the rows.
 
         Of a definition without a departure, the median and the greatest loss are answers, too: no sample shows these.
         """
-        for view in views(self.pred, self.target):
+        for view in views(self.pred, self.target, self.weighing.groups):
             stages = self._stages(view)
-            weighing = Weighing() if view.shape == "image" else self.weighing
+            weighing = Weighing() if view.shape in ("image", "list") else self.weighing
             for definition in definitions(view, self.losses, self.others, self.most, self.weighing.of_classes):
                 whole = definition.loss.batch_coupled or not definition.total_cost
-                if whole or all(self._possible(definition, rows) for rows in stages):
+                if whole or all(self._possible(definition, sample) for sample in stages):
                     yield from (Computed(definition, s) for s in self._statistics(definition, weighing))
+        yield from all_pairs(self)
 
-    def _stages(self, view: View) -> list[Array]:
-        """Return the samples of rows on which a definition is tried before all rows."""
+    def _stages(self, view: View) -> list[Sample]:
+        """Return the samples of rows on which a definition is tried before all rows, the extreme rows first."""
         n = len(view.pred)
+        sizes = [size for size in STAGES if 4 * size <= n]
+        if not sizes or view.shape in ("image", "list"):
+            return []
+        census = extreme_rows(view)
         rows = np.random.default_rng(0).permutation(n)
-        return [np.sort(rows[:size]) for size in STAGES if 4 * size < n]
+        rows = rows[~np.isin(rows, census)]
+        return [Sample(np.concatenate([census, np.sort(rows[:size])]), len(census), n) for size in sizes]
 
-    def _possible(self, definition: Definition, rows: Array) -> bool:
+    def _possible(self, definition: Definition, sample: Sample) -> bool:
         """Return whether a function of a statistic may be the number, given the standard errors of a sample."""
-        if definition.inside or definition.loss.denominator is not None:
+        per_column = definition.row is not None and definition.row.per_column
+        if definition.inside or per_column or definition.loss.denominator is not None:
             return True
-        values, errors, costs = sampled(definition, definition.values(rows), self.weighing, rows, len(self.pred))
+        values, errors, costs = sampled(definition, definition.values(sample.rows), self.weighing, sample)
         low, high = values - _ERRORS * errors, values + _ERRORS * errors
-        if definition.loss.finish:
-            low, high = np.sqrt(np.maximum(low, 0.0)), np.sqrt(high)
+        low, high = _finished(definition, low), _finished(definition, high)
+        low = np.where(np.isnan(low), 0.0, low)  # the root of a negative bound
         return self._within(low, high, costs, self.most - definition.total_cost)
 
     def _within(self, low: Array, high: Array, costs: Array, room: int) -> bool:
@@ -109,18 +130,56 @@ class Search:
 
     def _statistics(self, definition: Definition, weighing: Weighing) -> list[Statistic]:
         values = definition.values()
-        if definition.loss.denominator is not None:
-            amounts = definition.loss.denominator(*definition.arrays(), **definition.loss.params)
-            return [Statistic("", 0, float(values.sum() / amounts.sum()))]
+        amount = definition.denominator()
+        if amount is not None:
+            return [Statistic("", 0, float(np.divide(values.sum(), amount)))]  # NaN if nothing counts
         reduced = list(statistics(definition, values, weighing))
+        if definition.view.shape == "list":
+            sizes = np.concatenate([np.full(len(at), at.shape[1]) for at in definition.view.lists])
+            by_item = float(values @ sizes) / float(sizes.sum())
+            if definition.loss.name in BY_ITEMS:
+                reduced[0] = replace(reduced[0], value=by_item)
+            else:
+                reduced.append(Statistic("counts each item once, not each list", 1, by_item))
+        room = self.most - definition.total_cost
         # The median, the greatest loss and means of batches are within a factor of 100 of the mean.
         mean = np.abs([reduced[0].value])
-        room = self.most - definition.total_cost - 1
-        if definition.loss.finish is not None or self._within(mean / 100.0, mean * 100.0, np.zeros(1), room):
-            reduced += uncommon(definition, values, weighing)
+        if definition.loss.finish is not None or self._within(mean / 100.0, mean * 100.0, np.ones(1), room):
+            reduced += uncommon(definition, values, weighing, room)
         if definition.loss.finish is None:
-            return reduced
-        return [replace(s, value=math.sqrt(s.value) if s.value >= 0 else math.nan) for s in reduced]
+            return [*reduced, *determination(definition, values, weighing)]
+        finished = _finished(definition, np.array([s.value for s in reduced]))
+        reduced = [replace(s, value=float(value)) for s, value in zip(reduced, finished, strict=True)]
+        of_roots = list(roots(definition, values, weighing))
+        per_column = definition.row is not None and definition.row.per_column
+        return of_roots if per_column and of_roots else [*reduced, *of_roots]
+
+
+def extreme_rows(view: View) -> npt.NDArray[np.intp]:
+    """Return the rows with the greatest and least predictions, targets and residuals.
+
+    A single one of them may have most of the loss, which a random sample would not show.
+    """
+    pred, target = (x.reshape(len(x), -1) for x in (view.pred, view.target))
+    keys = [pred.max(axis=1), -pred.min(axis=1), target.max(axis=1), -target.min(axis=1), -np.abs(target).min(axis=1)]
+    if pred.shape == target.shape:
+        keys.append(np.abs(pred - target).max(axis=1))
+    return np.unique(np.concatenate([np.argpartition(key, -_EXTREMES)[-_EXTREMES:] for key in keys]))
+
+
+def _finished(definition: Definition, means: Array) -> Array:
+    """Return the function of the mean that the loss is, such as its root; NaN where it is not defined."""
+    finish = definition.loss.finish
+    if finish is None:
+        return means
+
+    def value(mean: float) -> float:
+        try:
+            return finish.value(mean)
+        except (ValueError, OverflowError):
+            return math.nan
+
+    return np.array([value(float(mean)) for mean in means])
 
 
 def all_pairs(search: Search) -> list[Computed]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.arrays import Array
+from lossctl.core.arrays import Array, kernel_layout
 from lossctl.errors import DataError
 
 
@@ -19,11 +20,14 @@ class View:
 
     Attributes:
         shape: ``element`` if each number of the predictions has a target, ``row`` if a row of predictions is an
-            element, ``image`` if all rows together are one.
+            element, ``image`` if all rows together are one, ``list`` if each group of numbers is one.
         pred, target: the arrays.
         texts: the departures of this reading.
         probabilities: whether the predictions are probabilities.
         plain: whether parameters of losses are searched, too.
+        groups: (n,) the group of each number of a ``list``, from 0; None for other shapes.
+        extremes: the ranges of the arrays, computed once.
+        samples: some rows of the arrays by their number, chosen once.
     """
 
     shape: str
@@ -32,12 +36,29 @@ class View:
     texts: tuple[str, ...] = ()
     probabilities: bool = False
     plain: bool = False
+    groups: npt.NDArray[np.intp] | None = None
     extremes: dict[str, tuple[float, float]] = field(default_factory=dict)
+    samples: dict[int, tuple[Array, Array]] = field(default_factory=dict)
 
     @property
     def cost(self) -> int:
         """The number of departures."""
         return len(self.texts)
+
+    @cached_property
+    def lists(self) -> list[npt.NDArray[np.intp]]:
+        """The rows of the groups: an array (groups, size) for each size of a group."""
+        if self.groups is None:
+            return []
+        order, sizes = np.argsort(self.groups, kind="stable"), np.bincount(self.groups)
+        starts = np.cumsum(sizes) - sizes
+        return [order[starts[sizes == size][:, None] + np.arange(size)] for size in np.unique(sizes[sizes > 0])]
+
+    def sample(self, rows: npt.NDArray[np.intp]) -> tuple[Array, Array]:
+        """Return the predictions and targets of some rows, as kernels read them; the numbers of rows differ."""
+        if len(rows) not in self.samples:
+            self.samples[len(rows)] = (kernel_layout(self.pred[rows]), kernel_layout(self.target[rows]))
+        return self.samples[len(rows)]
 
     def range_of(self, name: str) -> tuple[float, float]:
         """Return the least and the greatest number of ``pred`` or ``target``."""
@@ -86,10 +107,12 @@ def is_distribution(x: Array) -> bool:
     return x.ndim == 2 and bool((x >= 0).all()) and bool((np.abs(x.sum(axis=-1) - 1.0) <= 1e-3).all())
 
 
-def views(pred: Array, target: Array) -> list[View]:
-    """Return all readings, those with fewer departures first."""
+def views(pred: Array, target: Array, groups: npt.NDArray[np.intp] | None = None) -> list[View]:
+    """Return all readings, those with fewer departures first; ``groups`` (n,) are lists of numbers."""
     if pred.ndim == 1:
         readings = list(_scalars(pred, target))
+        if groups is not None:
+            readings.append(View("list", pred, target, plain=True, groups=groups))
     elif target.ndim == 1:
         readings = list(_labels(pred, target))
     else:
@@ -119,6 +142,7 @@ def _scalars(pred: Array, target: Array) -> Iterator[View]:
             yield view(np.log(pred), "takes the logarithm of the predictions")
         if pred.min() > 0 and target.min() > 0:
             yield view(np.log(pred), "takes the logarithm of predictions and targets", t=np.log(target))
+            yield view(np.log10(pred), "takes log10 of predictions and targets", t=np.log10(target))
         if pred.min() > -1 and target.min() > -1:
             yield view(np.log1p(pred), "takes log(1 + x) of predictions and targets", t=np.log1p(target))
 

@@ -47,6 +47,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("format", "quiet", "outputs", "precision", "color"), _TEXT),
         "labels": _PREPARED,
         "framework": "of a function on the command line; Python explains a number",
+        "probe": "writes a file",
         "where": _PREPARED,
     },
     "gradcheck": {

@@ -42,6 +42,12 @@ def clipped(eps: float) -> float:
     return float(bce(np.clip(HARD, eps, 1 - eps)).mean())
 
 
+def ranknet(x: Any, r: Any) -> float:
+    """Return the mean of log(1 + exp(x_j − x_i)) over the pairs of items with r_i > r_j."""
+    i, j = np.nonzero(r[:, None] > r)
+    return float(np.log1p(np.exp(x[j] - x[i])).mean())
+
+
 SINGLE = np.clip(HARD.astype(np.float32), np.float32(1e-7), np.float32(1 - 1e-7)).astype(float)
 # The number as it is written, the inputs, options, and what the answer must say.
 NUMBERS: dict[str, tuple[str, Any, Any, dict[str, Any], str]] = {
@@ -111,6 +117,43 @@ NUMBERS: dict[str, tuple[str, Any, Any, dict[str, Any], str]] = {
         {"groups": np.arange(N) < 40},
         "bce; averages the means of groups",
     ),
+    "R²": (f"{1 - ((X - R) ** 2).mean() / R.var():.8g}", X, R, {}, "mse; is 1 − mse ÷ variance of the targets, R²"),
+    "root of columns": (
+        f"{np.sqrt(((Z - Z[::-1] / 3) ** 2).mean(0)).mean():.8g}",
+        Z,
+        Z[::-1] / 3,
+        {},
+        "rmse; takes the root for each column, and averages the roots",
+    ),
+    "root of rows": (
+        f"{np.sqrt(((Z - Z[::-1] / 3) ** 2).mean(1)).mean():.8g}",
+        Z,
+        Z[::-1] / 3,
+        {},
+        "rmse; takes the root for each row, and averages the roots",
+    ),
+    "log10": (
+        f"{np.abs(np.log10(W) - np.log10(W[::-1])).mean():.8g}",
+        W,
+        W[::-1],
+        {},
+        "mae; takes log10 of predictions and targets",
+    ),
+    "log10 of a loss": (f"{bce(P).mean() / np.log(10):.8g}", P, T, {}, "bce; takes log10 for the logarithm"),
+    "lists": (
+        f"{np.mean([ranknet(X[i::37], R[i::37]) for i in range(37)]):.8g}",
+        X,
+        R,
+        {"groups": np.arange(N) % 37},
+        "ranknet",
+    ),
+    "greatest group": (
+        f"{((X - R) ** 2).sum() / 2 / 300:.8g}",
+        X,
+        R,
+        {"groups": np.arange(N) < 300},
+        "mse; divides the sums of groups by the greatest size, 300",
+    ),
     "swapped divergence": (
         f"{(softmax(Z) * np.log(softmax(Z) / softmax(Z[::-1]))).sum(1).mean():.8g}",
         softmax(Z),
@@ -122,7 +165,7 @@ NUMBERS: dict[str, tuple[str, Any, Any, dict[str, Any], str]] = {
 
 
 # Each search takes half a second of CPU.
-QUICK = ("bits", "keras", "softmax twice", "weights by the count", "all pairs")
+QUICK = ("bits", "keras", "softmax twice", "weights by the count", "all pairs", "R²", "root of columns", "lists")
 
 
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NUMBERS])
@@ -138,6 +181,26 @@ def test_a_value_of_bfloat16_is_seen() -> None:
     value = float(to_bfloat16(np.array([ce(softmax(Z)).mean()]))[0])
     explanation = lossctl.explain(repr(value), Z, Y, loss="cross_entropy")
     assert "is rounded to bfloat16" in explanation.candidates[0].departures
+
+
+def test_sixteen_digits_exclude_single_precision() -> None:
+    p, t = (np.round(4096 * x) / 4096 for x in (P, T))  # exact in single precision
+    (best,) = lossctl.explain(repr(float(bce(p, t).mean())), p, t, loss="bce").best
+    assert best.text == "bce"
+    assert not any("keras" in name for name in best.names)
+    single = float(np.float32(bce(p, t).mean()))
+    assert any("keras" in text for c in lossctl.explain(repr(single), p, t, loss="bce").best for text in c.names)
+
+
+def test_a_sample_has_the_row_with_most_of_the_loss() -> None:
+    """Of 20,000 rows, one target near 0 has all of keras's mean, and no random sample of the rows has it."""
+    rng = np.random.default_rng(3)
+    target = rng.uniform(1.0, 2.0, 20_000)
+    target[7] = 1e-9
+    pred = target + 0.1
+    wanted = 100 * (0.1 / np.maximum(target.astype(np.float32), np.float32(1e-7)).astype(float)).mean()
+    explanation = lossctl.explain(f"{wanted:.6g}", pred, target, loss="mape")
+    assert any("MeanAbsolutePercentageError" in text for c in explanation.best for text in (c.text, *c.names))
 
 
 def test_no_definition_is_found_for_a_number_of_none() -> None:
@@ -180,6 +243,15 @@ def test_the_command_says_how_sure_it_is(tmp_path: Path, capsys: pytest.CaptureF
     assert document["found"]
     assert document["definitions"][0]["departs"] == ["clips predictions to [1e-05, 1 − 1e-05]"]
     assert main(["explain", "1.2345678", *columns]) == 1
-    assert "in the order of the targets, or search deeper with --loss NAME" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "\n1.2345678\n  none  of " in shown.out
+    assert "lossctl: " not in shown.err
+    assert "--loss NAME searches deeper" in shown.err
+    assert main(["explain", "1.2345678", *columns, "-f", "csv"]) == 1
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.startswith("number,departures,value,definition")
+    assert row.startswith("1.2345678,,,none,")
+    assert main(["explain", "0.4", *columns]) == 1
+    assert "none  is certain: about " in capsys.readouterr().out
     assert main(["explain", "86%", *columns]) == 2
     assert not capsys.readouterr().out

@@ -75,6 +75,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "it has only_labels" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_an_answer_on_some_data_is_refuted_by_other_data() -> None:
+    """Where no prediction is too great, an asymmetric squared error is the squared error; it is not mse."""
+    assert explain_function(lambda p, t: np.where(p > t, 2.0, 1.0) * (p - t) ** 2) == []
+
+
 def test_what_is_no_function_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("x = 3\n")

@@ -46,6 +46,7 @@ def read_losses(source: str, *, declared: bool) -> Iterator[ScannedLoss]:
         plain = [*takes.posonlyargs, *takes.args]
         inputs = plain[: len(plain) - len(takes.defaults)]
         pairs = [*zip(plain[len(inputs) :], takes.defaults, strict=True)]
+        pairs = [(arg, value) for arg, value in pairs if not _is_weight(arg)]
         pairs += [(arg, value) for arg, value in zip(takes.kwonlyargs, takes.kw_defaults, strict=True) if value]
         yield ScannedLoss(
             node.name,
@@ -54,6 +55,11 @@ def read_losses(source: str, *, declared: bool) -> Iterator[ScannedLoss]:
             tuple(arg.arg for arg in inputs),
             {arg.arg: _values(arg.annotation, value) for arg, value in pairs},
         )
+
+
+def _is_weight(arg: ast.arg) -> bool:
+    """Return whether an argument is the weights of pixels, an optional input and no parameter."""
+    return arg.annotation is not None and last_name(arg.annotation) == "PixelWeights"
 
 
 def last_name(node: ast.expr) -> str:

@@ -144,11 +144,17 @@ def an_option_that_this_table_lacks(folder: Path) -> None:
     assert names == set(GIVEN) | WITHOUT_EFFECT
 
 
-@attack("options", "dice", "jaccard", "mse", "bce")
+@attack("options", "mse", "bce")
 def a_class_axis_without_classes(folder: Path, loss: str) -> None:
     np.save("p.npy", np.full((1, 2, 2, 2), 0.5))
     np.save("t.npy", np.ones((1, 2, 2, 2)))
     run("compute", loss, "p.npy", "t.npy", "--class-axis", "1").refused("--class-axis", loss)
+
+
+@attack("options", "0", "4", "-4")
+def a_class_axis_that_images_lack(folder: Path, axis: str) -> None:
+    np.save("p.npy", np.full((1, 2, 2, 2), 0.5))
+    run("compute", "dice", "p.npy", "p.npy", "--class-axis", axis).refused("axes 1 to 3")
 
 
 @attack("options", "0", "2", "-2")

@@ -108,13 +108,13 @@ def compute(
         weight: ``(n,)`` weights of samples, one weight per element, or per pixel for losses of masks; finite and at
             least 0. Default: 1.
         inputs: further inputs of the loss, by name.
-        reduction: ``"mean"`` (Σwℓ/Σw, the default), ``"sum"`` (Σwℓ), or ``"none"``, the loss of each sample as an
-            array ``(n,)``: NaN for a sample that is left out.
+        reduction: ``"mean"`` (Σwℓ/Σw, the default), ``"sum"`` (Σwℓ), both over all n·m elements, or
+            ``"none"``, the loss of each sample as an array ``(n,)``: NaN for a sample that is left out.
         nan: treatment of samples with a NaN input: ``"error"`` (the default), ``"skip"`` or ``"propagate"``.
         normalize: divide rows of probabilities by their sum.
         sum_tolerance: without ``normalize``, the allowed deviation from 1 of the sum of a row of probabilities.
-        class_axis: the axis of the classes; required above two dimensions. For losses of masks, the axis of the
-            channels, each of which is then an element; the target may be a map of labels without this axis.
+        class_axis: the axis of the classes; required above two dimensions; 0 for ``(k, n)``. For losses of masks, the
+            axis of the channels, each of which is then an element; the target may be a map of labels without this axis.
         class_weight: ``(k,)`` weights of the classes, multiplied by ``weight``. If targets are rows over classes, the
             factor of a row is Σ target·class_weight.
         ignore_index: the target label of samples, elements or pixels to leave out.
@@ -139,7 +139,9 @@ def compute(
     candidates = [] if like is None else find_like(loss if isinstance(loss, str) else as_loss(loss).spec, like)
     bound = candidates[0].loss() if candidates else as_loss(loss, framework)
     check_choice("reduction", reduction, (*REDUCTIONS, "none"))
-    data = from_arrays({"pred": pred, "target": _coded(bound, target, labels), "weight": weight, **(inputs or {})})
+    named = {"pred": pred, "target": _coded(bound, target, labels), "weight": weight, **(inputs or {})}
+    class_axis = _classes_last(named, class_axis)
+    data = from_arrays(named)
     options = _options(
         nan=nan,
         sum_tolerance=sum_tolerance,
@@ -248,21 +250,42 @@ def value_of(loss: Loss, arrays: Sequence[npt.ArrayLike], *, threads: int | None
 def gradient_of(loss: Loss, arrays: Sequence[npt.ArrayLike], *, threads: int | None = None, **options: Any) -> Array:
     """Compute ``Loss.gradient``: the gradient of the loss of each element."""
     gradient = element_gradients(*_prepared(loss, arrays, options), ExecutionConfig(threads))
+    if options.get("class_axis") == 0:
+        gradient = np.moveaxis(gradient, -1, 0)
     return np.ascontiguousarray(gradient).reshape(np.shape(to_array(arrays[0])))
+
+
+def _classes_last(named: dict[str, npt.ArrayLike | None], class_axis: int | None) -> int | None:
+    """Move a first axis of classes to the end in every input that has it, and return the axis of the classes.
+
+    Args:
+        named: the inputs by role, in which arrays are replaced. Those with as many axes as the predictions have it.
+        class_axis: the axis of the classes; only 0, where others have the samples, is moved.
+    """
+    if class_axis != 0:
+        return class_axis
+    axes = np.ndim(to_array(named["pred"]))
+    for role, value in named.items():
+        if value is not None and role != "weight" and np.ndim(array := to_array(value)) == axes > 1:
+            named[role] = np.moveaxis(array, 0, -1)
+    return -1
 
 
 def _prepared(
     loss: Loss, arrays: Sequence[npt.ArrayLike], options: Mapping[str, Any]
 ) -> tuple[Dataset, Loss, ComputeOptions]:
     """Return the data set of the arrays, the loss and the options; without ``class_axis`` classes are the last axis."""
-    if len(arrays) != len(loss.inputs):
+    further = dict(options)
+    by_name = further.pop("inputs", None) or {}
+    named: dict[str, npt.ArrayLike | None] = {**dict(zip(loss.roles, arrays, strict=False)), **by_name}
+    if len(arrays) + len(by_name) != len(loss.inputs) or named.keys() != set(loss.roles):
         names = ", ".join(i.name for i in loss.inputs)
-        raise UsageError(f"{loss.name} takes {len(loss.inputs)} inputs ({names}), not {len(arrays)}")
-    named: dict[str, npt.ArrayLike | None] = dict(zip(loss.roles, arrays, strict=True))
+        unknown = "".join(f" and {printable(name)}" for name in by_name)
+        raise UsageError(f"{loss.name} takes {len(loss.inputs)} inputs ({names}), not {len(arrays)}{unknown}")
     if "target" in named:
         named["target"] = _coded(loss, named["target"], options.get("labels"))
-    further = dict(options)
+    further["class_axis"] = _classes_last(named, further.get("class_axis"))
     data = from_arrays({**named, "weight": further.pop("weight", None)})
     if any(has_class_axis(i.kind.core) for i in loss.inputs):
-        further.setdefault("class_axis", -1)
+        further["class_axis"] = -1 if further["class_axis"] is None else further["class_axis"]
     return data, loss, _options(**further)

@@ -273,9 +273,9 @@ class Loss:
         Args:
             arrays: the inputs in order, pred first: ``(n,)``, ``(n, m)`` (the loss of a sample is the mean over m), or
                 ``(n, k)`` if a row is one sample; classes are the last axis.
-            options: ``weight``, ``nan``, ``normalize``, ``sum_tolerance``, ``class_axis``, ``class_weight``,
-                ``ignore_index``, ``labels`` and ``threads``, as for :func:`lossctl.compute`. Weights of the elements
-                of a sample weigh its mean.
+            options: ``inputs`` (the others, by name), ``weight``, ``nan``, ``normalize``, ``sum_tolerance``,
+                ``class_axis``, ``class_weight``, ``ignore_index``, ``labels`` and ``threads``, as for
+                :func:`lossctl.compute`. Weights of the elements of a sample weigh its mean.
 
         Returns:
             ``(n,)`` float64; NaN for a sample that is left out.

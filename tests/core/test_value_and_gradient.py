@@ -44,6 +44,44 @@ def test_rows_and_axes_of_classes() -> None:
     np.testing.assert_array_equal(get_loss("ce").gradient(logits, labels, class_axis=1), moved)
 
 
+def test_classes_along_the_first_axis() -> None:
+    """``class_axis=0`` takes (k, n) and (k, n, m), as ``axis=0`` of optax does."""
+    rng = np.random.default_rng(1)
+    for shape in ((4, 3), (4, 3, 2)):
+        logits, labels = rng.normal(size=shape), rng.integers(0, 4, shape[1:])
+        last, ce, soft = np.moveaxis(logits, 0, -1), get_loss("ce"), get_loss("softmax_cross_entropy")
+        np.testing.assert_array_equal(ce.value(logits, labels, class_axis=0), ce.value(last, labels))
+        slopes = np.moveaxis(ce.gradient(last, labels), -1, 0)
+        np.testing.assert_array_equal(ce.gradient(logits, labels, class_axis=0), slopes)
+        hot = np.eye(4)[labels]
+        value = lossctl.compute("softmax_cross_entropy", logits, np.moveaxis(hot, -1, 0), class_axis=0)
+        assert float(value) == pytest.approx(soft.value(last, hot).mean(), rel=1e-15)
+    masks, maps = rng.random((2, 3, 4, 4)), rng.integers(0, 2, (3, 4, 4))
+    moved = np.moveaxis(masks, 0, 1)
+    dice = get_loss("dice")
+    np.testing.assert_array_equal(
+        dice.gradient(masks, maps, class_axis=0), np.moveaxis(dice.gradient(moved, maps, class_axis=1), 1, 0)
+    )
+
+
+def test_further_inputs_by_name() -> None:
+    """``inputs=`` names what else a loss takes, as in ``compute``."""
+    loss, arrays = get_loss("gaussian_nll"), ([1.0, 2.0], [0.0, 0.0], [1.0, 4.0])
+    (name,) = [i.name for i in loss.inputs[2:]]
+    for method in (loss.value, loss.gradient):
+        assert method(*arrays[:2], inputs={name: arrays[2]}).tolist() == method(*arrays).tolist()
+    for wrong in ({"x": arrays[2]}, {name: arrays[2], "x": [1.0]}, {"target": arrays[2]}):
+        with pytest.raises(lossctl.UsageError, match=f"takes 3 inputs .pred, target, {name}., not 2 and"):
+            loss.value(*arrays[:2], inputs=wrong)
+
+
+def test_a_sum_adds_elements_and_the_loss_of_a_sample_is_their_mean() -> None:
+    pred, target = np.array([[3.0, 12.0, 0.0], [6.0, 6.0, 6.0], [0.0, 0.0, 6.0]]), np.zeros((3, 3))
+    assert float(lossctl.compute("mse", pred, target, reduction="sum")) == 297.0
+    assert float(lossctl.compute("mse", pred, target)) == 33.0
+    assert lossctl.compute("mse", pred, target, reduction="none").sum() == 99.0
+
+
 def test_labels() -> None:
     """Targets may be names, or numbers other than those of the loss."""
     assert get_loss("hinge").value([2.0, 2.0], [0, 1], labels=(0, 1)).tolist() == [3.0, 0.0]

@@ -79,7 +79,8 @@ def match(
         ratio = np.abs(np.log(outcome / number.value)) if number.value else np.full(len(values), np.inf)
         inside = counted & (ratio < 0.5)
         window.append((outcome[inside], level[inside]))
-        single = may_be_single(number, float(function.inverse(number.value)))
+        # The function may be of a single-precision statistic, or in single precision itself.
+        single = any(may_be_single(number, float(x)) for x in (number.value, function.inverse(number.value)))
         for precision, roundoff in (("double", DOUBLE), ("single", SINGLE))[: 1 + single]:
             agrees = counted & (np.abs(outcome - number.value) <= number.tolerance(roundoff))
             at = [i for i in map(int, np.flatnonzero(agrees)) if single or not _in_single(computed[i])]

@@ -202,25 +202,14 @@ def read_all(data: Dataset, where: Where | None) -> tuple[dict[str, npt.NDArray[
     Raises:
         DataError: the keys of a row differ, or no row is left.
     """
-    import numpy as np
-
+    from lossctl.engine.all_rows import read_rows
     from lossctl.engine.where import WHERE
     from lossctl.errors import DataError, counted, quoted
 
-    parts: dict[str, list[Any]] = {role: [] for role in data.places}
-    for part in data.row_ranges(1 << 20):
-        for role, place in data.places.items():
-            parts[role].append(part.sources[place.source].reader()(part.start, part.stop)[place.field].copy())
-    arrays = {role: np.concatenate(chunks) for role, chunks in parts.items()}
-    for here, there in data.keys:
-        differs = arrays[here] != arrays[there]
-        if differs.any():
-            row = int(differs.argmax())
-            raise DataError(f"{data.locate(here, row)}: not the same sample as {data.locate(there, row)}")
+    arrays = read_rows(data, list(data.places))
     if where is None:
         return arrays, ""
-    compared = arrays.pop(WHERE)
-    counts = where.mask(compared.reshape(-1))
+    counts = where.mask(arrays.pop(WHERE).reshape(-1))
     if not counts.any():
         raise DataError(f"--where {quoted(where.column)}: no row is left")
     left_out = f"{counted(int((~counts).sum()), 'row')} left out by --where"

@@ -21,7 +21,6 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 @loss(
     formula="(log var + r²/var)/2 (+ log(2π)/2 if full);  r = pred − target",
     reference="Nix & Weigend 1994, doi:10.1109/ICNN.1994.374138",
-    differences=("torch takes 1e-6 for any variance below it",),
     pitfalls=(
         "var is a variance, σ²: --input var=COLUMN or FILE",
         "without full, and with it where var is small, it can be negative",

@@ -26,10 +26,7 @@ Margin = Annotated[float, Param("the score on the right side from which nothing 
 @loss(
     formula="max(0, margin − t·x);  x = pred, t = target in {−1, +1}",
     reference="Rosasco et al. 2004, doi:10.1162/089976604773135104",
-    differences=(
-        "keras turns targets into −1/+1 when every one is 0 or 1",
-        "scikit-learn hinge_loss takes targets that are all +1 for −1",
-    ),
+    differences=("scikit-learn hinge_loss takes targets that are all +1 for −1",),
     pitfalls=(
         _SIGNS,
         "at the kink t·x = margin the gradient is taken to be 0",
@@ -45,7 +42,7 @@ def hinge(pred: Real, target: Sign, *, margin: Margin = 1.0) -> tuple[Array, Thu
 @loss(
     formula="max(0, margin − t·x)²;  x = pred, t = target in {−1, +1}",
     reference="Rosasco et al. 2004, doi:10.1162/089976604773135104",
-    differences=("keras turns targets into −1/+1 when all of them are 0 or 1", "some texts halve it"),
+    differences=("some texts halve it",),
     pitfalls=(_SIGNS,),
     relative_accuracy="everywhere",
 )

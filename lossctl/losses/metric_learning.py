@@ -53,7 +53,6 @@ def cosine_distance(pred: Direction, target: Direction) -> tuple[Array, Thunk]:
 @loss(
     formula="1 − cos where target = 1, max(0, cos − margin) where it is −1;  cos of pred and x2",
     reference="torch.nn.CosineEmbeddingLoss",
-    differences=("torch adds 1e-12 to each squared length, so that vectors of zeros have a cosine",),
     pitfalls=("a vector of zeros is an error", "the other vectors are --input x2=…, target is 1 (alike) or −1"),
 )
 def cosine_embedding(
@@ -155,7 +154,7 @@ def _distance(r: Array, p: float) -> tuple[Array, Thunk]:
 @loss(
     formula="max(0, d(pred, target) − d(pred, negative) + margin);  d(x, y) = (Σ |x − y|^p)^(1/p)",
     reference="Schroff et al. 2015, doi:10.1109/CVPR.2015.7298682",
-    differences=("torch adds 1e-6 to every difference", "optax triplet_margin_loss adds 1e-6 under the root"),
+    differences=("optax triplet_margin_loss adds 1e-6 under the root",),
     pitfalls=("pred is the anchor, target the positive, --input negative=…", "the paper squares the distances"),
 )
 def triplet(

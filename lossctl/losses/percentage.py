@@ -24,7 +24,6 @@ def _squared_log_ratio(pred: Array, target: Array) -> tuple[Array, Thunk]:
     formula="(log(1 + p) − log(1 + t))²;  p = pred, t = target",
     reference="https://scikit-learn.org/stable/modules/model_evaluation.html#mean-squared-logarithmic-error",
     aliases=("mean_squared_logarithmic_error", "mean_squared_log_error"),
-    differences=("keras takes 1e-7 for anything below it, negative numbers too",),
     pitfalls=(
         "for amounts over several decades: it sees ratios, and forgives too much more easily than too little",
         "the 1 is in the units of the target: of amounts far below 1 it is the squared error",
@@ -40,7 +39,6 @@ def msle(pred: AboveMinusOne, target: AboveMinusOne) -> tuple[Array, Thunk]:
     formula="√(mean (log(1 + p) − log(1 + t))²);  p = pred, t = target",
     reference="the square root of msle, taken once over all elements",
     aliases=("root_mean_squared_log_error", "root_mean_squared_logarithmic_error"),
-    differences=("scikit-learn root_mean_squared_log_error takes the root for each column and averages the roots",),
     pitfalls=("the rmsle of a whole is not the mean of the rmsle of its parts",),
     relative_accuracy="everywhere",
     finish=MeanTransform(
@@ -59,10 +57,6 @@ def rmsle(pred: AboveMinusOne, target: AboveMinusOne) -> tuple[Array, Thunk]:
     formula="|r/t|;  r = pred − target, t = target",
     reference="Hyndman & Koehler 2006, doi:10.1016/j.ijforecast.2006.03.001",
     aliases=("mean_absolute_percentage_error",),
-    differences=(
-        "keras gives per cent, 100 times as much, and divides by 1e-7 at least; scikit-learn by 2.2e-16 at least",
-        "LightGBM divides by 1 at least: below it is mae",
-    ),
     pitfalls=(
         "a fraction: 0.1 is 10 %",
         "it punishes too much without limit and too little by 1 at most, so its minimum is biased low",

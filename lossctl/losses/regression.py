@@ -37,7 +37,6 @@ def mse(pred: Real, target: Real) -> tuple[Array, Thunk]:
     formula="√(mean r²);  r = pred − target",
     reference="the square root of mse, taken once over all elements",
     aliases=("root_mean_squared_error",),
-    differences=("scikit-learn root_mean_squared_error takes the root for each column and averages the roots",),
     pitfalls=("the rmse of a whole is not the mean of the rmse of its parts",),
     relative_accuracy="everywhere",
     finish=MeanTransform(math.sqrt, lambda mean: 0.5 / math.sqrt(mean) if mean else 0.0, per_sample="r²"),

@@ -9,6 +9,7 @@ from textwrap import wrap
 
 from lossctl.analysis.curves import Curve, curve_of, kinks
 from lossctl.conventions.lookup import of_loss
+from lossctl.conventions.prose import elsewhere
 from lossctl.core.kind import Kind
 from lossctl.core.list_parameters import lists_of, single_valued
 from lossctl.core.loss import Loss
@@ -136,6 +137,7 @@ def info_report(entry: Loss, spec: str) -> Report:
         for p in entry.parameters
     ]
     curve, gradient = _curve(entry)
+    differences = [*entry.differences, *(elsewhere(entry.name, entry.differences) if not entry.source else ())]
     title = " · ".join(filter(None, (entry.spec, _plain(entry.summary))))
     sections = {
         "formula": [entry.formula],
@@ -145,7 +147,7 @@ def info_report(entry: Loss, spec: str) -> Report:
         "gradient": gradient,
         "per sample": [entry.finish.per_sample] if entry.finish else [],
         "digits": _digits(entry),
-        "elsewhere": [*entry.differences, *_libraries(entry)],
+        "elsewhere": [*differences, *_libraries(entry)],
         "beware": entry.pitfalls,
         "also called": [", ".join(entry.aliases)] if entry.aliases else [],
         "see": [entry.reference],
@@ -153,9 +155,10 @@ def info_report(entry: Loss, spec: str) -> Report:
     }
     around = _AROUND + 2 * bool(curve and len(curve.axis) > _NAME)
     room = _HEIGHT - _lines(title, sections.values()) - around
-    if curve and room < min(_SMALL):
-        sections["elsewhere"] = entry.differences  # JSON and the error messages of --like name the libraries, too
-        room = _HEIGHT - _lines(title, sections.values()) - around
+    for shorter in (differences, entry.differences):  # JSON and the error messages of --like have the others, too
+        if curve and room < min(_SMALL):
+            sections["elsewhere"] = shorter
+            room = _HEIGHT - _lines(title, sections.values()) - around
     small = next((lines for lines in _SMALL if lines <= room), _SMALL[-1])
     facts: dict[str, Cell] = {
         "name": entry.name,
@@ -170,7 +173,7 @@ def info_report(entry: Loss, spec: str) -> Report:
         ],
         "gradient": gradient,
         "aliases": list(entry.aliases),
-        "differs": list(entry.differences),
+        "differs": differences,
         "conventions": [fact(row) for row in of_loss(entry.name)] if not entry.source else [],
         "pitfalls": list(entry.pitfalls),
         "relative_accuracy": entry.relative_accuracy,

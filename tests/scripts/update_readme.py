@@ -31,6 +31,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+from lossctl.conventions import prose
 from lossctl.core.loss import Loss
 from lossctl.core.registry import registered
 from lossctl.report.catalogue import for_each, heading_of, ordered
@@ -193,7 +194,8 @@ def _parameters(entry: Loss) -> str:
 def elsewhere() -> str:
     """Return the list of different definitions in other libraries, and the versions compared."""
     losses: list[Loss] = [registered()[name] for name in DISPUTED]
-    rows = [(f"`{entry.name}`", "<br>".join(entry.differences)) for entry in losses]
+    texts = [(entry.name, [*entry.differences, *prose.elsewhere(entry.name, entry.differences)]) for entry in losses]
+    rows = [(f"`{name}`", "<br>".join(lines)) for name, lines in texts]
     paths = (ROOT / "tests" / "losses" / "golden").glob("*.json")
     golden = [record for path in paths for record in json.loads(path.read_text(encoding="utf-8"))]
     versions = sorted({f"{record['library']} {record['version']}" for record in golden})

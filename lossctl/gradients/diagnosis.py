@@ -5,14 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from lossctl.core.loss import Loss
-from lossctl.gradients.hints import arguments, arrangement, differences, factors, places, ratios, softmax, whole
+from lossctl.gradients.hints import (
+    arguments,
+    arrangement,
+    differences,
+    factors,
+    parameters,
+    places,
+    ratios,
+    softmax,
+    whole,
+)
 from lossctl.gradients.hints.evidence import ENOUGH, Evidence, Hint, visible
 from lossctl.gradients.tally import CheckSummary
 
 # The explanations in the order in which they are tried; the first that fits is returned. Explanations of where the
-# gradient is wrong come before those of its values.
+# gradient is wrong come before those of its values, but for another value of a parameter, which also is one of where.
 HINTS: tuple[Hint, ...] = (
     *whole.HINTS,
+    *parameters.HINTS,
     *places.HINTS,
     *softmax.HINTS,
     *factors.HINTS,

@@ -463,6 +463,11 @@ CODES: dict[str, tuple[Case, Case]] = {
         (exponential, PRED, np.sign(TARGET)),
         (exponential_and_more, PRED, np.sign(TARGET)),
     ),
+    "other-parameter": (
+        ("huber:delta=2", 4 * PRED, TARGET, lossctl.get_loss("huber").gradient(4 * PRED, TARGET)),
+        # A threshold beyond the data: any such value fits.
+        ("huber", 4 * PRED, TARGET, 4 * PRED - TARGET),
+    ),
     "rounded-input": (
         ("mse", PRED, 3 * TARGET, 2 * (PRED - np.round(3 * TARGET))),
         ("mse", PRED, 3 * TARGET, 2 * (PRED - np.round(9 * TARGET) / 3)),

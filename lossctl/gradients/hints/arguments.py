@@ -75,16 +75,26 @@ def _explained(
     case: Evidence, change: Callable[[CheckedSamples], Sequence[Array]], by: int = 0, factor: float = 1.0
 ) -> tuple[int, int] | None:
     """Return the share of wrong coordinates at which given is `factor` times the derivative at other arguments."""
+    return explained(case, lambda cases: factor * derivative(case.loss, change(cases), by), factor)
+
+
+def explained(
+    case: Evidence, predict: Callable[[CheckedSamples], Array], factor: float = 1.0
+) -> tuple[int, int] | None:
+    """Return the share of wrong coordinates at which given is what an explanation predicts; None if it does not fit.
+
+    Args:
+        case: the evidence.
+        predict: a function that returns the predicted gradient (n, coordinates) of some samples.
+        factor: multiple of the numeric derivative in the prediction, which scales its error. Default 1.
+    """
     failing, passing = (cases[: _MOST_EVALUATED // cases.given.shape[1]] for cases in (case.failing, case.passing))
-    share = fit(failing, factor * derivative(case.loss, change(failing), by), factor)
-    if share is None:
-        return None
-    if len(passing) and not fits_right_ones(passing, factor * derivative(case.loss, change(passing), by)):
-        return None
-    return share
+    share = fit(failing, predict(failing), factor)
+    return share if share and (not len(passing) or fits_right_ones(passing, predict(passing))) else None
 
 
-def _can_evaluate(case: Evidence) -> bool:
+def can_evaluate(case: Evidence) -> bool:
+    """Return whether the loss can be evaluated at other arguments, at few samples and in little time."""
     return not case.loss.batch_coupled and case.failing.given.shape[1] <= _MOST_COORDINATES
 
 
@@ -93,7 +103,7 @@ def _swapped(case: Evidence) -> str | None:
     """Explain the gradient of the loss with its first two arguments in the other order."""
     inputs = case.loss.inputs
     shapes = [a.shape for a in case.failing.inputs[:2]]
-    if len(inputs) < 2 or inputs[0].kind != inputs[1].kind or shapes[0] != shapes[1] or not _can_evaluate(case):
+    if len(inputs) < 2 or inputs[0].kind != inputs[1].kind or shapes[0] != shapes[1] or not can_evaluate(case):
         return None
     share = _explained(case, lambda c: (c.inputs[1], c.inputs[0], *c.inputs[2:]))
     return share and f"given is the gradient with prediction and target swapped{share_text(share)}"
@@ -102,7 +112,7 @@ def _swapped(case: Evidence) -> str | None:
 @hint(HINTS, "other-input")
 def _other_input(case: Evidence) -> str | None:
     """Explain the derivative with respect to another input than the first."""
-    if not _can_evaluate(case):
+    if not can_evaluate(case):
         return None
     for i, (role, declared) in enumerate(zip(case.loss.roles, case.loss.inputs, strict=True)):
         width = case.failing.inputs[i][0].size
@@ -116,7 +126,7 @@ def _other_input(case: Evidence) -> str | None:
 @hint(HINTS, "rounded-input")
 def _rounded(case: Evidence) -> str | None:
     """Explain a prediction or a target that was turned into whole numbers before the gradient was computed."""
-    if not _can_evaluate(case):
+    if not can_evaluate(case):
         return None
     for i, role in enumerate(case.loss.roles[:2]):
         kind = case.loss.inputs[i].kind.name
@@ -144,7 +154,7 @@ def _largest(rows: Array) -> Array:
 def _other_row(case: Evidence) -> str | None:
     """Explain a target that is that of the sample before or after, or the mean; all samples have to be at hand."""
     every, loss = case.every, case.loss
-    if len(loss.inputs) < 2 or not case.complete or not _can_evaluate(case):
+    if len(loss.inputs) < 2 or not case.complete or not can_evaluate(case):
         return None
     target = every.inputs[1]
     ways = [("the target of the sample before", np.roll(target, 1, axis=0))]
@@ -168,7 +178,7 @@ def _other_row(case: Evidence) -> str | None:
 @hint(HINTS, "largest-class")
 def _largest_class(case: Evidence) -> str | None:
     """Explain a label that is the predicted class."""
-    if len(case.loss.inputs) < 2 or case.loss.inputs[1].kind.name != "Label" or not _can_evaluate(case):
+    if len(case.loss.inputs) < 2 or case.loss.inputs[1].kind.name != "Label" or not can_evaluate(case):
         return None
     if case.failing.inputs[0].ndim != 2:
         return None
@@ -184,7 +194,7 @@ def _temperature(case: Evidence) -> str | None:
     failing = case.failing
     kinds = [i.kind.name for i in case.loss.inputs]
     logits = kinds[0] == "Logits" or (kinds[0] == "Real" and kinds[1:2] in (["Probability"], ["Sign"]))
-    if not logits or not _can_evaluate(case):
+    if not logits or not can_evaluate(case):
         return None
     few = failing[: 2 * _MOST_COORDINATES]
     seen = visible(few)
@@ -211,7 +221,7 @@ def _temperature(case: Evidence) -> str | None:
 @hint(HINTS, "epsilon-added")
 def _epsilon_added(case: Evidence) -> str | None:
     """Explain a gradient at pred + ε, or at pred where the loss is of pred + ε."""
-    if case.loss.inputs[0].kind.name not in ("Positive", "Probability", "Probabilities") or not _can_evaluate(case):
+    if case.loss.inputs[0].kind.name not in ("Positive", "Probability", "Probabilities") or not can_evaluate(case):
         return None
     few = case.failing[: 2 * _MOST_COORDINATES]
     for epsilon, sign in _signed():

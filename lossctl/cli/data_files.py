@@ -76,7 +76,7 @@ class DataFiles:
         named.update(data.target if path == self.targets else ())
         return Options(
             delimiter=data.delimiter,
-            header=data.header,
+            header=True if path in data.header_of else data.header,
             encoding=data.encoding,
             decimal=data.decimal,
             thousands=data.thousands,
@@ -180,6 +180,7 @@ class DataFiles:
         Raises:
             UsageError: an option is given, and no file has the text that it describes.
         """
+        self._check_header_of()
         opened = [file.opened for file in self._files.values()]
         default = InputOptions()
         for name in sorted(TEXT_OPTIONS):
@@ -188,6 +189,20 @@ class DataFiles:
                 option = "--no-header" if value is False else f"--{name.replace('_', '-')}"
                 where = ", ".join(file.display_name for file in opened)
                 raise UsageError(f"{option} has no effect on {where}: it describes text such as that of csv files")
+
+    def _check_header_of(self) -> None:
+        """Check that --header-of names files of text, and that --header does not say the same of all.
+
+        Raises:
+            UsageError: it does not.
+        """
+        for path in self._data.header_of:
+            if self._data.header:
+                raise UsageError("--header says that every file has a header: leave out --header-of")
+            if path not in self._files:
+                raise UsageError(f"--header-of {quoted(path)}: no such input; there are {', '.join(self._files)}")
+            if "header" not in self._files[path].opened.text_options:
+                raise UsageError(f"--header-of has no effect on {printable(path)}: it describes text such as csv files")
 
     def bind(self, keys: tuple[tuple[str, str], ...], notes: Sequence[str]) -> Dataset:
         """Return the data set of all fields, with the notes on how its columns were chosen."""

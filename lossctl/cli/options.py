@@ -100,6 +100,10 @@ class InputOptions:
             help="whether the first row holds the names of the columns; default: if no cell of it is a number",
         ),
     ] = None
+    header_of: Annotated[
+        list[str],
+        Option("--header-of", metavar="FILE", help="a file whose first row is a header, whatever the others have"),
+    ] = field(default_factory=list)
     encoding: Annotated[
         str | None, Option("--encoding", metavar="NAME", help="encoding of text files, such as latin-1; default: utf-8")
     ] = None

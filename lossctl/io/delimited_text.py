@@ -129,7 +129,7 @@ class TextFile(RecordFile):
             return option
         if self.named.intersection(name.strip(" \t") for name in head):
             return True
-        hint = "say --header or --no-header"
+        hint = "say --header or --no-header, or --header-of FILE if only one file has one"
         if is_counting(head, self.dialect.number):
             counting = f"0, 1, … {len(head) - 1}"
             raise DataError(f"{self.display_name}:1: the first row is {counting}: column names or numbers? {hint}")

@@ -32,6 +32,7 @@ GIVEN = {
     "labels": ["--labels", "1,2"],
     "delimiter": ["--delimiter", "|"],
     "header": ["--no-header"],
+    "header_of": ["--header-of", "nonsense.csv"],
     "encoding": ["--encoding", "utf-16"],
     "decimal": ["--decimal", ","],
     "na_values": ["--na-values", "0.5"],

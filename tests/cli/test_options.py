@@ -18,11 +18,27 @@ from lossctl.engine.options import ComputeOptions
 
 # Options without a keyword, each with the reason.
 _FILES = "describes how a file is read; Python passes arrays"
+_READ = (
+    *("delimiter", "header", "header_of", "encoding", "decimal", "thousands"),
+    *("na_values", "input_format", "on", "join"),
+)
 _TEXT = "describes what is written; Python returns an object"
 _PREPARED = "the caller prepares the arrays"
 _COMMAND_ONLY = {
     **dict.fromkeys(
-        ("delimiter", "header", "encoding", "decimal", "thousands", "na_values", "input_format", "on", "join"), _FILES
+        (
+            "delimiter",
+            "header",
+            "header_of",
+            "encoding",
+            "decimal",
+            "thousands",
+            "na_values",
+            "input_format",
+            "on",
+            "join",
+        ),
+        _FILES,
     ),
     **dict.fromkeys(("format", "quiet", "outputs", "precision", "color", "no_progress"), _TEXT),
     "param": "Python writes the parameter into the spec, or binds it: get_loss('huber').bind(delta=2)",
@@ -41,7 +57,18 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "explain": {
         **dict.fromkeys(
-            ("delimiter", "header", "encoding", "decimal", "thousands", "na_values", "input_format", "on", "join"),
+            (
+                "delimiter",
+                "header",
+                "header_of",
+                "encoding",
+                "decimal",
+                "thousands",
+                "na_values",
+                "input_format",
+                "on",
+                "join",
+            ),
             _FILES,
         ),
         **dict.fromkeys(("format", "quiet", "outputs", "precision", "color"), _TEXT),

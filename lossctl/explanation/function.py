@@ -16,13 +16,15 @@ from lossctl.core.user_functions import load_named
 from lossctl.errors import UsageError, is_signal, quoted
 from lossctl.explanation.definitions import definitions
 from lossctl.explanation.number import read_number
-from lossctl.explanation.result import Candidate
+from lossctl.explanation.result import Candidate, loss_in
 from lossctl.explanation.search import Search
 from lossctl.explanation.views import as_pair, softmax, views
 from lossctl.frameworks import get_framework, to_array
 
 Function = Callable[[npt.NDArray[Any], npt.NDArray[Any]], Any]
 _ROWS, _CLASSES = 48, 3
+# Most losses of 0 and 1 are the same, so that these data are for functions that take no others.
+_DECISIONS = "decisions 0/1 and 0/1"
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def data_sets(seed: int) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[An
     yield "rows of probabilities", softmax(scores), rows
     yield "rows of log-probabilities and probabilities", np.log(softmax(scores)), rows
     yield "rows of scores and one-hot rows", scores, np.eye(k)[labels]
+    yield _DECISIONS, (rng.random(n) < 0.6).astype(float), hard
 
 
 def explain_function(function: Function) -> list[Answer]:
@@ -118,6 +121,8 @@ def explain_function(function: Function) -> list[Answer]:
         answers: list[Answer] = []
         others: list[list[Array]] = []
         for (data, *first), (_, *second) in zip(data_sets(0), data_sets(1), strict=True):
+            if data == _DECISIONS and (answers or best):
+                continue
             numbers = [_number(function, order, *arrays) for arrays in (first, second)]
             if None not in numbers:
                 named = list(_agreed(data, order, [n for n in numbers if n is not None], (first, second)))
@@ -164,7 +169,7 @@ def _agreed(
     candidates = Search(read_number(here), *as_pair(*pairs[0])).run(kept=10_000).candidates
     if not candidates:
         return
-    losses = tuple(dict.fromkeys(c.loss.partition(":")[0] for c in candidates))
+    losses = tuple(dict.fromkeys(loss_in(text) for c in candidates for text in (c.text, *c.names)))
     elsewhere = Search(read_number(there), *as_pair(*pairs[1]), losses=losses).run(kept=10_000).candidates
     texts = {text for c in elsewhere for text in (c.text, *c.names)}
     both = [c for c in candidates if c.text in texts]

@@ -11,7 +11,7 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.explanation.matching import candidate_of
 from lossctl.explanation.reductions import Weighing
-from lossctl.explanation.result import Explanation
+from lossctl.explanation.result import Explanation, loss_in
 from lossctl.explanation.search import Search
 
 _ROWS = 12
@@ -73,7 +73,7 @@ def make_probe(explanation: Explanation, search: Search) -> Probe | None:
     texts = {text.replace(_SINGLE, "") for c in explanation.best for text in (c.text, *c.names)}
     if not explanation.found or len(texts) < 2:
         return None
-    losses = tuple(dict.fromkeys(text.partition(";")[0].partition(" of ")[0].partition(":")[0] for text in texts))
+    losses = tuple(dict.fromkeys(map(loss_in, sorted(texts))))
     probes = [_probe(replace(search, losses=losses, weighing=Weighing()), texts, edges) for edges in (True, False)]
     best = max(probes, key=lambda probe: probe.distinct)
     return best if best.distinct > 1 else None

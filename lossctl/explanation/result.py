@@ -49,6 +49,15 @@ class Candidate:
         return "; ".join((self.name, *self.departures))
 
 
+def loss_in(text: str) -> str:
+    """Return the name of the loss in the text of a candidate.
+
+    >>> loss_in("focal:alpha=none of optax sigmoid_focal_loss; is the sum")
+    'focal'
+    """
+    return text.partition(";")[0].partition(" of ")[0].partition(":")[0]
+
+
 @dataclass(frozen=True)
 class Explanation:
     """The definitions that give a number.

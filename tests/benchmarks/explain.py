@@ -31,6 +31,7 @@ from lossctl.errors import UsageError
 from lossctl.explanation.function import explain_function, load
 from lossctl.explanation.number import read_number
 from lossctl.explanation.reductions import weigh
+from lossctl.explanation.result import loss_in
 from lossctl.explanation.search import Search
 from lossctl.explanation.views import as_pair
 
@@ -310,6 +311,8 @@ def run(count: int, seed: int) -> None:
     print(f"numbers of no definition: none {none} of 20")
 
 
+# Functions that are another loss without arguments: a Tweedie deviance of power 0 is mse.
+WITHOUT_ARGUMENTS = {"mean_tweedie_deviance": "mse"}
 MODULES = {
     "torch": "torch.nn.functional",
     "optax": "optax.losses",
@@ -324,6 +327,7 @@ def name_functions(library: str) -> None:
     named, functions = 0, [f for f in dict.fromkeys(r.function for r in rows) if not f.startswith("Half")]
     for function in functions:
         losses = {r.loss.partition(":")[0] for r in rows if r.function == function}
+        losses |= {WITHOUT_ARGUMENTS.get(function, "")}
         try:
             answers = explain_function(load(f"{MODULES[library]}:{function}", None))
         except UsageError as error:
@@ -331,7 +335,7 @@ def name_functions(library: str) -> None:
             functions = [f for f in functions if f != function]
             continue
         texts = [text for a in answers for text in (a.candidate.text, *a.also)]
-        right = any(text.partition(";")[0].partition(" of ")[0].partition(":")[0] in losses for text in texts)
+        right = any(loss_in(text) in losses for text in texts)
         named += right
         print(
             f"{'named' if right else 'MISSED':6s} {function}: {[a.candidate.text for a in answers][:2]}"[:200],

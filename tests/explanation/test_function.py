@@ -76,6 +76,17 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.slow
+def test_a_function_of_decisions_alone_is_named() -> None:
+    def error_rate(pred: Any, target: Any) -> float:
+        assert set(np.unique(pred)) == {0.0, 1.0}
+        assert target.ndim == 1
+        return float((pred != target).mean())
+
+    (answer,) = explain_function(error_rate)
+    assert any(text.startswith("zero_one") for text in (answer.candidate.text, *answer.also))
+
+
+@pytest.mark.slow
 def test_an_answer_on_some_data_is_refuted_by_other_data() -> None:
     """Where no prediction is too great, an asymmetric squared error is the squared error; it is not mse."""
     assert explain_function(lambda p, t: np.where(p > t, 2.0, 1.0) * (p - t) ** 2) == []

@@ -15,6 +15,7 @@ from lossctl.core.loss import Loss
 from lossctl.core.registry import registered
 from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import LossPlan
+from lossctl.errors import number
 from lossctl.io.dataset import Dataset
 
 # Minimum number of samples for a warning: two predictions may be equal, or lie in [0, 1], by chance.
@@ -51,6 +52,7 @@ def check_inputs(
         yield from _exponentials(plans, profiles)
         yield from _narrowed(plans, profiles)
         yield from _repeated(data, profiles[0])
+    yield from _same_column(data)
 
 
 def check_inputs_of_models(
@@ -93,6 +95,13 @@ def _of_predictions(plans: Sequence[LossPlan], profiles: Sequence[InputProfile])
         takers = [other.name for other in registered().values() if other.from_logits == loss.name]
         remedy = f"? {takers[0]} takes probabilities" if takers else "?"
         yield f"{loss.name} takes scores, and every prediction lies in [0, 1]: are they probabilities{remedy}"
+    for plan, profile in zip(plans, profiles, strict=True):
+        threshold = plan.loss.params.get("threshold")
+        if isinstance(threshold, float) and 0.0 < threshold < 1.0 and not profile.unit:
+            yield (
+                f"{plan.loss.name} decides at threshold={number(threshold)}, and predictions lie outside [0, 1]: "
+                f"for logits and margins, {plan.loss.name}:threshold=0"
+            )
 
 
 def _takes_scores(loss: Loss) -> bool:
@@ -133,6 +142,16 @@ def _one_hot(plans: Sequence[LossPlan], profiles: Sequence[InputProfile]) -> Ite
                 "predictions sums to 1, with one target of 1: for classes, categorical_cross_entropy"
             )
             return
+
+
+def _same_column(data: Dataset) -> Iterator[str]:
+    if not {"pred", "target"} <= set(data.places) or data.row_shape("pred") != data.row_shape("target"):
+        return
+    pred, target = data.places["pred"], data.places["target"]
+    names = [data.locate(role, 0, 0) for role in ("pred", "target")]
+    if pred.source == target.source and names[0] == names[1]:
+        where = re.search(r"column .*", names[0])
+        yield f"predictions and targets are the same {where[0] if where else 'array'}: is it what is meant?"
 
 
 def _exponentials(plans: Sequence[LossPlan], profiles: Sequence[InputProfile]) -> Iterator[str]:

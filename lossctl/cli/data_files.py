@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -272,5 +274,7 @@ def _holder(role: str, column: str, files: dict[str, DataFile], on: Sequence[str
         names = [name for f in files.values() for name in f.opened.names or ()]
         known = f"they have {listed(tuple(names))}" if names else "they have no header"
         more = f"; or {hint}" if role else ""
+        if os.path.isfile(column):  # its suffix is not one of a file
+            more = f"; to read the file of that name: {printable(shlex.quote(f'./{column}'))} --input-format csv"
         raise UsageError(f"{column_text} {which} of {file_names}: {known}{more}{nearest(column, names)}")
     return having[0]

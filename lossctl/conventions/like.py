@@ -65,7 +65,8 @@ class Like:
             texts.append("has the class weights within the sum over the classes")
         if row.ignored is not None:
             texts.append(f"leaves out targets of {row.ignored}")
-        return f"{row.loss} like {row.title}: {'; '.join(texts) or 'no difference'}"
+        mode = f"; {row.mode}" if row.mode else ""
+        return f"{row.loss} like {row.title}: {'; '.join(texts) or 'no difference'}{mode}"
 
 
 def find_like(spec: str, library_text: str) -> list[Like]:
@@ -82,6 +83,8 @@ def find_like(spec: str, library_text: str) -> list[Like]:
     name, *texts = spec.split(":")
     of_library = [row for row in conventions() if row.library.name == library and holds(row, version)]
     rows = [row for row in of_library if normalized_name(row.function) == normalized_name(name)]
+    named = [row for row in rows if row.loss.partition(":")[0] == name.replace("-", "_")]
+    rows = named or rows  # the name of a registered loss is that loss
     if rows:
         return [Like(row, _params(row, texts)) for row in [r for r in rows if _allows(r, texts)] or rows]
     try:

@@ -14,12 +14,19 @@ _KL = {"steps": (Clip(1e-7, 1.0, single=True, target=True),), "kernel": loose_kl
 _PLUS = {"kernel": partial(poisson_plus, epsilon=1e-7), "says": ("adds 1e-7 within the logarithm",)}
 
 ROWS = (
-    torch("poisson_nll_loss", "poisson_nll_log_rate", "F.poisson_nll_loss(pred, target)", all_pairs=True),
+    torch(
+        "poisson_nll_loss",
+        "poisson_nll_log_rate",
+        "F.poisson_nll_loss(pred, target)",
+        mode="pred is a log rate, the default log_input=True; for rates: poisson_nll",
+        all_pairs=True,
+    ),
     torch(
         "poisson_nll_loss",
         "poisson_nll",
         "F.poisson_nll_loss(pred, target, log_input=False)",
         kernel=partial(poisson_plus, epsilon=1e-8),
+        mode="pred is a rate, log_input=False; for log rates, its default: poisson_nll_log_rate",
         says=("adds 1e-8 within the logarithm",),
         all_pairs=True,
     ),

@@ -45,6 +45,7 @@ class Convention:
         reads: what the function takes as predictions if it is not what the loss takes, such as ``log(pred)``.
         steps: changes of the inputs, in order, before the kernel.
         kernel: a kernel in the place of the registered one, if the departure is no change of the inputs.
+        mode: what an argument of the function decides, with the loss that computes the other case.
         says: what the kernel, or what no other field says, does otherwise.
         factor: the number that multiplies the loss.
         offset: the number that is added to it then.
@@ -71,6 +72,7 @@ class Convention:
     reads: str = ""
     steps: tuple[Step, ...] = ()
     kernel: Kernel | None = None
+    mode: str = ""
     says: tuple[str, ...] = ()
     factor: float = 1.0
     offset: float = 0.0

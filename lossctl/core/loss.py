@@ -254,8 +254,12 @@ class Loss:
         if array.shape == (*shape, 1) and len(shape) == 1:  # a column, as Keras returns it
             array = array[:, 0]
         if array.shape != shape:
-            hint = "; return one loss per sample, or check a mean with gradcheck --reduction mean"
-            hint = hint if array.ndim == 0 else ""
+            hint = ""
+            if array.ndim == 0:  # the mean or the sum
+                hint = (
+                    ": return one loss per sample, without .mean() or .sum(): compute takes the mean; "
+                    "gradcheck --reduction mean checks a function that returns the mean"
+                )
             raise DataError(f"{self._display_name}: {what} shape {array.shape} instead of {shape}{hint}")
         return array
 

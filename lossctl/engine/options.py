@@ -45,6 +45,12 @@ class ComputeOptions:
     where: Where | None = None
     clip: float | None = None
 
+    @property
+    def leaving_out(self) -> str:
+        """The options that leave elements out, for notes."""
+        said = [("--ignore-index", self.ignore_index is not None), ("--where", self.where is not None)]
+        return " and ".join(option for option, is_set in said if is_set)
+
 
 def check_acting(loss: Loss, options: ComputeOptions) -> None:
     """Raise UsageError if an option is given that has no effect on the inputs of the loss."""
@@ -90,7 +96,13 @@ def check_classes(loss: Loss, dims: Dims, options: ComputeOptions) -> None:
     if not options.class_weight:
         return
     if target is None:
-        raise UsageError(f"--class-weight: the targets of {name} are neither one label per sample nor a row of classes")
+        kinds = [spec.kind.name for spec in loss.inputs]
+        cure = ""
+        if kinds[1:2] in (["Probability"], ["Sign"]):
+            cure = "; for two classes give each sample the weight of its class with --weight COLUMN"
+            if any(p.name == "pos_weight" for p in loss.parameters):
+                cure = f"; for two classes there is {name}:pos_weight=X, the factor of class 1"
+        raise UsageError(f"--class-weight: {name} has no column for each class{cure}")
     if len(options.class_weight) != dims["classes"]:
         raise UsageError(f"--class-weight: {len(options.class_weight)} weights for {dims['classes']} classes")
 

@@ -6,6 +6,7 @@ their hash: the memory of a join is that of ``_PART`` keys, however many rows th
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.errors import DataError, counted, number
+from lossctl.errors import DataError, counted, number, printable
 from lossctl.io.dataset import Dataset
 from lossctl.io.source import BadValueError, Rows, SeekableSource, Source, StreamingSource
 from lossctl.io.spool import Spool, temporary_file
@@ -218,8 +219,8 @@ def _partners(left: _Store, right: _Store, column: str, *, inner: bool) -> npt.N
         names = left.source.display_name, right.source.display_name
         texts = [_lacks(names[0], names[1], without, lacking), _lacks(names[1], names[0], unused, extra)]
         raise DataError(
-            f"--join {quote_cell(column)}: {'; '.join(filter(None, texts))}; --join {quote_cell(column)}:inner leaves "
-            "such rows out"
+            f"--join {quote_cell(column)}: {'; '.join(filter(None, texts))}; --join "
+            f"{shlex.quote(printable(column + ':inner'))} leaves such rows out"
         )
     return index
 

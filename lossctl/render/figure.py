@@ -29,7 +29,7 @@ def require() -> None:
         UsageError: matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise UsageError("drawing to a file needs matplotlib: pip install 'lossctl[plot]'")
+        raise UsageError("drawing to a file needs matplotlib: pip install matplotlib")
 
 
 def figure(

@@ -100,7 +100,7 @@ def _pictures(report: Report, style: Style) -> Iterator[str]:
         from lossctl.render.charts import draw
 
         yield "<pre>" + "".join(f"{escape(line.plain)}\n" for line in draw(report.panels, style)) + "</pre>\n"
-        yield "<p>note: pip install 'lossctl[plot]' draws this as a picture</p>\n"
+        yield "<p>note: pip install matplotlib draws this as a picture</p>\n"
         return
     from lossctl.render.figure import figure
 

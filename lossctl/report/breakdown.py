@@ -20,7 +20,7 @@ from lossctl.errors import counted
 from lossctl.io.dataset import Dataset
 from lossctl.io.writers import write_npy, write_parquet
 from lossctl.report import Bars, Cell, Column, Drawing, Intervals, Report, Table
-from lossctl.report.compute import notes, outliers
+from lossctl.report.compute import left_out, notes, outliers
 from lossctl.report.limits import Limited, Limits, limited
 from lossctl.report.sample_tables import (
     BreakdownView,
@@ -120,7 +120,7 @@ def breakdown_report(
         closing=closing,
         facts=facts,
         values=values,
-        notes=[*notes(result, data.line), *_more_notes(breakdown)],
+        notes=[*notes(result, data.line), *left_out([result], asked.ignored_by), *_more_notes(breakdown)],
         advice=[*advice, *outliers(result, data.line)],
         stream=bare_losses(breakdown.losses) if breakdown.losses is not None else None,
         files=files,

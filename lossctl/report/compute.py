@@ -20,6 +20,7 @@ def compute_report(
     advice: Sequence[str] = (),
     *,
     specs: Sequence[str],
+    ignored_by: str = "",
 ) -> Report:
     """Build the report of ``compute``.
 
@@ -29,6 +30,7 @@ def compute_report(
         line: returns the location of a sample in a text file (file and line), or None.
         advice: notes about input that is probably a mistake.
         specs: each loss as the user wrote it, for the ``breakdown`` command that a note recommends.
+        ignored_by: the options that leave elements out, such as ``--where``.
     """
     first = results[0]
     columns = [
@@ -65,7 +67,7 @@ def compute_report(
         title=f"{samples} · {', '.join(sources)} · {first.reduction}{denominator}",
         facts={"sources": list(sources), "reduction": first.reduction},
         values=[r.value for r in results],
-        notes=[note for r in results for note in notes(r, line)],
+        notes=[*(note for r in results for note in notes(r, line)), *left_out(results, ignored_by)],
         advice=[*advice, *_outliers_with_command(results, specs, line)],
     )
 
@@ -76,7 +78,7 @@ def _sample(row: int | None, line: Callable[[int], str | None]) -> str:
 
 
 def notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
-    """Return notes that qualify a value: infinite and NaN losses, and elements left out."""
+    """Return notes that qualify a value: infinite and NaN losses."""
     messages = []
     if r.infinite:
         elements = counted(r.infinite, "element")
@@ -85,11 +87,22 @@ def notes(r: Result, line: Callable[[int], str | None]) -> list[str]:
         messages.append(f"{r.loss} is NaN in {counted(r.nans, 'element')} whose inputs are not")
     if r.missing and r.value != r.value:
         messages.append(f"NaN in {counted(r.missing, 'element')} makes {r.loss} NaN")
-    elif r.missing:
-        messages.append(f"{counted(r.missing, 'element')} with NaN left out of {r.loss}")
-    if r.ignored:
-        messages.append(f"{counted(r.ignored, 'element')} left out of {r.loss} by --ignore-index or --where")
     return messages
+
+
+def left_out(results: Sequence[Result], ignored_by: str) -> Iterator[str]:
+    """Yield notes on the elements that are left out, one for all losses with the same number."""
+    missing: dict[int, list[str]] = {}
+    ignored: dict[int, list[str]] = {}
+    for r in results:
+        if r.missing and r.value == r.value:
+            missing.setdefault(r.missing, []).append(r.loss)
+        if r.ignored:
+            ignored.setdefault(r.ignored, []).append(r.loss)
+    for n, losses in missing.items():
+        yield f"{counted(n, 'element')} with NaN left out of {', '.join(losses)}"
+    for n, losses in ignored.items():
+        yield f"{counted(n, 'element')} left out of {', '.join(losses)} by {ignored_by}"
 
 
 def _outliers_with_command(

@@ -31,6 +31,7 @@ class BreakdownView:
         labels: the names of the target's classes.
         by: the heading of the column of groups.
         outputs: the names of the output columns.
+        ignored_by: the options that leave elements out.
     """
 
     people: bool
@@ -39,6 +40,7 @@ class BreakdownView:
     labels: Sequence[str] = ()
     by: str = ""
     outputs: Sequence[str] = ()
+    ignored_by: str = ""
 
 
 def fields_of(like: SelectedSamples, breakdown: Breakdown, data: Dataset, asked: BreakdownView) -> list[Field]:

@@ -53,6 +53,7 @@ def advice(data: dataset.Dataset, losses: list[Loss], options: ComputeOptions, t
 # --- planted, and told -------------------------------------------------------------------------------
 
 PLANTED = [
+    ("zero_one", SCORES, HAPPENED, "zero_one decides at threshold=0.5, .* zero_one:threshold=0$"),
     ("bce_with_logits", PROBS, HAPPENED, "bce_with_logits takes scores, .* probabilities[?] bce takes probabilities"),
     ("hinge", PROBS, 2 * HAPPENED - 1, "hinge takes scores, .* probabilities[?]$"),
     ("cross_entropy", ROWS, LABELS, "takes scores, .* sparse_categorical_cross_entropy takes probabilities"),
@@ -422,3 +423,26 @@ def test_no_cause_is_made_up() -> None:
             api.compute("bce", bad, HAPPENED)
         assert "are they" not in str(error.value)
         assert "percent" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "advised"),
+    [
+        ("mse scored.csv -p a -t a", "predictions and targets are the same column 'a'"),
+        ("mse scored.csv -p a -t b", None),
+        ("mse a.npy a.npy", "predictions and targets are the same array"),
+        ("mse a.npy b.npy", None),
+        ("zero_one:threshold=0 scored.csv -p a -t c", None),
+        ("zero_one scored.csv -p a -t c", "zero_one:threshold=0"),
+    ],
+)
+def test_one_column_twice_and_scores_as_decisions(
+    line: str, advised: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scored.csv").write_text("a,b,c\n-1.5,2,0\n0.4,3,1\n2.5,-1,1\n")
+    np.save("a.npy", np.array([1.0, 2.0, 4.0]))
+    np.save("b.npy", np.array([1.0, 2.5, 3.0]))
+    assert main(["compute", *line.split()]) == 0
+    err = capsys.readouterr().err
+    assert (advised in err) if advised else err == ""

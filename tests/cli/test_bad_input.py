@@ -631,7 +631,7 @@ USERS = [
     body("raises", "raise KeyError('oops')", "my.py:3: f: KeyError: 'oops'"),
     body("numpy-raises", "return p.reshape(7, 7)", "my.py:3: f: ValueError: cannot reshape"),
     body("writes-its-input", "p -= t", "my.py: f: returned nothing: return one loss per sample"),
-    body("scalar", "return 1.0", "f: returned shape () instead of (3,); return one loss per sample"),
+    body("scalar", "return 1.0", "f: returned shape () instead of (3,): return one loss per sample"),
     body("mean", "return np.mean((p - t) ** 2)", "return one loss per sample"),
     body("wrong-shape", "return p[:2]", "f: returned shape (2,) instead of (3,)"),
     body("matrix", "return p[:, None] - t", "f: returned shape (3, 3) instead of (3,)"),
@@ -922,3 +922,38 @@ def test_no_input_is_a_bug(seed: int, tmp_path: Path, capfdbinary: pytest.Captur
         outcome = compute(tmp_path, f"{loss} {file.name} t.csv {shlex.join(options)}", capfdbinary)
         if outcome[0] != 0:
             check_refused(*outcome)
+
+
+def test_messages_that_a_new_user_met(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Options are named only where they were typed; quotes can be copied; a file of unknown suffix is named."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.csv").write_text("id,p\n1,0.2\n2,nan\n3,0.4\n")
+    (tmp_path / "t.csv").write_text("id,t\n1,1\n2,0\n3,1\n")
+    (tmp_path / "u.csv").write_text("id,t\n1,1\n2,0\n4,1\n")
+    (tmp_path / "g.dat").write_text("1\n2\n3\n")
+    for line, code, text in (
+        (
+            "compute mse,mae,huber p.csv t.csv --join id --nan skip",
+            0,
+            "1 element with NaN left out of mse, mae, huber\n",
+        ),
+        ("compute mse,mae p.csv t.csv --join id --where id!=2", 0, "1 element left out of mse, mae by --where\n"),
+        ("compute mse p.csv u.csv --join id", 2, "--join id:inner leaves such rows out"),
+        (
+            "compute bce p.csv t.csv --join id --class-weight 1,2",
+            2,
+            "bce has no column for each class; for two classes",
+        ),
+        (
+            "compute bce_with_logits p.csv t.csv --join id --class-weight 1,2",
+            2,
+            "there is bce_with_logits:pos_weight=X",
+        ),
+        ("gradcheck mse p.csv t.csv -p p -t t --grad g.dat", 2, "the file of that name: ./g.dat --input-format csv"),
+    ):
+        assert main(line.split()) == code, line
+        err = capsys.readouterr().err
+        assert text in err
+        assert err.count(text.strip()) == 1

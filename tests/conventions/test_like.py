@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +150,21 @@ def test_info_shows_the_convention(capsys: pytest.CaptureFixture[str]) -> None:
     assert "sparse_categorical_cross_entropy: divides rows of probabilities by their sum" in capsys.readouterr().out
     assert main(["info", "huber"]) == 0
     assert "--like torch, keras, tensorflow, optax" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "mode"),
+    [
+        ("poisson_nll", 2.0 - 3.0 * math.log(2.0 + 1e-8), "pred is a rate, log_input=False; for log rates"),
+        ("poisson_nll_loss", math.exp(2.0) - 6.0, "pred is a log rate, the default log_input=True; for rates"),
+        ("poisson_nll_log_rate", math.exp(2.0) - 6.0, "pred is a log rate, the default log_input=True; for rates"),
+    ],
+)
+def test_the_poisson_loss_of_torch_says_what_it_takes(
+    name: str, value: float, mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.csv").write_text("p,t\n2,3\n")
+    assert main(["compute", name, str(tmp_path / "a.csv"), "-p", "p", "-t", "t", "--like", "torch", "-f", "json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["losses"][0]["value"] == pytest.approx(value, rel=1e-14)
+    assert mode in err

@@ -127,7 +127,7 @@ def test_everything_ignored_is_an_error() -> None:
         ("ce", {"class_weight": (1.0, 2.0, -1.0, 1.0)}, "finite, at least 0"),
         ("ce", {"class_weight": (1.0, 2.0, math.nan, 1.0)}, "finite, at least 0"),
         ("ce", {"class_weight": (0.0, 0.0, 0.0, 0.0)}, "not all 0"),
-        ("mse", {"class_weight": (1.0, 2.0)}, "targets of mse are neither one label per sample nor a row of classes"),
+        ("mse", {"class_weight": (1.0, 2.0)}, "mse has no column for each class"),
         ("cce", {"ignore_index": 1}, "a target of categorical_cross_entropy is an array"),
     ],
 )
@@ -168,7 +168,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "4 samples" in done.stdout
     assert "denominator 4.5" in done.stdout
     assert "1.19951" in done.stdout
-    assert done.stderr == "note: 1 element left out of sparse_softmax_cross_entropy by --ignore-index or --where\n"
+    assert done.stderr == "note: 1 element left out of sparse_softmax_cross_entropy by --ignore-index\n"
 
 
 NO_CLASS = "label -100 is not a class: 3 columns are classes 0 to 2"

@@ -86,7 +86,7 @@ def test_columns_to_show(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("left", "right", "parts"),
     [
-        ("a b c", "a c", ["1 key of p.csv is not in t.csv: 'b'", "--join 'id':inner leaves"]),
+        ("a b c", "a c", ["1 key of p.csv is not in t.csv: 'b'", "--join id:inner leaves"]),
         ("a", "a x y z w", ["4 keys of t.csv are not in p.csv: 'x', 'y', 'z', …"]),
         ("a b", "a c", ["is not in t.csv: 'b'; 1 key of t.csv is not in p.csv: 'c'"]),
         ("a b a", "a b", ["p.csv:2: column 'id' and p.csv:4: column 'id': the key 'a' is there twice"]),

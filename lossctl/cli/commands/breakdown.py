@@ -128,6 +128,7 @@ def breakdown(
         in_order=cut.sort == "row",
         labels=split_commas(data.labels),
         by=cut.by or "",
+        ignored_by=options.leaving_out,
     )
     result = break_down(opened, bound[0], options, request, workers)
     lines = list(check_inputs(opened, [result.plan], options, [result.profile])) if result.profile else []

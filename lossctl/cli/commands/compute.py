@@ -103,7 +103,9 @@ def compute(
     results, advice, line = _results(
         opened, bound, options, reduction, workers=workers, group=group, profile=strict or not output.quiet
     )
-    report = compute_report(results, opened.names, line, advice, specs=split_specs(losses))
+    report = compute_report(
+        results, opened.names, line, advice, specs=split_specs(losses), ignored_by=options.leaving_out
+    )
     report = with_clip(report, how)
     if strict:
         raise_on_advice(report.advice)

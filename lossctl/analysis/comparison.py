@@ -12,6 +12,7 @@ from lossctl.analysis.inference import (
     Records,
     bootstrap_intervals,
     estimate_mean,
+    mcnemar_pvalue,
     moments,
     standard_error,
     t_test_pvalue,
@@ -57,6 +58,7 @@ class Difference:
         freedom: effective degrees of freedom of ``std_error``, from the kurtosis of the paired differences.
         p_t: two-sided p-value of the paired t test.
         p_wilcoxon: two-sided p-value of Wilcoxon's signed-rank test.
+        p_mcnemar: two-sided p-value of the exact McNemar test; None unless each loss is 0 or 1, without weights.
         better, worse: fractions of samples on which the loss is smaller, and larger, than that of the first model.
     """
 
@@ -67,6 +69,7 @@ class Difference:
     freedom: float | None
     p_t: float | None
     p_wilcoxon: float | None
+    p_mcnemar: float | None
     better: float
     worse: float
 
@@ -348,6 +351,7 @@ def _score(
     n, models = records.rows, records.models
     estimates = [estimate_mean(records, model) for model in range(models)]
     wins, better, worse = _counted(records)
+    decisions = records.plain and all(((part == 0.0) | (part == 1.0)).all() for r in records for part in r.parts)
     spread = moments(records, estimates)
     ends = bootstrap_intervals(records, estimates, spread, resamples=resamples, seed=seed, executor=executor)
     scores = tuple(
@@ -366,6 +370,7 @@ def _score(
                 spread.freedom[i] if ends[i - 1][0] is not None else None,
                 t_test_pvalue(value, error, n) if tested and error else None,
                 wilcoxon_pvalue(records, i, seed) if tested else None,
+                mcnemar_pvalue(better[i], worse[i]) if decisions and tested else None,
                 better[i] / n,
                 worse[i] / n,
             )

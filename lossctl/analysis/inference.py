@@ -219,6 +219,23 @@ def t_test_pvalue(value: float, error: float, n: int) -> float:
     return 2.0 * float(stdtr(n - 1, -abs(value / error)))
 
 
+def mcnemar_pvalue(better: int, worse: int) -> float | None:
+    """Return the two-sided p-value of the exact McNemar test of two models with losses of 0 and 1.
+
+    Of the samples that one model alone gets right, each model has a half under the null hypothesis: a binomial test
+    (McNemar 1947, doi:10.1007/BF02295996). It is None if there is no such sample.
+
+    Args:
+        better, worse: the numbers of samples that the second model alone, and the first alone, gets right.
+
+    >>> mcnemar_pvalue(1, 9)
+    0.021484375
+    """
+    from scipy.stats import binomtest
+
+    return float(binomtest(better, better + worse).pvalue) if better + worse else None
+
+
 def wilcoxon_pvalue(records: Records, model: int, seed: int) -> float | None:
     """Return the two-sided p-value of Wilcoxon's signed-rank test on the paired differences, unweighted.
 

@@ -318,6 +318,32 @@ def test_a_gap_elsewhere_changes_no_loss() -> None:
     assert (found.samples, found.left_out, found.ties) == (199, 1, 1.0)
 
 
+def test_the_exact_test_of_mcnemar(run_command: RunCommand, tmp_path: Path) -> None:
+    """Losses of 0 and 1: the p-value by enumeration of the binomial distribution; none for weights or other losses."""
+    rng = np.random.default_rng(2)
+    data = {"target": rng.integers(0, 2, 40) * 1.0, "pred": rng.random(40), "pred 2": rng.random(40)}
+    (own,) = judge("zero_one", data, models=2, resamples=100).differences
+    only_second, only_first = round(own.better * 40), round(own.worse * 40)
+    n, least = only_second + only_first, min(only_second, only_first)
+    assert own.p_mcnemar == pytest.approx(
+        min(1.0, 2 * sum(math.comb(n, k) for k in range(least + 1)) / 2**n), rel=1e-12
+    )
+    assert judge("brier", data, models=2, resamples=100).differences[0].p_mcnemar is None
+    weighed = judge("zero_one", {**data, "weight": np.ones(40) * 2}, models=2, resamples=100)
+    assert weighed.differences[0].p_mcnemar is None
+    rows = np.column_stack([data["pred"], data["pred 2"], data["target"]]).tolist()
+    (tmp_path / "a.csv").write_text("a,b,t\n" + "".join(",".join(map(repr, row)) + "\n" for row in rows))
+    for loss, shown in (("zero_one", True), ("brier", False), ("zero_one,brier", False)):
+        code, out, _ = run_command(f"{loss} {tmp_path}/a.csv -p a -p b -t t --top 0")
+        assert (code, "p McNemar" in out, "McNemar's exact test" in out, "p ranks" in out) == (
+            0,
+            shown,
+            shown,
+            not shown,
+        )
+        assert max(map(len, out.splitlines())) <= 90
+
+
 def test_the_gate_says_what_was_shown(run_command: RunCommand, tmp_path: Path) -> None:
     """An unclear difference is not called "not worse"; a worse group is named."""
     rng = np.random.default_rng(1)

@@ -181,7 +181,8 @@ def _by_convention(
             continue
         inside = bool(class_weight) and row.inside is not None
         texts = plain.texts if fits else (*plain.texts, "takes predictions outside their domain")
-        base = replace(plain, loss=loss, texts=texts, cost=1 + len(texts), row=row, inside=inside)
+        named = not inside or bool(row.departures)  # weights of the user within the sum are no departure by themselves
+        base = replace(plain, loss=loss, texts=texts, cost=named + len(texts), row=row, inside=inside)
         yield base
         if room > 1 and not plain.view.cost and "label_smoothing" in loss.params:
             for smoothing in GRID["label_smoothing"]:

@@ -96,6 +96,13 @@ NUMBERS: dict[str, tuple[str, Any, Any, dict[str, Any], str]] = {
         {"class_weight": (1.0, 2.0, 3.0, 4.0)},
         "sparse_softmax_cross_entropy; divides the weighted sum by the count",
     ),
+    "smoothing and class weights": (
+        f"{-((0.9 * np.eye(K)[Y] + 0.1 / K) * np.arange(1.0, K + 1) * np.log(softmax(Z))).sum():.8g}",
+        Z,
+        Y,
+        {"class_weight": (1.0, 2.0, 3.0, 4.0)},
+        "label_smoothing is 0.1; with class weights within the sum over the classes, is the sum",
+    ),
     "perplexity": (
         f"{np.exp(ce(softmax(Z)).mean()):.7g}",
         Z,

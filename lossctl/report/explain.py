@@ -212,7 +212,7 @@ def _checks(explanation: Explanation, *, deeper: bool) -> Iterator[str]:
     number = explanation.number
     if explanation.candidates:
         names = ", ".join(dict.fromkeys(_short(c.text) for c in explanation.best[:3]))
-        yield f"{number} has too few digits; {counted(len(explanation.best), 'definition')} agree, such as {names}"
+        yield f"{number} has too few digits to tell from chance: {names}"
         yield "write more digits, or name the loss: --loss NAME"
         return
     yield "are the predictions those of that run? another epoch or dropout in train mode gives others"

@@ -219,6 +219,24 @@ def t_test_pvalue(value: float, error: float, n: int) -> float:
     return 2.0 * float(stdtr(n - 1, -abs(value / error)))
 
 
+def holm(pvalues: Sequence[float | None]) -> list[float | None]:
+    """Return p-values adjusted for several tests by Holm's step-down method; None stays None and does not count.
+
+    The chance that any true null hypothesis has an adjusted p-value of at most α is at most α, whatever the dependence
+    of the tests (Holm 1979, Scandinavian Journal of Statistics 6, 65-70).
+
+    >>> holm([0.01, None, 0.04, 0.03])
+    [0.03, None, 0.06, 0.06]
+    """
+    adjusted: list[float | None] = [None] * len(pvalues)
+    tests = sorted((p, i) for i, p in enumerate(pvalues) if p is not None)
+    largest = 0.0
+    for k, (p, i) in enumerate(tests):
+        largest = max(largest, min(1.0, (len(tests) - k) * p))
+        adjusted[i] = largest
+    return adjusted
+
+
 def mcnemar_pvalue(better: int, worse: int) -> float | None:
     """Return the two-sided p-value of the exact McNemar test of two models with losses of 0 and 1.
 

@@ -14,6 +14,7 @@ from lossctl.errors import counted, number
 from lossctl.io.dataset import Dataset
 from lossctl.report import Cell, Column, Intervals, Report, Table
 from lossctl.report.compare_gate import checks_of, gate_lines, verdict_on
+from lossctl.report.compare_pvalues import adjusted_pvalues, are_decisions, number_of_tests, tests_named
 from lossctl.report.sample_tables import class_name, labels_of, line_fields, round_error
 
 # Below this number of samples the 95 % interval covers the true difference in less than 94 % of data sets
@@ -90,7 +91,7 @@ def compare_report(
         panels=[[_drawing(c, shown)] for c in comparisons],
         closing=[
             f"difference to {shown.models[0]}: below 0 is better; {how}",
-            f"verdict: by the interval; p: of the paired t test and of {_second_test(comparisons)}",
+            f"verdict: by the interval; p: {tests_named(comparisons)}",
             *(
                 line
                 for c in comparisons
@@ -116,15 +117,6 @@ def compare_report(
     )
 
 
-def _decisions(comparisons: Sequence[Comparison]) -> bool:
-    """Return whether each loss is 0 or 1 and some samples differ, so that McNemar's test replaces that of the ranks."""
-    return all(any(d.p_mcnemar is not None for d in c.differences) for c in comparisons)
-
-
-def _second_test(comparisons: Sequence[Comparison]) -> str:
-    return "McNemar's exact test" if _decisions(comparisons) else "Wilcoxon's signed ranks"
-
-
 def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Iterator[Table]:
     scores = [
         (c.loss.spec, name, score.value, score.std_error, score.wins)
@@ -132,7 +124,7 @@ def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Ite
         for name, score in zip(shown.models, c.scores, strict=True)
     ]
     ties = any(c.ties for c in comparisons)
-    decisions = _decisions(comparisons)
+    decisions = are_decisions(comparisons)
     yield Table(
         "models",
         [
@@ -156,6 +148,7 @@ def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Ite
             Column("low", label="95 % from"),
             Column("high", label="to"),
             Column("p_t", label="p t", digits=2, minor=True),
+            Column("p_holm", label="p Holm", digits=2, minor=True, detail=number_of_tests(comparisons) < 2),
             Column("p_wilcoxon", label="p ranks", digits=2, minor=True, detail=decisions),
             Column("p_mcnemar", label="p McNemar", digits=2, minor=True, detail=not decisions),
             Column("verdict", "verdict"),
@@ -169,12 +162,13 @@ def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Ite
                 d.low,
                 d.high,
                 d.p_t,
+                p,
                 d.p_wilcoxon,
                 d.p_mcnemar,
                 verdict_on(d),
             )
-            for c in comparisons
-            for name, d in zip(shown.models[1:], c.differences, strict=True)
+            for c, adjusted in zip(comparisons, adjusted_pvalues(comparisons), strict=True)
+            for name, d, p in zip(shown.models[1:], c.differences, adjusted, strict=True)
         ],
         title=f"difference to {shown.models[0]}",
     )
@@ -233,15 +227,16 @@ def _for_programs(comparisons: Sequence[Comparison], shown: ComparisonView) -> T
         Column("params", "object"),
         Column("model", "text"),
         *(Column(name) for name in ("value", "std_error", "wins", "ties", "difference", "difference_std_error")),
-        *(Column(name) for name in ("low", "high", "p_t", "p_wilcoxon", "p_mcnemar", "better", "worse")),
+        *(Column(name) for name in ("low", "high", "p_t", "p_holm", "p_wilcoxon", "p_mcnemar", "better", "worse")),
         Column("verdict", "verdict"),
     ]
     rows: list[Sequence[Cell]] = []
-    for c in comparisons:
-        for name, score, d in zip(shown.models, c.scores, [None, *c.differences], strict=True):
-            cells: list[Cell] = [None] * 10
+    for c, adjusted in zip(comparisons, adjusted_pvalues(comparisons), strict=True):
+        of_models = (shown.models, c.scores, [None, *c.differences], [None, *adjusted])
+        for name, score, d, p in zip(*of_models, strict=True):
+            cells: list[Cell] = [None] * 11
             if d is not None:
-                cells = [d.value, d.std_error, d.low, d.high, d.p_t, d.p_wilcoxon, d.p_mcnemar]
+                cells = [d.value, d.std_error, d.low, d.high, d.p_t, p, d.p_wilcoxon, d.p_mcnemar]
                 cells += [d.better, d.worse, verdict_on(d)]
             rows.append(
                 [c.loss.spec, dict(c.loss.params), name, score.value, score.std_error, score.wins, c.ties, *cells]

@@ -141,7 +141,8 @@ def _refutes(answer: Answer, arrays: list[Array]) -> bool:
     """Return whether the loss of an answer takes data on which no definition gives the number of the function."""
     name = answer.candidate.loss.partition(":")[0]
     (plain, *_) = views(*as_pair(*arrays))
-    return any(d.row is None for d in definitions(plain, (name,), {}, 0))
+    # Of another view are targets 0 and 1 that a loss takes as −1 and +1: the function need not do so.
+    return any(d.row is None and d.view is plain for d in definitions(plain, (name,), {}, 0))
 
 
 def _number(function: Function, order: str, pred: Any, target: Any) -> tuple[str, bool] | None:

@@ -87,6 +87,17 @@ def test_a_function_of_decisions_alone_is_named() -> None:
 
 
 @pytest.mark.slow
+def test_targets_of_other_codes_refute_nothing() -> None:
+    """A hinge loss takes targets 0 and 1 as they are, and is a hinge loss by those of −1 and +1."""
+
+    def hinge(pred: Any, target: Any) -> Any:
+        assert pred.ndim == 1
+        return np.maximum(0.0, 1.0 - pred * target)
+
+    assert of_kind(explain_function(hinge), "scores and −1/+1").candidate.loss == "hinge"
+
+
+@pytest.mark.slow
 def test_an_answer_on_some_data_is_refuted_by_other_data() -> None:
     """Where no prediction is too great, an asymmetric squared error is the squared error; it is not mse."""
     assert explain_function(lambda p, t: np.where(p > t, 2.0, 1.0) * (p - t) ** 2) == []

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lossctl.core.array_kinds import ArrayKind, ProbabilityArrayKind
+from lossctl.core.array_kinds import ArrayKind, MaskKind, ProbabilityArrayKind
 from lossctl.core.arrays import Array, Dims
 from lossctl.core.input_kinds import (
     AboveKind,
@@ -100,7 +100,7 @@ def _draw(kind: Kind, n: int, dims: Dims, rng: np.random.Generator, *, target: b
     if type(kind) is ProbabilityKind:
         p = 1.0 / (1.0 + np.exp(-rng.uniform(-8.0, 8.0, n)))
         return np.where(rng.random(n) < 0.8, np.round(p), p) if target else p
-    if type(kind) is ProbabilityArrayKind:
+    if type(kind) in (ProbabilityArrayKind, MaskKind):
         p = 1.0 / (1.0 + np.exp(-rng.uniform(-8.0, 8.0, (n, *(dims[name] for name in kind.core)))))
         return np.where(rng.random(p.shape) < 0.8, np.round(p), p) if target else p
     if isinstance(kind, LogitsKind) or type(kind) is ArrayKind:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from lossctl.errors import DataError
+from lossctl.errors import DataError, printable
+
+if TYPE_CHECKING:
+    import zipfile
 
 # Maximum memory to decompress an .xz file, because its header can require 4 GiB: four times the need of `xz -9`.
 _XZ_MEMORY = 1 << 28
@@ -38,7 +41,11 @@ def _zstd() -> Decompressor:  # needs no memory limit: it rejects windows over 1
     return zstd.ZstdDecompressor()
 
 
-SUFFIXES: dict[str, Callable[[], Decompressor]] = {".gz": _gzip, ".bz2": _bz2, ".xz": _xz, ".zst": _zstd}
+_STREAMS: dict[str, Callable[[], Decompressor]] = {".gz": _gzip, ".bz2": _bz2, ".xz": _xz, ".zst": _zstd}
+ZIP = ".zip"
+SUFFIXES = (*_STREAMS, ZIP)
+# A member of a zip archive that is no file of the user: macOS adds one for each file.
+_NOT_DATA = "__MACOSX/"
 
 
 class _Gzip:
@@ -76,13 +83,16 @@ def decompressed(file: BinaryIO, suffix: str, display_name: str, piece: int) -> 
 
     Args:
         file: the compressed bytes.
-        suffix: a key of ``SUFFIXES``, such as ``.gz``.
+        suffix: one of ``SUFFIXES``, such as ``.gz``.
         display_name: name of the file in messages.
         piece: maximum bytes of a read and of a yield.
 
     Raises:
         DataError: a stream is damaged or truncated, or the data are not such a stream.
     """
+    if suffix == ZIP:
+        yield from _only_member(file, display_name, piece)
+        return
     name = suffix.removeprefix(".")
     data = file.read(piece)
     while data:
@@ -107,7 +117,37 @@ def decompressed(file: BinaryIO, suffix: str, display_name: str, piece: int) -> 
 
 def _new_decompressor(suffix: str, display_name: str) -> Decompressor:
     try:
-        return SUFFIXES[suffix]()
+        return _STREAMS[suffix]()
     except ImportError:
         name = suffix.removeprefix(".")
         raise DataError(f"{display_name}: this Python was built without {name}: decompress the file first") from None
+
+
+def _only_member(file: BinaryIO, display_name: str, piece: int) -> Iterator[bytes]:
+    """Yield the bytes of the only file in a zip archive; its checksum is verified."""
+    import zipfile
+
+    if not file.seekable():
+        raise DataError(f"{display_name}: a zip archive has its index at the end: save it to a plain file first")
+    try:
+        with zipfile.ZipFile(file) as archive, archive.open(member_name(archive, display_name)) as member:
+            while data := member.read(piece):
+                yield data
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - BadZipFile, zlib.error, RuntimeError for a password, NotImplementedError
+        raise DataError(f"{display_name}: damaged, or not zip: {str(error).rstrip('.')}") from None
+
+
+def member_name(archive: zipfile.ZipFile, display_name: str) -> str:
+    """Return the name of the only file in a zip archive.
+
+    Raises:
+        DataError: it has none, or several.
+    """
+    names = [i.filename for i in archive.infolist() if not i.is_dir() and not i.filename.startswith(_NOT_DATA)]
+    if len(names) != 1:
+        listed = ", ".join(printable(name) for name in names[:3]) + ", …" * (len(names) > 3)
+        hint = f" ({listed}): unzip -p FILE {printable(names[0])} | lossctl … -" if names else ""
+        raise DataError(f"{display_name}: a zip archive of one file is read, and it has {len(names)}{hint}")
+    return names[0]

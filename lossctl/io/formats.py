@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from lossctl.errors import DataError, UsageError, nearest, printable
 from lossctl.io.byte_stream import STDIN, Origin, display_name, reason
-from lossctl.io.compression import SUFFIXES
+from lossctl.io.compression import SUFFIXES, ZIP, member_name
 
 if TYPE_CHECKING:
     from lossctl.io.source import Archive, OpenedFile, Options
@@ -94,7 +94,7 @@ _CURES = {
     **dict.fromkeys(("rds", "rdata"), "R's files are not read: write.csv(x, 'preds.csv', row.names = FALSE)"),
     **dict.fromkeys(("dta", "sav", "sas7bdat"), "pandas reads it: pd.read_stata, read_spss or read_sas, then to_csv"),
     **dict.fromkeys(("db", "sqlite", "sqlite3"), "a database: sqlite3 -csv -header FILE 'select …' | lossctl … -"),
-    **dict.fromkeys(("zip",), "an archive: unzip -p FILE | lossctl … -, with --input-format if it is not CSV"),
+    "zip": "an archive, and the name of its file does not tell its format: say --input-format csv.zip",
     **dict.fromkeys(("tar", "tgz", "7z", "rar"), "an archive: extract the file first"),
     "tfrecord": "records of TensorFlow are not read: save arrays with np.save",
     "avro": "Avro is not read: save it as Parquet",
@@ -165,7 +165,7 @@ def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Op
     elif path == STDIN:
         suffix = ".csv"
     else:
-        suffix = suffix_of(path)
+        suffix = suffix_of(path) or _suffix_of_zip(path)
     if path != STDIN and (shards := expand_shards(path, (lambda _: suffix) if options.input_format else suffix_of)):
         opener = partial(open_source, options=options, labels=labels)
         return opener(shards[0]) if len(shards) == 1 else ShardedFile(path, shards, opener)
@@ -188,6 +188,19 @@ def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Op
         )
     opened = entry.open(origin, options, labels)
     return cast("Archive", opened).member(member[2]) if member else opened
+
+
+def _suffix_of_zip(path: str) -> str | None:
+    """Return the suffix of the file in a zip archive, with ``.zip``; None if the path is none, or cannot be read."""
+    if not path.lower().endswith(ZIP) or not os.path.isfile(path):
+        return None
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return suffix_of(member_name(archive, display_name(path)) + ZIP)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{display_name(path)}: damaged, or not zip: {str(error).rstrip('.')}") from None
 
 
 def _check_there(path: str) -> None:

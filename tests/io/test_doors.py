@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -128,7 +129,6 @@ def test_documents_that_are_no_table(outcome, content: str, message: str) -> Non
     [
         ("x.xlsx", "x.xlsx: spreadsheets are not read: save the sheet as CSV"),
         ("x.pkl", "x.pkl: a pickle runs code, and is not read: np.save('preds.npy', array) in Python"),
-        ("x.zip", "x.zip: an archive: unzip -p FILE | lossctl … -, with --input-format if it is not CSV"),
         ("x.h5", "x.h5: HDF5 is not read: np.save('preds.npy', file['NAME'][:]) with h5py"),
     ],
 )
@@ -143,3 +143,33 @@ def test_blank_lines_across_pieces() -> None:
 
     pieces = iter([b"1\n", b"\n", b" \n", b"2\n\n", b"\n\n"])
     assert b"".join(without_blank_end(pieces)) == b"1\n\n \n2\n"
+
+
+def test_a_zip_archive_of_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Kaggle's submission.csv.zip, an archive named after nothing, and one of macOS; several files are refused."""
+
+    def run(name: str, members: dict[str, str], *words: str) -> str:
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member, text in members.items():
+                archive.writestr(member, text)
+        main(["compute", "mse", str(tmp_path / name), "-q", *words])
+        output = capsys.readouterr()
+        return output.out.rstrip("\n") or output.err.replace(f"{tmp_path}/", "").removeprefix("lossctl: ").rstrip("\n")
+
+    table = "p,t\n2,1\n0,3\n"
+    chosen = ("-p", "p", "-t", "t")
+    assert run("submission.csv.zip", {"submission.csv": table}, *chosen) == "5.0"
+    assert run("x.zip", {"a/": "", "a/b.tsv": table.replace(",", "\t"), "__MACOSX/a/._b.tsv": "x"}, *chosen) == "5.0"
+    assert run("y.zip", {"data": table}, *chosen, "--input-format", "csv.zip") == "5.0"
+    assert run("y.zip", {"data": table}, *chosen).startswith(
+        "y.zip: an archive, and the name of its file does not tell"
+    )
+    several = run("z.zip", {"a.csv": table, "b.csv": table}, *chosen)
+    assert several == (
+        "z.zip: a zip archive of one file is read, and it has 2 (a.csv, b.csv): unzip -p FILE a.csv | lossctl … -"
+    )
+    content = (tmp_path / "submission.csv.zip").read_bytes()
+    for cut in (b"", content[:40], content.replace(b"PK\x01", b"PK\x09")):
+        (tmp_path / "cut.csv.zip").write_bytes(cut)
+        assert main(["compute", "mse", str(tmp_path / "cut.csv.zip"), *chosen]) == 2
+        assert "cut.csv.zip: damaged, or not zip: " in capsys.readouterr().err

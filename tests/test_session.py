@@ -45,6 +45,7 @@ def descent() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_the_choice_of_a_loss_decides_the_line(descent: ModuleType) -> None:
     """With mse outliers move the fitted line; with mae and huber it stays with the points."""
     x, y = descent.points()
@@ -58,6 +59,7 @@ def test_the_choice_of_a_loss_decides_the_line(descent: ModuleType) -> None:
     assert far["huber"] < 0.2
 
 
+@pytest.mark.slow
 def test_under_mse_it_ends_at_least_squares(descent: ModuleType) -> None:
     x, y = descent.points()
     assert descent.fit(get_loss("mse"), x, y)[:2] == pytest.approx(np.polyfit(x, y, 1), abs=1e-3)

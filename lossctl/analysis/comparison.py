@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lossctl.analysis.inference import (
     Records,
@@ -57,8 +59,9 @@ class Difference:
         low, high: bounds of the 95 % bootstrap interval of ``value``.
         freedom: effective degrees of freedom of ``std_error``, from the kurtosis of the paired differences.
         p_t: two-sided p-value of the paired t test.
-        p_wilcoxon: two-sided p-value of Wilcoxon's signed-rank test.
-        p_mcnemar: two-sided p-value of the exact McNemar test; None unless each loss is 0 or 1, without weights.
+        p_wilcoxon: two-sided p-value of Wilcoxon's signed-rank test; None for clusters, whose samples are dependent.
+        p_mcnemar: two-sided p-value of the exact McNemar test; None unless each loss is 0 or 1, without weights and
+            clusters.
         better, worse: fractions of samples on which the loss is smaller, and larger, than that of the first model.
     """
 
@@ -91,6 +94,7 @@ class GroupComparison:
     """Several models compared on the samples of one group; attributes as in :class:`Comparison`."""
 
     samples: int
+    clusters: int | None
     scores: tuple[Score, ...]
     differences: tuple[Difference, ...]
 
@@ -103,6 +107,7 @@ class Comparison:
         loss: the loss.
         plans: for each model, the loss bound to its columns.
         samples: number of samples that count for every model.
+        clusters: number of clusters of samples; None if samples are independent.
         left_out: number of samples that count for some models only, or with different numbers of elements.
         rows: number of rows of the input.
         weighed: whether samples have weights.
@@ -117,6 +122,7 @@ class Comparison:
     loss: Loss
     plans: tuple[LossPlan, ...]
     samples: int
+    clusters: int | None
     left_out: int
     rows: int
     weighed: bool
@@ -179,9 +185,14 @@ class _PairedAccumulator:
     """Accumulated samples of all models under one loss.
 
     A record of the spool has the part of the sum of each model. Unless the samples are plain, the share of the
-    denominator of each model and the loss of each model follow.
+    denominator of each model and the loss of each model follow. If there are clusters, the number of the cluster is
+    last.
+
+    Attributes:
+        cluster: index of the further column whose values are clusters; None if samples are independent.
     """
 
+    cluster: int | None = None
     spool: Spool = field(default_factory=Spool)
     plain: bool = True
     rows: int = 0
@@ -190,6 +201,7 @@ class _PairedAccumulator:
     most_different: tuple[SelectedSamples, ...] = ()
     profiles: tuple[InputProfile, ...] = ()
     unit: CommonUnit = field(default_factory=CommonUnit)
+    numbers: dict[float | str, int] = field(default_factory=dict)
 
     def add(self, model_losses: Sequence[_ModelLosses], top: int) -> None:
         """Add one block; ``top`` is the number of most different samples to keep."""
@@ -204,14 +216,21 @@ class _PairedAccumulator:
             for samples in _in_common(model_losses)
         ]
         self.plain &= all(p.plain for p in model_losses)
-        parts = [c.part for c in chosen]
-        if self.plain:
-            self.spool.write(*parts)
-        else:
-            self.spool.write(*parts, *(np.array(c.share) for c in chosen), *(c.loss for c in chosen))
+        columns = [c.part for c in chosen]
+        if not self.plain:
+            columns += [*(np.array(c.share) for c in chosen), *(c.loss for c in chosen)]
+        if self.cluster is not None:
+            columns.append(self._numbered(chosen[0].shown[self.cluster]))
+        self.spool.write(*columns)
         together = [a + b for a, b in zip(self.most_different, chosen, strict=True)] if self.most_different else chosen
         order = top_k(_range_of_models([c.part for c in together]), top, least=False)
         self.most_different = tuple(c.take(order) for c in together)
+
+    def _numbered(self, labels: npt.NDArray[Any]) -> Array:
+        """Return the number of the cluster of each sample, in the order in which clusters are first seen."""
+        names, index = np.unique(labels, return_inverse=True)
+        numbers = [self.numbers.setdefault(name, len(self.numbers)) for name in names.tolist()]
+        return np.array(numbers, np.float64)[index]
 
 
 def _together(rows: Sequence[Index]) -> int:
@@ -256,6 +275,7 @@ def compare_models(
     top: int = 5,
     shown: tuple[str, ...] = (),
     by: str | None = None,
+    cluster_by: str | None = None,
 ) -> list[Comparison]:
     """Compare each further model with the first one.
 
@@ -271,18 +291,20 @@ def compare_models(
         top: number of samples to return on which the models differ most, 5 by default.
         shown: roles of further columns to show with these samples.
         by: the role of a further column whose values are groups, each compared by itself; none by default.
+        cluster_by: the role of a further column: samples of one value, such as the questions about one document, depend
+            on each other; none by default.
 
     Raises:
-        DataError: a row is invalid (the first one is reported), no sample counts for every model, or there are more
-            than 1,000 groups.
+        DataError: a row is invalid (the first one is reported), no sample counts for every model, there are more than
+            1,000 groups, or there is a single cluster.
     """
-    if by is not None:
-        shown = (*shown, by)
+    cluster = None if cluster_by is None else len(shown)
+    shown = (*shown, *(role for role in (cluster_by, by) if role is not None))
     plans = [
         plan_loss(loss, data, options, roles_for_model(loss, data, model)) for loss in losses for model in range(models)
     ]
     losses = [plan.loss for plan in plans[::models]]
-    accumulators = [_PairedAccumulator() for _ in losses]
+    accumulators = [_PairedAccumulator(cluster) for _ in losses]
     groups: list[dict[float | str, _PairedAccumulator]] = [{} for _ in losses]
     with workers.executor_for(data) as executor:
         for model_losses in map_blocks(data, plans, options, _PairedMapper(shown), executor):
@@ -290,11 +312,13 @@ def compare_models(
                 of_loss = model_losses[i * models : (i + 1) * models]
                 paired.add(of_loss, top)
                 if by is not None:
-                    _add_groups(groups[i], of_loss, len(shown) - 1)
+                    _add_groups(groups[i], of_loss, len(shown) - 1, cluster)
     comparisons = []
     for i, (loss, paired) in enumerate(zip(losses, accumulators, strict=True)):
         if not paired.spool.rows:
             raise DataError(f"{loss.name}: no sample counts for every model")
+        if len(paired.numbers) == 1:
+            raise DataError("--cluster-by: every sample is in one cluster: an interval needs several")
         with Threads(workers.threads) as executor:
             whole = _compared(paired, loss, models, executor, resamples=resamples, seed=seed)
             of_groups = {
@@ -307,6 +331,7 @@ def compare_models(
                 loss,
                 tuple(plans[i * models : (i + 1) * models]),
                 whole.samples,
+                whole.clusters,
                 paired.counted - whole.samples,
                 paired.rows,
                 paired.weighed,
@@ -321,11 +346,13 @@ def compare_models(
     return comparisons
 
 
-def _add_groups(groups: dict[float | str, _PairedAccumulator], of_loss: Sequence[_ModelLosses], column: int) -> None:
+def _add_groups(
+    groups: dict[float | str, _PairedAccumulator], of_loss: Sequence[_ModelLosses], column: int, cluster: int | None
+) -> None:
     """Add the samples of a block to the accumulators of their groups."""
     labels = {label for m in of_loss for label in np.unique(m.samples.shown[column]).tolist()}
     for label in labels:
-        groups.setdefault(label, _PairedAccumulator()).add([m.of_group(column, label) for m in of_loss], 0)
+        groups.setdefault(label, _PairedAccumulator(cluster)).add([m.of_group(column, label) for m in of_loss], 0)
     if len(groups) > _GROUPS:
         raise DataError(f"more than {_GROUPS:,} groups: each is compared by itself; group by a column of few values")
 
@@ -334,8 +361,9 @@ def _compared(
     paired: _PairedAccumulator, loss: Loss, models: int, executor: Executor, *, resamples: int, seed: int
 ) -> GroupComparison:
     with paired.spool, np.errstate(all="ignore"):  # infinite losses are reported in the result
-        records = Records(paired.spool, loss, models, paired.plain)
-        return GroupComparison(records.rows, *_score(records, resamples, seed, executor))
+        records = Records(paired.spool, loss, models, paired.plain, paired.cluster is not None)
+        clusters = len(paired.numbers) if records.clustered else None
+        return GroupComparison(records.rows, clusters, *_score(records, resamples, seed, executor))
 
 
 def roles_for_model(loss: Loss, data: Dataset, model: int) -> list[str]:
@@ -351,16 +379,22 @@ def _score(
     n, models = records.rows, records.models
     estimates = [estimate_mean(records, model) for model in range(models)]
     wins, better, worse = _counted(records)
-    decisions = records.plain and all(((part == 0.0) | (part == 1.0)).all() for r in records for part in r.parts)
-    spread = moments(records, estimates)
-    ends = bootstrap_intervals(records, estimates, spread, resamples=resamples, seed=seed, executor=executor)
+    decisions = (
+        records.plain
+        and not records.clustered
+        and all(((part == 0.0) | (part == 1.0)).all() for r in records for part in r.parts)
+    )
+    independent = records.clusters() if records.clustered else records
+    m = independent.rows
+    spread = moments(independent, estimates)
+    ends = bootstrap_intervals(independent, estimates, spread, resamples=resamples, seed=seed, executor=executor)
     scores = tuple(
-        Score(estimate.value, standard_error(squares, n), won / n)
+        Score(estimate.value, standard_error(squares, m), won / n)
         for estimate, squares, won in zip(estimates, spread.of_values, wins, strict=True)
     )
     differences = []
     for i in range(1, models):
-        value, error = estimates[i].value - estimates[0].value, standard_error(spread.of_differences[i], n)
+        value, error = estimates[i].value - estimates[0].value, standard_error(spread.of_differences[i], m)
         tested = math.isfinite(value) and error is not None
         differences.append(
             Difference(
@@ -368,8 +402,8 @@ def _score(
                 error,
                 *ends[i - 1],
                 spread.freedom[i] if ends[i - 1][0] is not None else None,
-                t_test_pvalue(value, error, n) if tested and error else None,
-                wilcoxon_pvalue(records, i, seed) if tested else None,
+                t_test_pvalue(value, error, m) if tested and error else None,
+                wilcoxon_pvalue(records, i, seed) if tested and not records.clustered else None,
                 mcnemar_pvalue(better[i], worse[i]) if decisions and tested else None,
                 better[i] / n,
                 worse[i] / n,

@@ -42,12 +42,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Records:
-    """All samples of several models under one loss, on disk; if ``plain``, parts equal losses and shares are 1."""
+    """All samples of several models under one loss, on disk; if ``plain``, parts equal losses and shares are 1.
+
+    If ``clustered``, each sample has the number of its cluster.
+    """
 
     spool: Spool
     loss: Loss
     models: int
     plain: bool
+    clustered: bool = False
 
     @property
     def rows(self) -> int:
@@ -55,9 +59,30 @@ class Records:
         return self.spool.rows
 
     def __iter__(self) -> Iterator[Record]:
-        k = self.models
         for arrays in self.spool.records():
-            yield Record(arrays[:k], arrays[k : 2 * k], arrays[:k] if self.plain else arrays[2 * k :])
+            yield self._record(arrays)
+
+    def _record(self, arrays: Sequence[Array]) -> Record:
+        k, numbers = self.models, tuple(arrays[:-1] if self.clustered else arrays)
+        return Record(numbers[:k], numbers[k : 2 * k], numbers[:k] if self.plain else numbers[2 * k :])
+
+    def clusters(self) -> Records:
+        """Return the sums over the samples of each cluster; the losses are the sums, too.
+
+        Samples of a cluster depend on each other. Between independent clusters the sums are what the formulas for
+        samples take: the standard error is then the cluster-robust one (Liang and Zeger 1986,
+        doi:10.1093/biomet/73.1.13) with the factor G/(G − 1), and a resample of the bootstrap is one of whole clusters.
+        """
+        sums = np.zeros((2 * self.models, 0))
+        for arrays in self.spool.records():
+            record, number = self._record(arrays), arrays[-1].astype(np.intp)
+            shares = record.shares or [np.ones(len(number))] * self.models
+            count = max(sums.shape[1], int(number.max(initial=-1)) + 1)
+            sums = np.pad(sums, ((0, 0), (0, count - sums.shape[1])))
+            sums += [np.bincount(number, values, count) for values in (*record.parts, *shares)]
+        spool = Spool()
+        spool.write(*sums, *sums[: self.models])
+        return Records(spool, self.loss, self.models, plain=False)
 
 
 @dataclass(frozen=True)

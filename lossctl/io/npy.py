@@ -276,7 +276,7 @@ class NpySource:
     def locate(self, row: int, field: int, place: int | None) -> str:
         """Return the position of a value for messages: ``preds.npy: row 5, column 2``, counted from 0 as in NumPy."""
         row_shape, chosen = self.row_shapes[field], self._chosen[field]
-        if place is None or row_shape in ((), (1,)):
+        if place is None or (row_shape in ((), (1,)) and chosen is None):
             return f"{self.display_name}: row {row}"
         if len(row_shape) > 1:
             return f"{self.display_name}: element {[row, *(int(i) for i in np.unravel_index(place, row_shape))]}"

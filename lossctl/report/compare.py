@@ -10,7 +10,7 @@ from lossctl.analysis.bootstrap import MAX_RESAMPLED_ROWS
 from lossctl.analysis.comparison import Comparison
 from lossctl.analysis.inference import LEVEL, MAX_RANKED_ROWS
 from lossctl.analysis.per_sample import input_names
-from lossctl.errors import counted, number
+from lossctl.errors import counted, number, printable
 from lossctl.io.dataset import Dataset
 from lossctl.report import Cell, Column, Intervals, Report, Table
 from lossctl.report.compare_gate import checks_of, gate_lines, verdict_on
@@ -38,6 +38,7 @@ class ComparisonView:
         columns: the names of further columns of the most different samples.
         labels: the names of the target's classes.
         by: the name of the column of groups.
+        cluster_by: the name of the column of clusters.
     """
 
     people: bool
@@ -47,6 +48,7 @@ class ComparisonView:
     columns: Sequence[str] = ()
     labels: Sequence[str] = ()
     by: str = ""
+    cluster_by: str = ""
 
 
 def compare_report(
@@ -84,10 +86,12 @@ def compare_report(
     failures = [check.failure for check in checks if check.failure]
     level = f"{100 * LEVEL:.0f} %"
     how = f"{level} interval: bootstrap, {shown.resamples:,} resamples, seed {shown.seed}"
+    if first.clusters is not None:
+        how += ", of whole clusters"
     return Report(
         schema="lossctl.compare/1",
         tables=tables,
-        title=f"{counted(first.samples, 'sample')} · {', '.join(data.names)}",
+        title=f"{counted(first.samples, 'sample')}{_clusters(first, shown)} · {', '.join(data.names)}",
         panels=[[_drawing(c, shown)] for c in comparisons],
         closing=[
             f"difference to {shown.models[0]}: below 0 is better; {how}",
@@ -102,6 +106,7 @@ def compare_report(
         facts={
             "sources": list(data.names),
             "count": first.samples,
+            **({} if first.clusters is None else {"clusters": first.clusters}),
             "left_out": first.left_out,
             "resamples": shown.resamples,
             "seed": shown.seed,
@@ -117,6 +122,10 @@ def compare_report(
     )
 
 
+def _clusters(c: Comparison, shown: ComparisonView) -> str:
+    return "" if c.clusters is None else f" in {counted(c.clusters, 'cluster')} of {printable(shown.cluster_by)}"
+
+
 def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Iterator[Table]:
     scores = [
         (c.loss.spec, name, score.value, score.std_error, score.wins)
@@ -124,7 +133,7 @@ def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Ite
         for name, score in zip(shown.models, c.scores, strict=True)
     ]
     ties = any(c.ties for c in comparisons)
-    decisions = are_decisions(comparisons)
+    decisions, clustered = are_decisions(comparisons), comparisons[0].clusters is not None
     yield Table(
         "models",
         [
@@ -149,7 +158,7 @@ def _for_people(comparisons: Sequence[Comparison], shown: ComparisonView) -> Ite
             Column("high", label="to"),
             Column("p_t", label="p t", digits=2, minor=True),
             Column("p_holm", label="p Holm", digits=2, minor=True, detail=number_of_tests(comparisons) < 2),
-            Column("p_wilcoxon", label="p ranks", digits=2, minor=True, detail=decisions),
+            Column("p_wilcoxon", label="p ranks", digits=2, minor=True, detail=decisions or clustered),
             Column("p_mcnemar", label="p McNemar", digits=2, minor=True, detail=not decisions),
             Column("verdict", "verdict"),
         ],
@@ -277,16 +286,19 @@ def _notes(c: Comparison) -> Iterator[str]:
         yield f"{counted(c.left_out, 'sample')} left out for all models: at least one model has no loss there"
     if any(math.isinf(score.value) for score in c.scores):
         yield f"{c.loss.spec} is infinite: there is no interval of a difference, and no test"
-    if c.loss.finish:
+    ranked, of = c.clusters is None, "sample" if c.clusters is None else "cluster"
+    independent = c.samples if c.clusters is None else c.clusters
+    if c.loss.finish and ranked:
         yield f"{c.loss.spec}: the loss of a sample, which Wilcoxon's test ranks, is {c.loss.finish.per_sample}"
     if c.weighed:
-        yield "wins and Wilcoxon's test count each sample once, whatever its weight; all else is weighted"
-    if c.samples > MAX_RESAMPLED_ROWS:
-        yield f"the bootstrap draws {MAX_RESAMPLED_ROWS:,} groups, into which the samples were put at random"
-    if c.samples > MAX_RANKED_ROWS:
+        tests = "wins and Wilcoxon's test count" if ranked else "wins count"
+        yield f"{tests} each sample once, whatever its weight; all else is weighted"
+    if independent > MAX_RESAMPLED_ROWS:
+        yield f"the bootstrap draws {MAX_RESAMPLED_ROWS:,} groups, into which the {of}s were put at random"
+    if c.samples > MAX_RANKED_ROWS and ranked:
         yield f"Wilcoxon's test ranks {MAX_RANKED_ROWS:,} samples, chosen at random"
-    if c.samples < _FEW:
-        few = f"{c.samples} samples are few" if c.samples > 1 else "1 sample is too few"
+    if independent < _FEW:
+        few = f"{independent} {of}s are few" if independent > 1 else f"1 {of} is too few"
         yield f"{few}: intervals and tests are not reliable"
 
 
@@ -294,7 +306,8 @@ def _doubts(c: Comparison, shown: ComparisonView) -> Iterator[str]:
     """Yield a warning for each interval with few degrees of freedom in spite of many samples."""
     for name, d in zip(shown.models[1:], c.differences, strict=True):
         if d.freedom is not None and d.freedom < _FREE and c.samples >= _MANY:
+            of = "samples" if c.clusters is None else "clusters"
             yield (
-                f"{c.loss.spec}: a few samples make most of the spread of the difference of {name} to "
+                f"{c.loss.spec}: a few {of} make most of the spread of the difference of {name} to "
                 f"{shown.models[0]}: its interval and tests are not to be trusted"
             )

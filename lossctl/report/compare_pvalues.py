@@ -26,7 +26,12 @@ def are_decisions(comparisons: Sequence[Comparison]) -> bool:
 
 def tests_named(comparisons: Sequence[Comparison]) -> str:
     """Return which tests the p-values are of, for a sentence."""
+    if comparisons[0].clusters is not None:
+        return f"of the paired t test between clusters{_together(comparisons)}"
     second = "McNemar's exact test" if are_decisions(comparisons) else "Wilcoxon's signed ranks"
+    return f"of the paired t test and of {second}{_together(comparisons)}"
+
+
+def _together(comparisons: Sequence[Comparison]) -> str:
     tests = number_of_tests(comparisons)
-    together = f"; p Holm: of the {tests} t tests together" if tests > 1 else ""
-    return f"of the paired t test and of {second}{together}"
+    return f"; p Holm: of the {tests} t tests together" if tests > 1 else ""

@@ -318,6 +318,60 @@ def test_a_gap_elsewhere_changes_no_loss() -> None:
     assert (found.samples, found.left_out, found.ties) == (199, 1, 1.0)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_standard_error_of_clusters(weighted: bool) -> None:
+    """The sandwich over clusters, G/(G − 1)·Σ(Σ w(d − mean))²/(Σw)², with t of G − 1 degrees of freedom."""
+    data = without(drawn(), *([] if weighted else ["weight"]))
+    doc = np.random.default_rng(1).integers(0, 25, N) * 10.0
+    found = judge("mse", {**data, "doc": doc}, cluster_by="doc", resamples=200, top=0)
+    w = data.get("weight", np.ones(N))
+    d = (data["pred 2"] - data["target"]) ** 2 - (data["pred"] - data["target"]) ** 2
+    mean = np.average(d, weights=w)
+    sums = [(w * (d - mean))[doc == name].sum() for name in np.unique(doc)]
+    error = math.sqrt(25 / 24 * np.square(sums).sum()) / w.sum()
+    difference = found.differences[0]
+    assert (found.samples, found.clusters) == (N, 25)
+    assert difference.value == pytest.approx(mean)
+    assert difference.std_error == pytest.approx(error)
+    assert difference.p_t == pytest.approx(2 * stats.t.sf(abs(mean / error), 24))
+    assert (difference.p_wilcoxon, difference.p_mcnemar) == (None, None)
+    assert difference.low is not None
+    assert difference.high is not None
+    assert difference.low < mean < difference.high
+    assert difference.high - difference.low == pytest.approx(2 * stats.t.isf(0.025, 24) * error, rel=0.25)
+
+
+def test_a_cluster_of_each_sample_changes_no_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "BLOCK", 64)  # clusters of several blocks
+    data = {**drawn(), "doc": np.random.default_rng(0).permutation(N) * 1.0}
+    for name in ("mse", "rmse", "wape"):
+        alone, by_cluster = judge(name, data, top=0), judge(name, data, cluster_by="doc", top=0)
+        for a, b in zip(alone.differences, by_cluster.differences, strict=True):
+            assert (b.value, b.std_error) == pytest.approx((a.value, a.std_error))
+            assert b.p_t == pytest.approx(a.p_t)
+
+
+def test_clusters_on_the_command_line(run_json: RunJson, run_command: RunCommand, tmp_path: Path) -> None:
+    file = tmp_path / "d.csv"
+    rng = np.random.default_rng(0)
+    rows = [f"d{i % 30},{i % 2},{t},{t + rng.normal()},{t + rng.normal()}" for i, t in enumerate(rng.normal(size=300))]
+    file.write_text("doc,half,y,a,b\n" + "\n".join(rows) + "\n")
+    line = f"mse,mae {file} -p a -p b -t y --cluster-by doc --resamples 200"
+    document = run_json(f"{line} --by half --top 1 --columns half")
+    assert (document["count"], document["clusters"]) == (300, 30)
+    assert [[key for key in row if key in ("half", "doc")] for row in document["apart:mse"]] == [["half"]]
+    _, out, _ = run_command(line)
+    assert out.startswith("300 samples in 30 clusters of doc")
+    assert "of the paired t test between clusters" in out
+    assert "p ranks" not in out
+    file.write_text("doc,y,a,b\nd,1,2,3\nd,2,3,5\n")
+    assert run_command(f"mse {file} -p a -p b -t y --cluster-by doc") == (
+        2,
+        "",
+        "lossctl: --cluster-by: every sample is in one cluster: an interval needs several\n",
+    )
+
+
 def test_holm_by_enumeration() -> None:
     """Holm's method is the closed test with Bonferroni's for each subset of the hypotheses."""
     rng = np.random.default_rng(0)

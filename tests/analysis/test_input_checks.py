@@ -432,6 +432,7 @@ def test_no_cause_is_made_up() -> None:
         ("mse scored.csv -p a -t b", None),
         ("mse a.npy a.npy", "predictions and targets are the same array"),
         ("mse a.npy b.npy", None),
+        ("mse ab.npy -p @1 -t @2", None),
         ("zero_one:threshold=0 scored.csv -p a -t c", None),
         ("zero_one scored.csv -p a -t c", "zero_one:threshold=0"),
     ],
@@ -443,6 +444,7 @@ def test_one_column_twice_and_scores_as_decisions(
     (tmp_path / "scored.csv").write_text("a,b,c\n-1.5,2,0\n0.4,3,1\n2.5,-1,1\n")
     np.save("a.npy", np.array([1.0, 2.0, 4.0]))
     np.save("b.npy", np.array([1.0, 2.5, 3.0]))
+    np.save("ab.npy", np.array([[1.0, 2.0], [2.0, 2.5]]))
     assert main(["compute", *line.split()]) == 0
     err = capsys.readouterr().err
     assert (advised in err) if advised else err == ""

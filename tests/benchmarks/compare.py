@@ -1,4 +1,4 @@
-"""Speed and coverage of the intervals of ``compare``: ``python tests/benchmarks/compare.py [speed] [coverage]``.
+"""Speed and coverage of ``compare``: ``python tests/benchmarks/compare.py [speed] [coverage] [clusters]``.
 
 Speed: a process with 10,000 resamples of 100,000 paired samples should take less than 5 s. Coverage: how often the 95 %
 interval contains the true difference, for models whose errors have known distributions.
@@ -92,6 +92,39 @@ def coverage() -> None:
         print(f"  {case.loss:5} n = {case.n:<5} {kind:24} {100 * held / RUNS:5.1f} %")
 
 
+def clusters() -> None:
+    """Print the coverage where samples of a cluster share a part of their errors, with and without ``--cluster-by``."""
+    print(f"coverage of the {100 * LEVEL:.0f} % interval, {RUNS} runs, ± 0.7 %: by samples, by clusters")
+    for count, size in ((20, 10), (20, 30), (50, 10)):
+        for loss, truth in (("mse", 0.2625), ("mae", 0.1 * math.sqrt(2.5 / math.pi))):
+            held = [0, 0]
+            for run in range(RUNS):
+                rng = np.random.default_rng(run)
+                doc = np.repeat(np.arange(count), rng.integers(1, 2 * size, count))
+                shared = 0.5 * rng.normal(size=(2, count))[:, doc]
+                first, second = rng.normal(size=(2, len(doc))) + shared
+                target = rng.normal(size=len(doc))
+                data = {"pred": target + first, "pred 2": target + 1.1 * second, "target": target, "doc": doc * 1.0}
+                for i, cluster in enumerate((None, "doc")):
+                    (comparison,) = compare_models(
+                        from_arrays(data),
+                        [get_loss(loss)],
+                        2,
+                        ComputeOptions(),
+                        ExecutionConfig(1),
+                        resamples=RESAMPLES,
+                        seed=run,
+                        top=0,
+                        cluster_by=cluster,
+                    )
+                    (difference,) = comparison.differences
+                    assert difference.low is not None
+                    assert difference.high is not None
+                    held[i] += difference.low <= truth <= difference.high
+            shares = "  ".join(f"{100 * h / RUNS:5.1f} %" for h in held)
+            print(f"  {loss:5} {count} clusters of {size:<3} {shares}", flush=True)
+
+
 def speed() -> None:
     """Print the time of 10,000 resamples of 100,000 pairs."""
     with tempfile.TemporaryDirectory() as folder:
@@ -112,11 +145,11 @@ def speed() -> None:
             print(f"  {loss:10} {statistics.median(times):5.2f} s")
 
 
-FIGURES = {"speed": speed, "coverage": coverage}
+FIGURES = {"speed": speed, "coverage": coverage, "clusters": clusters}
 
 
 def main(names: Sequence[str]) -> None:
-    """Print the figures that are named, or both."""
+    """Print the figures that are named, or all."""
     for name in names or FIGURES:
         FIGURES[name]()
 

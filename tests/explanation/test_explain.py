@@ -214,6 +214,7 @@ def test_no_definition_is_found_for_a_number_of_none() -> None:
     assert not lossctl.explain("1.2345678", P, T).found
 
 
+@pytest.mark.slow
 def test_few_digits_are_said_to_be_few() -> None:
     explanation = lossctl.explain(f"{bce(P).mean():.2g}", P, T)
     assert not explanation.found
@@ -241,6 +242,7 @@ def test_what_cannot_be_explained_is_refused() -> None:
         lossctl.explain("0.5", P, np.where(np.arange(N) == 1, np.nan, T))
 
 
+@pytest.mark.slow
 def test_the_command_says_how_sure_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "d.csv"
     np.savetxt(path, np.column_stack([HARD, T]), delimiter=",", header="p,t", comments="")

@@ -76,6 +76,7 @@ def test_lengths_that_fit_nothing_are_refused() -> None:
         ((P - T) ** 2 / 2, "half_squared_error"),
     ],
 )
+@pytest.mark.slow
 def test_losses_of_samples_name_the_definition(losses: Any, says: str) -> None:
     explanation = lossctl.explain(losses, P, T)
     assert says in (explanation.best[0].text, *explanation.best[0].names)

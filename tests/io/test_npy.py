@@ -102,7 +102,7 @@ def test_columns(dtype: str, columns: str, chosen: list[int], order: str, tmp_pa
     source = opened(path, *columns.split())
     assert source.row_shapes == ((len(chosen),),)
     same(rows(source, 2, 9), np.load(path)[2:9, chosen].astype(np.float64))
-    assert source.locate(4, 0, len(chosen) - 1).endswith(f"row 4, column {chosen[-1]}" if len(chosen) > 1 else "row 4")
+    assert source.locate(4, 0, len(chosen) - 1).endswith(f"row 4, column {chosen[-1]}")
 
 
 def test_the_column_of_one_dimension(tmp_path: Path) -> None:

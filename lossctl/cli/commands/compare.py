@@ -61,6 +61,14 @@ class CompareOptions:
     by: Annotated[
         str | None, Option("--by", metavar="COLUMN|FILE", help="compare each group by itself, too: values of a column")
     ] = None
+    cluster_by: Annotated[
+        str | None,
+        Option(
+            "--cluster-by",
+            metavar="COLUMN|FILE",
+            help="samples with one value of a column depend on each other, such as questions about one document",
+        ),
+    ] = None
     columns: Annotated[
         list[str], Option("--columns", metavar="COLUMN,...", help="further columns to show for each of these samples")
     ] = field(default_factory=list)
@@ -122,7 +130,7 @@ def compare(
         models[0].path,
         targets,
         first,
-        shown=[*columns, *([against.by] if against.by else [])],
+        shown=[*columns, *(name for name in (against.cluster_by, against.by) if name)],
         rivals=models[1:],
     )
     comparisons = compare_models(
@@ -136,6 +144,7 @@ def compare(
         top=against.top,
         shown=tuple(column_role(name) for name in columns),
         by=column_role(against.by) if against.by else None,
+        cluster_by=column_role(against.cluster_by) if against.cluster_by else None,
     )
     if limits and comparisons[0].samples < 2:
         raise DataError("--fail-if-worse: needs at least two samples")
@@ -147,6 +156,7 @@ def compare(
         columns=columns,
         labels=split_commas(data.labels),
         by=against.by or "",
+        cluster_by=against.cluster_by or "",
     )
     plans = zip(*(c.plans for c in comparisons), strict=True)
     profiles = zip(*(c.profiles for c in comparisons), strict=True)

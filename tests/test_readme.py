@@ -41,12 +41,14 @@ def needed(command: str) -> None:
 # --- what is shown is what happens ---
 
 
+def marks_of(command: str) -> Any:
+    if "--framework torch" in command:
+        return needs("torch")
+    return pytest.mark.slow if "gradient_descent" in command else ()  # thousands of steps
+
+
 @pytest.mark.parametrize(
-    ("command", "output"),
-    [
-        pytest.param(*step, marks=needs("torch") if "--framework torch" in step.command else ())
-        for step in readme.steps(TEXT)
-    ],
+    ("command", "output"), [pytest.param(*step, marks=marks_of(step.command)) for step in readme.steps(TEXT)]
 )
 def test_the_output_shown_is_the_output(command: str, output: str) -> None:
     needed(command)

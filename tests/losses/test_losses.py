@@ -109,7 +109,7 @@ def test_a_sample_has_the_same_digits_in_any_block(loss: Loss, params: dict[str,
         np.testing.assert_array_equal(bound.gradient(*part), gradient[start:stop])
 
 
-@pytest.mark.parametrize("classes", [2, 3, 9, 100, 128, 129, 700])
+@pytest.mark.parametrize("classes", [2, 3, 9, 100, 128, 129, pytest.param(700, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("loss", [entry for entry in LOSSES if entry.row_wise and not entry.batch_coupled], ids=names)
 def test_any_number_of_classes(loss: Loss, classes: int) -> None:
     """Rows have the same digits alone and together, in both memory orders, for any number of classes."""

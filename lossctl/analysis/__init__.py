@@ -19,7 +19,7 @@ Modules, in the order in which to read them:
     their inputs.
     quantiles: exact order statistics of a spool. external_sort: the rows of a spool, sorted.
     distribution, grouping: two parts of a breakdown. breakdown: the breakdown itself.
-    bootstrap: resampling. inference: standard errors, intervals and tests. comparison: ``Comparison``.
+    bootstrap: resampling. inference: standard errors, intervals and tests. paired_losses, comparison: ``Comparison``.
     input_profile: ``InputProfile``. input_checks: warnings about the inputs.
     curves: the graph of a loss and its kinks. histograms: ``DataPlot``.
 """

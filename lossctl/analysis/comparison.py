@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from lossctl.analysis.inference import (
     Records,
@@ -20,12 +18,10 @@ from lossctl.analysis.inference import (
     t_test_pvalue,
     wilcoxon_pvalue,
 )
-from lossctl.analysis.input_profile import InputProfile, profile_block
-from lossctl.analysis.per_sample import Index, SelectedSamples, per_sample_losses, select_samples, top_k
-from lossctl.core.arrays import Array
+from lossctl.analysis.input_profile import InputProfile
+from lossctl.analysis.paired_losses import ModelLosses, PairedAccumulator, PairedMapper
+from lossctl.analysis.per_sample import SelectedSamples
 from lossctl.core.loss import Loss
-from lossctl.engine.block import Block
-from lossctl.engine.evaluate import CommonUnit, evaluate_block, scaled_weights
 from lossctl.engine.executors.base import Executor
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.executors.threads import Threads
@@ -34,7 +30,6 @@ from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.run import map_blocks
 from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset
-from lossctl.io.spool import Spool
 
 # A bootstrap of every group takes its time, and a screen holds few.
 _GROUPS = 1_000
@@ -134,135 +129,6 @@ class Comparison:
     groups: dict[float | str, GroupComparison] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _ModelLosses:
-    """The samples of a block that count for one model.
-
-    Attributes:
-        samples: the samples with their losses and inputs.
-        exponent: their parts and shares are in units of 2**exponent.
-        elements: (samples,) number of elements of each sample that count.
-        plain: whether each sample has one element and a share of 1, so that its loss is its part of the sum.
-        weighed: whether samples have weights.
-        rows: number of rows of the block.
-        profile: the profile of the inputs.
-    """
-
-    samples: SelectedSamples
-    exponent: int
-    elements: Array
-    plain: bool
-    weighed: bool
-    rows: int
-    profile: InputProfile
-
-    def of_group(self, column: int, label: float | str) -> _ModelLosses:
-        """Return the samples in whose further column ``column`` the label stands."""
-        inside = np.flatnonzero(self.samples.shown[column] == label)
-        return replace(self, samples=self.samples.take(inside), elements=self.elements[inside])
-
-
-@dataclass(frozen=True)
-class _PairedMapper:
-    """Compute the per-sample losses of one model on one block."""
-
-    shown: tuple[str, ...]
-
-    def __call__(self, block: Block, plan: LossPlan) -> _ModelLosses:
-        evaluated, exponent = scaled_weights(evaluate_block(block, plan), block.options)
-        samples = per_sample_losses(plan, evaluated)
-        every = np.arange(len(samples))
-        weighed = evaluated.elements.weights is not None
-        chosen = select_samples(block, plan, samples, every, self.shown)
-        chosen = replace(chosen, weight=np.ldexp(chosen.weight, exponent))
-        return _ModelLosses(
-            chosen, exponent, samples.elements, samples.plain, weighed, block.count, profile_block(block, plan)
-        )
-
-
-@dataclass
-class _PairedAccumulator:
-    """Accumulated samples of all models under one loss.
-
-    A record of the spool has the part of the sum of each model. Unless the samples are plain, the share of the
-    denominator of each model and the loss of each model follow. If there are clusters, the number of the cluster is
-    last.
-
-    Attributes:
-        cluster: index of the further column whose values are clusters; None if samples are independent.
-    """
-
-    cluster: int | None = None
-    spool: Spool = field(default_factory=Spool)
-    plain: bool = True
-    rows: int = 0
-    counted: int = 0
-    weighed: bool = False
-    most_different: tuple[SelectedSamples, ...] = ()
-    profiles: tuple[InputProfile, ...] = ()
-    unit: CommonUnit = field(default_factory=CommonUnit)
-    numbers: dict[float | str, int] = field(default_factory=dict)
-
-    def add(self, model_losses: Sequence[_ModelLosses], top: int) -> None:
-        """Add one block; ``top`` is the number of most different samples to keep."""
-        self.rows += model_losses[0].rows
-        new = tuple(p.profile for p in model_losses)
-        self.profiles = tuple(a + b for a, b in zip(self.profiles, new, strict=True)) if self.profiles else new
-        self.counted += _together([p.samples.rows for p in model_losses])
-        self.weighed |= model_losses[0].weighed
-        convert, exponent = self.unit.convert, model_losses[0].exponent
-        chosen = [
-            replace(samples, part=convert(samples.part, exponent), share=convert(samples.share, exponent))
-            for samples in _in_common(model_losses)
-        ]
-        self.plain &= all(p.plain for p in model_losses)
-        columns = [c.part for c in chosen]
-        if not self.plain:
-            columns += [*(np.array(c.share) for c in chosen), *(c.loss for c in chosen)]
-        if self.cluster is not None:
-            columns.append(self._numbered(chosen[0].shown[self.cluster]))
-        self.spool.write(*columns)
-        together = [a + b for a, b in zip(self.most_different, chosen, strict=True)] if self.most_different else chosen
-        order = top_k(_range_of_models([c.part for c in together]), top, least=False)
-        self.most_different = tuple(c.take(order) for c in together)
-
-    def _numbered(self, labels: npt.NDArray[Any]) -> Array:
-        """Return the number of the cluster of each sample, in the order in which clusters are first seen."""
-        names, index = np.unique(labels, return_inverse=True)
-        numbers = [self.numbers.setdefault(name, len(self.numbers)) for name in names.tolist()]
-        return np.array(numbers, np.float64)[index]
-
-
-def _together(rows: Sequence[Index]) -> int:
-    """Count the rows that count for at least one model; nearly always the same for all models, which needs no sort."""
-    first = rows[0]
-    if all(np.array_equal(other, first) for other in rows[1:]):
-        return len(first)
-    return len(np.unique(np.concatenate(rows)))
-
-
-def _in_common(model_losses: Sequence[_ModelLosses]) -> list[SelectedSamples]:
-    """Return, for each model, the samples that count with the same number of elements for every model."""
-    first = model_losses[0]
-    if all(np.array_equal(p.samples.rows, first.samples.rows) for p in model_losses) and all(
-        np.array_equal(p.elements, first.elements) for p in model_losses
-    ):
-        return [p.samples for p in model_losses]
-    keys = [[*zip(p.samples.rows.tolist(), p.elements.tolist(), strict=True)] for p in model_losses]
-    common = set.intersection(*map(set, keys))
-    return [
-        p.samples.take(np.flatnonzero([key in common for key in of_model]))
-        for p, of_model in zip(model_losses, keys, strict=True)
-    ]
-
-
-def _range_of_models(parts: Sequence[Array]) -> Array:
-    """Return the range of the models' parts on each sample; 0 where all are the same infinity."""
-    with np.errstate(invalid="ignore"):
-        gap = np.maximum.reduce(parts) - np.minimum.reduce(parts)
-    return np.where(np.isnan(gap) & np.logical_and.reduce([p == parts[0] for p in parts]), 0.0, gap)
-
-
 def compare_models(
     data: Dataset,
     losses: Sequence[Loss],
@@ -304,10 +170,10 @@ def compare_models(
         plan_loss(loss, data, options, roles_for_model(loss, data, model)) for loss in losses for model in range(models)
     ]
     losses = [plan.loss for plan in plans[::models]]
-    accumulators = [_PairedAccumulator(cluster) for _ in losses]
-    groups: list[dict[float | str, _PairedAccumulator]] = [{} for _ in losses]
+    accumulators = [PairedAccumulator(cluster) for _ in losses]
+    groups: list[dict[float | str, PairedAccumulator]] = [{} for _ in losses]
     with workers.executor_for(data) as executor:
-        for model_losses in map_blocks(data, plans, options, _PairedMapper(shown), executor):
+        for model_losses in map_blocks(data, plans, options, PairedMapper(shown), executor):
             for i, paired in enumerate(accumulators):
                 of_loss = model_losses[i * models : (i + 1) * models]
                 paired.add(of_loss, top)
@@ -347,18 +213,18 @@ def compare_models(
 
 
 def _add_groups(
-    groups: dict[float | str, _PairedAccumulator], of_loss: Sequence[_ModelLosses], column: int, cluster: int | None
+    groups: dict[float | str, PairedAccumulator], of_loss: Sequence[ModelLosses], column: int, cluster: int | None
 ) -> None:
     """Add the samples of a block to the accumulators of their groups."""
     labels = {label for m in of_loss for label in np.unique(m.samples.shown[column]).tolist()}
     for label in labels:
-        groups.setdefault(label, _PairedAccumulator(cluster)).add([m.of_group(column, label) for m in of_loss], 0)
+        groups.setdefault(label, PairedAccumulator(cluster)).add([m.of_group(column, label) for m in of_loss], 0)
     if len(groups) > _GROUPS:
         raise DataError(f"more than {_GROUPS:,} groups: each is compared by itself; group by a column of few values")
 
 
 def _compared(
-    paired: _PairedAccumulator, loss: Loss, models: int, executor: Executor, *, resamples: int, seed: int
+    paired: PairedAccumulator, loss: Loss, models: int, executor: Executor, *, resamples: int, seed: int
 ) -> GroupComparison:
     with paired.spool, np.errstate(all="ignore"):  # infinite losses are reported in the result
         records = Records(paired.spool, loss, models, paired.plain, paired.cluster is not None)

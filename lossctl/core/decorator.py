@@ -51,6 +51,7 @@ def loss(
     validate: Callable[..., Violations] | None = None,
     propagates_nonfinite: bool = False,
     neutral: tuple[float, float] | None = None,
+    counts_items: bool = False,
 ) -> Callable[[Callable[..., Any]], Loss]: ...
 
 
@@ -71,6 +72,7 @@ def loss(
     validate: Callable[..., Violations] | None = None,
     propagates_nonfinite: bool = False,
     neutral: tuple[float, float] | None = None,
+    counts_items: bool = False,
 ) -> Loss | Callable[[Callable[..., Any]], Loss]:
     """Declare a kernel as a loss: ``@loss``, or ``@loss(formula="…")``.
 
@@ -100,6 +102,8 @@ def loss(
             cheap as mse.
         neutral: for losses of masks, the prediction and the target of a pixel that adds nothing to the loss; with them
             pixels can be left out. Default None: they cannot.
+        counts_items: for losses of lists, each item counts once in the mean over lists of different lengths, as in
+            CatBoost. Default False: each list counts once.
 
     >>> import numpy as np
     >>> from lossctl import Real, loss
@@ -131,6 +135,7 @@ def loss(
             validate=validate,
             propagates_nonfinite=propagates_nonfinite,
             neutral=neutral,
+            counts_items=counts_items,
         )
 
     return declare if kernel is None else declare(kernel)

@@ -21,8 +21,6 @@ from lossctl.errors import DataError, LossctlError, UsageError, is_signal, neare
 
 Thunk: TypeAlias = Callable[[], Array]
 
-# Losses of lists in whose mean each item counts once, as in CatBoost; in that of the others each list counts once.
-BY_ITEMS = ("query_rmse", "query_mae", "query_cross_entropy")
 # Imported by name, so that core does not depend on the engine.
 _API = "lossctl.api"
 
@@ -74,6 +72,7 @@ class Loss:
     validate: Callable[..., Violations] | None = None
     propagates_nonfinite: bool = False
     neutral: tuple[float, float] | None = None
+    counts_items: bool = False
     source: str = ""
     called: str = ""
 

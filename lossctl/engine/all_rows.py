@@ -1,8 +1,9 @@
-"""All rows of a data set in memory."""
+"""All rows of a data set in memory, and sources of arrays that are made of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,43 @@ import numpy.typing as npt
 
 from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset, key_column
+from lossctl.io.source import Read
 
 _ROWS = 1 << 16  # rows that are read at a time
+
+
+@dataclass(frozen=True)
+class RowsInMemory:
+    """A source of arrays whose rows are made of rows of a data set; subclasses say where each value stands.
+
+    Attributes:
+        data: the data set.
+        roles: the role of each field.
+        arrays: (rows, …) of each role.
+    """
+
+    data: Dataset
+    roles: tuple[str, ...]
+    arrays: tuple[npt.NDArray[Any], ...]
+
+    @property
+    def display_name(self) -> str:
+        """The names of the files."""
+        return ", ".join(self.data.names)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.arrays[0])
+
+    @property
+    def row_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of a row of each role."""
+        return tuple(array.shape[1:] for array in self.arrays)
+
+    def reader(self) -> Read:
+        """Return a reader of the rows."""
+        return lambda start, stop: tuple(array[start:stop] for array in self.arrays)
 
 
 def read_rows(data: Dataset, roles: Sequence[str]) -> dict[str, npt.NDArray[Any]]:

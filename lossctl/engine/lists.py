@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lossctl.core.loss import BY_ITEMS, Loss
+from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Extreme, Summary
-from lossctl.engine.all_rows import read_rows
+from lossctl.engine.all_rows import RowsInMemory, read_rows
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import plan_loss
@@ -22,43 +22,17 @@ from lossctl.engine.result import Result, make_result
 from lossctl.engine.run import summarize
 from lossctl.errors import UsageError
 from lossctl.io.dataset import Dataset, FieldRef
-from lossctl.io.source import Read
 
 
 @dataclass(frozen=True)
-class ListSource:
-    """Lists of one length: a source with one row per list.
+class ListSource(RowsInMemory):
+    """Lists of one length: arrays (lists, length), and the weights (lists,) if there are any.
 
     Attributes:
-        data: the data set whose rows are items.
-        roles: the role of each field.
-        arrays: (lists, length) of each role, and the weights (lists,) if there are any.
         index: (lists, length) the row of each item in ``data``.
     """
 
-    data: Dataset
-    roles: tuple[str, ...]
-    arrays: tuple[npt.NDArray[Any], ...]
     index: npt.NDArray[np.int64]
-
-    @property
-    def display_name(self) -> str:
-        """The names of the files."""
-        return ", ".join(self.data.names)
-
-    @property
-    def rows(self) -> int:
-        """The number of lists."""
-        return len(self.index)
-
-    @property
-    def row_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shape of a list of each role."""
-        return tuple(array.shape[1:] for array in self.arrays)
-
-    def reader(self) -> Read:
-        """Return a reader of lists."""
-        return lambda start, stop: tuple(array[start:stop] for array in self.arrays)
 
     def locate(self, row: int, field: int, place: int | None) -> str:
         """Return the position of an item in its file."""
@@ -124,7 +98,7 @@ def _scale(loss: Loss, reduction: str, length: int) -> float:
     """Return the weight of a list (of an element of it, for a loss of single items)."""
     if not loss.row_wise:
         return 1.0 / length if reduction == "group" else 1.0
-    return float(length) if loss.name in BY_ITEMS and reduction != "group" else 1.0
+    return float(length) if loss.counts_items and reduction != "group" else 1.0
 
 
 def _indices(groups: npt.NDArray[Any]) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:

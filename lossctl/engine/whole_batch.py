@@ -4,51 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy.typing as npt
 
 from lossctl.core.kind import flattens_axes
 from lossctl.core.loss import Loss
-from lossctl.engine.all_rows import read_rows
+from lossctl.engine.all_rows import RowsInMemory, read_rows
 from lossctl.engine.options import ComputeOptions
 from lossctl.errors import UsageError
 from lossctl.io.dataset import Dataset, FieldRef
-from lossctl.io.source import Read
 
 
 @dataclass(frozen=True)
-class BatchSource:
-    """A source of one row: all rows of a data set, as arrays (1, rows, …).
-
-    Attributes:
-        data: the data set.
-        roles: the role of each field.
-        arrays: (1, rows, …) the values of each role.
-    """
-
-    data: Dataset
-    roles: tuple[str, ...]
-    arrays: tuple[npt.NDArray[Any], ...]
-
-    @property
-    def display_name(self) -> str:
-        """The names of the files."""
-        return ", ".join(self.data.names)
-
-    @property
-    def rows(self) -> int:
-        """The number of rows, 1."""
-        return 1
-
-    @property
-    def row_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shape of the row of each role."""
-        return tuple(array.shape[1:] for array in self.arrays)
-
-    def reader(self) -> Read:
-        """Return a reader of the row."""
-        return lambda start, stop: tuple(array[start:stop] for array in self.arrays)
+class BatchSource(RowsInMemory):
+    """A source of one row: all rows of a data set, as arrays (1, rows, …)."""
 
     def locate(self, row: int, field: int, place: int | None) -> str:
         """Return the position of a value in its file."""

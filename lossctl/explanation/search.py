@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
-from lossctl.core.loss import BY_ITEMS
 from lossctl.explanation.definitions import Definition, definitions
 from lossctl.explanation.matching import Computed, match
 from lossctl.explanation.number import SINGLE, WrittenNumber
@@ -137,7 +136,7 @@ class Search:
         if definition.view.shape == "list":
             sizes = np.concatenate([np.full(len(at), at.shape[1]) for at in definition.view.lists])
             by_item = float(values @ sizes) / float(sizes.sum())
-            if definition.loss.name in BY_ITEMS:
+            if definition.loss.counts_items:
                 reduced[0] = replace(reduced[0], value=by_item)
             else:
                 reduced.append(Statistic("counts each item once, not each list", 1, by_item))

@@ -20,11 +20,11 @@ Reading order: verdict, finite_differences, one_sided, line_probe, refinement, j
 remeasure (functions of unknown precision); rounding, reference_check (registered losses); directions (wide rows);
 points, sampling, ordinary_points, repeatability, user_loss, gradient_arguments, gradient_layout, boosting,
 user_gradient, second_derivative, block_check, tally, hints/, diagnosis, result, gradcheck (their use).
-verify_outputs, verify_block, verify_causes, verify_run and verify judge the outputs of a kernel by the terms of the
-loss (rounding, value_rounding); golden_pack writes them with their bounds. step_sweep (the difference quotient as a
-function of the step) and gradient_rows (the gradient of a data set on disk) stand by themselves. Models and layers:
-named_function, given_gradients, random_slopes, localize, array_hints, slope_check, scalar_check, model_check; layer,
-vector_check, layer_check; arrays_check (their use), model_result.
+verify_shapes, verify_outputs, verify_block, verify_causes, verify_run and verify judge the outputs of a kernel by the
+terms of the loss (rounding, value_rounding); golden_pack writes them with their bounds. step_sweep (the difference
+quotient as a function of the step) and gradient_rows (the gradient of a data set on disk) stand by themselves. Models
+and layers: named_function, given_gradients, random_slopes, localize, array_hints, slope_check, scalar_check,
+model_check; layer, vector_check, layer_check; arrays_check (their use), model_result.
 
 Which reference judges:
 

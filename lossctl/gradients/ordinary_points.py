@@ -27,7 +27,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lossctl.core.array_kinds import ArrayKind, MaskKind, ProbabilityArrayKind
+from lossctl.core.array_kinds import ArrayKind, ProbabilityArrayKind
 from lossctl.core.arrays import Array, Dims
 from lossctl.core.input_kinds import (
     AboveKind,
@@ -92,24 +92,26 @@ def _predictions(
 
 def _draw(kind: Kind, n: int, dims: Dims, rng: np.random.Generator, *, target: bool) -> Array:
     sizes = 10.0 ** rng.uniform(-2, 2, n)
-    if type(kind) is LogProbabilitiesKind:
+    # A kind that only changes what a message says, or its domain, is drawn as the kind whose samples it has.
+    drawn = next(ancestor for ancestor in type(kind).__mro__ if "sample" in vars(ancestor))
+    if drawn is LogProbabilitiesKind:
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(_rows(n, dims, rng, target=target)))
-    if type(kind) is ProbabilitiesKind:
+    if drawn is ProbabilitiesKind:
         return _rows(n, dims, rng, target=target)
-    if type(kind) is ProbabilityKind:
+    if drawn is ProbabilityKind:
         p = 1.0 / (1.0 + np.exp(-rng.uniform(-8.0, 8.0, n)))
         return np.where(rng.random(n) < 0.8, np.round(p), p) if target else p
-    if type(kind) in (ProbabilityArrayKind, MaskKind):
+    if drawn is ProbabilityArrayKind:
         p = 1.0 / (1.0 + np.exp(-rng.uniform(-8.0, 8.0, (n, *(dims[name] for name in kind.core)))))
         return np.where(rng.random(p.shape) < 0.8, np.round(p), p) if target else p
-    if isinstance(kind, LogitsKind) or type(kind) is ArrayKind:
+    if drawn in (LogitsKind, ArrayKind):
         return _scores(tuple(dims[name] for name in kind.core), n, rng)
-    if isinstance(kind, CountKind):
+    if drawn is CountKind:
         return np.floor(10.0 ** rng.uniform(-0.5, 2, n))
-    if isinstance(kind, AboveKind):
+    if drawn is AboveKind:
         return np.where(rng.random(n) < 1.0 / _RARE, 0.0, sizes) if kind.domain.low == 0 else sizes
-    if type(kind) is Kind and not kind.core:
+    if drawn is Kind and not kind.core:
         return sizes if kind.domain.low >= 0 else sizes * rng.choice([-1.0, 1.0], n)
     return kind.sample(rng, n, dims)
 

@@ -17,10 +17,10 @@ from lossctl.engine.accumulate import Summary
 from lossctl.engine.exact_sum import rounded
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.options import ComputeOptions
-from lossctl.engine.plan import LossPlan, check_unweighted_gradient, plan_loss
+from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.result import make_result
 from lossctl.engine.run import Computation, compute_losses, map_blocks, summarize
-from lossctl.errors import DataError, LossctlError, UsageError, counted
+from lossctl.errors import LossctlError, UsageError, counted
 from lossctl.gradients.lost_digits import Cause
 from lossctl.gradients.rounding import PRECISIONS, ULPS_OF_TERMS, Precision, half_unit
 from lossctl.gradients.tally import CheckedSamples
@@ -29,11 +29,11 @@ from lossctl.gradients.verdict import Verdict
 from lossctl.gradients.verify_block import ArrayTally, BlockOutcome, Head, Verifier
 from lossctl.gradients.verify_causes import Context, cause_of, cause_of_number, rivals
 from lossctl.gradients.verify_result import Output, Verification, VerifiedArray
+from lossctl.gradients.verify_shapes import NAMES, check_outputs
 from lossctl.io.dataset import BASELINE, GIVEN_GRADIENT, GIVEN_VALUE, UPSTREAM, Dataset
 
 REDUCTIONS = ("none", "mean", "sum")
 DTYPES = tuple(PRECISIONS)
-_NAMES = {GIVEN_VALUE: "value", GIVEN_GRADIENT: "gradient", UPSTREAM: "upstream", BASELINE: "baseline"}
 _KEPT_OUTPUTS = 100
 
 
@@ -107,7 +107,7 @@ def verify_on(
     opened = data()
     plan = plan_loss(loss, opened, options)
     loss = plan.loss
-    baseline_of = _check_outputs(opened, plan, reduced, reduction)
+    baseline_of = check_outputs(opened, plan, reduced is not None, reduction)
     run = _Run(data, plan, options, workers)
     summary = run.summary(opened) if reduction != "none" else None
     factor = upstream * (1.0 if summary is None else _slope(loss, summary, reduction))
@@ -180,47 +180,6 @@ class _Run:
         return values
 
 
-def _check_outputs(data: Dataset, plan: LossPlan, reduced: ReducedValue | None, reduction: str) -> str:
-    """Check the shapes of the outputs; return the role that the baseline is of.
-
-    Raises:
-        UsageError: there is nothing to check, or the reduction does not fit the loss.
-        DataError: a shape does not fit.
-    """
-    loss, roles = plan.loss, data.places
-    if GIVEN_VALUE not in roles and GIVEN_GRADIENT not in roles and reduced is None:
-        raise UsageError("nothing to check: give the values (--value), the gradient (--grad), or both")
-    if reduction == "none" and loss.finish is not None:
-        raise UsageError(f"{loss.name} is no mean of values of its samples: say --reduction mean")
-    if loss.denominator is not None and GIVEN_GRADIENT in roles:
-        raise UsageError(f"{loss.name} divides by what depends on the data: its gradient is not compared")
-    if reduction == "sum" and (loss.finish or loss.denominator):
-        raise UsageError(f"{loss.name} is no plain mean: it has no sum")
-    if loss.batch_coupled and UPSTREAM in roles:
-        raise UsageError(f"{loss.name}: samples depend on each other, and --upstream belongs to independent ones")
-    check_unweighted_gradient(loss, data, reduction)
-    shapes = {GIVEN_GRADIENT: data.row_shape("pred"), GIVEN_VALUE: plan.loop}
-    for role, shape in shapes.items():
-        if role in roles and data.row_shape(role) != shape:
-            there = _shape(data.row_shape(role))
-            what = "one number for each prediction" if role == GIVEN_GRADIENT else "one number for each loss"
-            raise DataError(f"{_NAMES[role]} has shape {there}, and {_shape(shape)} is {what}")
-    if UPSTREAM in roles and data.row_shape(UPSTREAM) not in ((), plan.loop):
-        there = _shape(data.row_shape(UPSTREAM))
-        raise DataError(f"upstream has shape {there}, and {_shape(plan.loop)} is one number for each loss")
-    if BASELINE not in roles:
-        return GIVEN_GRADIENT
-    fitting = [role for role, shape in shapes.items() if role in roles and data.row_shape(BASELINE) == shape]
-    if len(fitting) != 1:
-        why = "fits the value and the gradient: check one of them" if fitting else "fits neither value nor gradient"
-        raise DataError(f"baseline has shape {_shape(data.row_shape(BASELINE))}, which {why}")
-    return fitting[0]
-
-
-def _shape(row: tuple[int, ...]) -> str:
-    return f"(n, {', '.join(map(str, row))})" if row else "(n,)"
-
-
 def _slope(loss: Loss, summary: Summary, reduction: str) -> float:
     """Return the derivative of the reduced loss with respect to the sum of the losses."""
     if reduction == "sum":
@@ -250,7 +209,7 @@ def _verified(
     verdict = _verdict(beyond=beyond, exact=tally.exact == checked, cause=cause, precision=precision)
     size = max(checked, 1)
     return VerifiedArray(
-        what=_NAMES[role],
+        what=NAMES[role],
         dtype=precision.name,
         verdict=verdict,
         checked=checked,

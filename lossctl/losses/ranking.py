@@ -157,6 +157,7 @@ def _centred(pred: Array, target: Array) -> Array:
     finish=MeanTransform(
         math.sqrt, lambda mean: 0.5 / math.sqrt(mean) if mean else 0.0, per_sample="the mean (r − m)²"
     ),
+    counts_items=True,
 )
 def query_rmse(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     """Root of the mean squared error within lists, up to a constant per list.
@@ -173,6 +174,7 @@ def query_rmse(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     reference="catboost GroupQuantile",
     differences=("catboost GroupQuantile is half of it, whatever its alpha: as much lies above a mean as below it",),
     pitfalls=(_A_LIST, "what is added to all scores of a list costs nothing"),
+    counts_items=True,
 )
 def query_mae(pred: Scores, target: Scores) -> tuple[Array, Thunk]:
     """Mean absolute error within lists, up to a constant per list."""
@@ -230,6 +232,7 @@ def _balanced(rises: Array, falls: Array) -> Array:
     ),
     pitfalls=(_A_LIST, "with alpha = 1 what is added to all scores of a list costs nothing"),
     relative_accuracy="the value everywhere, the gradient with hard targets",
+    counts_items=True,
 )
 def query_cross_entropy(
     pred: Scores,

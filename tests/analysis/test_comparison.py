@@ -323,14 +323,14 @@ def test_the_standard_error_of_clusters(weighted: bool) -> None:
     """The sandwich over clusters, G/(G − 1)·Σ(Σ w(d − mean))²/(Σw)², with t of G − 1 degrees of freedom."""
     data = without(drawn(), *([] if weighted else ["weight"]))
     doc = np.random.default_rng(1).integers(0, 25, N) * 10.0
-    found = judge("mse", {**data, "doc": doc}, cluster_by="doc", resamples=200, top=0)
+    comparison = judge("mse", {**data, "doc": doc}, cluster_by="doc", resamples=200, top=0)
     w = data.get("weight", np.ones(N))
     d = (data["pred 2"] - data["target"]) ** 2 - (data["pred"] - data["target"]) ** 2
     mean = np.average(d, weights=w)
     sums = [(w * (d - mean))[doc == name].sum() for name in np.unique(doc)]
     error = math.sqrt(25 / 24 * np.square(sums).sum()) / w.sum()
-    difference = found.differences[0]
-    assert (found.samples, found.clusters) == (N, 25)
+    difference = comparison.differences[0]
+    assert (comparison.samples, comparison.clusters) == (N, 25)
     assert difference.value == pytest.approx(mean)
     assert difference.std_error == pytest.approx(error)
     assert difference.p_t == pytest.approx(2 * stats.t.sf(abs(mean / error), 24))

@@ -97,7 +97,7 @@ def clusters() -> None:
     print(f"coverage of the {100 * LEVEL:.0f} % interval, {RUNS} runs, ± 0.7 %: by samples, by clusters")
     for count, size in ((20, 10), (20, 30), (50, 10)):
         for loss, truth in (("mse", 0.2625), ("mae", 0.1 * math.sqrt(2.5 / math.pi))):
-            held = [0, 0]
+            covered = [0, 0]
             for run in range(RUNS):
                 rng = np.random.default_rng(run)
                 doc = np.repeat(np.arange(count), rng.integers(1, 2 * size, count))
@@ -120,8 +120,8 @@ def clusters() -> None:
                     (difference,) = comparison.differences
                     assert difference.low is not None
                     assert difference.high is not None
-                    held[i] += difference.low <= truth <= difference.high
-            shares = "  ".join(f"{100 * h / RUNS:5.1f} %" for h in held)
+                    covered[i] += difference.low <= truth <= difference.high
+            shares = "  ".join(f"{100 * h / RUNS:5.1f} %" for h in covered)
             print(f"  {loss:5} {count} clusters of {size:<3} {shares}", flush=True)
 
 

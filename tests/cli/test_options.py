@@ -25,21 +25,7 @@ _READ = (
 _TEXT = "describes what is written; Python returns an object"
 _PREPARED = "the caller prepares the arrays"
 _COMMAND_ONLY = {
-    **dict.fromkeys(
-        (
-            "delimiter",
-            "header",
-            "header_of",
-            "encoding",
-            "decimal",
-            "thousands",
-            "na_values",
-            "input_format",
-            "on",
-            "join",
-        ),
-        _FILES,
-    ),
+    **dict.fromkeys(_READ, _FILES),
     **dict.fromkeys(("format", "quiet", "outputs", "precision", "color", "no_progress"), _TEXT),
     "param": "Python writes the parameter into the spec, or binds it: get_loss('huber').bind(delta=2)",
     "cluster": "the tasks of a cluster read files; arrays are in the memory of one process",
@@ -56,21 +42,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "group": "names a column; Python passes arrays of lists",
     },
     "explain": {
-        **dict.fromkeys(
-            (
-                "delimiter",
-                "header",
-                "header_of",
-                "encoding",
-                "decimal",
-                "thousands",
-                "na_values",
-                "input_format",
-                "on",
-                "join",
-            ),
-            _FILES,
-        ),
+        **dict.fromkeys(_READ, _FILES),
         **dict.fromkeys(("format", "quiet", "outputs", "precision", "color"), _TEXT),
         "labels": _PREPARED,
         "framework": "of a function on the command line; Python explains a number",

@@ -145,8 +145,8 @@ def test_a_number_typed_that_differs_is_wrong_without_a_guessed_cause(
 ) -> None:
     exact = float(np.load("value.npy").astype(float).mean())
     place = digits - 1 - int(np.floor(np.log10(exact)))
-    given = round(exact, place) + units * 10.0**-place
-    assert main([*DATA, "--value", f"{given:.{place}f}", "--reduction", "mean"]) == 1
+    typed = round(exact, place) + units * 10.0**-place
+    assert main([*DATA, "--value", f"{typed:.{place}f}", "--reduction", "mean"]) == 1
     out = capsys.readouterr().out
     assert " wrong" in out
     assert "cause" not in out

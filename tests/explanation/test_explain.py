@@ -205,8 +205,8 @@ def test_a_sample_has_the_row_with_most_of_the_loss() -> None:
     target = rng.uniform(1.0, 2.0, 20_000)
     target[7] = 1e-9
     pred = target + 0.1
-    wanted = 100 * (0.1 / np.maximum(target.astype(np.float32), np.float32(1e-7)).astype(float)).mean()
-    explanation = lossctl.explain(f"{wanted:.6g}", pred, target, loss="mape")
+    mape = 100 * (0.1 / np.maximum(target.astype(np.float32), np.float32(1e-7)).astype(float)).mean()
+    explanation = lossctl.explain(f"{mape:.6g}", pred, target, loss="mape")
     assert any("MeanAbsolutePercentageError" in text for c in explanation.best for text in (c.text, *c.names))
 
 

@@ -466,7 +466,7 @@ CODES: dict[str, tuple[Case, Case]] = {
     "other-parameter": (
         ("huber:delta=2", 4 * PRED, TARGET, lossctl.get_loss("huber").gradient(4 * PRED, TARGET)),
         # A threshold beyond the data: any such value fits.
-        ("huber", 4 * PRED, TARGET, 4 * PRED - TARGET),
+        ("huber:delta=4", 2 * PRED, TARGET, 2 * PRED - TARGET),
     ),
     "rounded-input": (
         ("mse", PRED, 3 * TARGET, 2 * (PRED - np.round(3 * TARGET))),

@@ -7,7 +7,9 @@ import math
 import numpy as np
 
 import lossctl
-from lossctl import Real
+from lossctl import UNIT, Real
+from lossctl.core.array_kinds import ProbabilityArrayKind
+from lossctl.gradients.ordinary_points import draw_ordinary
 
 
 def cut(pred: Real, target: Real):
@@ -41,3 +43,18 @@ def test_what_a_function_raises_there_is_reported() -> None:
     found = lossctl.gradcheck(log_cosh, samples=300)
     assert found
     assert any("over twelve decades log_cosh raises OverflowError" in note for note in found.notes)
+
+
+class RefinedKind(ProbabilityArrayKind):
+    """A kind that only changes a message."""
+
+    def cause(self, value: float) -> str:
+        return super().cause(value) + "; refined"
+
+
+def test_a_kind_that_refines_another_has_its_ordinary_points() -> None:
+    """Predictions are the sigmoid of −8 to 8, not within 1e-12 of 0 and 1, as the kind draws them."""
+    for kind in (ProbabilityArrayKind, RefinedKind):
+        refined = kind("P", "a probability", UNIT, ("pixels...",))
+        (pred,) = draw_ordinary([refined], 200, {"pixels...": 5}, [], np.random.default_rng(0))
+        assert 3e-4 < pred.min() < pred.max() < 1 - 3e-4

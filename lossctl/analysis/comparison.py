@@ -15,6 +15,7 @@ from lossctl.analysis.inference import (
     mcnemar_pvalue,
     moments,
     standard_error,
+    t_interval,
     t_test_pvalue,
     wilcoxon_pvalue,
 )
@@ -51,7 +52,7 @@ class Difference:
     Attributes:
         value: the difference of the losses.
         std_error: standard error of ``value``, from the variance of the paired per-sample differences.
-        low, high: bounds of the 95 % bootstrap interval of ``value``.
+        low, high: bounds of the 95 % interval of ``value``: of the bootstrap; for clusters, of Student's t.
         freedom: effective degrees of freedom of ``std_error``, from the kurtosis of the paired differences.
         p_t: two-sided p-value of the paired t test.
         p_wilcoxon: two-sided p-value of Wilcoxon's signed-rank test; None for clusters, whose samples are dependent.
@@ -253,7 +254,11 @@ def _score(
     independent = records.clusters() if records.clustered else records
     m = independent.rows
     spread = moments(independent, estimates)
-    ends = bootstrap_intervals(independent, estimates, spread, resamples=resamples, seed=seed, executor=executor)
+    ends = (
+        [(None, None)] * (models - 1)
+        if records.clustered
+        else bootstrap_intervals(records, estimates, spread, resamples=resamples, seed=seed, executor=executor)
+    )
     scores = tuple(
         Score(estimate.value, standard_error(squares, m), won / n)
         for estimate, squares, won in zip(estimates, spread.of_values, wins, strict=True)
@@ -262,12 +267,14 @@ def _score(
     for i in range(1, models):
         value, error = estimates[i].value - estimates[0].value, standard_error(spread.of_differences[i], m)
         tested = math.isfinite(value) and error is not None
+        low, high = t_interval(value, error, m) if records.clustered else ends[i - 1]
         differences.append(
             Difference(
                 value,
                 error,
-                *ends[i - 1],
-                spread.freedom[i] if ends[i - 1][0] is not None else None,
+                low,
+                high,
+                spread.freedom[i] if low is not None else None,
                 t_test_pvalue(value, error, m) if tested and error else None,
                 wilcoxon_pvalue(records, i, seed) if tested and not records.clustered else None,
                 mcnemar_pvalue(better[i], worse[i]) if decisions and tested else None,

@@ -87,7 +87,7 @@ def compare_report(
     level = f"{100 * LEVEL:.0f} %"
     how = f"{level} interval: bootstrap, {shown.resamples:,} resamples, seed {shown.seed}"
     if first.clusters is not None:
-        how += ", of whole clusters"
+        how = f"{level} interval: Student's t between clusters"
     return Report(
         schema="lossctl.compare/1",
         tables=tables,
@@ -286,27 +286,26 @@ def _notes(c: Comparison) -> Iterator[str]:
         yield f"{counted(c.left_out, 'sample')} left out for all models: at least one model has no loss there"
     if any(math.isinf(score.value) for score in c.scores):
         yield f"{c.loss.spec} is infinite: there is no interval of a difference, and no test"
-    ranked, of = c.clusters is None, "sample" if c.clusters is None else "cluster"
-    independent = c.samples if c.clusters is None else c.clusters
+    ranked = c.clusters is None
     if c.loss.finish and ranked:
         yield f"{c.loss.spec}: the loss of a sample, which Wilcoxon's test ranks, is {c.loss.finish.per_sample}"
     if c.weighed:
         tests = "wins and Wilcoxon's test count" if ranked else "wins count"
         yield f"{tests} each sample once, whatever its weight; all else is weighted"
-    if independent > MAX_RESAMPLED_ROWS:
-        yield f"the bootstrap draws {MAX_RESAMPLED_ROWS:,} groups, into which the {of}s were put at random"
+    if c.samples > MAX_RESAMPLED_ROWS and ranked:
+        yield f"the bootstrap draws {MAX_RESAMPLED_ROWS:,} groups, into which the samples were put at random"
     if c.samples > MAX_RANKED_ROWS and ranked:
         yield f"Wilcoxon's test ranks {MAX_RANKED_ROWS:,} samples, chosen at random"
-    if independent < _FEW:
-        few = f"{independent} {of}s are few" if independent > 1 else f"1 {of} is too few"
+    if c.samples < _FEW and ranked:
+        few = f"{c.samples} samples are few" if c.samples > 1 else "1 sample is too few"
         yield f"{few}: intervals and tests are not reliable"
 
 
 def _doubts(c: Comparison, shown: ComparisonView) -> Iterator[str]:
-    """Yield a warning for each interval with few degrees of freedom in spite of many samples."""
+    """Yield a warning for each interval with few degrees of freedom in spite of many samples or clusters."""
+    independent, of = (c.samples, "samples") if c.clusters is None else (c.clusters, "clusters")
     for name, d in zip(shown.models[1:], c.differences, strict=True):
-        if d.freedom is not None and d.freedom < _FREE and c.samples >= _MANY:
-            of = "samples" if c.clusters is None else "clusters"
+        if d.freedom is not None and d.freedom < _FREE and independent >= _MANY:
             yield (
                 f"{c.loss.spec}: a few {of} make most of the spread of the difference of {name} to "
                 f"{shown.models[0]}: its interval and tests are not to be trusted"

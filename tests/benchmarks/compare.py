@@ -95,7 +95,7 @@ def coverage() -> None:
 def clusters() -> None:
     """Print the coverage where samples of a cluster share a part of their errors, with and without ``--cluster-by``."""
     print(f"coverage of the {100 * LEVEL:.0f} % interval, {RUNS} runs, ± 0.7 %: by samples, by clusters")
-    for count, size in ((20, 10), (20, 30), (50, 10)):
+    for count, size in ((2, 10), (5, 10), (20, 10), (20, 30), (50, 10)):
         for loss, truth in (("mse", 0.2625), ("mae", 0.1 * math.sqrt(2.5 / math.pi))):
             covered = [0, 0]
             for run in range(RUNS):

@@ -224,6 +224,13 @@ Strict: TypeAlias = Annotated[
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
+# For commands whose samples may be groups of rows.
+Group: TypeAlias = Annotated[
+    str | None,
+    Option("--group", metavar="COLUMN", help="rows of equal value are a sample: a list, a series, an image"),
+]
+
+
 # For commands that show the value of a loss.
 FailAbove: TypeAlias = Annotated[
     list[str],

@@ -5,7 +5,7 @@ Groups of one length are a data set of arrays; the results of the lengths are ad
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,8 @@ from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import plan_loss
 from lossctl.engine.result import Result, make_result
 from lossctl.engine.run import summarize
-from lossctl.errors import UsageError
+from lossctl.engine.where import WHERE
+from lossctl.errors import DataError, UsageError, number, printable
 from lossctl.io.dataset import Dataset, FieldRef
 
 
@@ -43,65 +44,144 @@ class ListSource(RowsInMemory):
         return self.data.line(int(self.index[row, 0]))
 
 
-def compute_of_lists(
+@dataclass(frozen=True)
+class Groups:
+    """The rows of a data set in memory, and the groups that they form.
+
+    Attributes:
+        data: the data set.
+        arrays: (rows,) the values of each input, and of the weights if there are any.
+        cells: (groups,) further columns, each with one value in a group.
+        first: (groups,) the first row of each group; groups are in the order of their first rows.
+        lengths: for each length, the rows (lists, length) of its groups, and the numbers (lists,) of these groups.
+        rows: the number of rows of the data set.
+    """
+
+    data: Dataset
+    arrays: Mapping[str, npt.NDArray[Any]]
+    cells: Mapping[str, npt.NDArray[Any]]
+    first: npt.NDArray[np.int64]
+    lengths: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
+    rows: int
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def data_sets(
+        self, loss: Loss, reduction: str
+    ) -> Iterator[tuple[Dataset, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """Yield the lists of each length: a data set, the rows of its items, the numbers of its groups.
+
+        Args:
+            loss: the loss.
+            reduction: "group": lists count the same; otherwise, for a loss that counts items, by their length.
+
+        Raises:
+            DataError: a loss of lists has weights that differ in a list.
+        """
+        for index, numbers in self.lengths:
+            fields = {role: array[index] for role, array in self.arrays.items()}
+            if loss.row_wise:
+                weights = self._of_lists(index)
+                if loss.counts_items and reduction != "group":
+                    weights = np.full(len(index), float(index.shape[1])) * (1.0 if weights is None else weights)
+                fields.pop("weight", None)
+                if weights is not None:
+                    fields["weight"] = weights
+            source = ListSource(self.data, tuple(fields), tuple(fields.values()), index)
+            places = {role: FieldRef(0, i) for i, role in enumerate(fields)}
+            yield Dataset((source,), places, lists=True), index, numbers
+
+    def _of_lists(self, index: npt.NDArray[np.int64]) -> npt.NDArray[Any] | None:
+        """Return the weight of each list (lists,); None if there are no weights."""
+        weights = self.arrays.get("weight")
+        return None if weights is None else _only(self.data, "weight", weights, index, "a list has one weight")
+
+
+def read_groups(
     data: Dataset,
     group: str,
     losses: Sequence[Loss],
     options: ComputeOptions,
     *,
-    reduction: str,
-    workers: ExecutionConfig,
-) -> list[Result]:
-    """Compute losses whose samples are groups of rows.
+    shown: Sequence[str] = (),
+    models: int = 1,
+) -> tuple[Groups, ComputeOptions]:
+    """Read all rows of a data set and find their groups.
 
     Args:
         data: one item per row.
         group: the role of the column of groups.
         losses: losses of lists, or of single items: then a sample is a group of items.
-        options: options for all losses.
-        reduction: "mean", "sum" or "group": the mean over groups of their means.
-        workers: configuration of the workers.
+        options: options of the computation.
+        shown: roles of further columns, each with one value in a group; none by default.
+        models: number of models, whose predictions are ``pred``, ``pred 2`` and so on; default 1.
+
+    Returns:
+        The groups of the rows that count, and the options for them.
 
     Raises:
-        UsageError: an item is more than one number, or there are weights.
-        DataError: a row is invalid, or keys differ.
+        UsageError: an item is more than one number, or a loss compares the samples of the batch.
+        DataError: a row is invalid, keys differ, a further column has two values in a group, or no row counts.
     """
-    roles = tuple(dict.fromkeys(role for loss in losses for role in loss.roles))
-    if "weight" in data.places:
-        raise UsageError("--weight has no meaning with --group")
-    if options.where is not None:
-        raise UsageError("--where with --group: leave the rows out of the file")
+    roles = [role for loss in losses for role in loss.roles]
+    roles += [f"{role} {model}" for model in range(2, models + 1) for role in roles]
+    roles = [role for role in dict.fromkeys([*roles, "weight"]) if role in data.places]
     if coupled := [loss.name for loss in losses if loss.batch_coupled]:
         raise UsageError(f"--group: {coupled[0]} compares the samples of the whole batch")
     for role in roles:
-        if role in data.places and data.row_shape(role):
+        if data.row_shape(role):
             raise UsageError(f"--group: {role} has several columns, where each row is one item")
-    values = read_rows(data, [*(role for role in roles if role in data.places), group])
-    arrays = {role: values[role].reshape(-1) for role in roles if role in values}
-    groups = values[group].reshape(-1)
-    indices = _indices(groups)
+    where = options.where
+    columns = dict.fromkeys([*roles, group, *shown, *([] if where is None else [WHERE])])
+    values = {role: array.reshape(-1) for role, array in read_rows(data, [*columns]).items()}
+    rows = np.arange(len(values[group]))
+    if where is not None:
+        outside = values[WHERE]
+        rows = rows[where.mask(outside if outside.dtype == object else outside.astype(np.float64))]
+        if not len(rows):
+            raise DataError("--where leaves no row")
+    lengths = _lengths(values[group][rows], rows)
+    first = np.empty(sum(len(numbers) for _, numbers in lengths), np.int64)
+    cells = {role: np.empty(len(first), values[role].dtype) for role in shown}
+    for index, numbers in lengths:
+        first[numbers] = index[:, 0]
+        for role, of_groups in cells.items():
+            of_groups[numbers] = _only(data, role, values[role], index, "name a column of one value in each")
+    arrays = {role: values[role] for role in roles}
+    return Groups(data, arrays, cells, first, lengths, len(values[group])), replace(options, where=None)
+
+
+def compute_of_lists(
+    groups: Groups, losses: Sequence[Loss], options: ComputeOptions, *, reduction: str, workers: ExecutionConfig
+) -> list[Result]:
+    """Compute losses whose samples are groups of rows.
+
+    Args:
+        groups: the groups.
+        losses: losses of lists, or of single items: then a sample is a group of items.
+        options: options for all losses.
+        reduction: "mean" or "sum".
+        workers: configuration of the workers.
+
+    Raises:
+        DataError: a row is invalid.
+    """
     results = []
     for loss in losses:
         total, bound = Summary(), loss
-        for index, numbers in indices:
-            lists = _dataset(data, arrays, index, _scale(loss, reduction, index.shape[1]))
+        for lists, _, numbers in groups.data_sets(loss, reduction):
             plan = plan_loss(loss, lists, options)
             with workers.executor_for(lists, [loss]) as executor:
                 (summary,), _ = summarize(lists, [plan], options, executor)
             total, bound = total + _numbered(summary, numbers), plan.loss
-        result = make_result(bound, total, "mean" if reduction == "group" else reduction)
-        results.append(replace(result, reduction=reduction))
+        results.append(make_result(bound, total, reduction))
     return results
 
 
-def _scale(loss: Loss, reduction: str, length: int) -> float:
-    """Return the weight of a list (of an element of it, for a loss of single items)."""
-    if not loss.row_wise:
-        return 1.0 / length if reduction == "group" else 1.0
-    return float(length) if loss.counts_items and reduction != "group" else 1.0
-
-
-def _indices(groups: npt.NDArray[Any]) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+def _lengths(
+    groups: npt.NDArray[Any], rows: npt.NDArray[np.int64]
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Return for each length the rows (lists, length) of its groups, and the numbers (lists,) of these groups.
 
     Groups are numbered in the order of their first rows.
@@ -116,16 +196,28 @@ def _indices(groups: npt.NDArray[Any]) -> list[tuple[npt.NDArray[np.int64], npt.
     indices = []
     for length in np.unique(lengths):
         numbers = np.flatnonzero(lengths == length)
-        indices.append((order[starts[numbers][:, None] + np.arange(length)], numbers))
+        indices.append((rows[order[starts[numbers][:, None] + np.arange(length)]], numbers))
     return indices
 
 
-def _dataset(data: Dataset, arrays: dict[str, npt.NDArray[Any]], index: npt.NDArray[np.int64], scale: float) -> Dataset:
-    fields = {role: array[index] for role, array in arrays.items()}
-    if scale != 1.0:
-        fields["weight"] = np.full(len(index), scale)
-    source = ListSource(data, tuple(fields), tuple(fields.values()), index)
-    return Dataset((source,), {role: FieldRef(0, i) for i, role in enumerate(fields)}, lists=True)
+def _only(
+    data: Dataset, role: str, values: npt.NDArray[Any], index: npt.NDArray[np.int64], why: str
+) -> npt.NDArray[Any]:
+    """Return the value of each list (lists,) in a column that has one value in each.
+
+    Raises:
+        DataError: a list has two values.
+    """
+    lists = values[index]
+    same = lists == lists[:, :1]
+    if lists.dtype.kind == "f":
+        same |= np.isnan(lists) & np.isnan(lists[:, :1])
+    if not same.all():
+        row, place = (int(i) for i in np.argwhere(~same)[0])
+        here, there = (data.locate(role, int(index[row, i])) for i in (place, 0))
+        values_of = [number(x) if isinstance(x, float) else printable(str(x)) for x in lists[row, [place, 0]].tolist()]
+        raise DataError(f"{here}: {values_of[0]} where {there} has {values_of[1]}, in one group: {why}")
+    return np.asarray(lists[:, 0])
 
 
 def _numbered(summary: Summary, numbers: npt.NDArray[np.int64]) -> Summary:

@@ -14,6 +14,7 @@ from lossctl.engine.block import Block
 from lossctl.engine.evaluate import CommonUnit, summarize_block, weight_exponent
 from lossctl.engine.exact_sum import rounded, shifted
 from lossctl.engine.executors.config import ExecutionConfig
+from lossctl.engine.lists import Groups
 from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import LossPlan, check_unweighted_gradient, plan_loss
 from lossctl.engine.run import map_blocks
@@ -122,22 +123,66 @@ def spool_gradient(
         UsageError: the loss has no sum or no gradient per row, or its samples depend on each other and
             `numeric` is set.
     """
+    _check_has_rows(loss, reduction, numeric=numeric)
+    check_unweighted_gradient(loss, data, reduction)
+    spool, shape, total, unit = Spool(), (), Summary(), CommonUnit()
+    for part, exponent, summary in _parts(data, loss, options, _Measure(numeric, reduction), workers):
+        spool.write(unit.convert(part, exponent))
+        shape, total = part.shape[1:], total + summary
+    return GradientRows(spool, shape, _factor(loss, total, unit) if reduction == "mean" else 1.0)
+
+
+def spool_gradient_of_lists(
+    groups: Groups,
+    loss: Loss,
+    options: ComputeOptions,
+    reduction: str,
+    *,
+    workers: ExecutionConfig,
+    numeric: bool = False,
+) -> GradientRows:
+    """Compute the gradient where a sample is a group of rows; the gradient of a row is 0 if it does not count.
+
+    Args:
+        groups: the groups, in memory.
+        loss, options, reduction, workers, numeric: as for :func:`spool_gradient`.
+
+    Raises:
+        UsageError: as for :func:`spool_gradient`.
+    """
+    _check_has_rows(loss, reduction, numeric=numeric)
+    rows, total, unit = np.zeros(groups.rows), Summary(), CommonUnit()
+    for lists, index, _ in groups.data_sets(loss, reduction):
+        start = 0
+        for part, exponent, summary in _parts(lists, loss, options, _Measure(numeric, reduction), workers):
+            rows[index[start : start + len(part)]] = unit.convert(part, exponent).reshape(len(part), -1)
+            start, total = start + len(part), total + summary
+    spool = Spool()
+    spool.write(rows)
+    return GradientRows(spool, (), _factor(loss, total, unit) if reduction == "mean" else 1.0)
+
+
+def _check_has_rows(loss: Loss, reduction: str, *, numeric: bool) -> None:
+    """Raise UsageError if the loss has no sum or no gradient per row."""
     if reduction == "sum" and (loss.finish or loss.denominator):
         raise UsageError(f"{loss.name} is no plain mean: it has no sum")
     if loss.denominator:
         raise UsageError(f"{loss.name} divides by what depends on the data: its gradient is not written")
     if loss.batch_coupled and numeric:
         raise UsageError(f"{loss.name}: samples depend on each other: --numeric moves one at a time")
-    check_unweighted_gradient(loss, data, reduction)
+
+
+def _parts(
+    data: Dataset, loss: Loss, options: ComputeOptions, mapper: _Measure, workers: ExecutionConfig
+) -> Iterator[tuple[Array, int, Summary]]:
+    """Yield the result of each block, in the order of the rows."""
     plan = plan_loss(loss, data, options)
-    loss, spool, shape, total, unit = plan.loss, Spool(), (), Summary(), CommonUnit()
     with workers.executor_for(data) as executor:
-        mapper = _Measure(numeric, reduction)
-        for ((part, exponent, summary),) in map_blocks(data, [plan], replace(options, detail=False), mapper, executor):
-            spool.write(unit.convert(part, exponent))
-            shape, total = part.shape[1:], total + summary
-    factor = 1.0
-    if reduction == "mean":
-        slope = loss.finish.derivative(total.mean) if loss.finish else 1.0
-        factor = slope / rounded(shifted(total.weight, -unit.exponent))
-    return GradientRows(spool, shape, factor)
+        for (part,) in map_blocks(data, [plan], replace(options, detail=False), mapper, executor):
+            yield part
+
+
+def _factor(loss: Loss, total: Summary, unit: CommonUnit) -> float:
+    """Return the factor of the gradient of the mean."""
+    slope = loss.finish.derivative(total.mean) if loss.finish else 1.0
+    return slope / rounded(shifted(total.weight, -unit.exponent))

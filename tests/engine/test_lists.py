@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -102,7 +103,11 @@ def test_two_files_with_the_group_in_both(run: Run) -> None:
         ("ranknet rank.csv -p score -t rel", "--group COLUMN"),
         ("mse rank.csv -p score -t rel --reduction group", "--reduction group needs --group COLUMN"),
         ("mse rank.csv -p score -t rel --group nope", "nope"),
-        ("mse rank.csv -p score -t rel --group qid -w rel", "--weight has no meaning with --group"),
+        (
+            "ranknet rank.csv -p score -t rel --group qid -w rel",
+            ": 1 where rank.csv:2: column 'rel' has 2, in one",
+        ),
+        ("mse rank.csv -p score -t rel --group qid --where rel>9", "--where leaves no row"),
         ("listnet rank.csv -p qid,score -t rel --group qid", "pred has several columns"),
     ],
 )
@@ -116,3 +121,97 @@ def test_an_item_outside_the_domain_is_found_in_the_file(run: Run, tmp_path: Pat
     (tmp_path / "bad.csv").write_text("g,p,t\na,1,0\nb,2,1\na,3,-1\nb,1,2\n")
     err = run("compute softmax_ranking bad.csv -p p -t t --group g")[2]
     assert "bad.csv:4: column 't': -1 is not" in err
+
+
+WEIGHT = RNG.uniform(0.5, 2.0, 300)
+
+
+@pytest.fixture
+def weighted(run: Run, tmp_path: Path) -> Run:
+    """A file with weights, one for each item and one for each group, and a second model."""
+    np.savez(
+        tmp_path / "w.npz", g=GROUPS, p=PRED, q=PRED[::-1], t=TARGET, w=WEIGHT, v=1.0 + GROUPS % 3, side=GROUPS % 2
+    )
+    return run
+
+
+def test_weights_of_items_and_of_lists(weighted: Run) -> None:
+    squares = (PRED - TARGET) ** 2
+    line = "w.npz -p p -t t --group g -q"
+    assert value(weighted(f"compute mse {line} -w w")) == pytest.approx(np.average(squares, weights=WEIGHT), rel=1e-13)
+    means = [np.average(squares[g == GROUPS], weights=WEIGHT[g == GROUPS]) for g in np.unique(GROUPS)]
+    assert value(weighted(f"compute mse {line} -w w --reduction group")) == pytest.approx(np.mean(means), rel=1e-13)
+    of_lists_ = of_lists("ranknet")[:, 0]
+    expected = np.average(of_lists_, weights=1.0 + np.unique(GROUPS) % 3)
+    assert value(weighted(f"compute ranknet {line} -w v")) == pytest.approx(expected, rel=1e-13)
+
+
+def test_rows_that_do_not_count(weighted: Run) -> None:
+    kept = TARGET != 0
+    values = [
+        float(lossctl.get_loss("ranknet").evaluate(PRED[rows][None], TARGET[rows][None])[0][0])
+        for rows in (kept & (g == GROUPS) for g in np.unique(GROUPS[kept]))
+    ]
+    told = weighted("compute ranknet w.npz -p p -t t --group g --where t!=0 -q")
+    assert value(told) == pytest.approx(np.mean(values), rel=1e-13)
+
+
+def test_an_item_left_out_does_not_make_its_group_count_less(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "nan.csv").write_text("g,p,t\na,1,0\na,nan,0\nb,3,0\nb,1,0\n")
+    told = run("compute mse nan.csv -p p -t t --group g --reduction group --nan skip -q")
+    assert value(told) == (1 + 5) / 2
+
+
+def test_breakdown_of_lists(weighted: Run) -> None:
+    code, out, err = weighted("breakdown ranknet w.npz -p p -t t --group g --columns side --all -f csv")
+    assert code == 0, err
+    rows = [line.split(",") for line in out.splitlines()]
+    assert rows[0] == ["sample", "g", "side", "loss", "share"]
+    table = {int(row[1]): float(row[3]) for row in rows[1:]}
+    expected = dict(zip(np.unique(GROUPS).tolist(), of_lists("ranknet")[:, 0].tolist(), strict=True))
+    assert table == pytest.approx(expected, rel=1e-13)
+    assert all(int(row[2]) == int(row[1]) % 2 for row in rows[1:])
+    out = weighted("breakdown mse w.npz -p p -t t --group g --by side --sort row -f csv")[1].splitlines()
+    squares = (PRED - TARGET) ** 2
+    means = [float(line.split(",")[3]) for line in out[1:]]
+    assert means == pytest.approx([squares[side == GROUPS % 2].mean() for side in (0, 1)], rel=1e-13)
+    assert weighted("breakdown mse w.npz -p p -t t --group g --by t")[0] == 2  # two values in one group
+
+
+def test_comparison_of_lists(weighted: Run) -> None:
+    code, out, err = weighted("compare ranknet w.npz -p p -p q -t t --group g -f json")
+    assert code == 0, err
+    first = of_lists("ranknet")[:, 0]
+    lists = [(PRED[::-1][g == GROUPS][None], TARGET[g == GROUPS][None]) for g in np.unique(GROUPS)]
+    second = np.array([float(lossctl.get_loss("ranknet").evaluate(p, t)[0][0]) for p, t in lists])
+    difference = json.loads(out)["models"][1]
+    assert difference["difference"] == pytest.approx(np.mean(second - first), rel=1e-12)
+    paired = np.std(second - first, ddof=1) / np.sqrt(len(first))
+    assert difference["difference_std_error"] == pytest.approx(paired, rel=1e-9)
+
+
+@pytest.mark.parametrize("case", ["ranknet mean", "mse mean", "mse none", "rmse mean"])
+def test_gradient_of_lists(weighted: Run, case: str) -> None:
+    loss, reduction = case.split()
+    code, out, err = weighted(f"grad {loss} w.npz -p p -t t --group g --reduction {reduction} -f value")
+    assert code == 0, err
+    gradient = np.array([float(line) for line in out.split()])
+    if loss == "ranknet":
+        expected = np.zeros(300)
+        kernel = lossctl.get_loss(loss)
+        for g in np.unique(GROUPS):
+            rows = g == GROUPS
+            thunk = kernel.evaluate(PRED[rows][None], TARGET[rows][None])[1]
+            assert thunk is not None
+            expected[rows] = thunk()[0] / len(np.unique(GROUPS))
+    else:
+        expected = 2 * (PRED - TARGET) / (300 if reduction == "mean" else 1)
+        if loss == "rmse":
+            expected /= 2 * np.sqrt(np.mean((PRED - TARGET) ** 2))
+    assert gradient == pytest.approx(expected, rel=1e-12)
+
+
+def test_gradient_of_rows_that_do_not_count(weighted: Run) -> None:
+    out = weighted("grad mse w.npz -p p -t t --group g --where t!=0 --reduction sum -w w -f value")[1]
+    expected = np.where(TARGET != 0, 2 * WEIGHT * (PRED - TARGET), 0.0)
+    assert [float(line) for line in out.split()] == pytest.approx(expected.tolist(), rel=1e-12)

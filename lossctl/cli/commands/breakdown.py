@@ -12,6 +12,7 @@ from lossctl.cli.options import (
     ComputationOptions,
     FailAbove,
     FailBelow,
+    Group,
     InputOptions,
     Option,
     OutputOptions,
@@ -91,6 +92,7 @@ def breakdown(
     fail_below: FailBelow = [],  # noqa: B006 - as above
     strict: Strict = False,
     plot: Plot = False,
+    group: Group = None,
     data: InputOptions,
     how: ComputationOptions,
     output: OutputOptions,
@@ -117,11 +119,14 @@ def breakdown(
         raise UsageError("breakdown takes a single loss: run it once for each")
     (limits,) = parse_limits(fail_above, fail_below, bound)
     names = [name for text in cut.columns for name in split_commas(text)]
+    if group is not None and cut.by is None:
+        names = [group, *(name for name in names if name != group)]
     request = _wanted(cut, output, chosen, plot, [column_role(name) for name in names])
     check_stdin([preds, targets])
     workers = execution_config(how, output)
-    opened = open_data(bound, preds, targets, data, shown=names, by=cut.by)
-    request = replace(request, by=_by(cut.by, opened), profile=strict or not output.quiet)
+    opened = open_data(bound, preds, targets, data, shown=names if group is None else [*names, group], by=cut.by)
+    by = _by(cut.by, opened)
+    request = replace(request, by=by, profile=group is None and (strict or not output.quiet))
     asked = BreakdownView(
         people=chosen in PICTURES or (chosen in FORMATS and FORMATS[chosen].for_people),
         columns=names,
@@ -130,8 +135,20 @@ def breakdown(
         by=cut.by or "",
         ignored_by=options.leaving_out,
     )
-    result = break_down(opened, bound[0], options, request, workers)
-    lines = list(check_inputs(opened, [result.plan], options, [result.profile])) if result.profile else []
+    loss = bound[0]
+    if group is not None:
+        from lossctl.analysis.group_losses import group_losses
+        from lossctl.engine.lists import read_groups
+
+        if by is not None and not by.role:
+            raise UsageError(f"{by.where} with --group: a sample is a group of rows: name a column")
+        shown = [*request.shown, *([column_role(cut.by)] if cut.by is not None else [])]
+        groups, options = read_groups(opened, column_role(group), bound, options, shown=shown)
+        opened, loss, options = group_losses(groups, loss, options, workers)
+    result = break_down(opened, loss, options, request, workers)
+    lines = list(opened.notes) if group is not None else []
+    if result.profile:
+        lines = list(check_inputs(opened, [result.plan], options, [result.profile]))
     report = breakdown_report(result, opened, request, asked, lines, limits=limits)
     report = with_clip(report, how)
     if strict:

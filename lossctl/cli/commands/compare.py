@@ -10,6 +10,7 @@ import typer
 from lossctl.cli.options import (
     LOSS_HELP,
     ComputationOptions,
+    Group,
     InputOptions,
     Option,
     OutputOptions,
@@ -88,6 +89,7 @@ def compare(
     against: CompareOptions,
     strict: Strict = False,
     plot: Plot = False,
+    group: Group = None,
     data: InputOptions,
     how: ComputationOptions,
     output: OutputOptions,
@@ -121,6 +123,8 @@ def compare(
     limits = _limits(against.fail_if_worse, bound)
     models, targets = _models(files, data)
     columns = [name for text in against.columns for name in split_commas(text)]
+    if group is not None:
+        columns = [group, *(name for name in columns if name != group)]
     names = _names(models)
     check_stdin([*(model.path for model in models), targets])
     workers = execution_config(how, output)
@@ -133,19 +137,32 @@ def compare(
         shown=[*columns, *(name for name in (against.cluster_by, against.by) if name)],
         rivals=models[1:],
     )
-    comparisons = compare_models(
-        opened,
-        bound,
-        len(models),
-        options,
-        workers,
-        resamples=against.resamples,
-        seed=against.seed,
-        top=against.top,
-        shown=tuple(column_role(name) for name in columns),
-        by=column_role(against.by) if against.by else None,
-        cluster_by=column_role(against.cluster_by) if against.cluster_by else None,
-    )
+    runs = [(opened, bound, options)]
+    if group is not None:
+        from lossctl.analysis.group_losses import group_losses
+        from lossctl.engine.lists import read_groups
+
+        roles = [column_role(name) for name in (*columns, against.cluster_by, against.by) if name]
+        groups, of_rows = read_groups(opened, column_role(group), bound, options, shown=roles, models=len(models))
+        of_groups = [group_losses(groups, loss, of_rows, workers, models=len(models)) for loss in bound]
+        runs = [(dataset, [loss], of_loss) for dataset, loss, of_loss in of_groups]
+    comparisons = [
+        comparison
+        for dataset, compared, of_losses in runs
+        for comparison in compare_models(
+            dataset,
+            compared,
+            len(models),
+            of_losses,
+            workers,
+            resamples=against.resamples,
+            seed=against.seed,
+            top=against.top,
+            shown=tuple(column_role(name) for name in columns),
+            by=column_role(against.by) if against.by else None,
+            cluster_by=column_role(against.cluster_by) if against.cluster_by else None,
+        )
+    ]
     if limits and comparisons[0].samples < 2:
         raise DataError("--fail-if-worse: needs at least two samples")
     shown = ComparisonView(
@@ -160,9 +177,11 @@ def compare(
     )
     plans = zip(*(c.plans for c in comparisons), strict=True)
     profiles = zip(*(c.profiles for c in comparisons), strict=True)
-    report = compare_report(
-        comparisons, opened, shown, limits, check_inputs_of_models(opened, [*plans], options, [*profiles], shown.models)
-    )
+    if group is None:
+        advice = check_inputs_of_models(opened, [*plans], options, [*profiles], shown.models)
+    else:
+        advice = list(dict.fromkeys(note for dataset, _, _ in runs for note in dataset.notes))
+    report = compare_report(comparisons, runs[0][0], shown, limits, advice)
     report = with_clip(report, how)
     if strict:
         raise_on_advice(report.advice)

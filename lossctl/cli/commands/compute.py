@@ -12,6 +12,7 @@ from lossctl.cli.options import (
     ComputationOptions,
     FailAbove,
     FailBelow,
+    Group,
     InputOptions,
     OutputOptions,
     Strict,
@@ -55,10 +56,7 @@ def compute(
             help="mean divides by the sum of the weights; group: mean over --group of their means; batch: as one image",
         ),
     ] = "mean",
-    group: Annotated[
-        str | None,
-        typer.Option("--group", metavar="COLUMN", help="rows of equal value are a sample: a list, a series, an image"),
-    ] = None,
+    group: Group = None,
     fail_above: FailAbove = [],  # noqa: B006 - typer copies it
     fail_below: FailBelow = [],  # noqa: B006 - as above
     strict: Strict = False,
@@ -138,11 +136,22 @@ def _results(
     from lossctl.engine.run import compute_losses
 
     if group is not None:
+        from lossctl.analysis.group_losses import group_losses
         from lossctl.cli.data_files import column_role
-        from lossctl.engine.lists import compute_of_lists
+        from lossctl.engine.lists import compute_of_lists, read_groups
 
-        results = compute_of_lists(data, column_role(group), losses, options, reduction=reduction, workers=workers)
-        return results, list(data.notes), _no_line
+        groups, of_rows = read_groups(data, column_role(group), losses, options)
+        if reduction != "group":
+            return (
+                compute_of_lists(groups, losses, of_rows, reduction=reduction, workers=workers),
+                list(data.notes),
+                _no_line,
+            )
+        results = []
+        for loss in losses:
+            of_groups = group_losses(groups, loss, of_rows, workers, reduction=reduction)
+            results += compute_losses(of_groups[0], [of_groups[1]], of_groups[2], "mean", workers).results
+        return [replace(result, reduction=reduction) for result in results], list(data.notes), _no_line
     if reduction == "batch":
         from lossctl.engine.whole_batch import as_one_image
 

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import LOSS_HELP, ComputationOptions, InputOptions, Option, OutputOptions, expand_option_groups
+from lossctl.cli.options import (
+    LOSS_HELP,
+    ComputationOptions,
+    Group,
+    InputOptions,
+    Option,
+    OutputOptions,
+    expand_option_groups,
+)
 from lossctl.report import Report
 
 HELP = """Compute the gradient of a loss with respect to the predictions, one row per sample.
@@ -37,12 +45,14 @@ def grad(
             help="gradient of each sample's loss, of their mean, or of their sum",
         ),
     ] = "none",
+    group: Group = None,
     numeric: Annotated[bool, Option("--numeric", help="use finite differences, for a loss without a gradient")] = False,
     data: InputOptions,
     how: ComputationOptions,
     output: OutputOptions,
 ) -> tuple[Report, OutputOptions]:
     """Compute the gradient."""
+    from lossctl.cli.data_files import column_role
     from lossctl.cli.loss_arguments import bind
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
@@ -50,7 +60,7 @@ def grad(
     from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
     from lossctl.gradients.gradcheck import REDUCTIONS
-    from lossctl.gradients.gradient_rows import spool_gradient
+    from lossctl.gradients.gradient_rows import spool_gradient, spool_gradient_of_lists
     from lossctl.report.gradcheck import gradient_rows
 
     output = replace(output, format="value" if output.quiet else output.format, quiet=False)
@@ -65,8 +75,14 @@ def grad(
     if len(bound) > 1:
         raise UsageError("grad takes a single loss")
     check_stdin([preds, targets])
-    opened = open_data(bound, preds, targets, data)
-    spool = spool_gradient(
-        opened, bound[0], compute_options(how, data), reduction, workers=execution_config(how, output), numeric=numeric
-    )
+    workers = execution_config(how, output)
+    options = compute_options(how, data)
+    opened = open_data(bound, preds, targets, data, by=group)
+    if group is None:
+        spool = spool_gradient(opened, bound[0], options, reduction, workers=workers, numeric=numeric)
+    else:
+        from lossctl.engine.lists import read_groups
+
+        groups, options = read_groups(opened, column_role(group), bound, options)
+        spool = spool_gradient_of_lists(groups, bound[0], options, reduction, workers=workers, numeric=numeric)
     return gradient_rows(spool), replace(output, format=chosen)

@@ -10,7 +10,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Positive, Probability, Real
 from lossctl.core.interval import POSITIVE, REAL, UNIT, Interval
-from lossctl.losses.numerics.elementary import select, xlog1py, xlogy
+from lossctl.losses.numerics.elementary import hard_entropy, log1p, select, xlog1py, xlogy
 
 Smoothing = Annotated[float, Param("moves targets this far towards 1/2: t(1 − s) + s/2", UNIT)]
 
@@ -20,6 +20,13 @@ def _smoothed(target: Array, s: float) -> tuple[Array, Array]:
     if s == 0:
         return target, 1.0 - target
     return target * (1.0 - s) + 0.5 * s, (1.0 - target) * (1.0 - s) + 0.5 * s
+
+
+def _entropy(p: Array, t: Array, not_t: Array) -> Array:
+    """Return ``−t·log p − not_t·log(1 − p)``; targets 0 and 1 take one logarithm, whose bits are those of the two."""
+    if not (t * not_t).any():
+        return hard_entropy(p, t)
+    return -(xlogy(t, p) + xlog1py(not_t, -p))
 
 
 @loss(
@@ -51,7 +58,7 @@ def bce(pred: Probability, target: Probability, *, label_smoothing: Smoothing = 
         top, bottom = pred - target, pred * not_p
         return select((top == 0) & (bottom == 0), 1.0 - 2.0 * pred, top / bottom)
 
-    return -(xlogy(t, pred) + xlog1py(not_t, -pred)), gradient
+    return _entropy(pred, t, not_t), gradient
 
 
 @loss(
@@ -81,7 +88,7 @@ def bce_with_logits(
     below = -np.abs(pred)
     e = np.exp(below)
     # The common form max(x, 0) − xt + log1p(e) cancels for soft targets; here no term is negative.
-    value = np.log1p(e)
+    value = log1p(e)
     if label_smoothing == 0 and np.all(np.equal(pos_weight, 1.0)):
         missed = np.abs(target - (pred > 0))  # 1 − t or t, in 0.6 of the time of select()
     else:
@@ -121,7 +128,7 @@ def poly1(
 ) -> tuple[Array, Thunk]:
     """Binary cross-entropy with another weight of its leading term."""
     not_t, not_p = 1.0 - target, 1.0 - pred
-    entropy = -(xlogy(target, pred) + xlog1py(not_t, -pred))
+    entropy = _entropy(pred, target, not_t)
 
     def gradient() -> Array:
         top, bottom = pred - target, pred * not_p
@@ -147,7 +154,7 @@ _ALMOST_NEVER = -40.0
 def cross_entropy_lambda(pred: Real, target: Probability, exposure: Positive) -> tuple[Array, Thunk]:
     """Binary cross-entropy of events with different exposures."""
     e = np.exp(-np.abs(pred))
-    rate = np.maximum(pred, 0.0) + np.log1p(e)
+    rate = np.maximum(pred, 0.0) + log1p(e)
     y = exposure * rate
     rare = np.log(exposure) + select(pred < _ALMOST_NEVER, pred, np.log(rate))
     happened = select(y < _TINY, rare, select(y < 1.0, np.log(-np.expm1(-y)), np.log1p(-np.exp(-y))))

@@ -13,6 +13,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.interval import POSITIVE, UNIT
 from lossctl.losses.numerics.cosine import pieces, similar, unit
+from lossctl.losses.numerics.elementary import log1p
 from lossctl.losses.numerics.softmax import complement, restored, softmax
 
 # The task cannot be derived from the inputs; it is that of metric_learning.
@@ -71,7 +72,7 @@ def _log_sum(z: Array, among: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
 def _softplus(x: Array) -> tuple[Array, Array]:
     """Return ``log(1 + e^x)`` and its derivative."""
     e = np.exp(-np.abs(x))
-    return np.maximum(x, 0.0) + np.log1p(e), np.where(x > 0, 1.0, e) / (1.0 + e)
+    return np.maximum(x, 0.0) + log1p(e), np.where(x > 0, 1.0, e) / (1.0 + e)
 
 
 def _partners(_pred: Array, group: Array, **_params: object) -> Array:

@@ -10,7 +10,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Probability, Real
 from lossctl.core.interval import NON_NEGATIVE, UNIT, Interval
-from lossctl.losses.numerics.elementary import select, select_pair
+from lossctl.losses.numerics.elementary import log1p, select, select_pair
 from lossctl.losses.numerics.error_free import product
 
 Alpha = Annotated[float | None, Param("the weight of class 1", UNIT)]
@@ -81,7 +81,7 @@ def focal(pred: Probability, target: Probability, *, alpha: Alpha = 0.25, gamma:
     yes, no = _weights(target, alpha)
     p, not_p = pred, 1.0 - pred
     missed, down = _focused(not_p, p, -np.log(p), gamma)
-    false_alarm, up = _focused(p, not_p, -np.log1p(-p), gamma)
+    false_alarm, up = _focused(p, not_p, -log1p(-p), gamma)
     return _weighted(yes, missed) + _weighted(no, false_alarm), lambda: _weighted(no, up()) - _weighted(yes, down())
 
 
@@ -121,7 +121,7 @@ def focal_with_logits(
     e = np.exp(-np.abs(pred))
     p, not_p = _sigmoids(pred, e)
     yes_focus, no_focus = _sigmoid_power(pred, not_p, gamma), _sigmoid_power(-pred, p, gamma)
-    log = np.log1p(e)
+    log = log1p(e)
     yes_cost, no_cost = log - np.minimum(pred, 0.0), log + np.maximum(pred, 0.0)
 
     def gradient() -> Array:
@@ -156,7 +156,7 @@ def asymmetric(
     missed, down = _focused(not_p, p, -np.log(p), gamma_pos)
     # 1 − q is computed as (1 − p) + clip, because 1 − (p − clip) loses a tiny clip at p = 1.
     q, not_q = np.maximum(p - clip, 0.0), np.minimum(not_p + clip, 1.0)
-    entropy = -np.log1p(-q)
+    entropy = -log1p(-q)
     certain = np.flatnonzero(q > _CERTAIN)
     entropy[certain] = -np.log(not_q[certain])
     false_alarm, up = _focused(q, not_q, entropy, gamma_neg)

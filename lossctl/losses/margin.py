@@ -10,7 +10,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Real, Sign
 from lossctl.core.interval import POSITIVE, REAL
-from lossctl.losses.numerics.elementary import select
+from lossctl.losses.numerics.elementary import log1p, select
 
 _SIGNS = "targets are −1 and +1: pass --labels 0,1 for 0 and 1"
 _CURVES = "https://en.wikipedia.org/wiki/Loss_functions_for_classification"
@@ -101,7 +101,7 @@ def soft_margin(pred: Real, target: Sign) -> tuple[Array, Thunk]:
     """The loss of logistic regression, for labels −1 and +1."""
     u = target * pred
     e = np.exp(-np.abs(u))
-    value = np.maximum(-u, 0.0) + np.log1p(e)
+    value = np.maximum(-u, 0.0) + log1p(e)
     return value, lambda: -target * select(u > 0, e, 1.0) / (1.0 + e)
 
 

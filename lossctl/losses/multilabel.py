@@ -7,6 +7,7 @@ import numpy as np
 from lossctl.core.array_kinds import ClassChances, ClassFlags, ClassScores
 from lossctl.core.arrays import Array
 from lossctl.core.decorator import Thunk, loss
+from lossctl.losses.numerics.elementary import log1p
 
 
 @loss(
@@ -88,7 +89,7 @@ def multilabel_soft_margin(pred: ClassScores, target: ClassChances) -> tuple[Arr
     size = np.abs(pred)
     e = np.exp(-size)
     positive = pred > 0
-    value = size * np.where(positive, 1.0 - target, target) + np.log1p(e)
+    value = size * np.where(positive, 1.0 - target, target) + log1p(e)
 
     def gradient() -> Array:
         likelier, far = 1.0 / (1.0 + e), e / (1.0 + e)

@@ -11,6 +11,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import BelowKind, NonNegative, Real
 from lossctl.core.interval import POSITIVE, REAL, UNIT, Interval
+from lossctl.losses.numerics.elementary import log1p
 
 # The task cannot be derived from the inputs.
 TASK = "language"
@@ -27,7 +28,7 @@ _MEANS = "the log-probabilities of the tokens of an answer are averaged"
 
 def _softplus(x: Array) -> Array:
     """Return ``log(1 + e^x)``."""
-    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+    return np.maximum(x, 0.0) + log1p(np.exp(-np.abs(x)))
 
 
 def _sigmoid(x: Array) -> Array:

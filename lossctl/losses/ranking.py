@@ -12,7 +12,7 @@ from lossctl.core.array_kinds import ITEMS, ProbabilityArrayKind, Relevances, Sc
 from lossctl.core.arrays import Array
 from lossctl.core.decorator import MeanTransform, Param, Thunk, loss
 from lossctl.core.interval import UNIT
-from lossctl.losses.numerics.elementary import select
+from lossctl.losses.numerics.elementary import log1p, select
 from lossctl.losses.numerics.error_free import difference
 from lossctl.losses.numerics.logit_shift import shift
 from lossctl.losses.numerics.normal_interval import Point
@@ -201,7 +201,7 @@ def _log_losses(u: Point, t: Array) -> tuple[Array, Callable[[], Point]]:
     size = np.abs(u[0])
     e = np.exp(-size) * (1.0 - np.copysign(1.0, u[0]) * u[1])
     not_t = 1.0 - t
-    cost = size * select(u[0] > 0, not_t, t) + np.log1p(e)
+    cost = size * select(u[0] > 0, not_t, t) + log1p(e)
 
     def slopes() -> Point:
         whole = (1.0 + e) * k

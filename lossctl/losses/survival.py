@@ -16,7 +16,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, Violations, loss
 from lossctl.core.input_kinds import NonNegative, Real
 from lossctl.core.interval import POSITIVE, UNIT
-from lossctl.losses.numerics.elementary import select
+from lossctl.losses.numerics.elementary import log1p, select
 from lossctl.losses.numerics.error_free import difference, quotient
 from lossctl.losses.numerics.normal_interval import Point, between
 
@@ -219,7 +219,7 @@ def _normal(y: Point) -> tuple[Array, Array]:
 def _logistic(y: Point) -> tuple[Array, Array]:
     size = np.abs(y[0])
     e = _exp(-size, -np.copysign(1.0, y[0]) * y[1])
-    return size + 2.0 * np.log1p(e), np.copysign((1.0 - e) / (1.0 + e), y[0])
+    return size + 2.0 * log1p(e), np.copysign((1.0 - e) / (1.0 + e), y[0])
 
 
 def _extreme(y: Point) -> tuple[Array, Array]:
@@ -230,7 +230,7 @@ def _extreme(y: Point) -> tuple[Array, Array]:
 def _softplus(z: Array, lost: Array) -> tuple[Array, Array]:
     """Return ``log(1 + e^z)`` and its derivative."""
     e = _exp(-np.abs(z), -np.copysign(1.0, z) * lost)
-    return np.maximum(z, 0.0) + np.log1p(e), select(z > 0, 1.0, e) / (1.0 + e)
+    return np.maximum(z, 0.0) + log1p(e), select(z > 0, 1.0, e) / (1.0 + e)
 
 
 def _logistic_between(a: Point, b: Point, width: Array) -> tuple[Array, Array]:

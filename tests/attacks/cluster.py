@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -142,7 +143,7 @@ import os, time
 from pathlib import Path
 
 def slow(pred, target):
-    Path({begun!r}).touch()
+    Path({begun!r}).write_text(str(os.getpid()))
     time.sleep({seconds})
     return (pred - target) ** 2
 
@@ -170,27 +171,31 @@ def until(condition: Callable[[], object]) -> None:
 
 
 @contextmanager
-def somebodys_cluster(preload: str = "") -> Iterator[tuple[str, subprocess.Popen[str], subprocess.Popen[bytes]]]:
-    """Start a scheduler and a worker as their owner would; yield the address and both processes."""
+def somebodys_cluster(
+    preload: str = "", *, ttl: str = "5 minutes", workers: int = 1
+) -> Iterator[tuple[str, subprocess.Popen[bytes], list[subprocess.Popen[bytes]]]]:
+    """Start a scheduler and workers as their owner would; yield the address and the processes."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     address, words = f"tcp://127.0.0.1:{port}", ["--no-dashboard"]
     Path("preload.py").write_text(preload)
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port)]
-    scheduler = subprocess.Popen([*command, *words], **quiet)
+    environ = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": ttl}
+    started = [subprocess.Popen([*command, *words], env=environ, **quiet)]
     command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1"]
-    worker = subprocess.Popen([*command, *words, "--preload", "preload.py", "--local-directory", "work"], **quiet)
+    words += ["--preload", "preload.py", "--local-directory", "work"]
+    started += [subprocess.Popen([*command, *words], **quiet) for _ in range(workers)]
     try:
         from distributed import Client
 
         with Client(address, timeout=50, set_as_default=False) as client:
-            client.wait_for_workers(1, timeout=50)
-        yield address, scheduler, worker  # type: ignore[misc]
+            client.wait_for_workers(workers, timeout=50)
+        yield address, started[0], started[1:]
     finally:
-        for started in (worker, scheduler):
-            started.kill()
-            started.wait()
+        for process_ in reversed(started):
+            process_.kill()
+            process_.wait()
 
 
 def start(*words: str) -> subprocess.Popen[str]:
@@ -233,7 +238,7 @@ def a_scheduler_that_ends_in_a_run(folder: Path, how: str) -> None:
 def a_worker_with_other_files_lives(folder: Path, state: str) -> None:
     arrays()
     preload = f"import lossctl.io.byte_stream as b\nb.path_state = lambda path: {state}\n"
-    with somebodys_cluster(preload) as (address, _, worker):
+    with somebodys_cluster(preload) as (address, _, (worker,)):
         for _ in range(2):
             one_line(process("compute", "mse", *FILES, "--cluster", address), "worker ", "a.npy: not the file")
         assert worker.poll() is None
@@ -242,7 +247,7 @@ def a_worker_with_other_files_lives(folder: Path, state: str) -> None:
 @attack("cluster", slow=True)
 def a_worker_without_lossctl_lives(folder: Path) -> None:
     arrays()
-    with somebodys_cluster("import sys\nsys.modules['lossctl'] = None\n") as (address, _, worker):
+    with somebodys_cluster("import sys\nsys.modules['lossctl'] = None\n") as (address, _, (worker,)):
         one_line(process("compute", "mse", *FILES, "--cluster", address), "a worker cannot run lossctl")
         assert worker.poll() is None
 
@@ -251,11 +256,43 @@ def a_worker_without_lossctl_lives(folder: Path) -> None:
 def the_last_worker_dies(folder: Path) -> None:
     arrays()
     begun = user_file(folder)
-    with somebodys_cluster() as (address, _, worker):
+    with somebodys_cluster() as (address, _, (worker,)):
         one = start("compute", "my.py:slow", *FILES, "--cluster", address)
         until(begun.exists)
         worker.kill()
         one_line(ended(one), f"--cluster {address}: all workers have stopped")
+
+
+@attack("cluster", slow=True)
+def all_workers_are_stopped(folder: Path) -> None:
+    """Waiting for them ends, though the scheduler has not yet given them up."""
+    arrays()
+    begun = user_file(folder)
+    with somebodys_cluster() as (address, _, (worker,)):
+
+        def stop() -> None:
+            until(begun.exists)
+            worker.send_signal(signal.SIGSTOP)
+
+        stopper = threading.Thread(target=stop)
+        stopper.start()
+        with mock.patch.object(dask, "_TIMEOUT", 1):
+            done = run("compute", "my.py:slow", *FILES, "--cluster", address)
+        stopper.join()
+        done.refused(f"--cluster {address}: no worker has answered for 6 s")
+
+
+@attack("cluster", slow=True)
+def one_of_two_workers_is_stopped(folder: Path) -> None:
+    """The scheduler gives its task to the other one."""
+    arrays()
+    begun = user_file(folder, 0.5)
+    with somebodys_cluster(ttl="3s", workers=2) as (address, _, _):
+        one = start("compute", "my.py:slow", *FILES, "-q", "--cluster", address)
+        until(lambda: begun.exists() and begun.read_text())
+        os.kill(int(begun.read_text()), signal.SIGSTOP)
+        done = ended(one)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1.0\n", ""), done
 
 
 @attack("cluster", slow=True)

@@ -32,6 +32,8 @@ _SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://", "inproc://")
 _GROUPS = 16
 # Seconds after which a scheduler that has not answered counts as absent.
 _TIMEOUT = 10
+# Checks, one each _TIMEOUT, after which workers without a heartbeat have stopped. A working one sends one each second.
+_SILENT_CHECKS = 6
 # Seconds for closing the connection. The scheduler drops a client that disappears.
 _HURRY = 1
 # Descriptors of a connection with its event loop and the files of a run, and of a local worker in its scheduler.
@@ -89,7 +91,8 @@ class Cluster:
         self._stack = ExitStack()
         self._client: Any = None
         self._slots = 0
-        self._without_workers = False  # their owner may restart them
+        self._heartbeats: Mapping[str, float] = {}
+        self._silent_checks = 0
 
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
         """Run tasks and yield their results in submission order."""
@@ -121,13 +124,21 @@ class Cluster:
     def check_workers(self) -> None:
         """Check that a task that is not done can still be done; called every ``_TIMEOUT`` seconds.
 
+        The scheduler itself gives the tasks of one silent worker to others, after its ``worker-ttl``.
+
         Raises:
-            LossctlError: the scheduler does not answer, or has had no workers at the last two calls.
+            LossctlError: the scheduler does not answer, has had no workers at two calls, or all are silent.
         """
-        there = bool(self.workers()) or self._address == LOCAL  # a local worker that dies is replaced
-        if not there and self._without_workers:
+        with self._connection_errors():
+            state = self._client.sync(self._client.scheduler.identity, callback_timeout=_TIMEOUT)
+        heartbeats = {address: worker["last_seen"] for address, worker in state["workers"].items()}
+        self._silent_checks = self._silent_checks + 1 if heartbeats == self._heartbeats else 0
+        self._heartbeats = heartbeats
+        if heartbeats and self._silent_checks >= _SILENT_CHECKS:
+            raise self._error(f"no worker has answered for {_SILENT_CHECKS * _TIMEOUT} s")
+        # An owner may restart its workers; a local worker that dies is replaced.
+        if not heartbeats and self._silent_checks and self._address != LOCAL:
             raise self._error("all workers have stopped")
-        self._without_workers = not there
 
     def _error(self, cause: str) -> LossctlError:
         return LossctlError(f"--cluster {printable(self._address)}: {cause}")

@@ -106,7 +106,7 @@ def group_losses(
         options: options of the computation.
         workers: configuration of the workers.
         reduction: "mean": a group counts as much as in the mean over all items; "group": groups of items count the
-            same. Default "mean".
+            same, and the loss of a group is that of a file of its items (rmse: the root). Default "mean".
         models: number of models; default 1.
 
     Returns:
@@ -128,6 +128,10 @@ def group_losses(
     fields: dict[str, npt.NDArray[Any]] = {
         "pred" if i == 0 else f"pred {i + 1}": value[keep, None] for i, value in enumerate(values)
     }
+    finish = bound[0].finish
+    if finish and reduction == "group":
+        fields = {role: np.vectorize(finish.value, otypes=[float])(value) for role, value in fields.items()}
+        finish = None
     share = np.ones(len(keep)) if reduction == "group" and not loss.row_wise else shares[0][keep]
     if (share != 1.0).any():
         fields["weight"] = share
@@ -142,6 +146,7 @@ def group_losses(
         kernel=_given,
         signature=_GroupSignature(_given, bound[0].signature),
         called="",
+        finish=finish,
         from_logits="",
         denominator=None,
         validate=None,

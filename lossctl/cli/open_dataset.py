@@ -12,6 +12,7 @@ from lossctl.cli.options import InputOptions
 from lossctl.cli.settings import split_commas
 from lossctl.core.kind import Kind
 from lossctl.core.loss import Loss
+from lossctl.engine.options import EXPOSURE
 from lossctl.engine.where import WHERE, parse_where
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted
 from lossctl.io import byte_stream, column_selection
@@ -205,6 +206,8 @@ def _labels_hint(losses: Sequence[Loss]) -> str:
 def _further(losses: Sequence[Loss], texts: Sequence[str]) -> dict[str, str]:
     """Parse --input: return the column or file of each input other than pred and target."""
     known = dict.fromkeys(role for loss in losses for role in loss.roles[1:] if role != "target")
+    if all(loss.takes_exposure for loss in losses):
+        known |= {EXPOSURE: None}
     further: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")

@@ -52,6 +52,7 @@ def loss(
     propagates_nonfinite: bool = False,
     neutral: tuple[float, float] | None = None,
     counts_items: bool = False,
+    takes_exposure: bool = False,
 ) -> Callable[[Callable[..., Any]], Loss]: ...
 
 
@@ -73,6 +74,7 @@ def loss(
     propagates_nonfinite: bool = False,
     neutral: tuple[float, float] | None = None,
     counts_items: bool = False,
+    takes_exposure: bool = False,
 ) -> Loss | Callable[[Callable[..., Any]], Loss]:
     """Declare a kernel as a loss: ``@loss``, or ``@loss(formula="…")``.
 
@@ -104,6 +106,8 @@ def loss(
             pixels can be left out. Default None: they cannot.
         counts_items: for losses of lists, each item counts once in the mean over lists of different lengths, as in
             CatBoost. Default False: each list counts once.
+        takes_exposure: the target may be counted over an exposure, an input of this name: then the loss is that of
+            target/exposure, with the exposure as weight. Default False.
 
     >>> import numpy as np
     >>> from lossctl import Real, loss
@@ -136,6 +140,7 @@ def loss(
             propagates_nonfinite=propagates_nonfinite,
             neutral=neutral,
             counts_items=counts_items,
+            takes_exposure=takes_exposure,
         )
 
     return declare if kernel is None else declare(kernel)

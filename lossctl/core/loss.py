@@ -73,6 +73,7 @@ class Loss:
     propagates_nonfinite: bool = False
     neutral: tuple[float, float] | None = None
     counts_items: bool = False
+    takes_exposure: bool = False
     source: str = ""
     called: str = ""
 

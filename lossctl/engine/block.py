@@ -13,7 +13,7 @@ from lossctl.core.domain import InputViolation
 from lossctl.core.kind import as_channels, as_elements, has_class_axis
 from lossctl.engine.elements import Elements, RowError, RowIndex
 from lossctl.engine.mask_arrays import mask_array
-from lossctl.engine.options import ComputeOptions, classes_of
+from lossctl.engine.options import EXPOSURE, ComputeOptions, classes_of
 from lossctl.engine.plan import LossPlan
 from lossctl.engine.where import WHERE
 from lossctl.errors import number
@@ -72,6 +72,8 @@ class Block:
         if plan.masks is not None:
             return mask_array(self, plan, role)
         array = self.input(role, plan.loss.inputs[position].kind.core)
+        if plan.exposed and role == plan.target:
+            return np.asarray(array / self._per_element(plan, self._exposure()))
         return np.repeat(array, plan.per_row) if role in plan.repeated else array
 
     def elements(self, plan: LossPlan, *, defer_domain_check: bool = False) -> Elements:
@@ -170,11 +172,31 @@ class Block:
 
     def _given_weights(self, plan: LossPlan) -> Array | None:
         """Return the weights of the data, one for each element: a weight of a sample is repeated for its elements."""
+        exposure = self._per_element(plan, self._exposure()) if plan.exposed else None
         if "weight" not in self.places or (plan.masks is not None and plan.masks.weights):
-            return None
-        weights = self.checked_weights()
+            return exposure
+        weights = self._per_element(plan, self.checked_weights())
+        return weights if exposure is None else weights * exposure
+
+    def _per_element(self, plan: LossPlan, of_samples: Array) -> Array:
+        """Repeat numbers (samples,) for the elements of each sample; numbers (elements,) stay."""
         elements = self.count * plan.per_row
-        return np.repeat(weights, elements // len(weights)) if len(weights) < elements else weights
+        return np.repeat(of_samples, elements // len(of_samples)) if len(of_samples) < elements else of_samples
+
+    def _exposure(self) -> Array:
+        """Return the exposures, flattened.
+
+        Raises:
+            RowError: one is not a finite number above 0.
+        """
+        exposure = self.input(EXPOSURE)
+        bad = ~((exposure > 0) & (exposure < np.inf))
+        if bad.any():
+            per_row = len(exposure) // self.count
+            row, spot = divmod(int(np.argmax(bad)), per_row)
+            cause = f"exposure {number(exposure[bad][0])} is not a finite number above 0"
+            raise RowError(EXPOSURE, self.start + row, spot if per_row > 1 else None, cause)
+        return exposure
 
     def checked_weights(self) -> Array:
         """Return the weights of the data as they are, flattened.

@@ -16,7 +16,7 @@ from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Extreme, Summary
 from lossctl.engine.all_rows import RowsInMemory, read_rows
 from lossctl.engine.executors.config import ExecutionConfig
-from lossctl.engine.options import ComputeOptions
+from lossctl.engine.options import EXPOSURE, ComputeOptions
 from lossctl.engine.plan import plan_loss
 from lossctl.engine.result import Result, make_result
 from lossctl.engine.run import summarize
@@ -126,7 +126,7 @@ def read_groups(
     """
     roles = [role for loss in losses for role in loss.roles]
     roles += [f"{role} {model}" for model in range(2, models + 1) for role in roles]
-    roles = [role for role in dict.fromkeys([*roles, "weight"]) if role in data.places]
+    roles = [role for role in dict.fromkeys([*roles, "weight", EXPOSURE]) if role in data.places]
     if coupled := [loss.name for loss in losses if loss.batch_coupled]:
         raise UsageError(f"--group: {coupled[0]} compares the samples of the whole batch")
     for role in roles:

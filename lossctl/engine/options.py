@@ -52,6 +52,10 @@ class ComputeOptions:
         return " and ".join(option for option, is_set in said if is_set)
 
 
+# The role of what the targets are divided by, and weighted with.
+EXPOSURE = "exposure"
+
+
 def check_acting(loss: Loss, options: ComputeOptions) -> None:
     """Raise UsageError if an option is given that has no effect on the inputs of the loss."""
     kinds = [spec.kind for spec in loss.inputs]

@@ -16,7 +16,7 @@ from lossctl.core.registry import get_loss
 from lossctl.core.twins import meant, twin_hint
 from lossctl.core.user_kernel import ROWS, tensor_hint
 from lossctl.engine.masks import MaskLayout, channels_first, mask_layout
-from lossctl.engine.options import ComputeOptions, check_acting, check_classes
+from lossctl.engine.options import EXPOSURE, ComputeOptions, check_acting, check_classes
 from lossctl.errors import DataError, UsageError
 from lossctl.io.dataset import Dataset
 
@@ -34,6 +34,7 @@ class LossPlan:
         lists: the values of the parameters of the loss that are lists, by role.
         repeated: the roles of inputs with one number for all elements of a row.
         masks: how a loss of masks reads its images; None if it reads them as they are, and for other losses.
+        exposed: whether the target is divided by the exposure, which is its weight.
     """
 
     loss: Loss
@@ -44,6 +45,7 @@ class LossPlan:
     lists: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     repeated: frozenset[str] = frozenset()
     masks: MaskLayout | None = None
+    exposed: bool = False
 
     @property
     def per_row(self) -> int:
@@ -107,6 +109,7 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
     weight = data.row_shape("weight") if "weight" in data.places else ()
     if weight != loop[: len(weight)] and not (masks and masks.weights):
         raise DataError(f"weight has {_shape(weight)}: one per sample or one per element; {_shapes(data, roles)}")
+    exposed = _is_exposed(loss, data, roles, loop)
     first = [shape for name in loss.inputs[0].kind.core for shape in dims[name][0]]
     pixels = masks is not None and masks.weighs_pixels
     plan = LossPlan(
@@ -118,6 +121,7 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
         lists,
         frozenset(repeated),
         masks,
+        exposed,
     )
     check_classes(plan.loss, plan.dims, options)
     if plan.dims.get("items") == 1 and not data.lists:
@@ -126,6 +130,25 @@ def plan_loss(loss: Loss, data: Dataset, options: ComputeOptions, roles: Sequenc
             "--group COLUMN, the list of each row"
         )
     return plan
+
+
+def _is_exposed(loss: Loss, data: Dataset, roles: Sequence[str], loop: tuple[int, ...]) -> bool:
+    """Return whether the data set has an exposure that is no input of the loss.
+
+    Raises:
+        UsageError: the loss takes no exposure, or has a term of the counts themselves.
+        DataError: the exposure has another shape.
+    """
+    if EXPOSURE not in data.places or EXPOSURE in roles:
+        return False
+    if not loss.takes_exposure:
+        raise UsageError(f"{loss.name} takes no exposure")
+    if loss.params.get("full"):
+        raise UsageError(f"{loss.name}:full adds a term of the counts, and with an exposure targets are rates")
+    shape = data.row_shape(EXPOSURE)
+    if shape != loop[: len(shape)]:
+        raise DataError(f"exposure has {_shape(shape)}: one per sample or one per element; {_shapes(data, roles)}")
+    return True
 
 
 def _check_lists(

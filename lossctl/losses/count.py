@@ -27,11 +27,13 @@ Full = Annotated[bool, Param("adds the constant log Γ(t + 1)")]
         "keras: log(p + 1e-7); scikit-learn and LightGBM train on log rates",
     ),
     pitfalls=(
+        "of counts over different times: --input exposure=COLUMN",
         "pred is a rate; for log rates use poisson_nll_log_rate",
         "without full it can be negative; poisson_deviance is 0 where p = t",
         "a rate of 0 for something that was counted costs inf",
     ),
     relative_accuracy="the gradient everywhere",
+    takes_exposure=True,
 )
 def poisson_nll(pred: NonNegative, target: NonNegative, *, full: Full = False) -> tuple[Array, Thunk]:
     """Negative log-likelihood of Poisson counts, from the rate."""
@@ -45,7 +47,11 @@ def poisson_nll(pred: NonNegative, target: NonNegative, *, full: Full = False) -
     formula="e^x − t·x (+ log Γ(t + 1) if full);  x = pred, a log rate, t = target",
     reference="torch.nn.PoissonNLLLoss",
     differences=("torch's full is Stirling's, and 0 where t ≤ 1; here log Γ is exact",),
-    pitfalls=("pred is the logarithm of a rate, any real number; for rates use poisson_nll",),
+    pitfalls=(
+        "pred is the logarithm of a rate, any real number; for rates use poisson_nll",
+        "of counts over different times: --input exposure=COLUMN",
+    ),
+    takes_exposure=True,
 )
 def poisson_nll_log_rate(pred: Real, target: NonNegative, *, full: Full = False) -> tuple[Array, Thunk]:
     """Negative log-likelihood of Poisson counts, from the logarithm of the rate."""

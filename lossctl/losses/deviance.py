@@ -20,8 +20,12 @@ from lossctl.losses.numerics.log_ratio import bregman, excess
     reference="McCullagh & Nelder 1989, doi:10.1007/978-1-4899-3242-6; scikit-learn mean_poisson_deviance",
     aliases=("mean_poisson_deviance",),
     differences=("scikit-learn refuses p = 0; its HalfPoissonLoss is half of this, less a constant, of log p",),
-    pitfalls=("a rate of 0 for something that was counted costs inf",),
+    pitfalls=(
+        "a rate of 0 for something that was counted costs inf",
+        "of counts over different times: --input exposure=COLUMN",
+    ),
     relative_accuracy="everywhere",
+    takes_exposure=True,
 )
 def poisson_deviance(pred: NonNegative, target: NonNegative) -> tuple[Array, Thunk]:
     """Twice the log-likelihood that a rate lacks compared with the best one."""
@@ -37,6 +41,7 @@ def poisson_deviance(pred: NonNegative, target: NonNegative) -> tuple[Array, Thu
     differences=("scikit-learn's HalfGammaLoss is half of this, of log p; it loses all digits where p ≈ t",),
     pitfalls=("it sees ratios only: twice everything is the same loss",),
     relative_accuracy="everywhere",
+    takes_exposure=True,
 )
 def gamma_deviance(pred: Positive, target: Positive) -> tuple[Array, Thunk]:
     """The deviance of positive amounts whose spread is proportional to the mean."""
@@ -117,11 +122,13 @@ def _binomial(u: Array, power: float) -> Array:
         "scikit-learn loses digits near power 1 and 2; its default is 0, mse",
     ),
     pitfalls=(
+        "of counts over different times: --input exposure=COLUMN",
         "1 is poisson_deviance, 2 gamma_deviance; between them many are 0",
         "from power 2 on a target of 0 costs inf",
         "0 is mse; between 0 and 1 no distribution has this deviance",
     ),
     relative_accuracy="everywhere",
+    takes_exposure=True,
 )
 def tweedie_deviance(
     pred: Positive,

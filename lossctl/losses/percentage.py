@@ -144,7 +144,7 @@ def mase(pred: Real, target: Real, scale: Positive) -> tuple[Array, Thunk]:
     formula="√(mean r²/scale²);  r = pred − target",
     reference="Makridakis et al. 2022, doi:10.1016/j.ijforecast.2021.11.013",
     aliases=("root_mean_squared_scaled_error",),
-    differences=("M5 takes the root for each series: a run, or --group, for each",),
+    differences=("M5 takes the root for each series: --group SERIES --reduction group",),
     pitfalls=("scale is the root of the mean of (y[i] − y[i − 1])² of the training series",),
     relative_accuracy="everywhere",
     finish=MeanTransform(math.sqrt, lambda mean: 0.5 / math.sqrt(mean) if mean else 0.0, per_sample="r²/scale²"),

@@ -487,7 +487,7 @@ def test_options_are_in_groups(run_command: Callable[[str], tuple[int, str, str]
         ("comput", "no such command 'comput'; did you mean 'compute', 'compare'?"),
         (f"compute hubr {PAIR}", "unknown loss 'hubr'; did you mean 'huber'?"),
         (f"compute huber:detla=1 {PAIR}", "huber has no parameter 'detla'; it takes delta; did you mean 'delta'?"),
-        (f"compute mse {PAIR} --reduction men", "one of mean, sum, group, batch; did you mean 'mean'?"),
+        (f"compute mse {PAIR} --reduction men", "one of mean, sum, group, output, batch; did you mean 'mean'?"),
         (f"compute mse {PAIR} --reduction x", "--reduction 'x': one of mean, sum, group"),
         (f"compute mse {PAIR} --nan skp", "--nan 'skp': one of error, skip, propagate; did you mean 'skip'?"),
         (f"grad mse {PAIR} --reduction non", "--reduction 'non': one of none, mean, sum; did you mean 'none'?"),

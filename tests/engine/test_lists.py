@@ -89,6 +89,13 @@ def test_the_mean_over_groups_of_their_means(run: Run) -> None:
     assert float(out[3]) == pytest.approx(np.std(means, ddof=1) / np.sqrt(len(means)), rel=1e-9)
 
 
+def test_the_mean_of_roots(run: Run) -> None:
+    squares = (PRED - TARGET) ** 2
+    roots = [np.sqrt(squares[g == GROUPS].mean()) for g in np.unique(GROUPS)]
+    line = "compute rmse mixed.csv -p p -t t --group g --reduction group -q"
+    assert value(run(line)) == pytest.approx(np.mean(roots), rel=1e-13)
+
+
 def test_two_files_with_the_group_in_both(run: Run) -> None:
     expected = np.mean([np.log1p(np.exp(-0.6)), np.log1p(np.exp(-0.7))])
     assert value(run("compute ranknet p.csv t.csv -p score -t rel --group qid -q")) == pytest.approx(expected)

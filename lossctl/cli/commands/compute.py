@@ -52,8 +52,9 @@ def compute(
         str,
         typer.Option(
             "--reduction",
-            metavar="mean|sum|group|batch",
-            help="mean divides by the sum of the weights; group: mean over --group of their means; batch: as one image",
+            metavar="mean|sum|group|output|batch",
+            help="mean divides by the sum of the weights; group, output: mean over --group, or over the columns, of "
+            "their losses; batch: as one image",
         ),
     ] = "mean",
     group: Group = None,
@@ -83,9 +84,9 @@ def compute(
 
     style_of(output)  # reports an invalid option before a long run, not after
     quick = format_of(output, checks=bool(fail_above or fail_below)) == "value"
-    check_choice("--reduction", reduction, (*REDUCTIONS, "group", "batch"))
-    if reduction == "batch" and group is not None:
-        raise UsageError("--reduction batch takes the whole file: leave out --group")
+    check_choice("--reduction", reduction, (*REDUCTIONS, "group", "output", "batch"))
+    if reduction in ("batch", "output") and group is not None:
+        raise UsageError(f"--reduction {reduction} takes the whole file: leave out --group")
     if reduction == "group" and group is None:
         raise UsageError("--reduction group needs --group COLUMN")
     options = replace(compute_options(how, data), detail=strict or not quick)
@@ -152,6 +153,10 @@ def _results(
             of_groups = group_losses(groups, loss, of_rows, workers, reduction=reduction)
             results += compute_losses(of_groups[0], [of_groups[1]], of_groups[2], "mean", workers).results
         return [replace(result, reduction=reduction) for result in results], list(data.notes), _no_line
+    if reduction == "output":
+        from lossctl.analysis.output_mean import mean_over_outputs
+
+        return [mean_over_outputs(data, loss, options, workers) for loss in losses], list(data.notes), data.line
     if reduction == "batch":
         from lossctl.engine.whole_batch import as_one_image
 

@@ -246,11 +246,9 @@ class TextSource(RecordSource):
         self._next_line = piece.end_line
         return rows
 
-    def line(self, row: int) -> str:
-        """Return the position of a row for messages: ``preds.csv:7``; the row if this source was not read itself."""
-        if not self._lines.rows:
-            return f"{self.display_name}: row {row}"
-        return f"{self.display_name}:{self._lines.of(row)}"
+    def line(self, row: int) -> str | None:
+        """Return the file and the line of a row, ``preds.csv:7``; None if this source was not read itself."""
+        return f"{self.display_name}:{self._lines.of(row)}" if self._lines.rows else None
 
     def _check_width(self, piece: _Piece) -> None:
         width = self._file.width

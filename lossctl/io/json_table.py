@@ -54,7 +54,10 @@ class JsonTableSource(JsonSource):
 
     _file: JsonTable
 
-    def line(self, row: int) -> str:
+    def line(self, row: int) -> None:
+        """Return None: a record has no line of its own."""
+
+    def position(self, row: int) -> str:
         """Return the position of a row for messages, ``preds.json: record 7``, counted from 0."""
         return f"{self.display_name}: record {row}"
 

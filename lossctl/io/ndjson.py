@@ -149,7 +149,7 @@ class JsonSource(RecordSource):
         """Whether polars can read these fields: all of them are numbers."""
         return not any(self._lists) and not any(field.text or field.labels for field in self.fields)
 
-    def line(self, row: int) -> str:
+    def line(self, row: int) -> str | None:
         """Return the position of a row for messages, ``preds.ndjson:7``: row i is line i + 1."""
         return f"{self.display_name}:{row + 1}"
 
@@ -165,7 +165,7 @@ class JsonSource(RecordSource):
         """Return the rows of objects, and count them in ``row``."""
         for i, record in enumerate(objects):
             if isinstance(record, _Repeating) and (twice := [n for n in record.repeated if n in self._selected]):
-                raise DataError(f"{self.line(self.row + i)}: the key {quote_cell(twice[0])} is there twice")
+                raise DataError(f"{self.position(self.row + i)}: the key {quote_cell(twice[0])} is there twice")
         rows = tuple(self._values(objects, i) for i in range(len(self.fields)))
         self.row += len(objects)
         return rows

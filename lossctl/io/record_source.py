@@ -136,12 +136,16 @@ class RecordSource(ABC):
         """Return the rows of a chunk, and count them in ``row``; None if ``parse`` must read the chunk."""
 
     @abstractmethod
-    def line(self, row: int) -> str:
-        """Return the position of a row for messages: ``preds.csv:7``."""
+    def line(self, row: int) -> str | None:
+        """Return the file and the line of a row, ``preds.csv:7``; None if it is not known."""
+
+    def position(self, row: int) -> str:
+        """Return the position of a row for messages."""
+        return self.line(row) or f"{self.display_name}: row {row}"
 
     def locate(self, row: int, field: int, place: int | None) -> str:
         """Return the position of a value for messages: ``preds.csv:7: column 'pred'``."""
         columns = self.columns[field]
         if place is None and len(columns) > 1:
-            return self.line(row)
-        return f"{self.line(row)}: column {column_selection.describe(columns[place or 0], self.names)}"
+            return self.position(row)
+        return f"{self.position(row)}: column {column_selection.describe(columns[place or 0], self.names)}"

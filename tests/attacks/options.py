@@ -163,3 +163,25 @@ def a_class_axis_that_rows_lack(folder: Path, axis: str) -> None:
     np.save("p.npy", np.eye(3))
     np.save("t.npy", np.arange(3))
     run("compute", "sparse_softmax_cross_entropy", "p.npy", "t.npy", "--class-axis", axis).refused("only axis 1")
+
+
+@attack("exit codes", *FORMATS)
+def every_command_on_every_format(folder: Path, form: str) -> None:
+    """Of the formats some have no lines, which tables of samples show."""
+    file = table(form)
+    pred, target, third = ("@1", "@2", "@3") if form == "npy" else ("p", "t", "z")
+    for words in (
+        ("compute", "mse"),
+        ("breakdown", "mse"),
+        ("breakdown", "mse", "--all", "-f", "csv"),
+        ("compare", "mse", "-p", third),
+        ("grad", "mse"),
+        ("plot", "mse"),
+        ("gradcheck", "mse"),
+    ):
+        ended = run(*words, file, "-p", pred, "-t", target)
+        assert (ended.code, bool(ended.out)) == (0, True), (words, ended)
+    if form != "npy":
+        for words in (("gradcheck", "mse", "--grad", "z"), ("verify", "mse", "--value", "z")):
+            ended = run(*words, file, "-p", pred, "-t", target)
+            assert (ended.code, bool(ended.out)) == (1, True), (words, ended)

@@ -45,7 +45,9 @@ def lost_digits(tally: ArrayTally, precision: Precision) -> Cause | None:
         return None
     size = (np.abs(failing.given - failing.numeric) / (ULPS_OF_TERMS * failing.error))[wrong]  # in allowed errors
     error = (failing.given - failing.numeric)[wrong]
-    terms = (failing.error / precision.eps)[wrong]
+    # The allowed errors of written numbers do not show the terms: the numbers stand for them.
+    sizes = np.maximum(np.abs(failing.given), np.abs(failing.numeric))
+    terms = (sizes if tally.written else failing.error / precision.eps)[wrong]
     where = _where(tally)
     if (np.abs(error) > LOST * terms).any():
         return None

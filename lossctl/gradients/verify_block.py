@@ -45,6 +45,7 @@ class ArrayTally:
         squares, baseline_squares: sums of the squared errors of the output and of the baseline.
         left_out: number of outputs at samples without weight that are not 0.
         left_out_row: the first row of these; None without one.
+        written: whether the output was read from text, whose last digit adds to the allowed errors.
     """
 
     summary: CheckSummary
@@ -56,6 +57,7 @@ class ArrayTally:
     baseline_squares: float
     left_out: int
     left_out_row: int | None
+    written: bool
 
     def __add__(self, other: ArrayTally) -> ArrayTally:
         first = self if self.worst >= other.worst else other
@@ -69,6 +71,7 @@ class ArrayTally:
             self.baseline_squares + other.baseline_squares,
             self.left_out + other.left_out,
             self.left_out_row if self.left_out_row is not None else other.left_out_row,
+            self.written,
         )
 
 
@@ -180,6 +183,7 @@ class Verifier:
             baseline,
             len(outside),
             int(outside[0]) if len(outside) else None,
+            rounding is not None,
         )
 
     def _left_out(self, block: Block, plan: LossPlan, scaled: ScaledElements, every: Array) -> Indices:

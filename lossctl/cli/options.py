@@ -267,7 +267,9 @@ class OutputOptions:
             help=f"{', '.join(FORMATS)}; LOSSCTL_FORMAT sets the default",
         ),
     ] = None
-    quiet: Annotated[bool, Option("-q", "--quiet", help="numbers only, one on each line, and no notes")] = False
+    quiet: Annotated[
+        bool, Option("-q", "--quiet", help="numbers only, one on each line, and no notes; with -f or -o: no notes")
+    ] = False
     outputs: Annotated[
         list[str],
         Option(

@@ -43,7 +43,7 @@ def format_of(
     pictures: bool = False,
     checks: bool = False,
 ) -> str:
-    """Return the output format, from -q, the suffix of -o FILE, --format or LOSSCTL_FORMAT.
+    """Return the output format, from --format, the suffix of -o FILE, -q or LOSSCTL_FORMAT.
 
     Args:
         output: the options.
@@ -56,8 +56,6 @@ def format_of(
         UsageError: the format or the suffix is unknown, a picture needs matplotlib, or the format shows checks and
             there are none.
     """
-    if output.quiet:
-        return "value"
     path = output.output or ""
     suffix = os.path.splitext(path)[1].lower().removeprefix(".")
     if suffix and output.format is None:
@@ -72,8 +70,10 @@ def format_of(
             known = ", ".join(f".{name}" for name in (*SUFFIXES, *binary, *(PICTURES if pictures else ())))
             raise UsageError(f"-o {printable(path)}: its suffix is none of {known}; add --format")
         name = SUFFIXES[suffix]
+    elif output.format is not None:
+        name = output.format
     else:
-        name = output.format if output.format is not None else os.environ.get("LOSSCTL_FORMAT") or default
+        name = "value" if output.quiet else os.environ.get("LOSSCTL_FORMAT") or default
     renderer(name)
     if FORMATS[name].checks_only and not checks:
         raise UsageError(f"format {name} shows checks: use it with gradcheck, or with a limit such as --fail-above")

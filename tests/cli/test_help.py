@@ -163,7 +163,7 @@ def names(*wanted: str) -> list[str]:
         ("lossctl compare mse nope.csv nope.csv samples/diabetes_targets.csv -t ", ["target"]),
         ("lossctl list --family ro", ["robust"]),
         ("lossctl list --form", ["--format"]),
-        ("lossctl compute mse a.csv --reduction ", [*validation.REDUCTIONS, "group", "batch"]),
+        ("lossctl compute mse a.csv --reduction ", [*validation.REDUCTIONS, "group", "output", "batch"]),
         ("lossctl grad mse a.csv --reduction ", list(gradcheck.REDUCTIONS)),
         ("lossctl compute mse a.csv --nan ", list(validation.NAN)),
         ("lossctl gradcheck mse --signature ", list(gradient_arguments.SIGNATURES)),

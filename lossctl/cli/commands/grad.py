@@ -63,7 +63,6 @@ def grad(
     from lossctl.gradients.gradient_rows import spool_gradient, spool_gradient_of_lists
     from lossctl.report.gradcheck import gradient_rows
 
-    output = replace(output, format="value" if output.quiet else output.format, quiet=False)
     chosen = format_of(output, default="csv", binary=("npy",))
     if chosen in ("table", "json"):
         raise UsageError(

@@ -62,13 +62,17 @@ def test_infonce_agrees_with_fifty_digits(seed: int, temperature: float) -> None
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.slow
 def test_groups_agree_with_fifty_digits(seed: int, spec: str) -> None:
-    """Groups of three, two and one; two samples all but parallel, of one group or of two."""
+    """Groups of three, two and one; two samples all but parallel, of one group or of two.
+
+    Each seed takes a quarter of the coordinates.
+    """
     loss = get_loss(spec)
     batch = [np.concatenate(vectors(seed, 3)), np.array([0.0, 0.0, 1.0, seed % 2, 1.0, 7.0])]
     want, magnitude = oracle.value(loss.name, batch, loss.params)
     assert oracle.error(float(loss.value(*batch).sum()), want, magnitude) <= BOUND
     got = loss.gradient(*batch).ravel()
-    for value, slope in zip(got, oracle.slopes(loss.name, batch, loss.params), strict=True):
+    at = list(range(seed, len(got), 4))
+    for value, slope in zip(got[at], oracle.slopes(loss.name, batch, loss.params, at), strict=True):
         assert oracle.error(float(value), slope.left, slope.magnitude) <= BOUND
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.engine.exact_sum import _UNIT_BITS, exact, exact_sum, ratio, rounded, shifted
+from lossctl.engine.exact_sum import _UNIT_BITS, exact, exact_sum, ratio, rounded, shifted, sum_of_squares
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,9 @@ class Extreme:
     row: int
 
 
+# ΣL² − (ΣL)²/n cancels where the mean is large. Up to this factor of roundoff it is as good as the sum about the mean,
+# and needs no array of the differences: 0.2 of 0.7 ns a number.
+_CANCELLATION = 16.0
 # Sums of squares outside this range may have lost digits to underflow, or have overflowed.
 _SAFE = (1e-200, 1e200)
 
@@ -78,10 +81,13 @@ class WeightedMoments:
     @classmethod
     def _of(cls, part: Array, share: Array | None, total: float) -> WeightedMoments:
         n = len(part)
-        if share is None:  # W = 1: a third of the passes over memory of the general case
-            off = part - total / n
-            off *= off
-            return cls(n, total, float(n), float(np.add.reduce(off)), 0.0, float(n))
+        if share is None:  # W = 1
+            mean = total / n
+            second = sum_of_squares(part)
+            squares = second - total * mean
+            if not squares > second / _CANCELLATION:
+                squares = sum_of_squares(part - mean)
+            return cls(n, total, float(n), squares, 0.0, float(n))
         weight = float(np.add.reduce(share))
         off = part - (total / weight if weight else 0.0) * share
         # NaN if a loss is infinite; the standard error is then reported as unknown.

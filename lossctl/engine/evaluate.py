@@ -196,20 +196,15 @@ def summarize_elements(evaluated: Evaluated, block: Block, samples: PerSampleSum
         return Summary(missing=elements.missing, nonfinite_sum=nonfinite_sum, ignored=elements.ignored)
     weight = exact(float(len(elements))) if evaluated.scale is None else exact_sum(evaluated.scale)
     total = evaluated.total if evaluated.parts is evaluated.values else None
-    sums = sum_losses(evaluated.values, evaluated.parts, weight, elements.weights, total=total)
-    summary = replace(
-        sums,
-        samples=elements.rows.kept,
-        missing=elements.missing,
-        nonfinite_sum=sums.nonfinite_sum + nonfinite_sum,
-        ignored=elements.ignored,
-        reduced=evaluated.reduced,
-    )
-    if samples is None:
-        return summary
-    total = sums.sum if elements.rows.per_row == 1 else float(np.add.reduce(samples.part))
-    low, high, top = _extremes(evaluated, samples, sums.nonfinite_sum)
-    return replace(summary, spread=WeightedMoments.of(samples.part, samples.share, total), low=low, high=high, top=top)
+    summary = sum_losses(evaluated.values, evaluated.parts, weight, elements.weights, total=total)
+    summary.samples, summary.reduced = elements.rows.kept, evaluated.reduced
+    summary.missing, summary.ignored = elements.missing, elements.ignored
+    if samples is not None:
+        total = summary.sum if elements.rows.per_row == 1 else float(np.add.reduce(samples.part))
+        summary.spread = WeightedMoments.of(samples.part, samples.share, total)
+        summary.low, summary.high, summary.top = _extremes(evaluated, samples, summary.nonfinite_sum)
+    summary.nonfinite_sum += nonfinite_sum
+    return summary
 
 
 def _extremes(

@@ -29,6 +29,8 @@ HOMES = {
     "plotille": ("lossctl.render.charts",),
     "matplotlib": ("lossctl.render.figure",),
     "pytest": ("lossctl.pytest_plugin",),
+    "fsspec": ("lossctl.io.remote",),
+    "aiohttp": ("lossctl.io.remote",),
     "torch": ("lossctl.frameworks.torch",),
     "jax": ("lossctl.frameworks.jax",),
     "tensorflow": ("lossctl.frameworks.tensorflow",),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, Protocol
 
 from lossctl.errors import DataError, printable
+from lossctl.io import remote
 from lossctl.io.compression import decompressed
+from lossctl.io.file_state import State, modified_error
+from lossctl.io.remote_address import is_remote, without_query
 
 # Bytes of text parsed at once by the grammar, into Python strings of about 60 bytes per cell: small enough for the
 # cache. 100 MB of two columns take 3.9 s and 62 MiB of resident memory with 64 KiB, 4.4 s and 73 MiB with 256 KiB,
@@ -26,11 +30,11 @@ STDIN = "-"
 
 def display_name(path: str) -> str:
     """Return the name of a path in messages."""
-    return "stdin" if path == STDIN else printable(path)
+    return "stdin" if path == STDIN else printable(without_query(path))
 
 
 def open_binary(path: str) -> BinaryIO:
-    """Open a path or stdin for reading bytes.
+    """Open a path, an address or stdin for reading bytes.
 
     Raises:
         DataError: the file cannot be opened, or stdin is closed.
@@ -45,6 +49,8 @@ def open_binary(path: str) -> BinaryIO:
             return sys.stdin.buffer
         os.set_blocking(descriptor, True)  # otherwise a read before data arrive looks like the end of the file
         return open(descriptor, "rb", buffering=0)
+    if is_remote(path):
+        return io.BufferedReader(remote.RemoteFile(path), PIECE)
     try:
         return open(path, "rb")
     except OSError as error:
@@ -81,10 +87,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Origin:
-    """A file, a pipe or stdin as the origin of bytes.
+    """A file, a remote file, a pipe or stdin as the origin of bytes.
 
     Attributes:
-        path: the path; ``-`` is stdin.
+        path: the path or address; ``-`` is stdin.
         compression: suffix of the compression, such as ``.gz``; None (the default) if there is none.
         reading: progress, updated by ``blocks``.
     """
@@ -101,7 +107,9 @@ class Origin:
     @property
     def seekable(self) -> bool:
         """Whether the bytes can be read at any position: an uncompressed file, not a pipe."""
-        return self.compression is None and not read_once(self.path)
+        if self.compression is not None or read_once(self.path):
+            return False
+        return not is_remote(self.path) or remote.RemoteFile(self.path).seekable()
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the decompressed bytes in blocks of bounded size.
@@ -113,8 +121,8 @@ class Origin:
             DataError: the file cannot be read or decompressed, or it changed while it was read.
         """
         with open_binary(self.path) as file, unchanged(file, self.display_name):
-            known = None if read_once(self.path) else descriptor_state(file.fileno())
-            self.reading.size = known[0] if known else 0
+            known = None if read_once(self.path) else file_state(file)
+            self.reading.size = max(known[0], 0) if known else 0
             for block in self._blocks(file):
                 self.reading.at = file.tell() if known else 0
                 yield block
@@ -134,17 +142,27 @@ def read_once(path: str) -> bool:
     return path == STDIN or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path))
 
 
-State: TypeAlias = tuple[int, int]
-
-
 def descriptor_state(descriptor: int) -> State | None:
     """Return (size in bytes, time of the last write in ns) of an open regular file; None if it is not regular."""
     status = os.fstat(descriptor)
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
+def file_state(file: BinaryIO) -> State | None:
+    """Return the state of an open file; None if it is a pipe.
+
+    Raises:
+        OSError: stdin is an object without a descriptor.
+    """
+    if isinstance(raw := getattr(file, "raw", None), remote.RemoteFile):
+        return remote.state(raw.address)
+    return descriptor_state(file.fileno())
+
+
 def path_state(path: str) -> State | None:
-    """Return (size in bytes, time of the last write in ns) of a path; None if it is not a regular file."""
+    """Return the state of a path or an address; None if it is not a regular file."""
+    if is_remote(path):
+        return remote.state(path)
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -152,17 +170,79 @@ def path_state(path: str) -> State | None:
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
-def another_file_error(display_name: str) -> DataError:
-    """Return the error for a path that refers to a different file in a worker process."""
-    return DataError(
-        f"{display_name}: not the file that it was where the run began (size or time of writing): every worker "
-        "must see the same files, and nobody may write them"
-    )
+def current_state(path: str) -> State | None:
+    """Return the state of a file that can be opened, or of an address.
+
+    Raises:
+        DataError: it cannot be opened.
+    """
+    if is_remote(path):
+        return remote.state(path)
+    with open_binary(path) as file:
+        return descriptor_state(file.fileno())
 
 
-def modified_error(display_name: str) -> DataError:
-    """Return the error for a file written to while it was read: the data may mix the old and the new contents."""
-    return DataError(f"{display_name}: changed while it was read: is something still writing it?")
+def absolute(path: str) -> str:
+    """Return a path that means the same in another working directory; an address as it is."""
+    return path if is_remote(path) else os.path.abspath(path)
+
+
+class PositionedFile(Protocol):
+    """An open file that several threads read at any position."""
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+
+    def read_at(self, view: memoryview, at: int) -> int:
+        """Read bytes at a position into a buffer; return their number, 0 at the end."""
+
+    def check(self) -> None:
+        """Check that the file has not changed since it was opened.
+
+        Raises:
+            DataError: it has.
+        """
+
+
+class LocalFile:
+    """A file of this machine, by a descriptor that it closes."""
+
+    def __init__(self, descriptor: int, display_name: str) -> None:
+        self._descriptor, self._display_name = descriptor, display_name
+        self._state = descriptor_state(descriptor)
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return os.fstat(self._descriptor).st_size
+
+    def read_at(self, view: memoryview, at: int) -> int:
+        """Read bytes at a position into a buffer; return their number, 0 at the end."""
+        try:
+            return os.preadv(self._descriptor, [view], at)
+        except OSError as error:
+            raise DataError(f"{self._display_name}: {reason(error)}") from None
+
+    def check(self) -> None:
+        """Check that the file has not been written to since it was opened."""
+        if descriptor_state(self._descriptor) != self._state:
+            raise modified_error(self._display_name)
+
+
+def open_positioned(path: str) -> PositionedFile:
+    """Open a file or an address that can be read at any position.
+
+    Raises:
+        DataError: it cannot be opened.
+    """
+    if is_remote(path):
+        return remote.RemoteFile(path)
+    with open_binary(path) as file:
+        return LocalFile(os.dup(file.fileno()), display_name(path))
 
 
 @contextmanager
@@ -173,14 +253,13 @@ def unchanged(file: BinaryIO, display_name: str) -> Iterator[None]:
         DataError: the file was written to, or the operating system reports an error.
     """
     try:
-        descriptor = file.fileno()
+        before = file_state(file)
     except OSError:  # stdin is an object without a descriptor
         yield
         return
     try:
-        before = descriptor_state(descriptor)
         yield
-        if descriptor_state(descriptor) != before:
+        if file_state(file) != before:
             raise modified_error(display_name)
     except OSError as error:
         raise DataError(f"{display_name}: {reason(error)}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +14,12 @@ import numpy.typing as npt
 
 from lossctl.errors import DataError, printable
 from lossctl.io import byte_stream, column_selection
+from lossctl.io.file_state import State, another_file_error, modified_error
 from lossctl.io.formats import InputFormat
 from lossctl.io.polars_columns import arrays, is_number, is_text, kind_words, numbers
 from lossctl.io.polars_guard import absorb_second_interrupt, capture_stderr, require_room
+from lossctl.io.remote import polars_options
+from lossctl.io.remote_address import is_remote
 from lossctl.io.source import Field, Options, Read, Rows, cell_value
 from lossctl.io.text_grammar import quote_cell
 
@@ -40,7 +42,7 @@ class _Stored:
 
     path: str
     suffix: str
-    state: byte_stream.State | None
+    state: State | None
 
     @property
     def display_name(self) -> str:
@@ -59,11 +61,14 @@ class _Stored:
         try:
             with capture_stderr(), absorb_second_interrupt():
                 # An absolute path, because polars would interpret the names ~ and s3: as a home directory and a URL.
-                answer = question(scan(os.path.abspath(self.path), glob=False))
+                options = polars_options(self.path) if is_remote(self.path) else {}
+                answer = question(scan(byte_stream.absolute(self.path), glob=False, **options))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             self.check()
             cause = printable(str(error).partition("\n")[0])[:200].rstrip(".")
-            raise DataError(f"{self.display_name}: not a readable {self.suffix} file: {cause}") from None
+            remote_cause = cause.startswith("object-store error: ")
+            what = "the server or the connection fails" if remote_cause else f"not a readable {self.suffix} file"
+            raise DataError(f"{self.display_name}: {what}: {cause}") from None
         self.check()
         return answer
 
@@ -73,9 +78,8 @@ class _Stored:
         Raises:
             DataError: the file was written to.
         """
-        with byte_stream.open_binary(self.path) as file:
-            if byte_stream.descriptor_state(file.fileno()) != self.state:
-                raise byte_stream.modified_error(self.display_name)
+        if byte_stream.current_state(self.path) != self.state:
+            raise modified_error(self.display_name)
 
 
 def _exactly(names: tuple[str, ...]) -> pl.Expr:
@@ -90,7 +94,7 @@ def _strip(stored: _Stored, names: tuple[str, ...], first: int, rows: int) -> pl
     """Read a range of rows of the named columns, through a cache."""
     strip: pl.DataFrame = stored.query(lambda table: table.select(_exactly(names)).slice(first, rows).collect())
     if len(strip) != rows:
-        raise byte_stream.modified_error(stored.display_name)
+        raise modified_error(stored.display_name)
     return strip
 
 
@@ -109,13 +113,9 @@ class ColumnarFile:
 
     def __init__(self, origin: byte_stream.Origin, suffix: str) -> None:
         self.display_name = origin.display_name
-        with byte_stream.open_binary(origin.path) as file:
-            self.stored = _Stored(origin.path, suffix, byte_stream.descriptor_state(file.fileno()))
-            try:
-                if not file.read(1):
-                    raise DataError(f"{self.display_name}: empty file")
-            except OSError as error:
-                raise DataError(f"{self.display_name}: {byte_stream.reason(error)}") from None
+        self.stored = _Stored(origin.path, suffix, byte_stream.current_state(origin.path))
+        if self.stored.state and self.stored.state[0] == 0:
+            raise DataError(f"{self.display_name}: empty file")
         require_room(self.display_name)
         self.types, self.rows = self.stored.query(_schema)
         self.names = tuple(self.types)
@@ -202,13 +202,13 @@ class ColumnarSource:
         self.row_shapes = tuple((c.width,) for c in chosen)
 
     def __getstate__(self) -> dict[str, Any]:
-        path = os.path.abspath(self._stored.path)  # the other process may have another working directory
+        path = byte_stream.absolute(self._stored.path)  # the other process may have another working directory
         return self.__dict__ | {"_stored": replace(self._stored, path=path)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if byte_stream.path_state(self._stored.path) != self._stored.state:
-            raise byte_stream.another_file_error(self.display_name)
+            raise another_file_error(self.display_name)
 
     def reader(self) -> Read:
         """Return a function that reads any range of rows and keeps the last strip it read."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from lossctl.errors import DataError, UsageError, nearest, printable
 from lossctl.io.byte_stream import STDIN, Origin, display_name, reason
 from lossctl.io.compression import SUFFIXES, ZIP, member_name
+from lossctl.io.remote_address import is_remote, without_query
 
 if TYPE_CHECKING:
     from lossctl.io.source import Archive, OpenedFile, Options
@@ -119,6 +120,7 @@ def suffix_of(path: str) -> str | None:
     >>> suffix_of("preds.csv.gz"), suffix_of("data.npz:key"), suffix_of("data.npz.gz"), suffix_of("preds")
     ('.csv.gz', '.npz', None, None)
     """
+    path = without_query(path)
     if member := _MEMBER.fullmatch(path):
         path = member[1]
     stem, compression = _split(path.lower())
@@ -171,7 +173,7 @@ def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Op
         return opener(shards[0]) if len(shards) == 1 else ShardedFile(path, shards, opener)
     if suffix is None:
         _check_there(path)
-        if cure := _CURES.get(path.lower().rpartition(".")[2]):
+        if cure := _CURES.get(without_query(path).lower().rpartition(".")[2]):
             raise DataError(f"{display_name(path)}: {cure}")
         raise UsageError(
             f"{display_name(path)}: its name does not tell its format: say --input-format, one of {listed}"
@@ -181,7 +183,7 @@ def open_source(path: str, options: Options, labels: tuple[str, ...] = ()) -> Op
     entry = FORMATS[name.removeprefix(".")]
     member = _MEMBER.fullmatch(path) if entry.archive else None
     file = member[1] if member else path
-    origin = Origin(file, compression or _split(file.lower())[1] or None)
+    origin = Origin(file, compression or _split(without_query(file).lower())[1] or None)
     if entry.indexed and not origin.seekable:
         raise UsageError(
             f"{origin.display_name}: {entry.suffix} files have their index at the end: save it to a plain file first"
@@ -206,11 +208,13 @@ def _suffix_of_zip(path: str) -> str | None:
 def _check_there(path: str) -> None:
     """Check that a path of unknown format exists and is not a directory, to report that error first.
 
-    The path is not opened, because opening a pipe would wait for its writer.
+    The path is not opened, because opening a pipe would wait for its writer. A remote file is not asked for.
 
     Raises:
         DataError: the path does not exist, is a directory, or is not a valid path.
     """
+    if is_remote(path):
+        return
     try:
         if os.path.isdir(path):
             raise DataError(f"{display_name(path)}: is a directory")

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from lossctl.errors import DataError, number, printable
 from lossctl.io import byte_stream, column_selection
+from lossctl.io.file_state import State, another_file_error
 from lossctl.io.formats import InputFormat
 from lossctl.io.npy_reader import columnwise, rowwise
 from lossctl.io.source import BadValueError, Field, Options, Read, Rows, label_codes
@@ -63,18 +64,17 @@ class NpyFile:
     is_text = False
     text_options: frozenset[str] = frozenset()
     bfloat16 = False  # the 16 bits are the upper half of a float32
-    state: byte_stream.State | None = None  # None if the bytes are spooled, because others cannot write to the spool
+    file: byte_stream.PositionedFile
 
     def __init__(self, origin: Bytes) -> None:
         self.display_name, self._origin = origin.display_name, origin
         self._path_state = byte_stream.path_state(origin.path)
         try:
             if isinstance(origin, byte_stream.Origin) and origin.seekable:
-                with byte_stream.open_binary(origin.path) as file:
-                    self.fd = os.dup(file.fileno())
-                declared = self._open(os.pread(self.fd, _START, 0))
-                follow: float = os.fstat(self.fd).st_size - self.offset
-                self.state = byte_stream.descriptor_state(self.fd)
+                self.file = byte_stream.open_positioned(origin.path)
+                start = bytearray(min(_START, self.file.size))
+                declared = self._open(bytes(start[: self.file.read_at(memoryview(start), 0)]))
+                follow: float = self.file.size - self.offset
             else:
                 declared, follow = self._spool(origin.blocks())
         except OSError as error:
@@ -118,7 +118,7 @@ class NpyFile:
                 if left < 0:
                     return declared, math.inf
             spool.flush()
-            self.fd = os.dup(spool.fileno())
+            self.file = byte_stream.LocalFile(os.dup(spool.fileno()), self.display_name)
         return declared, declared - left
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -130,11 +130,7 @@ class NpyFile:
         if self._path_state is None:
             raise DataError(f"{self.display_name}: other processes cannot read a pipe: save it to a file first")
         origin: Any = self._origin
-        return _reopen, (replace(origin, path=os.path.abspath(origin.path)), self._path_state)
-
-    def __del__(self) -> None:
-        if hasattr(self, "fd"):
-            os.close(self.fd)
+        return _reopen, (replace(origin, path=byte_stream.absolute(origin.path)), self._path_state)
 
     def holds_text(self, selectors: tuple[str, ...]) -> bool:
         """Return False: arrays contain numbers."""
@@ -211,19 +207,19 @@ class NpyFile:
             )
 
 
-def _reopen(origin: Bytes, state: byte_stream.State) -> NpyFile:
+def _reopen(origin: Bytes, state: State) -> NpyFile:
     """Open a file unpickled from another process, after a check that it is the same file here.
 
     Raises:
         DataError: the file does not exist, or its size or time of the last write differs.
     """
     if byte_stream.path_state(origin.path) != state:
-        raise byte_stream.another_file_error(origin.display_name)
+        raise another_file_error(origin.display_name)
     return _open_cached(origin, state)
 
 
 @lru_cache(_REOPENED)
-def _open_cached(origin: Bytes, state: byte_stream.State) -> NpyFile:
+def _open_cached(origin: Bytes, state: State) -> NpyFile:
     return NpyFile(origin)
 
 

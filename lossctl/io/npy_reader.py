@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,11 +20,10 @@ class NpyLayout(Protocol):
     """The layout of the numbers in an open NPY file, as far as a reader needs it."""
 
     display_name: str
-    fd: int
+    file: byte_stream.PositionedFile
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     offset: int
-    state: byte_stream.State | None
 
 
 def rowwise(file: NpyLayout) -> Any:
@@ -40,7 +38,7 @@ def rowwise(file: NpyLayout) -> Any:
             buffer = np.empty((stop - start, *row_shape), file.dtype)
         block = buffer[: stop - start]
         _fill(file, block, file.offset + start * row_bytes)
-        _check_same(file)
+        file.file.check()
         return block
 
     return read
@@ -64,7 +62,7 @@ def columnwise(file: NpyLayout, columns: list[int]) -> Any:
                 strip = np.empty((width, rows), file.dtype)
             for row, column in zip(strip, columns, strict=True):
                 _fill(file, row, file.offset + (column * n + first) * item)
-            _check_same(file)
+            file.file.check()
         rows = stop - start
         # A column of the file is a row of the strip, because in Fortran order the last axis varies slowest.
         block = strip[:, start - first : stop - first]
@@ -78,20 +76,7 @@ def _fill(file: NpyLayout, block: npt.NDArray[Any], at: int) -> None:
     done = 0
     while done < len(view):
         # A read may be short (a call reads at most 2 GiB, or a signal interrupts it). 0 bytes: the file was truncated.
-        try:
-            got = os.preadv(file.fd, [view[done:]], at + done)
-        except OSError as error:
-            raise DataError(f"{file.display_name}: {byte_stream.reason(error)}") from None
+        got = file.file.read_at(view[done:], at + done)
         if not got:
             raise DataError(f"{file.display_name}: truncated while it was read: is something still writing it?")
         done += got
-
-
-def _check_same(file: NpyLayout) -> None:
-    """Check that the file has not been written to since it was opened.
-
-    Raises:
-        DataError: the file has changed.
-    """
-    if file.state is not None and byte_stream.descriptor_state(file.fd) != file.state:
-        raise byte_stream.modified_error(file.display_name)

@@ -63,7 +63,7 @@ class NpzFile(ArrayArchive):
             try:
                 with zipfile.ZipFile(file) as archive:
                     listed = [i for i in archive.infolist() if i.filename.endswith(".npy")]
-            except MemoryError:
+            except (MemoryError, DataError):
                 raise
             except Exception as error:  # noqa: BLE001 - as above, and struct.error, UnicodeDecodeError, …
                 raise _damaged(name, error) from None

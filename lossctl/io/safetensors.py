@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted
-from lossctl.io.byte_stream import display_name, open_binary, path_state, unchanged
+from lossctl.io.byte_stream import display_name, file_state, open_binary, path_state, unchanged
 from lossctl.io.column_selection import listed
 
 # The limit of the reference implementation.
@@ -74,7 +74,7 @@ class SafetensorsFile(Mapping[str, np.ndarray]):
         if self._state is None and os.path.exists(path) and not os.path.isdir(path):
             raise DataError(f"{self.display_name}: a pipe cannot be read at any position: save it to a file first")
         with open_binary(path) as file, unchanged(file, self.display_name):
-            size = os.fstat(file.fileno()).st_size
+            size = (file_state(file) or (0, 0))[0]
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > size - 8:
                 raise self._invalid(f"a header of {length:,} bytes in a file of {size:,}")
@@ -103,7 +103,8 @@ class SafetensorsFile(Mapping[str, np.ndarray]):
             raise DataError(f"{self.display_name}: changed while it was read: is something still writing it?")
         with open_binary(self.path) as file, unchanged(file, self.display_name):
             file.seek(entry.offset)
-            data = np.fromfile(file, entry.stored, math.prod(entry.shape))
+            size = math.prod(entry.shape) * entry.stored.itemsize
+            data = np.frombuffer(bytearray(file.read(size)), entry.stored)
         if entry.dtype == "bfloat16":
             data = (data.astype(np.uint32) << 16).view(np.float32)
         return data.astype(entry.dtype if entry.dtype != "bfloat16" else "float32", copy=False).reshape(entry.shape)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from lossctl.errors import DataError, printable
 from lossctl.io import byte_stream
 from lossctl.io.array_archive import ArrayArchive
+from lossctl.io.file_state import State, another_file_error
 from lossctl.io.formats import InputFormat
 from lossctl.io.npy import NpyFile
 from lossctl.io.safetensors import Entry, SafetensorsFile
@@ -44,21 +44,19 @@ class SafetensorsArray(NpyFile):
         self.bfloat16 = entry.dtype == "bfloat16"
         if 0 in self.shape:
             raise DataError(f"{self.display_name}: no {'columns' if self.shape[0] else 'rows'} (shape {self.shape})")
-        with byte_stream.open_binary(path) as file:
-            self.fd = os.dup(file.fileno())
-        self.state = byte_stream.descriptor_state(self.fd)
+        self.file = byte_stream.open_positioned(path)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the array by the absolute path of its file; unpickling opens the file again."""
-        return _reopen, (os.path.abspath(self._path), self._key, self._entry, self._path_state)
+        return _reopen, (byte_stream.absolute(self._path), self._key, self._entry, self._path_state)
 
 
-def _reopen(path: str, key: str, entry: Entry, state: byte_stream.State) -> SafetensorsArray:
+def _reopen(path: str, key: str, entry: Entry, state: State) -> SafetensorsArray:
     """Open an array unpickled from another process, after a check that it is in the same file here.
 
     Raises:
         DataError: the file does not exist, or its size or time of the last write differs.
     """
     if byte_stream.path_state(path) != state:
-        raise byte_stream.another_file_error(byte_stream.display_name(path))
+        raise another_file_error(byte_stream.display_name(path))
     return SafetensorsArray(path, key, entry)

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import DataError, UsageError, counted
-from lossctl.io import byte_stream, column_selection
+from lossctl.io import byte_stream, column_selection, remote
+from lossctl.io.remote_address import is_remote
 from lossctl.io.source import BadValueError, Field, OpenedFile, Read, Rows, SeekableSource, Source, StreamingSource
 from lossctl.io.text_grammar import quote_cell
 
@@ -45,6 +46,10 @@ def expand_shards(path: str, suffix_of: Callable[[str], str | None]) -> list[str
                     f"say which, '{display_name}/*.csv'"
                 )
         shard_paths = [os.path.join(path, name) for name in names]
+    elif is_remote(path):
+        if not path.lower().startswith(("s3:", "gs:")) or not set(path) & set("*?["):  # a list of files is no HTTP
+            return None
+        shard_paths = remote.matches(path)
     elif set(path) & set("*?[") and not os.path.lexists(path):
         import glob
 

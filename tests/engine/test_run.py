@@ -388,7 +388,7 @@ def test_several_losses_read_the_data_once(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(os, "preadv", lambda fd, buffers, at: read.append(len(buffers[0])) or real(fd, buffers, at))
     path = str(tmp_path / "p.npy")
     assert main(["compute", "mse,mae,huber,pseudo_huber", path, path, "-q", "-p", "@1", "-t", "@1"]) == 0
-    assert sum(read) == 50_000 * 8
+    assert sum(read[1:]) == 50_000 * 8  # the header is the first
 
 
 def test_a_loss_is_bound_to_its_parameters() -> None:

@@ -29,7 +29,8 @@ def quoted_record_end(data: bytes) -> int:
     A record ends at a line end outside quotes. A line end is outside if an even number of quotes precedes it.
     """
     end = _last_line_end(data, 0, len(data))
-    if data.count(b'"', 0, end) % 2 == 0:
+    # Most text has no quotes, and `in` takes 0.1 ms for 4 MiB, `count` 2.2 ms.
+    if b'"' not in data or data.count(b'"', 0, end) % 2 == 0:
         return end
     # The number of preceding quotes is even between every second pair of neighbouring quotes. Each step searches only
     # between two quotes, so that the time is linear.

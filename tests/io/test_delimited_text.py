@@ -538,6 +538,9 @@ def test_what_polars_reads(rows: str, how: dict[str, Any]) -> None:
         ('1.5,"a\nb"', {"chosen": "@1"}),
         ("1.5,a.b", {"delimiter": ",", "decimal": ".", "piece": "x\0"}),
         ("1§2", {"delimiter": "§"}),
+        ("1.5,2", {"chosen": "@1-2", "piece": "3\n"}),  # an error: polars has a null for the cell that is not there
+        ("1.5,2", {"chosen": "@1-2", "piece": "\n3,4\n"}),
+        ("1.5,2", {"chosen": "@1-2", "piece": "3,\n"}),
     ],
 )
 def test_what_the_grammar_reads(rows: str, how: dict[str, Any]) -> None:

@@ -224,11 +224,23 @@ Strict: TypeAlias = Annotated[
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
-# For commands whose samples may be groups of rows.
-Group: TypeAlias = Annotated[
-    str | None,
-    Option("--group", metavar="COLUMN", help="rows of equal value are a sample: a list, a series, an image"),
-]
+@dataclass(frozen=True)
+class GroupOptions:
+    """Samples that are groups of rows, and the past of the series that they are."""
+
+    HEADING: ClassVar = "Group options"
+
+    group: Annotated[
+        str | None,
+        Option("--group", metavar="COLUMN", help="rows of equal value are a sample: a list, a series, an image"),
+    ] = None
+    training: Annotated[
+        str | None,
+        Option("--training", metavar="FILE", help="the past of the series, from which mase and rmsse take their scale"),
+    ] = None
+    season: Annotated[
+        int, Option("--season", metavar="M", help="the naive forecast repeats the value M steps before")
+    ] = 1
 
 
 # For commands that show the value of a loss.

@@ -53,6 +53,7 @@ def loss(
     neutral: tuple[float, float] | None = None,
     counts_items: bool = False,
     takes_exposure: bool = False,
+    training_scale: Callable[[Array], float] | None = None,
 ) -> Callable[[Callable[..., Any]], Loss]: ...
 
 
@@ -75,6 +76,7 @@ def loss(
     neutral: tuple[float, float] | None = None,
     counts_items: bool = False,
     takes_exposure: bool = False,
+    training_scale: Callable[[Array], float] | None = None,
 ) -> Loss | Callable[[Callable[..., Any]], Loss]:
     """Declare a kernel as a loss: ``@loss``, or ``@loss(formula="…")``.
 
@@ -108,6 +110,8 @@ def loss(
             CatBoost. Default False: each list counts once.
         takes_exposure: the target may be counted over an exposure, an input of this name: then the loss is that of
             target/exposure, with the exposure as weight. Default False.
+        training_scale: for losses with an input ``scale``, its value from the differences of a training series to the
+            values a season before. Default None: the scale is given.
 
     >>> import numpy as np
     >>> from lossctl import Real, loss
@@ -141,6 +145,7 @@ def loss(
             neutral=neutral,
             counts_items=counts_items,
             takes_exposure=takes_exposure,
+            training_scale=training_scale,
         )
 
     return declare if kernel is None else declare(kernel)

@@ -74,6 +74,7 @@ class Loss:
     neutral: tuple[float, float] | None = None
     counts_items: bool = False
     takes_exposure: bool = False
+    training_scale: Callable[[Array], float] | None = None
     source: str = ""
     called: str = ""
 

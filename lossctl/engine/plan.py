@@ -179,6 +179,8 @@ def _check_present(loss: Loss, data: Dataset, roles: Sequence[str]) -> None:
     for role, spec in zip(roles, loss.inputs, strict=True):
         if role not in data.places:
             hint = "give TARGETS, or --target COLUMN" if role == "target" else f"--input {role}=FILE or COLUMN"
+            if role == "scale" and loss.training_scale:
+                hint += ", or --training FILE, the past of the series"
             raise UsageError(f"{loss.name} needs {role} ({spec.kind.words}): {hint}")
 
 

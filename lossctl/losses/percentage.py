@@ -126,13 +126,22 @@ def wape(pred: Real, target: Real) -> tuple[Array, Thunk]:
 _SCALE = "scale is the error of the naive forecast on the training series: mean |y[i] − y[i − m]|, m the season"
 
 
+def _mean_size(differences: Array) -> float:
+    return float(np.abs(differences).mean())
+
+
+def _root_mean_square(differences: Array) -> float:
+    return math.sqrt(float((differences * differences).mean()))
+
+
 @loss(
     formula="|r|/scale;  r = pred − target",
     reference="Hyndman & Koehler 2006, doi:10.1016/j.ijforecast.2006.03.001",
     aliases=("mean_absolute_scaled_error",),
     differences=("sktime and utilsforecast compute the scale from the training series",),
-    pitfalls=(_SCALE, "one scale for each row or for each series (n, horizon): --input scale=COLUMN or FILE"),
+    pitfalls=(_SCALE, "--training FILE computes it; one for each row or series: --input scale=COLUMN or FILE"),
     relative_accuracy="everywhere",
+    training_scale=_mean_size,
 )
 def mase(pred: Real, target: Real, scale: Positive) -> tuple[Array, Thunk]:
     """The absolute error in units of that of the naive forecast."""
@@ -148,6 +157,7 @@ def mase(pred: Real, target: Real, scale: Positive) -> tuple[Array, Thunk]:
     pitfalls=("scale is the root of the mean of (y[i] − y[i − 1])² of the training series",),
     relative_accuracy="everywhere",
     finish=MeanTransform(math.sqrt, lambda mean: 0.5 / math.sqrt(mean) if mean else 0.0, per_sample="r²/scale²"),
+    training_scale=_root_mean_square,
 )
 def rmsse(pred: Real, target: Real, scale: Positive) -> tuple[Array, Thunk]:
     """The root of the mean squared error in units of that of the naive forecast.

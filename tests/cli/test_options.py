@@ -40,6 +40,8 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "fail_below": "sets the exit code; Python compares the value",
         "strict": "turns advice into an error; Python gives no advice",
         "group": "names a column; Python passes arrays of lists",
+        "training": "names a file; Python passes the scale",
+        "season": "belongs to --training",
     },
     "explain": {
         **dict.fromkeys(_READ, _FILES),

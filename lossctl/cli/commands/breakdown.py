@@ -12,7 +12,7 @@ from lossctl.cli.options import (
     ComputationOptions,
     FailAbove,
     FailBelow,
-    Group,
+    GroupOptions,
     InputOptions,
     Option,
     OutputOptions,
@@ -25,6 +25,9 @@ from lossctl.report import Report
 if TYPE_CHECKING:
     from lossctl.analysis.breakdown import BreakdownRequest
     from lossctl.analysis.grouping import GroupBy
+    from lossctl.core.loss import Loss
+    from lossctl.engine.executors.config import ExecutionConfig
+    from lossctl.engine.options import ComputeOptions
     from lossctl.io.dataset import Dataset
 
 HELP = """Show where a loss comes from: the worst samples, the distribution, groups.
@@ -92,7 +95,7 @@ def breakdown(
     fail_below: FailBelow = [],  # noqa: B006 - as above
     strict: Strict = False,
     plot: Plot = False,
-    group: Group = None,
+    grouping: GroupOptions,
     data: InputOptions,
     how: ComputationOptions,
     output: OutputOptions,
@@ -106,6 +109,7 @@ def breakdown(
     from lossctl.cli.output import format_of, style_of, with_pictures
     from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, split_commas, with_clip
     from lossctl.cli.thresholds import parse_limits
+    from lossctl.cli.training import with_training
     from lossctl.errors import UsageError
     from lossctl.render import FORMATS, PICTURES
     from lossctl.report.breakdown import breakdown_report
@@ -118,6 +122,7 @@ def breakdown(
     if len(bound) > 1:
         raise UsageError("breakdown takes a single loss: run it once for each")
     (limits,) = parse_limits(fail_above, fail_below, bound)
+    group = grouping.group
     names = [name for text in cut.columns for name in split_commas(text)]
     if group is not None and cut.by is None:
         names = [group, *(name for name in names if name != group)]
@@ -125,6 +130,7 @@ def breakdown(
     check_stdin([preds, targets])
     workers = execution_config(how, output)
     opened = open_data(bound, preds, targets, data, shown=names if group is None else [*names, group], by=cut.by)
+    opened = with_training(opened, bound, grouping, data)
     by = _by(cut.by, opened)
     request = replace(request, by=by, profile=group is None and (strict or not output.quiet))
     asked = BreakdownView(
@@ -137,14 +143,7 @@ def breakdown(
     )
     loss = bound[0]
     if group is not None:
-        from lossctl.analysis.group_losses import group_losses
-        from lossctl.engine.lists import read_groups
-
-        if by is not None and not by.role:
-            raise UsageError(f"{by.where} with --group: a sample is a group of rows: name a column")
-        shown = [*request.shown, *([column_role(cut.by)] if cut.by is not None else [])]
-        groups, options = read_groups(opened, column_role(group), bound, options, shown=shown)
-        opened, loss, options = group_losses(groups, loss, options, workers)
+        opened, loss, options = _of_groups(opened, loss, options, workers, request=request, group=column_role(group))
     result = break_down(opened, loss, options, request, workers)
     lines = list(opened.notes) if group is not None else []
     if result.profile:
@@ -156,6 +155,33 @@ def breakdown(
     if chosen not in _BINARY:
         report = with_pictures(report, chosen, plot=plot)
     return report, replace(output, format=chosen)
+
+
+def _of_groups(
+    data: Dataset,
+    loss: Loss,
+    options: ComputeOptions,
+    workers: ExecutionConfig,
+    *,
+    request: BreakdownRequest,
+    group: str,
+) -> tuple[Dataset, Loss, ComputeOptions]:
+    """Return the data set of the losses of groups, its loss and its options.
+
+    Raises:
+        UsageError: samples are to be shown by class or by output.
+        DataError: a row is invalid, or a column to show has two values in a group.
+    """
+    from lossctl.analysis.group_losses import group_losses
+    from lossctl.engine.lists import read_groups
+    from lossctl.errors import UsageError
+
+    by = request.by
+    if by is not None and not by.role:
+        raise UsageError(f"{by.where} with --group: a sample is a group of rows: name a column")
+    shown = [*request.shown, *([by.role] if by is not None else [])]
+    groups, of_rows = read_groups(data, group, [loss], options, shown=shown)
+    return group_losses(groups, loss, of_rows, workers)
 
 
 def _wanted(

@@ -10,7 +10,7 @@ import typer
 from lossctl.cli.options import (
     LOSS_HELP,
     ComputationOptions,
-    Group,
+    GroupOptions,
     InputOptions,
     Option,
     OutputOptions,
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from lossctl.cli.data_files import Model
     from lossctl.core.loss import Loss
+    from lossctl.engine.executors.config import ExecutionConfig
+    from lossctl.engine.options import ComputeOptions
+    from lossctl.io.dataset import Dataset
 
 HELP = """Compare models on the same targets: differences, intervals, tests.
 
@@ -89,7 +92,7 @@ def compare(
     against: CompareOptions,
     strict: Strict = False,
     plot: Plot = False,
-    group: Group = None,
+    grouping: GroupOptions,
     data: InputOptions,
     how: ComputationOptions,
     output: OutputOptions,
@@ -109,6 +112,7 @@ def compare(
         split_commas,
         with_clip,
     )
+    from lossctl.cli.training import with_training
     from lossctl.errors import DataError
     from lossctl.render import FORMATS, PICTURES
     from lossctl.report.compare import ComparisonView, compare_report
@@ -122,6 +126,7 @@ def compare(
     bound = bind(losses, how.param, how.framework)
     limits = _limits(against.fail_if_worse, bound)
     models, targets = _models(files, data)
+    group = grouping.group
     columns = [name for text in against.columns for name in split_commas(text)]
     if group is not None:
         columns = [group, *(name for name in columns if name != group)]
@@ -137,15 +142,11 @@ def compare(
         shown=[*columns, *(name for name in (against.cluster_by, against.by) if name)],
         rivals=models[1:],
     )
+    opened = with_training(opened, bound, grouping, data)
     runs = [(opened, bound, options)]
     if group is not None:
-        from lossctl.analysis.group_losses import group_losses
-        from lossctl.engine.lists import read_groups
-
         roles = [column_role(name) for name in (*columns, against.cluster_by, against.by) if name]
-        groups, of_rows = read_groups(opened, column_role(group), bound, options, shown=roles, models=len(models))
-        of_groups = [group_losses(groups, loss, of_rows, workers, models=len(models)) for loss in bound]
-        runs = [(dataset, [loss], of_loss) for dataset, loss, of_loss in of_groups]
+        runs = _of_groups(opened, bound, options, workers, group=column_role(group), shown=roles)
     comparisons = [
         comparison
         for dataset, compared, of_losses in runs
@@ -186,6 +187,29 @@ def compare(
     if strict:
         raise_on_advice(report.advice)
     return with_pictures(report, chosen, plot=plot), replace(output, format=chosen)
+
+
+def _of_groups(
+    data: Dataset,
+    losses: list[Loss],
+    options: ComputeOptions,
+    workers: ExecutionConfig,
+    *,
+    group: str,
+    shown: list[str],
+) -> list[tuple[Dataset, list[Loss], ComputeOptions]]:
+    """Return for each loss the data set of the losses of groups, its loss and its options.
+
+    Raises:
+        DataError: a row is invalid, or a column to show has two values in a group.
+    """
+    from lossctl.analysis.group_losses import group_losses
+    from lossctl.engine.lists import read_groups
+
+    models = sum(role == "pred" or role.startswith("pred ") for role in data.places)
+    groups, of_rows = read_groups(data, group, losses, options, shown=shown, models=models)
+    of_losses = [group_losses(groups, loss, of_rows, workers, models=models) for loss in losses]
+    return [(dataset, [loss], of_loss) for dataset, loss, of_loss in of_losses]
 
 
 def _models(files: Sequence[str], data: InputOptions) -> tuple[list[Model], str | None]:

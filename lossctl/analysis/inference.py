@@ -23,6 +23,7 @@ from lossctl.errors import DataError
 from lossctl.io.spool import Spool
 
 LEVEL = 0.95
+POWER = 0.8
 # Maximum number of samples in Wilcoxon's test; a larger data set is reduced to a random subset of this size. The ranks
 # are computed in memory, and 500,000 of them take 60 MiB.
 MAX_RANKED_ROWS = 500_000
@@ -255,6 +256,17 @@ def t_test_pvalue(value: float, error: float, n: int) -> float:
     from scipy.special import stdtr
 
     return 2.0 * float(stdtr(n - 1, -abs(value / error)))
+
+
+def detectable_difference(error: float, n: int) -> float:
+    """Return the smallest true difference that the t test at 5 % finds in 80 % of data sets with this standard error.
+
+    (t₀.₉₇₅ + t₀.₈)·error with n − 1 degrees of freedom: the minimum detectable effect (Bloom 1995,
+    doi:10.1177/0193841X9501900504). A smaller true difference is "unclear" in more than one of five data sets.
+    """
+    from scipy.special import stdtrit
+
+    return float(stdtrit(n - 1, 0.5 + LEVEL / 2) + stdtrit(n - 1, POWER)) * error
 
 
 def holm(pvalues: Sequence[float | None]) -> list[float | None]:

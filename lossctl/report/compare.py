@@ -95,6 +95,7 @@ def compare_report(
         panels=[[_drawing(c, shown)] for c in comparisons],
         closing=[
             f"difference to {shown.models[0]}: below 0 is better; {how}",
+            *_detectable(comparisons, shown),
             f"verdict: by the interval; p: {tests_named(comparisons)}",
             *(
                 line
@@ -120,6 +121,20 @@ def compare_report(
         failed=bool(failures),
         checks=checks,
     )
+
+
+def _detectable(comparisons: Sequence[Comparison], shown: ComparisonView) -> Iterator[str]:
+    """Yield a line with the smallest difference of each loss and model that the data can show."""
+    several, first = len(comparisons) > 1, comparisons[0]
+    sizes = [
+        " ".join([*[c.loss.spec] * several, *[name] * (len(shown.models) > 2), f"{d.detectable:.3g}"])
+        for c in comparisons
+        for name, d in zip(shown.models[1:], c.differences, strict=True)
+        if d.detectable is not None
+    ]
+    if sizes:
+        independent = counted(first.samples, "sample") if first.clusters is None else counted(first.clusters, "cluster")
+        yield f"smallest difference that {independent} can show, 80 % power at 5 %: {', '.join(sizes)}"
 
 
 def _clusters(c: Comparison, shown: ComparisonView) -> str:
@@ -236,17 +251,20 @@ def _for_programs(comparisons: Sequence[Comparison], shown: ComparisonView) -> T
         Column("params", "object"),
         Column("model", "text"),
         *(Column(name) for name in ("value", "std_error", "wins", "ties", "difference", "difference_std_error")),
-        *(Column(name) for name in ("low", "high", "p_t", "p_holm", "p_wilcoxon", "p_mcnemar", "better", "worse")),
+        *(
+            Column(name)
+            for name in ("low", "high", "detectable", "p_t", "p_holm", "p_wilcoxon", "p_mcnemar", "better", "worse")
+        ),
         Column("verdict", "verdict"),
     ]
     rows: list[Sequence[Cell]] = []
     for c, adjusted in zip(comparisons, adjusted_pvalues(comparisons), strict=True):
         of_models = (shown.models, c.scores, [None, *c.differences], [None, *adjusted])
         for name, score, d, p in zip(*of_models, strict=True):
-            cells: list[Cell] = [None] * 11
+            cells: list[Cell] = [None] * 12
             if d is not None:
-                cells = [d.value, d.std_error, d.low, d.high, d.p_t, p, d.p_wilcoxon, d.p_mcnemar]
-                cells += [d.better, d.worse, verdict_on(d)]
+                cells = [d.value, d.std_error, d.low, d.high, d.detectable, d.p_t, p]
+                cells += [d.p_wilcoxon, d.p_mcnemar, d.better, d.worse, verdict_on(d)]
             rows.append(
                 [c.loss.spec, dict(c.loss.params), name, score.value, score.std_error, score.wins, c.ties, *cells]
             )

@@ -438,6 +438,27 @@ def test_the_gate_says_what_was_shown(run_command: RunCommand, tmp_path: Path) -
     assert (code, "not judged: groups; mse of b is worse where g is a\n" in out) == (0, True), out
 
 
+@pytest.mark.parametrize("n", [5, 20, 148])
+def test_a_difference_that_can_be_shown_is_found_in_four_of_five_data_sets(n: int) -> None:
+    """The power of the t test comes from the noncentral t distribution of SciPy; Bloom's formula is close to it."""
+    error = 1.7 / math.sqrt(n)
+    noncentrality = inference.detectable_difference(error, n) / error
+    limit = stats.t.ppf(0.975, n - 1)
+    power = stats.nct.sf(limit, n - 1, noncentrality) + stats.nct.cdf(-limit, n - 1, noncentrality)
+    assert power == pytest.approx(0.8, abs=0.02)
+
+
+def test_the_smallest_difference_is_shown_for_each_loss_and_model(run_json: RunJson, run_command: RunCommand) -> None:
+    line = "mse samples/diabetes.csv -p ridge -p forest -t target --top 0"
+    (model,) = run_json(line)["models"][1:]
+    quantiles = stats.t.ppf(0.975, 147) + stats.t.ppf(0.8, 147)
+    assert model["detectable"] == pytest.approx(quantiles * model["difference_std_error"], rel=1e-12)
+    shown = "smallest difference that 148 samples can show, 80 % power at 5 %: "
+    assert f"{shown}424\n" in run_command(line)[1]
+    assert f"{shown}mse 424, mae 3.57\n" in run_command(line.replace("mse", "mse,mae"))[1]
+    assert shown not in run_command("mse samples/diabetes.csv -p ridge -p ridge -t target --top 0")[1]
+
+
 def test_infinite_losses(run_command: RunCommand, tmp_path: Path) -> None:
     """With infinite losses there is no interval and no test, but wins; --fail-if-worse fails."""
     (tmp_path / "a.csv").write_text("a,b,c,t\n0.9,0,0,1\n0.1,0.2,0.2,0\n0.5,0.4,0.4,1\n")

@@ -6,11 +6,12 @@ from functools import partial
 
 import numpy as np
 
-from lossctl.conventions.kernels import bce_plus, clamped_bce
+from lossctl.conventions.kernels import bce_plus, clamped_bce, mixed_focal, mixed_focal_with_logits
 from lossctl.conventions.record import catboost, keras, lightgbm, optax, sklearn, tensorflow, torch, xgboost
 from lossctl.conventions.steps import Clip, Signs
 
 _EPS = float(np.finfo(np.float64).eps)
+_MIXED = "weighs soft targets by (1 − p_t)^gamma"
 _KERAS = Clip(1e-7, 1.0 - 1e-7, single=True)
 
 ROWS = (
@@ -109,18 +110,23 @@ ROWS = (
         "focal",
         "keras.losses.BinaryFocalCrossentropy(apply_class_balancing=True)(target, pred, sample_weight=weight)",
         steps=(_KERAS,),
-        says=("has alpha only with apply_class_balancing=True",),
+        kernel=mixed_focal,
+        says=("has alpha only with apply_class_balancing=True", _MIXED),
     ),
     keras(
         "BinaryFocalCrossentropy",
         "focal:alpha=none",
         "keras.losses.BinaryFocalCrossentropy()(target, pred, sample_weight=weight)",
         steps=(_KERAS,),
+        kernel=mixed_focal,
+        says=(_MIXED,),
     ),
     optax(
         "sigmoid_focal_loss",
         "focal_with_logits:alpha=none",
         "optax.losses.sigmoid_focal_loss(pred, target).mean()",
+        kernel=mixed_focal_with_logits,
+        says=(_MIXED,),
         all_pairs=True,
     ),
     sklearn("hinge_loss", "hinge", "sklearn.metrics.hinge_loss(target, pred, sample_weight=weight)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,38 @@ def clipped_softmax_focal(pred: Array, target: Array, *, gamma: float = 2.0) -> 
         return np.asarray(parts - p * parts.sum(axis=-1, keepdims=True))
 
     return -(t * (1.0 - q) ** gamma * np.log(q)).sum(axis=-1), gradient
+
+
+def mixed_focal(pred: Array, target: Array, *, alpha: float | None, gamma: float) -> tuple[Array, Thunk]:
+    """The focal loss with (1 − p_t)^gamma as the focus, where p_t = t·p + (1 − t)·(1 − p) also for a soft target t."""
+    of_yes = np.where(target == 0, 0.0, target * np.log(pred))
+    entropy = -of_yes - np.where(target == 1, 0.0, (1.0 - target) * np.log1p(-pred))
+    values, slopes = _mixed(pred, target, entropy, alpha, gamma)
+    return values, lambda: slopes()[0] + slopes()[1] * (pred - target) / (pred * (1.0 - pred))
+
+
+def mixed_focal_with_logits(pred: Array, target: Array, *, alpha: float | None, gamma: float) -> tuple[Array, Thunk]:
+    """``mixed_focal`` of p = σ(pred)."""
+    e = np.exp(-np.abs(pred))
+    p = np.where(pred < 0, e, 1.0) / (1.0 + e)
+    entropy = np.maximum(pred, 0.0) - pred * target + np.log1p(e)
+    values, slopes = _mixed(p, target, entropy, alpha, gamma)
+    return values, lambda: slopes()[0] * p * (1.0 - p) + slopes()[1] * (p - target)
+
+
+def _mixed(
+    p: Array, t: Array, entropy: Array, alpha: float | None, gamma: float
+) -> tuple[Array, Callable[[], tuple[Array, Array]]]:
+    """Return the loss from the cross-entropy, and its derivatives by p in the focus and by the cross-entropy."""
+    weight = 1.0 if alpha is None else t * alpha + (1.0 - t) * (1.0 - alpha)
+    missed = t * (1.0 - p) + (1.0 - t) * p
+    scale = weight * missed**gamma
+
+    def slopes() -> tuple[Array, Array]:
+        focus = np.where(missed > 0, gamma * missed ** (gamma - 1.0), 0.0) * (1.0 - 2.0 * t)
+        return np.asarray(weight * focus * entropy), np.asarray(scale)
+
+    return scale * entropy, slopes
 
 
 def shrunk_mae(pred: Array, target: Array) -> tuple[Array, Thunk]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from lossctl.conventions.steps import Normalize, Single, Step
@@ -23,6 +23,7 @@ class Library:
         version: the version with which the rows were measured.
         single: whether it computes in single precision unless it is told otherwise.
         single_targets: whether it stores targets and weights in single precision.
+        to_double: whether it is configured for double precision, which is not its default.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Library:
     version: str
     single: bool = False
     single_targets: bool = False
+    to_double: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +115,11 @@ class Convention:
         }
 
     @property
+    def in_double(self) -> Convention:
+        """The convention with inputs in double precision, where the default of the library is single."""
+        return replace(self, library=replace(self.library, single=False, to_double=self.library.single))
+
+    @property
     def normalizes(self) -> bool:
         """Whether rows of probabilities need not sum to 1."""
         return any(isinstance(step, Normalize) for step in self.steps) or "leaves rows as they are" in self.says
@@ -132,6 +139,8 @@ class Convention:
             texts.append("takes the root for each column, and averages the roots")
         if self.reduction == "sum":
             texts.append("is the sum")
+        if self.library.to_double and texts:
+            texts.append("computes in double precision")
         return tuple(texts)
 
     @property

@@ -94,8 +94,15 @@ class Definition:
     def values(self, rows: npt.NDArray[np.intp] | None = None) -> Array:
         """Return the losses: (n,), or (n, m) if each number of a row has a loss.
 
-        Those of lists are in the order of their sizes.
+        Those of lists are in the order of their sizes. Conventions that share a loss follow one another, so that it
+        is evaluated once.
         """
+        evaluated, count = self.view.evaluated, len(self.view.pred) if rows is None else len(rows)
+        if count not in evaluated or evaluated[count][0] is not self.loss:
+            evaluated[count] = self.loss, self._evaluated(rows)
+        return evaluated[count][1]
+
+    def _evaluated(self, rows: npt.NDArray[np.intp] | None) -> Array:
         arrays = self.arrays(rows)
         if self.view.shape == "list":
             return np.concatenate([self.loss.evaluate(*(a[at] for a in arrays))[0] for at in self.view.lists])
@@ -119,6 +126,8 @@ def definitions(
     others: Mapping[str, Array],
     most: int,
     class_weight: tuple[float, ...] = (),
+    *,
+    single: bool = True,
 ) -> Iterator[Definition]:
     """Yield the definitions for a reading of the inputs.
 
@@ -128,6 +137,7 @@ def definitions(
         others: further inputs by name.
         most: the most departures of a definition.
         class_weight: the weights of the classes. Default: none.
+        single: whether libraries compute in single precision if that is their default; otherwise in double.
     """
     if view.cost > most:
         return
@@ -150,7 +160,7 @@ def definitions(
                 yield from _with_parameters(plain, room)
             yield from _clipped(plain)
         if room > (not fits):
-            yield from _by_convention(plain, room, class_weight, fits=fits)
+            yield from _by_convention(plain, room, class_weight, fits=fits, single=single)
 
 
 def _recoded(view: View) -> dict[str, View]:
@@ -158,45 +168,62 @@ def _recoded(view: View) -> dict[str, View]:
     if view.shape != "element":
         return {}
     if ((view.target == 0) | (view.target == 1)).all():
-        return {"Sign": replace(view, target=2.0 * view.target - 1.0, extremes={}, samples={})}
+        return {"Sign": replace(view, target=2.0 * view.target - 1.0)}
     if (np.abs(view.target) == 1).all():
-        return {"Probability": replace(view, target=(view.target + 1.0) / 2.0, extremes={}, samples={})}
+        return {"Probability": replace(view, target=(view.target + 1.0) / 2.0)}
     return {}
 
 
 @cache
-def _rows_of(name: str) -> tuple[tuple[Convention, Loss], ...]:
-    """Return the conventions of a loss that change the number, and the loss of each."""
-    rows = (row for row in of_loss(name) if row.departures or ":" in row.loss)
-    return tuple((row, loss_of(row)) for row in rows)
+def _conventions(name: str, single: bool) -> tuple[Convention, ...]:
+    """Return the conventions of a loss, with inputs in single precision where that is the default, or all in double."""
+    return of_loss(name) if single else tuple(row.in_double for row in of_loss(name))
+
+
+@cache
+def _rows_of(name: str, single: bool) -> tuple[tuple[Loss, tuple[Convention, ...]], ...]:
+    """Return the losses of the conventions that change the number, each with those that compute the same."""
+    shared: dict[tuple[object, ...], list[Convention]] = {}
+    for row in _conventions(name, single):
+        if row.departures or ":" in row.loss:
+            key = (row.loss, row.all_steps, row.kernel, row.factor, row.offset, row.per_class)
+            shared.setdefault(key, []).append(row)
+    return tuple((loss_of(rows[0]), tuple(rows)) for rows in shared.values())
 
 
 def _by_convention(
-    plain: Definition, room: int, class_weight: tuple[float, ...], *, fits: bool
+    plain: Definition, room: int, class_weight: tuple[float, ...], *, fits: bool, single: bool
 ) -> Iterator[Definition]:
     """Yield the conventions of libraries that change the number."""
-    pairs = [*_rows_of(plain.loss.name)] if not class_weight else [*_rows_with_weights(plain.loss.name, class_weight)]
-    for row, loss in pairs:
-        if not (fits or row.steps):
-            continue
-        inside = bool(class_weight) and row.inside is not None
-        texts = plain.texts if fits else (*plain.texts, "takes predictions outside their domain")
-        named = not inside or bool(row.departures)  # weights of the user within the sum are no departure by themselves
-        base = replace(plain, loss=loss, texts=texts, cost=named + len(texts), row=row, inside=inside)
-        yield base
+    name = plain.loss.name
+    for loss, rows in _rows_with_weights(name, class_weight, single) if class_weight else _rows_of(name, single):
+        chosen = [_as_row(plain, loss, row, class_weight, fits=fits) for row in rows if fits or row.steps]
+        yield from chosen
         if room > 1 and not plain.view.cost and "label_smoothing" in loss.params:
             for smoothing in GRID["label_smoothing"]:
                 text = f"label_smoothing is {smoothing:g}"
                 bound = loss.bind(label_smoothing=smoothing)
-                yield replace(base, loss=bound, texts=(*texts, text), cost=base.cost + 1)
+                yield from (replace(d, loss=bound, texts=(*d.texts, text), cost=d.cost + 1) for d in chosen)
 
 
-def _rows_with_weights(name: str, class_weight: tuple[float, ...]) -> Iterator[tuple[Convention, Loss]]:
+def _as_row(
+    plain: Definition, loss: Loss, row: Convention, class_weight: tuple[float, ...], *, fits: bool
+) -> Definition:
+    inside = bool(class_weight) and row.inside is not None
+    texts = plain.texts if fits else (*plain.texts, "takes predictions outside their domain")
+    named = not inside or bool(row.departures)  # weights of the user within the sum are no departure by themselves
+    return replace(plain, loss=loss, texts=texts, cost=named + len(texts), row=row, inside=inside)
+
+
+def _rows_with_weights(
+    name: str, class_weight: tuple[float, ...], single: bool
+) -> Iterator[tuple[Loss, tuple[Convention, ...]]]:
     """Yield the conventions of a loss, with class weights within the sum over the classes where they have them so."""
-    yield from ((row, loss) for row, loss in _rows_of(name) if row.inside is None)
-    for row in of_loss(name):
+    for loss, rows in _rows_of(name, single):
+        yield loss, tuple(row for row in rows if row.inside is None)
+    for row in _conventions(name, single):
         if row.inside is not None:
-            yield row, replace(loss_of(row, class_weight), denominator=None)
+            yield replace(loss_of(row, class_weight), denominator=None), (row,)
 
 
 @cache

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
+from lossctl.core.python_words import in_python_words
 from lossctl.core.registry import get_loss
 from lossctl.errors import DataError, UsageError
+from lossctl.explanation.axes import as_elements, classes_last
 from lossctl.explanation.number import read_number
 from lossctl.explanation.per_sample import explain_samples
 from lossctl.explanation.reductions import weigh
@@ -22,6 +24,7 @@ from lossctl.explanation.views import as_pair
 from lossctl.frameworks import to_array
 
 
+@in_python_words
 def explain(
     value: str | float | npt.ArrayLike,
     pred: npt.ArrayLike,
@@ -32,6 +35,7 @@ def explain(
     class_weight: Sequence[float] = (),
     groups: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
+    class_axis: int | None = None,
     inputs: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Explanation:
     """Search the definition that gives a number: loss, library, reading of the inputs, reduction, factor, precision.
@@ -45,6 +49,8 @@ def explain(
         groups: ``(n,)`` the group of each sample, such as a document or a query. Default: none.
         lengths: ``(n,)`` how many steps of each row of ``target`` ``(n, steps)`` count, or ``(s,)`` lengths of
             sequences that follow one another, whose sum is n. Default: none.
+        class_axis: the axis of the classes in ``pred`` of more than two dimensions, such as 1 of ``(n, k, height,
+            width)``; targets have the same shape, or that of labels, without the axis. Default: none.
         inputs: further inputs of losses, by name.
 
     Returns:
@@ -60,7 +66,24 @@ def explain(
     >>> found.loss, found.departures
     ('bce', ('is in bits',))
     """
-    options: dict[str, Any] = {"loss": loss, "weight": weight, "class_weight": class_weight, "inputs": inputs}
+    options = {"loss": loss, "weight": weight, "class_weight": class_weight, "groups": groups, "lengths": lengths}
+    return explain_value(value, pred, target, class_axis=class_axis, inputs=inputs, **options)
+
+
+def explain_value(
+    value: str | float | npt.ArrayLike,
+    pred: npt.ArrayLike,
+    target: npt.ArrayLike,
+    *,
+    groups: npt.ArrayLike | None = None,
+    lengths: npt.ArrayLike | None = None,
+    class_axis: int | None = None,
+    **options: Any,
+) -> Explanation:
+    """:func:`explain`, with errors in the words of the command line."""
+    if class_axis is not None:
+        pred, target = classes_last(to_array(pred), to_array(target), class_axis)
+        options["class_axis"] = -1
     search = make_search(pred, target, groups=groups, lengths=lengths, **options)
     if not isinstance(value, str):
         losses = np.asarray(to_array(value))
@@ -84,13 +107,16 @@ def make_search(
     class_weight: Sequence[float] = (),
     groups: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
+    class_axis: int | None = None,
     inputs: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Search:
     """Return the search, of the number 0; the arguments are those of :func:`explain`."""
     names = [loss] if isinstance(loss, str) else list(loss)
     further = {name: np.asarray(to_array(x), np.float64) for name, x in (inputs or {}).items()}
     p, t, w = to_array(pred), to_array(target), None if weight is None else to_array(weight)
-    codes, places = groups, None
+    codes, places, images = None if groups is None else to_array(groups), None, None
+    if class_axis is not None:
+        p, t = classes_last(p, t, class_axis)
     if lengths is not None:
         if groups is not None:
             raise UsageError("groups or lengths, not both: each sequence is a group")
@@ -98,9 +124,15 @@ def make_search(
         codes, places = parts.groups, parts.places
         p, t, w = parts.rows(p), parts.rows(t), None if w is None else parts.rows(w)
         further = {name: parts.rows(a) for name, a in further.items()}
+    elif class_axis is not None and p.ndim > 2:
+        images, elements = len(p), p.shape[:-1]
+        p, t = as_elements(p, elements), as_elements(t, elements)
+        w, codes = (None if a is None else as_elements(a, elements) for a in (w, codes))
+        further = {name: as_elements(a, elements) for name, a in further.items()}
     p, t = as_pair(p, t)
     weighing = weigh(t, _rows("weight", w, len(p)), class_weight, _codes(codes, len(p)), places)
-    return Search(read_number("0"), p, t, weighing, tuple(dict.fromkeys(x for n in names for x in twins(n))), further)
+    searched = tuple(dict.fromkeys(x for n in names for x in twins(n)))
+    return Search(read_number("0"), p, t, weighing, searched, further, images)
 
 
 def twins(name: str) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ Function = Callable[[npt.NDArray[Any], npt.NDArray[Any]], Any]
 _ROWS, _CLASSES = 48, 3
 # Most losses of 0 and 1 are the same, so that these data are for functions that take no others.
 _DECISIONS = "decisions 0/1 and 0/1"
+# torch's multilabel_margin_loss takes the classes that are present as numbers, and −1 after them.
+_INDICES = "rows of scores and indices of classes, then −1"
 
 
 @dataclass(frozen=True)
@@ -85,27 +87,41 @@ def _first(result: Any) -> Any:
 
 
 def data_sets(seed: int) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Yield kinds of data with predictions and targets; clips and padding show at probabilities of 0 and 1."""
+    """Yield kinds of data with predictions and targets.
+
+    Clips and padding show at probabilities of 0 and 1. A kind that has these comes again without them, for functions
+    that are infinite there.
+    """
     rng = np.random.default_rng(seed)
     n, k = _ROWS + seed, _CLASSES
     real, scores = rng.normal(0, 2, n), rng.normal(0, 2, (n, k))
-    chances = rng.uniform(0.02, 0.98, n)
+    ordinary = rng.uniform(0.02, 0.98, n)
+    chances = ordinary.copy()
     chances[:4] = (0.0, 1.0, 1e-9, 0.0)
     hard = (rng.random(n) < 0.5).astype(float)
     hard[:4] = (1.0, 0.0, 1.0, 0.0)
     labels, rows = rng.integers(0, k, n), rng.dirichlet(np.ones(k), n)
+    certain = softmax(scores)
+    certain[:3] = np.eye(k)[(labels[:3] + 1) % k]
     yield "numbers", real, real + rng.normal(0, 1.5, n)
     yield "amounts", rng.gamma(2, 2, n) + 0.1, rng.gamma(2, 2, n) + 0.1
     yield "probabilities and 0/1", chances, hard
+    yield "probabilities and 0/1", ordinary, hard
     yield "logits and 0/1", real, hard
     yield "scores and −1/+1", real, 2.0 * hard - 1.0
     yield "rows of scores and labels", scores, labels
+    yield "rows of probabilities and labels", certain, labels
     yield "rows of probabilities and labels", softmax(scores), labels
     yield "rows of log-probabilities and labels", np.log(softmax(scores)), labels
     yield "rows of scores and of probabilities", scores, rows
     yield "rows of probabilities", softmax(scores), rows
+    yield "rows of probabilities and one-hot rows", certain, np.eye(k)[labels]
+    yield "rows of probabilities and one-hot rows", softmax(scores), np.eye(k)[labels]
     yield "rows of log-probabilities and probabilities", np.log(softmax(scores)), rows
     yield "rows of scores and one-hot rows", scores, np.eye(k)[labels]
+    present = scores + rng.normal(0, 2, (n, k)) > 0
+    first = np.argsort(~present, axis=1, kind="stable")
+    yield _INDICES, scores, np.where(np.arange(k) < present.sum(axis=1, keepdims=True), first, -1)
     yield _DECISIONS, (rng.random(n) < 0.6).astype(float), hard
 
 
@@ -118,31 +134,91 @@ def explain_function(function: Function) -> list[Answer]:
     """
     best: list[Answer] = []
     for order in ("pred, target", "target, pred"):
-        answers: list[Answer] = []
-        others: list[list[Array]] = []
+        answers: list[tuple[Answer, Trial]] = []
+        unexplained: list[Trial] = []
+        taken = set()
         for (data, *first), (_, *second) in zip(data_sets(0), data_sets(1), strict=True):
-            if data == _DECISIONS and (answers or best):
+            if data in taken or (data == _DECISIONS and (answers or best)):
                 continue
             numbers = [_number(function, order, *arrays) for arrays in (first, second)]
-            if None not in numbers:
-                named = list(_agreed(data, order, [n for n in numbers if n is not None], (first, second)))
-                answers += named
-                others += [] if named else [first]
-        answers = [answer for answer in answers if not any(_refutes(answer, arrays) for arrays in others)]
-        answers.sort(key=lambda answer: answer.candidate.cost)
-        if answers and (not best or answers[0].candidate.cost < best[0].candidate.cost):
-            best = answers
+            if None in numbers:
+                continue
+            taken.add(data)
+            trial = Trial(data, order, (first, second), [n for n in numbers if n is not None])
+            answer = trial.answer()
+            if answer is not None:
+                answers.append((answer, trial))
+            elif data != _INDICES:  # a loss of numbers takes the indices as such
+                unexplained.append(trial)
+        left = [_unrefuted(answer, trial, unexplained) for answer, trial in answers]
+        named = sorted((answer for answer in left if answer is not None), key=lambda answer: answer.candidate.cost)
+        if named and (not best or named[0].candidate.cost < best[0].candidate.cost):
+            best = named
         if best and not best[0].candidate.cost:
             break
     return best
 
 
-def _refutes(answer: Answer, arrays: list[Array]) -> bool:
-    """Return whether the loss of an answer takes data on which no definition gives the number of the function."""
-    name = answer.candidate.loss.partition(":")[0]
-    (plain, *_) = views(*as_pair(*arrays))
-    # Of another view are targets 0 and 1 that a loss takes as −1 and +1: the function need not do so.
-    return any(d.row is None and d.view is plain for d in definitions(plain, (name,), {}, 0))
+@dataclass(frozen=True)
+class Trial:
+    """The numbers of a function on two data sets of a kind.
+
+    Attributes:
+        data: the kind.
+        order: the order of the arguments.
+        pairs: the predictions and targets of both sets.
+        numbers: the number of each set, and whether it is the mean of an array.
+    """
+
+    data: str
+    order: str
+    pairs: tuple[list[Array], list[Array]]
+    numbers: list[tuple[str, bool]]
+
+    def answer(self, losses: Sequence[str] = ()) -> Answer | None:
+        """Return the definitions with the fewest departures that give both numbers, of some losses or of all."""
+        (here, per_sample), (there, _) = self.numbers
+        first, second = (self._searched(*arrays) for arrays in self.pairs)
+        candidates = Search(read_number(here), *first, losses=losses).run(kept=10_000).candidates
+        if not candidates:
+            return None
+        losses = tuple(dict.fromkeys(loss_in(text) for c in candidates for text in (c.text, *c.names)))
+        elsewhere = Search(read_number(there), *second, losses=losses).run(kept=10_000).candidates
+        texts = {text for c in elsewhere for text in (c.text, *c.names)}
+        both = [c for c in candidates if c.text in texts]
+        cheapest = [c for c in both if c.cost == both[0].cost]
+        if not cheapest:
+            return None
+        also = (*(c.text for c in cheapest[1:]), *(name for name in cheapest[0].names if name in texts))
+        return Answer(self.data, self.order, cheapest[0], also, per_sample)
+
+    def _searched(self, pred: Array, target: Array) -> tuple[Array, Array]:
+        """Return the arrays as losses take them."""
+        if self.data == _INDICES:
+            target = (target[:, :, None] == np.arange(pred.shape[1])).any(axis=1)
+        return as_pair(pred, target)
+
+    def codes(self, loss: str) -> str:
+        """Return how a loss takes the targets: ``plain``, ``recoded`` between 0/1 and −1/+1, or "" if not at all."""
+        (view, *_) = views(*self._searched(*self.pairs[0]))
+        plain = {d.view is view for d in definitions(view, (loss,), {}, 0) if d.row is None}
+        return "" if not plain else "plain" if True in plain else "recoded"
+
+
+def _unrefuted(answer: Answer, trial: Trial, unexplained: list[Trial]) -> Answer | None:
+    """Return the answer without the losses that take data on which no definition gives the number of the function.
+
+    Targets in another code refute nothing unless the answer is of targets in another code itself: the function need not
+    recode them.
+    """
+    left = []
+    for loss in dict.fromkeys(map(loss_in, (answer.candidate.text, *answer.also))):
+        codes = ("plain", "recoded") if trial.codes(loss) == "recoded" else ("plain",)
+        if not any(other.codes(loss) in codes for other in unexplained):
+            left.append(loss)
+    if loss_in(answer.candidate.text) not in left:
+        return trial.answer(left) if left else None
+    return replace(answer, also=tuple(text for text in answer.also if loss_in(text) in left))
 
 
 def _number(function: Function, order: str, pred: Any, target: Any) -> tuple[str, bool] | None:
@@ -160,21 +236,3 @@ def _number(function: Function, order: str, pred: Any, target: Any) -> tuple[str
         return None
     value = values.mean() if values.ndim else values[()]
     return str(value), bool(values.ndim)
-
-
-def _agreed(
-    data: str, order: str, numbers: list[tuple[str, bool]], pairs: tuple[list[Array], list[Array]]
-) -> Iterator[Answer]:
-    """Yield the definitions with the fewest departures that give both numbers."""
-    (here, per_sample), (there, _) = numbers
-    candidates = Search(read_number(here), *as_pair(*pairs[0])).run(kept=10_000).candidates
-    if not candidates:
-        return
-    losses = tuple(dict.fromkeys(loss_in(text) for c in candidates for text in (c.text, *c.names)))
-    elsewhere = Search(read_number(there), *as_pair(*pairs[1]), losses=losses).run(kept=10_000).candidates
-    texts = {text for c in elsewhere for text in (c.text, *c.names)}
-    both = [c for c in candidates if c.text in texts]
-    cheapest = [c for c in both if c.cost == both[0].cost] if both else []
-    if cheapest:
-        also = (*(c.text for c in cheapest[1:]), *(name for name in cheapest[0].names if name in texts))
-        yield Answer(data, order, cheapest[0], also, per_sample)

@@ -58,13 +58,14 @@ def explain_samples(values: Array, search: Search, text: str) -> Explanation:
     if not np.isfinite(values).all():
         raise DataError(f"{text}[{int((~np.isfinite(values)).argmax())}]: not a finite number")
     samples = Samples(values, _half_unit(values))
+    single = bool(samples.unit.any() or (values.astype(np.float32) == values).all())
     tried = 0
     hits: list[Candidate] = []
     with np.errstate(all="ignore"):
         for view in views(search.pred, search.target):
             if view.shape == "image":
                 continue
-            for definition in definitions(view, search.losses, search.others, search.most):
+            for definition in definitions(view, search.losses, search.others, search.most, single=single):
                 functions = [f for f in search.functions if definition.total_cost + f.cost <= search.most]
                 tried += len(functions)
                 hits += _agreeing(samples, definition, functions, search)

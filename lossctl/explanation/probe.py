@@ -74,7 +74,10 @@ def make_probe(explanation: Explanation, search: Search) -> Probe | None:
     if not explanation.found or len(texts) < 2:
         return None
     losses = tuple(dict.fromkeys(map(loss_in, sorted(texts))))
-    probes = [_probe(replace(search, losses=losses, weighing=Weighing()), texts, edges) for edges in (True, False)]
+    probes = [
+        _probe(replace(search, losses=losses, weighing=Weighing(), images=None), texts, edges)
+        for edges in (True, False)
+    ]
     best = max(probes, key=lambda probe: probe.distinct)
     return best if best.distinct > 1 else None
 

@@ -155,10 +155,19 @@ class Sample:
         return estimate, share * math.sqrt(float(off @ off)) / len(drawn)
 
 
-def sampled(definition: Definition, values: Array, weighing: Weighing, sample: Sample) -> tuple[Array, Array, Array]:
-    """Return estimates of the statistics from the losses of a sample, their standard errors and costs.
+def sampled(
+    definition: Definition, values: Array, weighing: Weighing, sample: Sample, room: int
+) -> Iterator[tuple[float, float, int]]:
+    """Yield estimates of the statistics from the losses of a sample, their standard errors and costs.
 
     Means over batches are within the error of the mean. The median and the greatest loss are not estimated.
+
+    Args:
+        definition: the definition.
+        values: its losses of the sample, (n,) or (n, m).
+        weighing: weights of all samples.
+        sample: the sample.
+        room: the most departures of a statistic.
     """
     rows = values.mean(axis=1) if values.ndim == 2 else values
     columns = values.shape[1] if values.ndim == 2 else 1
@@ -167,14 +176,15 @@ def sampled(definition: Definition, values: Array, weighing: Weighing, sample: S
     count = sample.count
     mean, error = sample.mean(rows)
     scales = ((1, summed), (count, not summed), (columns, 1), (columns * count, 1))
-    estimates = [(mean, error, scale, cost + weighted) for scale, cost in scales]
+    yield from ((mean * scale, error * scale, cost + weighted) for scale, cost in scales if cost + weighted <= room)
+    if not weighted:
+        return
     chosen_weights = Weighing(_chosen(weighing.weight, sample.rows), _chosen(weighing.class_weight, sample.rows))
     for _, cost, weights in _weights(chosen_weights):
         average, _ = sample.mean(weights)
         mean, error = sample.mean(rows * weights)
-        estimates += [(mean, error, scale, cost) for scale in (1.0, 1.0 / average, count)]
-    table = np.array(estimates)
-    return table[:, 0] * table[:, 2], table[:, 1] * table[:, 2], table[:, 3]
+        if cost <= room:
+            yield from ((mean * scale, error * scale, cost) for scale in (1.0, 1.0 / average, count))
 
 
 def _chosen(weights: Array | None, rows: npt.NDArray[np.intp]) -> Array | None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lossctl.core.arrays import Array
 from lossctl.explanation.definitions import Definition, definitions
-from lossctl.explanation.matching import Computed, match
+from lossctl.explanation.matching import Computed, match, may_be_single
 from lossctl.explanation.number import SINGLE, WrittenNumber
 from lossctl.explanation.reductions import (
     Sample,
@@ -48,6 +48,7 @@ class Search:
         weighing: weights of samples, of classes, and groups.
         losses: names of losses to which the search is limited; empty for all.
         others: further inputs of losses by name.
+        images: how many images the rows of classes are the pixels of; None if they are no images.
     """
 
     number: WrittenNumber
@@ -56,6 +57,7 @@ class Search:
     weighing: Weighing = field(default_factory=Weighing)
     losses: Sequence[str] = ()
     others: Mapping[str, Array] = field(default_factory=dict)
+    images: int | None = None
 
     @property
     def most(self) -> int:
@@ -68,13 +70,17 @@ class Search:
         return transforms(self.pred.shape[1] if self.pred.ndim == 2 else None)
 
     @cached_property
-    def needed(self) -> tuple[Array, Array, Array]:
+    def needed(self) -> list[tuple[float, float, int]]:
         """For each function the least and greatest statistic of which it is the number, and the function's cost."""
         ends = self.number.value + np.array([-1.0, 1.0]) * self.number.tolerance(SINGLE)
-        pairs = np.array([function.inverse(ends) for function in self.functions])
-        costs = np.array([function.cost for function in self.functions])
-        defined = np.isfinite(pairs).all(axis=1)
-        return pairs[defined].min(axis=1), pairs[defined].max(axis=1), costs[defined]
+        pairs = [(function.inverse(ends), function.cost) for function in self.functions]
+        return [(float(x.min()), float(x.max()), cost) for x, cost in pairs if np.isfinite(x).all()]
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether the number, or the statistic of which it is a function, may come from single precision."""
+        value = self.number.value
+        return any(may_be_single(self.number, float(x)) for f in self.functions for x in (value, f.inverse(value)))
 
     def run(self, kept: int = KEPT) -> Explanation:
         """Return the definitions that give the number: those with the fewest departures, and up to `kept` in all."""
@@ -88,10 +94,11 @@ class Search:
 
         Of a definition without a departure, the median and the greatest loss are answers, too: no sample shows these.
         """
-        for view in views(self.pred, self.target, self.weighing.groups):
+        for view in views(self.pred, self.target, self.weighing.groups, self.images):
             stages = self._stages(view)
             weighing = Weighing() if view.shape in ("image", "list") else self.weighing
-            for definition in definitions(view, self.losses, self.others, self.most, self.weighing.of_classes):
+            of_classes, single = self.weighing.of_classes, self.single
+            for definition in definitions(view, self.losses, self.others, self.most, of_classes, single=single):
                 whole = definition.loss.batch_coupled or not definition.total_cost
                 if whole or all(self._possible(definition, sample) for sample in stages):
                     yield from (Computed(definition, s) for s in self._statistics(definition, weighing))
@@ -113,19 +120,20 @@ class Search:
         per_column = definition.row is not None and definition.row.per_column
         if definition.inside or per_column or definition.loss.denominator is not None:
             return True
-        values, errors, costs = sampled(definition, definition.values(sample.rows), self.weighing, sample)
-        low, high = values - _ERRORS * errors, values + _ERRORS * errors
-        low, high = _finished(definition, low), _finished(definition, high)
-        low = np.where(np.isnan(low), 0.0, low)  # the root of a negative bound
-        return self._within(low, high, costs, self.most - definition.total_cost)
+        room = self.most - definition.total_cost
+        values = definition.values(sample.rows)
+        for estimate, error, cost in sampled(definition, values, self.weighing, sample, room):
+            low, high = (_finished(definition, estimate + side * error) for side in (-_ERRORS, _ERRORS))
+            low = 0.0 if math.isnan(low) else low  # the root of a negative bound
+            if self._within(low, high, room - cost):
+                return True
+        return False
 
-    def _within(self, low: Array, high: Array, costs: Array, room: int) -> bool:
+    def _within(self, low: float, high: float, room: int) -> bool:
         """Return whether a function of a number from `low` to `high` may be the number, with `room` departures."""
-        least, greatest, of_functions = self.needed
-        if not np.isfinite(low + high).all():
+        if not math.isfinite(low + high):
             return True
-        affordable = costs[:, None] + of_functions <= room
-        return bool((affordable & (high[:, None] >= least) & (low[:, None] <= greatest)).any())
+        return any(high >= least and low <= greatest and cost <= room for least, greatest, cost in self.needed)
 
     def _statistics(self, definition: Definition, weighing: Weighing) -> list[Statistic]:
         values = definition.values()
@@ -142,13 +150,12 @@ class Search:
                 reduced.append(Statistic("counts each item once, not each list", 1, by_item))
         room = self.most - definition.total_cost
         # The median, the greatest loss and means of batches are within a factor of 100 of the mean.
-        mean = np.abs([reduced[0].value])
-        if definition.loss.finish is not None or self._within(mean / 100.0, mean * 100.0, np.ones(1), room):
+        mean = abs(reduced[0].value)
+        if definition.loss.finish is not None or self._within(mean / 100.0, mean * 100.0, room - 1):
             reduced += uncommon(definition, values, weighing, room)
         if definition.loss.finish is None:
             return [*reduced, *determination(definition, values, weighing)]
-        finished = _finished(definition, np.array([s.value for s in reduced]))
-        reduced = [replace(s, value=float(value)) for s, value in zip(reduced, finished, strict=True)]
+        reduced = [replace(s, value=_finished(definition, s.value)) for s in reduced]
         of_roots = list(roots(definition, values, weighing))
         per_column = definition.row is not None and definition.row.per_column
         return of_roots if per_column and of_roots else [*reduced, *of_roots]
@@ -166,19 +173,13 @@ def extreme_rows(view: View) -> npt.NDArray[np.intp]:
     return np.unique(np.concatenate([np.argpartition(key, -_EXTREMES)[-_EXTREMES:] for key in keys]))
 
 
-def _finished(definition: Definition, means: Array) -> Array:
+def _finished(definition: Definition, mean: float) -> float:
     """Return the function of the mean that the loss is, such as its root; NaN where it is not defined."""
     finish = definition.loss.finish
-    if finish is None:
-        return means
-
-    def value(mean: float) -> float:
-        try:
-            return finish.value(mean)
-        except (ValueError, OverflowError):
-            return math.nan
-
-    return np.array([value(float(mean)) for mean in means])
+    try:
+        return mean if finish is None else finish.value(mean)
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 def all_pairs(search: Search) -> list[Computed]:
@@ -194,7 +195,7 @@ def all_pairs(search: Search) -> list[Computed]:
     view = replace(view, probabilities=bool(((pred >= 0) & (pred <= 1)).all()))
     share = counts / n
     results = []
-    for definition in definitions(view, losses or _PAIRED, {}, 1):
+    for definition in definitions(view, losses or _PAIRED, {}, 1, single=search.single):
         means = definition.values().reshape(len(levels), n).mean(axis=1)
         text = "(n, 1) against (n,): the mean over all pairs"
         results.append(Computed(definition, Statistic(text, 1, float((means * share).sum()))))

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array, kernel_layout
+from lossctl.core.loss import Loss
 from lossctl.errors import DataError
+from lossctl.explanation.axes import as_channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,7 @@ class View:
         groups: (n,) the group of each number of a ``list``, from 0; None for other shapes.
         extremes: the ranges of the arrays, computed once.
         samples: some rows of the arrays by their number, chosen once.
+        evaluated: the loss that was evaluated last and its values, by the number of rows.
     """
 
     shape: str
@@ -37,8 +40,9 @@ class View:
     probabilities: bool = False
     plain: bool = False
     groups: npt.NDArray[np.intp] | None = None
-    extremes: dict[str, tuple[float, float]] = field(default_factory=dict)
-    samples: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+    extremes: dict[str, tuple[float, float]] = field(default_factory=dict, init=False)
+    samples: dict[int, tuple[Array, Array]] = field(default_factory=dict, init=False)
+    evaluated: dict[int, tuple[Loss, Array]] = field(default_factory=dict, init=False)
 
     @property
     def cost(self) -> int:
@@ -98,7 +102,8 @@ def as_pair(pred: npt.NDArray[Any], target: npt.NDArray[Any]) -> tuple[Array, Ar
     if len(p) != len(t):
         raise DataError(f"pred has {len(p)} rows, target {len(t)}")
     if p.shape != t.shape and t.ndim != 1:
-        raise DataError(f"pred has shape {p.shape}, target {t.shape}: no loss takes them")
+        hint = "; --class-axis says which axis holds the classes" if pred.ndim > 2 else ""
+        raise DataError(f"pred has shape {pred.shape}, target {target.shape}: no loss takes them{hint}")
     return p, t
 
 
@@ -107,8 +112,16 @@ def is_distribution(x: Array) -> bool:
     return x.ndim == 2 and bool((x >= 0).all()) and bool((np.abs(x.sum(axis=-1) - 1.0) <= 1e-3).all())
 
 
-def views(pred: Array, target: Array, groups: npt.NDArray[np.intp] | None = None) -> list[View]:
-    """Return all readings, those with fewer departures first; ``groups`` (n,) are lists of numbers."""
+def views(
+    pred: Array, target: Array, groups: npt.NDArray[np.intp] | None = None, images: int | None = None
+) -> list[View]:
+    """Return all readings, those with fewer departures first.
+
+    Args:
+        pred, target: the arrays.
+        groups: (n,) the groups, of which the numbers are lists. Default: none.
+        images: how many images the rows of classes are the pixels of; each channel of one is a mask. Default: none.
+    """
     if pred.ndim == 1:
         readings = list(_scalars(pred, target))
         if groups is not None:
@@ -117,6 +130,8 @@ def views(pred: Array, target: Array, groups: npt.NDArray[np.intp] | None = None
         readings = list(_labels(pred, target))
     else:
         readings = list(_tables(pred, target))
+    if images is not None:
+        readings += _masks(pred, target, images)
     return sorted(readings, key=lambda view: view.cost)
 
 
@@ -165,9 +180,23 @@ def _row_readings(pred: Array) -> Iterator[tuple[Array, tuple[str, ...]]]:
         yield top, ("takes decisions, the class of the greatest score",)
 
 
+def _masks(pred: Array, target: Array, images: int) -> Iterator[View]:
+    k = pred.shape[1]
+    if target.ndim == 1 and not _are_labels(target, k):
+        return
+    masks = as_channels(np.eye(k)[target.astype(np.intp)] if target.ndim == 1 else target, images)
+    for i, (x, texts) in enumerate(_row_readings(pred)):
+        likely = bool(((x >= 0) & (x <= 1)).all())
+        yield View("image", as_channels(x, images), masks, texts, likely, plain=i == 0)
+
+
+def _are_labels(target: Array, classes: int) -> bool:
+    return bool(target.min() >= 0 and target.max() < classes and (target == np.floor(target)).all())
+
+
 def _labels(pred: Array, target: Array) -> Iterator[View]:
     k = pred.shape[1]
-    if target.min() < 0 or target.max() >= k or (target != np.floor(target)).any():
+    if not _are_labels(target, k):
         return
     one_hot = np.eye(k)[target.astype(np.intp)]
     for i, (x, texts) in enumerate(_row_readings(pred)):

@@ -27,6 +27,7 @@ import torch
 from jax import numpy as jnp
 
 from lossctl.conventions.lookup import conventions
+from lossctl.core.registry import get_loss
 from lossctl.errors import UsageError
 from lossctl.explanation.function import explain_function, load
 from lossctl.explanation.number import read_number
@@ -322,11 +323,16 @@ MODULES = {
 
 
 def name_functions(library: str) -> None:
-    """Explain each function of a library that has a convention and takes predictions and targets."""
+    """Explain each function of a library that has a convention and takes predictions and targets alone."""
     rows = [r for r in conventions() if r.library.name == library]
     named, functions = 0, [f for f in dict.fromkeys(r.function for r in rows) if not f.startswith("Half")]
     for function in functions:
         losses = {r.loss.partition(":")[0] for r in rows if r.function == function}
+        others = {i for loss in losses for i in get_loss(loss).roles} - {"pred", "target"}
+        if others:
+            print(f"-      {function}: it takes {', '.join(sorted(others))} too")
+            functions = [f for f in functions if f != function]
+            continue
         losses |= {WITHOUT_ARGUMENTS.get(function, "")}
         try:
             answers = explain_function(load(f"{MODULES[library]}:{function}", None))

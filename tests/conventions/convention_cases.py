@@ -10,6 +10,7 @@ import numpy as np
 from inputs import inputs_of
 
 from lossctl.conventions.as_loss import loss_of
+from lossctl.conventions.kernels import mixed_focal, mixed_focal_with_logits
 from lossctl.conventions.lookup import conventions
 from lossctl.conventions.record import Convention
 
@@ -58,6 +59,9 @@ def cases() -> Iterator[Case]:
             target = inputs["target"].copy()
             target[::5] = row.ignored
             yield Case(f"{name}, ignored", row, inputs | {"target": target}, {"ignore_index": row.ignored})
+        if row.kernel in (mixed_focal, mixed_focal_with_logits):
+            soft = np.random.default_rng(2).integers(0, 65, len(inputs["pred"])) / 64  # exact in single precision
+            yield Case(f"{name}, soft targets", row, inputs | {"target": soft})
         yield from _edges(row, name)
 
 

@@ -11,8 +11,11 @@ import pytest
 
 import lossctl
 from lossctl.cli.app import main
+from lossctl.core.loss import Loss
 from lossctl.errors import DataError, UsageError
+from lossctl.explanation.definitions import definitions
 from lossctl.explanation.matching import to_bfloat16
+from lossctl.explanation.views import views
 
 RNG = np.random.default_rng(5)
 N, K = 400, 4
@@ -194,7 +197,8 @@ def test_sixteen_digits_exclude_single_precision() -> None:
     p, t = (np.round(4096 * x) / 4096 for x in (P, T))  # exact in single precision
     (best,) = lossctl.explain(repr(float(bce(p, t).mean())), p, t, loss="bce").best
     assert best.text == "bce"
-    assert not any("keras" in name for name in best.names)
+    assert not any("computes in single precision" in name for name in best.names)
+    assert all("computes in double precision" in name for name in best.names if "keras" in name)
     single = float(np.float32(bce(p, t).mean()))
     assert any("keras" in text for c in lossctl.explain(repr(single), p, t, loss="bce").best for text in c.names)
 
@@ -229,6 +233,23 @@ def test_sampling_loses_no_answer() -> None:
     for number, says in ((bce(p, t).mean() / np.log(2), "bce; is in bits"), (((p - t) ** 2).sum(), "mse; is the sum")):
         explanation = lossctl.explain(f"{number:.8g}", p, t, loss=("bce", "mse"))
         assert explanation.best[0].text == says
+
+
+def test_conventions_that_compute_the_same_are_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated: list[str] = []
+    original = Loss.evaluate
+
+    def counting(self: Loss, *arrays: Any) -> Any:
+        evaluated.append(self.spec)
+        return original(self, *arrays)
+
+    (plain, *_) = views(P, T)
+    rows = [d for d in definitions(plain, ("bce",), {}, 1) if d.row and d.row.library.name in ("keras", "tensorflow")]
+    monkeypatch.setattr(Loss, "evaluate", counting)
+    values = [d.values() for d in rows]
+    assert len(rows) == 3
+    assert len(evaluated) == 2  # keras is tensorflow 2.16, and before it another
+    assert [np.array_equal(v, values[0]) for v in values] == [d.row is not None and not d.row.before for d in rows]
 
 
 def test_what_cannot_be_explained_is_refused() -> None:

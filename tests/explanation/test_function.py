@@ -47,6 +47,13 @@ def test_losses_of_samples_are_averaged() -> None:
 
 
 @pytest.mark.slow
+def test_a_function_that_takes_all_data_is_named() -> None:
+    """Indices of classes are numbers to it."""
+    answers = explain_function(lambda p, t: (p - t) ** 2)
+    assert of_kind(answers, "numbers").candidate.text == "mse"
+
+
+@pytest.mark.slow
 def test_a_function_of_no_definition_has_no_answer() -> None:
     def odd(pred: Any, target: Any) -> float:
         if pred.ndim > 1 or (pred < 0).any():
@@ -101,6 +108,54 @@ def test_targets_of_other_codes_refute_nothing() -> None:
 def test_an_answer_on_some_data_is_refuted_by_other_data() -> None:
     """Where no prediction is too great, an asymmetric squared error is the squared error; it is not mse."""
     assert explain_function(lambda p, t: np.where(p > t, 2.0, 1.0) * (p - t) ** 2) == []
+
+
+@pytest.mark.slow
+def test_a_function_of_a_library_that_is_called_in_double_precision() -> None:
+    """The sigmoid_focal_loss of optax, which mixes p_t of soft targets, by its formula."""
+
+    def sigmoid_focal_loss(logits: Any, labels: Any) -> Any:
+        assert labels.shape == logits.shape
+        assert 0 <= labels.min() <= labels.max() <= 1
+        p = 1 / (1 + np.exp(-logits))
+        missed = p * (1 - labels) + (1 - p) * labels
+        return missed**2 * (np.logaddexp(0, logits) - logits * labels)
+
+    answers = explain_function(sigmoid_focal_loss)
+    assert of_kind(answers, "logits and 0/1").candidate.text == "focal_with_logits; alpha is none"
+    assert of_kind(answers, "rows of scores and of probabilities").candidate.text == (
+        "focal_with_logits:alpha=none of optax sigmoid_focal_loss; weighs soft targets by (1 − p_t)^gamma; "
+        "computes in double precision"
+    )
+
+
+@pytest.mark.slow
+def test_an_equal_loss_that_other_data_refute_is_left_out() -> None:
+    """Of −1 and +1 soft_margin is bce_with_logits, which is a common loss; of 0 and 1 the function is neither."""
+
+    def soft_margin(x: Any, y: Any) -> Any:
+        assert x.shape == y.shape
+        return np.logaddexp(0, -x * y).mean()
+
+    (answer,) = explain_function(soft_margin)
+    assert answer.candidate.text == "soft_margin"
+    assert not any("bce" in text for text in answer.also)
+
+
+@pytest.mark.slow
+def test_a_function_that_is_infinite_at_0_is_named_by_other_probabilities() -> None:
+    def entropy(p: Any, t: Any) -> Any:
+        assert p.shape == t.shape == (len(p),)
+        assert set(t) == {0.0, 1.0}
+        return -(t * np.log(p) + (1 - t) * np.log(1 - p))
+
+    def of_labels(p: Any, y: Any) -> Any:
+        return -np.log(np.clip(p[np.arange(len(y)), y], 1e-5, None))
+
+    assert of_kind(explain_function(entropy), "probabilities and 0/1").candidate.text == "bce"
+    clip = "sparse_categorical_cross_entropy; clips predictions to [1e-05, 1]"
+    labels = of_kind(explain_function(of_labels), "rows of probabilities and labels")
+    assert clip in (labels.candidate.text, *labels.also)
 
 
 def test_what_is_no_function_is_refused(tmp_path: Path) -> None:

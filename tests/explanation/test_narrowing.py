@@ -49,6 +49,79 @@ def test_lengths_say_what_is_padding(number: float, pred: Any, target: Any, says
     assert says in (explanation.best[0].text, *explanation.best[0].names)
 
 
+IMAGES = RNG.normal(0, 2, (20, 3, 4, 5))
+LABELS = RNG.integers(0, 3, (20, 4, 5))
+SOFT = np.exp(IMAGES) / np.exp(IMAGES).sum(1, keepdims=True)
+MASKS = np.moveaxis(np.eye(3)[LABELS], -1, 1)
+PIXELS = -(MASKS * np.log(SOFT)).sum(1)
+
+
+def dice(p: Any, t: Any) -> float:
+    """Return the mean over channels of 1 − (2 Σ pt + 1)/(Σ p + Σ t + 1)."""
+    both, each = (p * t).sum((2, 3)), p.sum((2, 3)) + t.sum((2, 3))
+    return float((1 - (2 * both + 1) / (each + 1)).mean())
+
+
+@pytest.mark.parametrize(
+    ("number", "target", "options", "says"),
+    [
+        (PIXELS.mean(), LABELS, {}, "sparse_softmax_cross_entropy"),
+        (PIXELS.mean(), MASKS, {}, "sparse_softmax_cross_entropy"),
+        (PIXELS.sum(), LABELS, {}, "sparse_softmax_cross_entropy; is the sum"),
+        (dice(SOFT, MASKS), LABELS, {}, "dice; applies a softmax first"),
+        (
+            (PIXELS * (1.0 + np.arange(20.0))[:, None, None]).sum() / 4200,
+            LABELS,
+            {"weight": 1.0 + np.arange(20.0)},
+            "sparse_softmax_cross_entropy",
+        ),
+        (
+            np.mean([PIXELS[:, :, :1].mean(), PIXELS[:, :, 1:].mean()]),
+            LABELS,
+            {"groups": np.broadcast_to(np.arange(5) > 0, LABELS.shape)},
+            "sparse_softmax_cross_entropy; averages the means of groups",
+        ),
+    ],
+)
+def test_classes_along_an_axis(number: float, target: Any, options: Any, says: str) -> None:
+    explanation = lossctl.explain(f"{number:.9g}", IMAGES, target, class_axis=1, **options)
+    assert explanation.found
+    assert says in [text for c in explanation.best for text in (c.text, *c.names)]
+
+
+def test_steps_after_the_classes_have_lengths() -> None:
+    """Scores (n, k, steps), as torch takes them."""
+    explanation = lossctl.explain(f"{CE[KEPT].mean():.8g}", np.moveaxis(Z, -1, 1), Y, lengths=LENGTHS, class_axis=1)
+    assert "sparse_softmax_cross_entropy" in (explanation.best[0].text, *explanation.best[0].names)
+    explanation = lossctl.explain(f"{CE.mean():.8g}", np.moveaxis(Z, -1, 1), Y, lengths=LENGTHS, class_axis=1)
+    assert explanation.best[0].text == "sparse_softmax_cross_entropy; counts padding as data"
+
+
+def test_an_axis_of_classes_that_fits_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"class_axis=4: pred has shape \(20, 3, 4, 5\)"):
+        lossctl.explain("0.5", IMAGES, LABELS, class_axis=4)
+    with pytest.raises(
+        DataError, match=r"target has shape \(20, 4, 5\).*class_axis=2 it is \(20, 3, 5\), or that of pred"
+    ):
+        lossctl.explain("0.5", IMAGES, LABELS, class_axis=2)
+    with pytest.raises(DataError, match="no loss takes them; class_axis says which axis holds the classes"):
+        lossctl.explain("0.5", IMAGES, LABELS)
+
+
+def test_classes_along_an_axis_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("z.npy", IMAGES)
+    np.save("y.npy", LABELS)
+    number = f"{PIXELS.mean():.8g}"
+    assert main(["explain", number, "z.npy", "y.npy", "--class-axis", "1", "-f", "json"]) == 0
+    (answer, *_) = json.loads(capsys.readouterr().out)["definitions"]
+    assert answer["departs"] == []
+    assert main(["explain", number, "z.npy", "y.npy", "--class-axis", "0"]) == 2
+    assert "--class-axis 0: pred has axes 1 to 3 besides that of the samples, 0" in capsys.readouterr().err
+
+
 def test_lengths_of_sequences_that_follow_one_another() -> None:
     explanation = lossctl.explain(f"{np.mean(MEANS):.8g}", X[KEPT], R[KEPT], lengths=LENGTHS, loss="mse")
     assert explanation.best[0].text == "mse; averages the means of groups"

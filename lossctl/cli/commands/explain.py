@@ -53,6 +53,10 @@ def explain(
         str | None,
         typer.Option("--class-weight", metavar="W,W,...", help="one weight per class, in the order of the classes"),
     ] = None,
+    class_axis: Annotated[
+        int | None,
+        typer.Option("--class-axis", metavar="N", help="the axis of the classes, from 0, of more than two axes"),
+    ] = None,
     groups: Annotated[
         str | None, typer.Option("--groups", metavar="COLUMN|FILE", help="the document, query or batch of each sample")
     ] = None,
@@ -80,8 +84,9 @@ def explain(
     from lossctl.cli.output import format_of, style_of
     from lossctl.cli.settings import parse_class_weight, split_commas
     from lossctl.core.registry import get_loss
+    from lossctl.engine.masks import channels_first
     from lossctl.engine.where import parse_where
-    from lossctl.explanation.entry import explain as search
+    from lossctl.explanation.entry import explain_value as search
     from lossctl.explanation.entry import make_search
     from lossctl.explanation.joint import narrow
     from lossctl.explanation.number import read_number
@@ -112,9 +117,12 @@ def explain(
         "class_weight": parse_class_weight(class_weight),
         "groups": arrays.get(column_role(groups or "")),
         "lengths": _lengths(lengths, arrays, data),
+        "class_axis": class_axis,
         "inputs": {role: x for role, x in arrays.items() if role in reading[0].roles[1:] and role != "target"},
     }
     pair = arrays["pred"], arrays["target"]
+    if class_axis is not None:
+        channels_first("pred", pair[0].shape[1:], class_axis)
     if of_samples:
         losses_of_samples = _numbers(arrays[column_role(of_samples)], of_samples)
         explanations = [explain_samples(losses_of_samples, make_search(*pair, **options), of_samples)]

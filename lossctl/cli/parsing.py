@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ class Command(core.TyperCommand):
             if param.param_type_name == "option" and str(getattr(param, "metavar", "")).startswith("[")
             for name in param.opts
         }
+        if self.name == "explain" and args and re.match(r"-\.?\d", args[0]):
+            args = [f" {args[0]}", *args[1:]]  # a negative number, as scikit-learn's scores are, is no option
         words = with_values(args, optional)
         self._refuse_repeated(ctx, words)
         return super().parse_args(ctx, words)

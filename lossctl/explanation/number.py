@@ -29,7 +29,7 @@ class WrittenNumber:
     @property
     def significant(self) -> int:
         """The number of significant digits."""
-        digits = self.text.lower().lstrip("+-").partition("e")[0].replace(".", "").lstrip("0")
+        digits = self.text.rstrip(" %").lower().lstrip("+-").partition("e")[0].replace(".", "").lstrip("0")
         return len(digits)
 
     def tolerance(self, roundoff: float) -> float:
@@ -38,7 +38,7 @@ class WrittenNumber:
 
 
 def read_number(text: str) -> WrittenNumber:
-    """Read a number.
+    """Read a number; with a per cent sign, a hundredth of it.
 
     Raises:
         UsageError: the text is no finite number.
@@ -46,15 +46,19 @@ def read_number(text: str) -> WrittenNumber:
     >>> number = read_number("0.4740")
     >>> number.value, f"{number.unit:g}", number.significant
     (0.474, '0.0001', 4)
+    >>> read_number("12.5 %").value
+    0.125
     """
     bare = text.strip()
+    per_cent = bare.endswith("%")
+    bare = bare.removesuffix("%").rstrip()
     try:
         value = float(bare) if "_" not in bare and bare.isascii() else float("nan")
     except ValueError:
-        hint = "; write 12.5 % as 0.125 or 12.5" if bare.endswith("%") else ""
-        raise UsageError(f"{quoted(text)} is not a number{hint}") from None
+        raise UsageError(f"{quoted(text)} is not a number") from None
     if not np.isfinite(value):
         raise UsageError(f"{quoted(text)} is not a finite number: its cause is an input, see: lossctl breakdown")
     mantissa, _, exponent = bare.lower().partition("e")
     decimals = len(mantissa.partition(".")[2])
-    return WrittenNumber(bare, value, 10.0 ** (int(exponent or 0) - decimals))
+    unit = 10.0 ** (int(exponent or 0) - decimals)
+    return WrittenNumber(text.strip(), value / 100.0, unit / 100.0) if per_cent else WrittenNumber(bare, value, unit)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lossctl.core.arrays import Array
 from lossctl.explanation.definitions import Definition
+from lossctl.explanation.views import DECISIONS
 
 # Sizes of batches over whose means people average.
 _BATCHES = (8, 10, 16, 20, 32, 50, 64, 100, 128, 256, 512, 1000, 1024)
@@ -231,6 +232,19 @@ def roots(definition: Definition, values: Array, weighing: Weighing) -> Iterator
         of_rows = np.sqrt(values.mean(axis=1))
         said = "takes the root for each row, and averages the roots"
         yield Statistic(_both(text, said), cost + 1, float(np.average(of_rows, weights=weights)))
+
+
+def accuracy(definition: Definition, values: Array, weighing: Weighing) -> Iterator[Statistic]:
+    """Yield the accuracy, 1 − the share of wrong decisions, of losses (n,).
+
+    It counts as one departure with the decisions: it is the most common number of a classifier.
+    """
+    decides = definition.view.texts in ((), (DECISIONS,))
+    if definition.loss.name != "zero_one" or definition.cost or not decides or values.ndim != 1:
+        return
+    for text, cost, weights in [*_weights(weighing)] or [("", 0, np.ones(len(values)))]:
+        said = _both(text, "is 1 minus it, the accuracy")
+        yield Statistic(said, cost + 1 - definition.view.cost, 1.0 - float(np.average(values, weights=weights)))
 
 
 def determination(definition: Definition, values: Array, weighing: Weighing) -> Iterator[Statistic]:

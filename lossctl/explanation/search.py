@@ -19,6 +19,7 @@ from lossctl.explanation.reductions import (
     Statistic,
     Transform,
     Weighing,
+    accuracy,
     determination,
     roots,
     sampled,
@@ -27,7 +28,7 @@ from lossctl.explanation.reductions import (
     uncommon,
 )
 from lossctl.explanation.result import Explanation
-from lossctl.explanation.views import View, views
+from lossctl.explanation.views import DECISIONS, View, views
 
 # Definitions are evaluated on so many rows first, and on all rows if the number is within six standard errors.
 STAGES = (250, 2500, 50_000)
@@ -103,6 +104,17 @@ class Search:
                 if whole or all(self._possible(definition, sample) for sample in stages):
                     yield from (Computed(definition, s) for s in self._statistics(definition, weighing))
         yield from all_pairs(self)
+        yield from self._decisions()
+
+    def _decisions(self) -> Iterator[Computed]:
+        """Yield the share of rows whose greatest score is not that of the label, and the accuracy."""
+        if self.pred.ndim != 2 or (self.losses and "zero_one" not in self.losses):
+            return
+        labels = self.target if self.target.ndim == 1 else self.target.argmax(axis=1)
+        hits = (self.pred.argmax(axis=1) == labels).astype(np.float64)
+        view = View("element", hits, np.ones(len(hits)), (DECISIONS,), probabilities=True)
+        for definition in definitions(view, ("zero_one",), {}, 1):
+            yield from (Computed(definition, s) for s in self._statistics(definition, self.weighing))
 
     def _stages(self, view: View) -> list[Sample]:
         """Return the samples of rows on which a definition is tried before all rows, the extreme rows first."""
@@ -154,7 +166,8 @@ class Search:
         if definition.loss.finish is not None or self._within(mean / 100.0, mean * 100.0, room - 1):
             reduced += uncommon(definition, values, weighing, room)
         if definition.loss.finish is None:
-            return [*reduced, *determination(definition, values, weighing)]
+            more = (accuracy, determination)
+            return [*reduced, *(s for statistic in more for s in statistic(definition, values, weighing))]
         reduced = [replace(s, value=_finished(definition, s.value)) for s in reduced]
         of_roots = list(roots(definition, values, weighing))
         per_column = definition.row is not None and definition.row.per_column

@@ -15,6 +15,8 @@ from lossctl.core.loss import Loss
 from lossctl.errors import DataError
 from lossctl.explanation.axes import as_channels
 
+DECISIONS = "takes decisions, the class of the greatest score"
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -177,7 +179,7 @@ def _row_readings(pred: Array) -> Iterator[tuple[Array, tuple[str, ...]]]:
                 yield pred / pred.sum(axis=-1, keepdims=True), ("divides rows by their sum",)
         yield np.log(pred) if likely else np.log(softmax(pred)), ("takes the logarithm of the probabilities",)
         top = np.eye(pred.shape[1])[pred.argmax(axis=-1)]
-        yield top, ("takes decisions, the class of the greatest score",)
+        yield top, (DECISIONS,)
 
 
 def _masks(pred: Array, target: Array, images: int) -> Iterator[View]:

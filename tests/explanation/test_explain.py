@@ -150,6 +150,29 @@ NUMBERS: dict[str, tuple[str, Any, Any, dict[str, Any], str]] = {
         "mae; takes log10 of predictions and targets",
     ),
     "log10 of a loss": (f"{bce(P).mean() / np.log(10):.8g}", P, T, {}, "bce; takes log10 for the logarithm"),
+    "accuracy of rows": (
+        f"{(Z.argmax(1) == Y).mean():.4f}",
+        Z,
+        Y,
+        {},
+        "zero_one; takes decisions, the class of the greatest score; is 1 minus it, the accuracy",
+    ),
+    "accuracy of one-hot rows": (
+        f"{100 * (Z.argmax(1) == Y)[1:].mean():.7g}%",
+        Z[1:],
+        np.eye(K)[Y[1:]],
+        {},
+        "zero_one; takes decisions, the class of the greatest score; is 1 minus it, the accuracy",
+    ),
+    "accuracy": (f"{((P >= 0.5) == T)[1:].mean():.7g}", P[1:], T[1:], {}, "zero_one; is 1 minus it, the accuracy"),
+    "weighted accuracy": (
+        f"{(W * (Z.argmax(1) == Y)).sum() / W.sum():.8g}",
+        Z,
+        Y,
+        {"weight": W},
+        "zero_one; takes decisions, the class of the greatest score; is 1 minus it, the accuracy",
+    ),
+    "per cent": (f"{100 * np.abs((X - R) / R).mean():.3f} %", X, R, {}, "mape"),
     "lists": (
         f"{np.mean([ranknet(X[i::37], R[i::37]) for i in range(37)]):.8g}",
         X,
@@ -175,7 +198,17 @@ NUMBERS: dict[str, tuple[str, Any, Any, dict[str, Any], str]] = {
 
 
 # Each search takes half a second of CPU.
-QUICK = ("bits", "keras", "softmax twice", "weights by the count", "all pairs", "R²", "root of columns", "lists")
+QUICK = (
+    "accuracy of rows",
+    "bits",
+    "keras",
+    "softmax twice",
+    "weights by the count",
+    "all pairs",
+    "R²",
+    "root of columns",
+    "lists",
+)
 
 
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NUMBERS])
@@ -253,14 +286,29 @@ def test_conventions_that_compute_the_same_are_evaluated_once(monkeypatch: pytes
 
 
 def test_what_cannot_be_explained_is_refused() -> None:
-    with pytest.raises(UsageError, match="is not a number; write"):
-        lossctl.explain("86.3%", P, T)
+    with pytest.raises(UsageError, match="is not a number"):
+        lossctl.explain("86.3 percent", P, T)
     with pytest.raises(UsageError, match="not a finite number"):
         lossctl.explain("nan", P, T)
     with pytest.raises(DataError, match="pred has 400 rows, target 399"):
         lossctl.explain("0.5", P, T[1:])
     with pytest.raises(DataError, match=r"target\[1\]: NaN"):
         lossctl.explain("0.5", P, np.where(np.arange(N) == 1, np.nan, T))
+
+
+def test_negative_numbers_are_no_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The scores of scikit-learn whose names begin with neg_."""
+    path = tmp_path / "d.csv"
+    np.savetxt(path, np.column_stack([X, R])[:40], delimiter=",", header="p,t", comments="")
+    mse, mae = (f"{-(np.abs(X - R)[:40] ** power).mean():.7g}" for power in (2, 1))
+    command = ["explain", f"{mse},{mae}", str(path), "-p", "p", "-t", "t", "--loss", "mse,mae", "-f", "json"]
+    assert main(command) == 0
+    of_mse, of_mae = json.loads(capsys.readouterr().out)["definitions"]
+    assert (of_mse["number"], of_mse["loss"], of_mse["departs"]) == (mse, "mse", ["is the negative"])
+    assert (of_mae["loss"], of_mae["departs"]) == ("mae", ["is the negative"])
+    assert main(["explain", "-q"]) == 2
+    assert main(["explain", "-x", *command[2:]]) == 2
+    assert "no option -x" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -283,5 +331,5 @@ def test_the_command_says_how_sure_it_is(tmp_path: Path, capsys: pytest.CaptureF
     assert row.startswith("1.2345678,,,none,")
     assert main(["explain", "0.4", *columns]) == 1
     assert "none  is certain: about " in capsys.readouterr().out
-    assert main(["explain", "86%", *columns]) == 2
+    assert main(["explain", "86 percent", *columns]) == 2
     assert not capsys.readouterr().out

@@ -11,7 +11,7 @@ from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import EPS, FIRST, ULPS, Bools, DerivativeProblem, Indices
 from lossctl.gradients.judge import check
 from lossctl.gradients.points import Points, edges
-from lossctl.gradients.remeasure import remeasure
+from lossctl.gradients.remeasure import check_measured, is_noisy
 from lossctl.gradients.tally import CheckSummary, summarize_verdicts
 from lossctl.gradients.verdict import CoordinateVerdicts
 
@@ -22,7 +22,7 @@ BY_COORDINATE = "every coordinate of the batch, one by one"
 BY_DIRECTION = f"{_DIRECTIONS} random directions"
 # One measurement evaluates the batch 80 times: with the 64 samples and 500 wrong coordinates of independent samples,
 # 300 samples that are wrong everywhere take 29,000 evaluations.
-_PROBED, _APPEALS = 8, 24
+_PROBED, _APPEALS, _MANY = 8, 24, 64
 # If at least this share of the directions is at a kink, the coordinates that have one are looked for.
 _AT_KINKS = 0.5
 # Most evaluations of this search: it costs four for each half of the batch, quarter, …, that has a kink or not.
@@ -57,11 +57,13 @@ class _Batch:
         pred, *others = self.points.arrays
         return float(self.points.loss.evaluate(moved.reshape(pred.shape), *others)[0].sum())
 
-    def check(self, problem: DerivativeProblem) -> CoordinateVerdicts:
-        verdicts = check(problem)
-        if not self.points.loss.is_builtin:
-            remeasure(problem, verdicts, probed=_PROBED, appeals=_APPEALS)
-        return verdicts
+    def is_noisy(self, problem: DerivativeProblem) -> bool:
+        return not self.points.loss.is_builtin and is_noisy(problem, _PROBED)
+
+    def check(self, problem: DerivativeProblem, noisy: bool) -> CoordinateVerdicts:
+        if self.points.loss.is_builtin:
+            return check(problem)
+        return check_measured(problem, noisy, appeals=_APPEALS, many=_MANY)
 
 
 def check_batch(points: Points, given: Array, atol: Array, rtol: float, *, keep_verdicts: bool) -> CheckSummary:
@@ -77,8 +79,15 @@ def check_batch(points: Points, given: Array, atol: Array, rtol: float, *, keep_
     batch = _Batch(points, given.reshape(-1), atol.reshape(-1), rtol)
     if given.size > _COORDINATES:
         return _check_directions(batch)
+    problem = _single(batch, np.arange(given.size))
+    noisy = batch.is_noisy(problem)
+    if noisy and given.size > _MANY:
+        # Every coordinate of a function with noise is measured, right or wrong: 24,000 evaluations of 300 samples.
+        summary = _check_directions(batch)
+        if summary.passed:
+            return summary
     n = len(points)
-    verdicts = _check_coordinates(batch, np.arange(given.size))
+    verdicts = batch.check(problem, noisy)
     # All coordinates of a sum over the batch share one scale, the largest slope.
     scale = np.full((n, 1), verdicts.scale.max())
     verdicts = replace(verdicts.map(lambda a: a.reshape(n, -1)), scale=scale)
@@ -87,8 +96,8 @@ def check_batch(points: Points, given: Array, atol: Array, rtol: float, *, keep_
     )
 
 
-def _check_coordinates(batch: _Batch, coordinates: Indices) -> CoordinateVerdicts:
-    """Return the verdicts (coordinates, 1) on single coordinates."""
+def _single(batch: _Batch, coordinates: Indices) -> DerivativeProblem:
+    """Return the problem of checking single coordinates, (coordinates, 1)."""
     x = batch.x
 
     def move(chosen: Indices | None, to: Array) -> Array:
@@ -101,7 +110,7 @@ def _check_coordinates(batch: _Batch, coordinates: Indices) -> CoordinateVerdict
 
     sizes = np.full(len(coordinates), batch.points.magnitude.max())
     start, given, slack = (a[coordinates, None] for a in (x, batch.given, batch.atol))
-    return batch.check(DerivativeProblem(move, start, given, sizes, *edges(batch.points.loss), batch.rtol, slack))
+    return DerivativeProblem(move, start, given, sizes, *edges(batch.points.loss), batch.rtol, slack)
 
 
 def _check_directions(batch: _Batch) -> CheckSummary:
@@ -115,7 +124,7 @@ def _check_directions(batch: _Batch) -> CheckSummary:
     size = np.minimum(room, magnitude)
     directions = np.random.default_rng(0).uniform(-1.0, 1.0, (_DIRECTIONS, x.size)) * size
     problem = _along(batch, directions, edge)
-    verdicts = batch.check(problem)
+    verdicts = batch.check(problem, batch.is_noisy(problem))
     notes: tuple[str, ...] = ()
     if verdicts.clipped.mean() >= _AT_KINKS:
         kinks = _at_kink(batch, size)
@@ -123,7 +132,7 @@ def _check_directions(batch: _Batch) -> CheckSummary:
             alone = np.flatnonzero(kinks)[:_DIRECTIONS]
             directions = np.concatenate([directions * ~kinks, np.eye(x.size)[alone] * size])
             problem = _along(batch, directions, edge)
-            verdicts = batch.check(problem)
+            verdicts = batch.check(problem, batch.is_noisy(problem))
             left_out = f"{int(kinks.sum()):,} of {x.size:,} coordinates are at a kink and not in the random directions"
             notes = (f"{left_out}; {len(alone)} of them are checked one by one",)
     n = len(problem.x)

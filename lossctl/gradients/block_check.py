@@ -16,7 +16,7 @@ from lossctl.gradients.flat_loss import why_flat
 from lossctl.gradients.judge import check
 from lossctl.gradients.points import Points
 from lossctl.gradients.reference_check import compare
-from lossctl.gradients.remeasure import remeasure
+from lossctl.gradients.remeasure import check_measured, is_noisy
 from lossctl.gradients.rounding import ULPS_OF_TERMS, Precision, estimated_terms, precision_of
 from lossctl.gradients.sampling import is_batch_coupled
 from lossctl.gradients.second_derivative import accept_surrogate, second_problem
@@ -152,10 +152,10 @@ class Checker:
     ) -> CoordinateVerdicts:
         """Check samples that do not depend on each other, one coordinate at a time."""
         problem = points.problem(given, atol, self.rtol, eps=EPS if precision is None else precision.eps)
-        verdicts = check(problem)
-        if not points.loss.is_builtin:
-            remeasure(problem, verdicts)
-            set_tiny_aside(verdicts, problem.given, problem.magnitude, problem.eps)
+        if points.loss.is_builtin:
+            return check(problem)
+        verdicts = check_measured(problem, is_noisy(problem))
+        set_tiny_aside(verdicts, problem.given, problem.magnitude, problem.eps)
         return verdicts
 
     def _summarize(self, points: Points, verdicts: CoordinateVerdicts, given: Array, method: str = "") -> CheckSummary:
@@ -187,9 +187,7 @@ class Checker:
             problem = second_problem(
                 points, j, flat[:, j : j + 1], atol=rounding, rtol=self.rtol, gradient=self.gradient
             )
-            part = check(problem)
-            remeasure(problem, part)
-            parts.append(vars(part).values())
+            parts.append(vars(check_measured(problem, is_noisy(problem))).values())
         verdicts = CoordinateVerdicts(*(np.concatenate(a, axis=1) for a in zip(*parts, strict=True)))
         verdicts = replace(verdicts, scale=verdicts.scale.max(axis=1, keepdims=True))
         note = None

@@ -23,7 +23,7 @@ from lossctl.gradients.finite_differences import EPS, Bools, DerivativeProblem, 
 from lossctl.gradients.judge import check
 from lossctl.gradients.noisy_derivative import NoisyDerivative, measure
 from lossctl.gradients.points import Points, edges
-from lossctl.gradients.remeasure import remeasure
+from lossctl.gradients.remeasure import check_measured, is_noisy
 from lossctl.gradients.tally import CheckedSamples, CheckSummary, summarize_verdicts
 from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
 
@@ -144,10 +144,9 @@ class _Line:
     def check(self, directions: Sequence[Array], *, probed: int) -> CoordinateVerdicts:
         """Return the verdicts (samples, directions) on slopes; `probed` samples show whether the loss has noise."""
         problem = self.problem(directions)
-        verdicts = check(problem)
-        if not self.points.loss.is_builtin:
-            remeasure(problem, verdicts, probed=probed, appeals=_APPEALS, alike=True)
-        return verdicts
+        if self.points.loss.is_builtin:
+            return check(problem)
+        return check_measured(problem, is_noisy(problem, probed), appeals=_APPEALS, alike=True)
 
     def measure(self, direction: Array, rows: Indices) -> tuple[NoisyDerivative, Array, Array]:
         """Measure slopes along one direction; return them, the slopes g·v, and the allowed difference."""

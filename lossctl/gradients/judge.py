@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.gradients.finite_differences import DerivativeProblem
+from lossctl.gradients.finite_differences import Bools, DerivativeProblem
 from lossctl.gradients.refinement import StepRefinement
 from lossctl.gradients.verdict import CoordinateVerdicts, Reason, Verdict
 
@@ -34,7 +34,19 @@ def check(problem: DerivativeProblem) -> CoordinateVerdicts:
     return result
 
 
-def _check(p: DerivativeProblem, scale: Array | None) -> tuple[CoordinateVerdicts, Array]:
+def quick_look(problem: DerivativeProblem) -> tuple[CoordinateVerdicts, Bools]:
+    """Return verdicts after two steps, and which samples they decide.
+
+    Coordinates that are right are those of :func:`check`. A wrong one is wrong unless shorter steps show structure.
+    """
+    with np.errstate(all="ignore"):
+        result, settled = _check(problem, None, quick=True)
+        right, wrong = result.verdict == Verdict.OK, result.verdict == Verdict.WRONG
+        loose = (settled < 0.5 * result.scale[:, 0]) & right.any(axis=1)
+        return result, (right | wrong).all(axis=1) & ~loose
+
+
+def _check(p: DerivativeProblem, scale: Array | None, *, quick: bool = False) -> tuple[CoordinateVerdicts, Array]:
     """Return the verdicts and the (samples,) scale of the converged slopes; `scale` None: that of the first steps."""
     value = p.f(None, p.x)
     # The first steps of all coordinates are taken before any is judged, because the scale of a sample is the
@@ -43,7 +55,7 @@ def _check(p: DerivativeProblem, scale: Array | None) -> tuple[CoordinateVerdict
     if scale is None:
         scale = _scale_of(p, value, [c.fine.slope for c in coordinates])
     for c in coordinates:
-        c.run(scale)
+        c.run(scale, quick=quick)
     verdict = np.stack([c.verdict for c in coordinates], axis=1)
     defined = np.isfinite(value)[:, None] & np.isfinite(p.x)
     verdict[~defined] = Verdict.UNDEFINED

@@ -39,7 +39,9 @@ _SLOWEST = 16.0 / 17.0
 # Numbers of steps: down to h = 4⁻¹⁸·2⁻²²·S ≈ 3e-18·S, which is below the spacing of the numbers of the sample;
 # and up to S from a point at distance 1e-12 from an edge.
 _DOWN, _UP = 18, 26
-# A difference of more than this many times the error bound of an unconverged step is wrong.
+# Number of steps of a quick look; all must converge for a gradient to be wrong.
+_QUICK = 2
+# A difference of more than this many times the error bound of an unconverged step, or of a quick look, is wrong.
 _GROSS = 16.0
 # Number of steps tried for this test: from 1/256 of the distance to an edge to 1/4.
 _GROSS_STEPS = 4
@@ -85,23 +87,35 @@ class StepRefinement:
         )  # estimated sum of the changes still to come, over the last one
         self.observed_roundoff = np.zeros(n)  # observed roundoff of the loss
 
-    def run(self, scale: Array) -> None:
-        """Set the verdict of every sample, given the (samples,) scales of their gradients."""
+    def run(self, scale: Array, *, quick: bool = False) -> None:
+        """Set the verdict of every sample.
+
+        Args:
+            scale: (samples,) the scales of their gradients.
+            quick: take a few steps only, and leave every sample unresolved that they do not decide. Default False.
+        """
         self.limit = _CONVERGED_ERROR * self.problem.rtol * scale
         self.allowed = self.problem.rtol * scale + self.atol + self.problem.underflow(self.start)
-        self._shrink_steps()
+        if quick:
+            self._shrink_steps(_QUICK, one_sided=False)
+            away = np.abs(self.given - self.numeric)
+            wrong = (self.converged_steps == _QUICK) & (away > _GROSS * (self.error + self.allowed))
+            self.verdict[wrong & (self.verdict == Verdict.UNRESOLVED)] = Verdict.WRONG
+            return
+        self._shrink_steps(_DOWN, one_sided=True)
         self._grow_steps()
         self._conclude()
 
-    def _shrink_steps(self) -> None:
+    def _shrink_steps(self, levels: int, *, one_sided: bool) -> None:
         rows: Indices = np.arange(len(self.value))
         coarse, fine = self.coarse, self.fine
-        for level in range(_DOWN):
+        for level in range(levels):
             still = ~self._judge(rows, coarse, fine)
             rows, coarse, fine = rows[still], coarse[still], fine[still]
             if not rows.size:
                 return
-            self.one_sided.update(rows, coarse, fine, self.limit[rows])
+            if one_sided:
+                self.one_sided.update(rows, coarse, fine, self.limit[rows])
             h = self.start[rows] * RATIO ** -(level + 2.0)
             # Stop where roundoff alone exceeds the limit. It is taken from the loss at x, not at x + h, because
             # next to a minimum the latter shrinks with h.

@@ -8,15 +8,19 @@ quotients on a plateau.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import EPS, ULPS, Bools, DerivativeProblem, Indices
+from lossctl.gradients.judge import check, quick_look
 from lossctl.gradients.noisy_derivative import NoisyDerivative, measure
 from lossctl.gradients.verdict import CoordinateVerdicts, Reason, Verdict
 
-# Defaults of `probed` and `appeals`, and the number of coordinates of a probed sample.
-_PROBED, _APPEALS, _COORDINATES = 64, 500, 3
+# Defaults of `appeals` and `many`, and the number of coordinates of a sample that is measured for noise.
+_APPEALS, _MANY, _COORDINATES = 500, 4096, 3
 # The function has noise if this share of the probed coordinates show it; a kink within 1e-9 of a point looks like it.
 _SHARE = 0.1
 # Noise above this many times the roundoff that the refinement assumes makes its verdicts unreliable.
@@ -33,27 +37,51 @@ _FACTOR = 3.0
 
 
 @np.errstate(all="ignore")
-def remeasure(
-    p: DerivativeProblem,
-    verdicts: CoordinateVerdicts,
-    *,
-    probed: int = _PROBED,
-    appeals: int = _APPEALS,
-    alike: bool = False,
-) -> None:
-    """Replace verdicts that noise of the function made, in place.
+def check_measured(
+    p: DerivativeProblem, noisy: bool, *, appeals: int = _APPEALS, many: int = _MANY, alike: bool = False
+) -> CoordinateVerdicts:
+    """Return the verdicts on a function of unknown precision.
+
+    Of many samples of a function without noise, those that two steps show to be wrong are not all refined: if the
+    refinement confirms a sample of them, the others are wrong too.
 
     Args:
         p: the problem.
-        verdicts: its verdicts.
-        probed: number of samples that show whether the function has noise. Default 64.
+        noisy: whether the function has noise, as :func:`is_noisy` says.
         appeals: number of wrong coordinates of a function without noise that are measured before the others are taken
-            as wrong too. Default 500.
+            as wrong too, and number of samples that confirm the others. Default 500.
+        many: largest number of samples that are all refined. Default 4096.
         alike: take the unresolved ones as wrong too if all measured ones are. Their derivatives are not measured.
             Default False.
     """
+    refine = partial(_refined, noisy=noisy, appeals=appeals, alike=alike)
+    if noisy or len(p.x) <= many:
+        return refine(p)
+    verdicts, decided = quick_look(p)
+    wrong = verdicts.verdict == Verdict.WRONG
+    obvious = np.flatnonzero(decided & wrong.any(axis=1))
+    decided[obvious[:: max(1, len(obvious) // appeals)]] = False
+    _put(p, verdicts, np.flatnonzero(~decided), refine)
+    if (verdicts.verdict[wrong] != Verdict.WRONG).any():
+        _put(p, verdicts, obvious[decided[obvious]], refine)
+    return verdicts
+
+
+def _put(
+    p: DerivativeProblem,
+    verdicts: CoordinateVerdicts,
+    rows: Indices,
+    refine: Callable[[DerivativeProblem], CoordinateVerdicts],
+) -> None:
+    if rows.size:
+        verdicts.put(rows, refine(p.subset(rows)))
+
+
+def _refined(p: DerivativeProblem, *, noisy: bool, appeals: int, alike: bool) -> CoordinateVerdicts:
+    """Return the verdicts of the refinement, and of a measurement where noise may have made them."""
+    verdicts = check(p)
     value = p.f(None, p.x)
-    _measure_all(p, verdicts, value, probed=probed, appeals=appeals, alike=alike)
+    _measure_all(p, verdicts, value, noisy=noisy, appeals=appeals, alike=alike)
     # A formula with a 1 in it, such as 1 − cos r, is 0 within reach of the smallest residuals: that says nothing of a
     # gradient that would move it by less than the rounding of the 1.
     slight = np.abs(p.given) * p.magnitude[:, None] < EPS
@@ -61,6 +89,7 @@ def remeasure(
     unseen |= _underflows(p, verdicts)
     verdicts.verdict[unseen] = Verdict.UNRESOLVED
     verdicts.reason[unseen] = Reason.DIGITS
+    return verdicts
 
 
 def _underflows(p: DerivativeProblem, verdicts: CoordinateVerdicts) -> Bools:
@@ -72,10 +101,9 @@ def _underflows(p: DerivativeProblem, verdicts: CoordinateVerdicts) -> Bools:
 
 
 def _measure_all(
-    p: DerivativeProblem, verdicts: CoordinateVerdicts, value: Array, *, probed: int, appeals: int, alike: bool
+    p: DerivativeProblem, verdicts: CoordinateVerdicts, value: Array, *, noisy: bool, appeals: int, alike: bool
 ) -> None:
     """Measure the coordinates whose verdict may be due to noise."""
-    noisy = _is_noisy(p, value, probed)
     doubtful = (verdicts.verdict == Verdict.WRONG) | (verdicts.verdict == Verdict.UNRESOLVED)
     if noisy:
         doubtful[:] = True  # a quotient of steps on a grid can look right, or infinite
@@ -108,16 +136,18 @@ def _measure(p: DerivativeProblem, verdicts: CoordinateVerdicts, doubtful: Bools
         _judge(p, verdicts, (j, rows), m, scale=scale[rows], value=value[rows])
 
 
-def _is_noisy(p: DerivativeProblem, value: Array, samples: int) -> bool:
-    """Return whether a sample of the function shows more noise than the refinement assumes."""
-    rows = np.unique(np.linspace(0, len(value) - 1, samples).astype(np.intp))
-    rows = rows[np.isfinite(value[rows])]
+@np.errstate(all="ignore")
+def is_noisy(p: DerivativeProblem, samples: int = 64) -> bool:
+    """Return whether some samples of the function, by default 64, show more noise than the refinement assumes."""
+    rows = np.unique(np.linspace(0, len(p.x) - 1, samples).astype(np.intp))
+    value = p.f(rows, p.x[rows])
+    rows, value = rows[np.isfinite(value)], value[np.isfinite(value)]
     if not rows.size:
         return False
     noisy = probed = 0
     for j in np.unique(np.linspace(0, p.x.shape[1] - 1, _COORDINATES).astype(int)):
-        m = measure(p, int(j), rows, value[rows])
-        noisy += int((m.fine_noise > _NOISY * _assumed(p, rows, value[rows], m.derivative)).sum())
+        m = measure(p, int(j), rows, value)
+        noisy += int((m.fine_noise > _NOISY * _assumed(p, rows, value, m.derivative)).sum())
         probed += len(rows)
     return noisy > _SHARE * probed
 

@@ -164,6 +164,12 @@ def bad_half_stopped(pred, target):
     return (jax.lax.stop_gradient(pred) - target) * (pred - target)
 
 
+@case("jax", "real", right=False)
+def bad_rounded(pred, target):
+    """A staircase: its gradient is 0 at every point, which verifies nothing, and must not pass."""
+    return (jnp.round(pred * 1024) / 1024 - target) ** 2
+
+
 @case("jax", "logits", right=False)
 @jax.custom_vjp
 def bad_temperature(logits, labels):

@@ -78,6 +78,6 @@ The algorithm, for coordinate j of all samples at once:
     to the odd and even parts of f at 40 steps from S/2 to S·2⁻⁴⁰, and the largest residual of all shorter steps bounds
     the error (``noisy_derivative``). The measured derivative D ± e replaces the verdict: ok if |g − D| ≤ e + A, wrong
     if |g − D| > 3e + A, else unresolved (``remeasure``). Of more than 4,096 samples of a function without noise, those
-    that two steps show to be wrong by 16·(e + A) are wrong if steps 5 to 8 confirm 500 of them. S is here the magnitude of the data, without the floor of 1,
-    so that the unit of the data changes no verdict.
+    that two steps show to be wrong by 16·(e + A) are wrong if steps 5 to 8 confirm 500 of them. S is here the
+    magnitude of the data, without the floor of 1, so that the unit of the data changes no verdict.
 """

@@ -183,6 +183,8 @@ def _judge(
     verdict = np.where(known & agrees, np.where(is_kink, Verdict.KINK, Verdict.OK), Verdict.UNRESOLVED)
     verdict = np.where(wrong, Verdict.WRONG, verdict)
     stands = ~noisy & ((before == Verdict.OK) | (before == Verdict.KINK) | ((before == Verdict.WRONG) & ~known))
+    # So does its derivative, if the fit, which a kink nearby makes worse, confirms both.
+    stands |= (before == Verdict.WRONG) & wrong & (np.abs(verdicts.numeric[rows, j] - m.derivative) <= m.error)
     # A noiseless function that the refinement cannot resolve may have structure at every scale; a sharp fit excludes
     # that.
     sharp = m.error <= _SMALL * scale

@@ -211,8 +211,7 @@ def reference_slack(
 
     - for a loss of logits, scores or vectors, the difference between g and its value at the opposite target: the 1 of
       p − 1;
-    - for a loss of an angle, the same with another direction: the unit vectors that are subtracted, and the products
-      of lengths that underflow;
+    - for a loss of an angle, the unit vectors that are subtracted, and the products of lengths that underflow;
     - for a loss of a residual, g at a target so far away that g no longer changes: the delta of
       delta − (delta − r), by which a framework differentiates Huber's loss as a sum of two parts, and the 1 of log-cosh
       as a difference of two sigmoids.
@@ -240,28 +239,36 @@ def reference_slack(
         slack = slack + (amount * unbounded + tiny) * np.where(np.isfinite(change), change, 0.0)
     for i, kind in enumerate(kinds[1:], 1):
         if kind.name == "Direction":
-            slack = slack + _direction_slack(loss, arrays, i, reference, amount=amount, tiny=tiny)
+            slack = slack + _direction_slack(loss, arrays, i, amount=amount, tiny=tiny)
     if len(arrays) > 1 and kinds[0].name == kinds[1].name == "Real" and not loss.batch_coupled:
         slack = slack + amount * _tail_slope(loss, arrays)
     return np.asarray(slack)
 
 
-def _direction_slack(
-    loss: Loss, arrays: Sequence[Array], i: int, reference: Array, *, amount: float, tiny: Array | float
-) -> Array:
+def _direction_slack(loss: Loss, arrays: Sequence[Array], i: int, *, amount: float, tiny: Array | float) -> Array:
     """Return how far rounding can move the gradient of a loss of the angle between the predictions and input i.
 
-    The gradient is proportional to v − (u·v)·u of unit vectors u and v. Its terms are those of another v, and along u,
-    where they cancel for every v, the length of the gradient times u. The numbers in between are products of squared
-    lengths, x·x·y·y: if their gradient underflows, g is off by the smallest number times 2·|x|·y·y.
+    The gradient is proportional to v − (u·v)·u of unit vectors u and v, whose elements are its terms. The factor is the
+    length of the gradient at a vector of 45° to u: at one nearer to u or farther from it, a loss may be flat. The
+    numbers in between are products of squared lengths, x·x·y·y: if their gradient underflows, g is off by the smallest
+    number times 2·|x|·y·y.
     """
-    x, other = np.abs(arrays[0]), np.roll(arrays[i], 1, axis=-1)
-    direction = x / x.max(axis=-1, keepdims=True)  # its square does not overflow
-    other[..., 0] *= -1.0  # equal elements, or two, give another direction too
+    x, y = arrays[0], arrays[i]
+    u, v = _unit(x), _unit(y)
+    across = np.arange(x.shape[-1]) == np.abs(u).argmin(axis=-1, keepdims=True)
+    across = _unit(across - u * np.where(across, u, 0.0).sum(axis=-1, keepdims=True))
+    other = (u + across) * np.sqrt(_squared(y) / 2.0)
     g = _gradient(loss, [*arrays[:i], other, *arrays[i + 1 :]])
-    change = np.where(np.isfinite(g), np.abs(g - reference), 0.0)
-    along = direction * np.sqrt(_squared(change) / _squared(direction))
-    return np.asarray(amount * (change + along) + tiny * 2.0 * x * _squared(arrays[i]))
+    factor = np.sqrt(2.0 * _squared(np.where(np.isfinite(g), g, 0.0)))
+    return np.asarray(amount * factor * (np.abs(u) + np.abs(v)) + tiny * 2.0 * np.abs(x) * _squared(y))
+
+
+def _unit(x: Array) -> Array:
+    """Return each vector divided by its length; vectors of 0 stay as they are."""
+    top = np.abs(x).max(axis=-1, keepdims=True)
+    x = x / np.where(top > 0.0, top, 1.0)  # its square does not overflow
+    length = np.sqrt(_squared(x))
+    return np.asarray(x / np.where(length > 0.0, length, 1.0))
 
 
 def _squared(x: Array) -> Array:

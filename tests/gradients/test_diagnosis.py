@@ -143,7 +143,7 @@ def test_a_branch_is_told_with_where_it_begins_and_what_it_gives() -> None:
     )
     sign = np.sign(TARGET)
     given = np.where(sign * PRED > 1, -sign, lossctl.get_loss("hinge").gradient(PRED, sign))
-    assert hint("hinge", PRED, sign, given) == "wrong only where target·pred > 1, right below"
+    assert hint("hinge", PRED, sign, given) == ("wrong only where target·pred > 1, right below; there the loss is flat")
 
 
 def test_a_branch_is_told_at_drawn_points_too() -> None:
@@ -401,6 +401,7 @@ def reverse_kl(turn):
     return loss
 
 
+FOCAL, CHANCE = "focal_with_logits:alpha=none", np.where(HARD == 1, sigmoid(PRED), sigmoid(-PRED))
 SOFT_ROWS = softmax(0.5 * LOGITS[::-1])
 CODES: dict[str, tuple[Case, Case]] = {
     "not-computed": (("mse", PRED, TARGET, 0 * MSE), ("mse", PRED, TARGET, np.where(PRED > 0, 0, MSE))),
@@ -533,6 +534,10 @@ CODES: dict[str, tuple[Case, Case]] = {
         ("bce_with_logits", PRED, HARD, (1 / (1 + np.exp(-PRED)) - HARD) * np.where(HARD == 1, 3, NOISE)),
     ),
     "whole-numbers": (("mse", PRED, TARGET, np.round(MSE)), ("mse", PRED, TARGET, np.round(2 * MSE) / 2)),
+    "weight-constant": (
+        (FOCAL, PRED, HARD, (1 - CHANCE) ** 2 * BCE),
+        (FOCAL, PRED, HARD, (1 - CHANCE) ** 2 * NOISE * BCE),
+    ),
     "constant-along-rows": (
         (CE, LOGITS, LABELS, GRAD_CE + 1 + ROW / N),
         (CE, LOGITS, LABELS, GRAD_CE + ROW % K * LOGITS),
@@ -550,6 +555,69 @@ def test_a_hint_is_given_for_its_mistake_and_not_for_a_similar_one(code: str) ->
     assert planted.hint_code == code, planted
     assert not near.passed
     assert near.hint_code != code, near
+
+
+@pytest.mark.parametrize("near", [1.0, 1.1])
+def test_a_class_of_which_a_few_coordinates_are_right_is_named(near) -> None:
+    """A multi-class margin whose gradient at the target's class does not count the violated margins."""
+    wrong = (ONE_HOT == 1) & (RNG.random(N) < 0.8)[:, None]
+    wrong[0, 0] |= near != 1.0 and not ONE_HOT[0, 0]
+    found = hint(CE, LOGITS, LABELS, GRAD_CE * np.where(wrong, 1.5 + np.sin(9 * LOGITS), 1))
+    text = f"wrong only at the target's class, at {wrong.sum()} of {N} of these coordinates, right elsewhere"
+    assert found == (text if near == 1.0 else None)
+
+
+def test_other_weights_of_a_focal_loss_that_are_not_differentiated() -> None:
+    def focal(logits: Logits, label: Label) -> tuple[np.ndarray, np.ndarray]:
+        p, hot = softmax(logits), np.eye(logits.shape[1])[label.astype(int)]
+        weight = (1 - (p * hot).sum(axis=1)) ** 2
+        return -weight * np.log((p * hot).sum(axis=1)), weight[:, None] * (p - hot)
+
+    def squared(pred: Real, target: Real) -> tuple[np.ndarray, np.ndarray]:
+        r, weight = pred - target, sigmoid(pred)
+        return weight * r**2, weight * 2 * r
+
+    for of, case in (("cross-entropy", (focal, LOGITS, LABELS)), ("squared error", (squared, PRED, TARGET))):
+        assert str(lossctl.gradcheck(*case).hint).startswith(f"given is the gradient of the {of} times its weight")
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (1 + 0.5 * np.exp(PRED), "1 + 0.5·e^pred"),
+        (1 / (1 + 0.3 * R**2), "1/(1 + 0.3·(pred − target)²)"),
+        (np.exp(-PRED), "e^(−pred)"),
+        (np.exp(-2 * PRED), "e^(-2·pred)"),
+        (-np.exp(PRED), "−e^pred"),
+        (-1 / np.abs(R), "-1/|pred − target|"),
+    ],
+)
+def test_a_ratio_is_written_as_people_write_it(factor, words) -> None:
+    assert hint("mse", PRED, TARGET, MSE * factor) == f"given ÷ numeric is {words}"
+
+
+def test_a_branch_into_a_flat_part_says_so() -> None:
+    """Tukey's loss whose gradient is not cut off."""
+
+    def tukey(pred: Real, target: Real) -> tuple[np.ndarray, np.ndarray]:
+        z = ((pred - target) / 1.5) ** 2
+        return 1 - np.where(z < 1, (1 - z) ** 3, 0), (pred - target) * 6 / 1.5**2 * (1 - z) ** 2
+
+    assert re.fullmatch(
+        r"wrong only where \|pred − target\| > 1\.5\d*, right below; there the loss is flat",
+        str(lossctl.gradcheck(tukey, PRED, TARGET).hint),
+    )
+
+
+def test_an_exact_threshold_goes_before_one_with_exceptions() -> None:
+    """Of good predictions, target < −0.01 separates 99 % of what pred < 0 separates."""
+
+    def rectified(pred: Real, target: Real) -> tuple[np.ndarray, np.ndarray]:
+        r = np.maximum(pred, 0) - target
+        return r**2, 2 * r
+
+    close = TARGET + 0.01 * R
+    assert "wrong only where pred < 0, right above" in str(lossctl.gradcheck(rectified, close, TARGET).hint)
 
 
 def test_one_polluted_coordinate_does_not_silence_an_explanation() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import lossctl
 from lossctl.gradients.result import GradCheck
-from lossctl.gradients.rounding import PRECISIONS, round_to
+from lossctl.gradients.rounding import PRECISIONS, ULPS_OF_TERMS, reference_slack, round_to
 
 Z = [[8.25, -3.5, 0.75], [-2.5, 9.0, 1.25], [0.5, 0.25, -0.75]]
 Y = [0, 1, 2]
@@ -167,3 +167,17 @@ def test_a_small_factor_is_wrong_or_said_to_be_hidden(spec: str, dtype: str, fac
     assert not result or HIDDEN in result.method
     assert (dtype == "float32") == (HIDDEN not in result.method)
     assert not lossctl.gradcheck(spec, pred, target, grad=round_to(0.75 * gradient, precision))
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_terms_of_an_angle_are_the_unit_vectors(sign: float) -> None:
+    """Of nearly equal vectors too, and at every element: by another direction some elements had a tenth of them."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 5))
+    arrays = [x, x * (1 + 0.01 * rng.normal(size=x.shape)), np.full(len(x), sign)]
+    loss, bfloat16 = lossctl.get_loss("cosine_embedding"), PRECISIONS["bfloat16"]
+    slack = reference_slack(loss, arrays, loss.gradient(*arrays), bfloat16)
+    u, v = (a / np.linalg.norm(a, axis=1, keepdims=True) for a in arrays[:2])
+    terms = ULPS_OF_TERMS * bfloat16.eps * (np.abs(u) + np.abs(v)) / np.linalg.norm(x, axis=1, keepdims=True)
+    assert (slack >= 0.999 * terms).all()
+    assert np.median(slack / terms) < 3.0

@@ -65,6 +65,12 @@ class Evidence:
         both = self.failing + self.passing
         return both[np.argsort(both.row, kind="stable")]
 
+    @cached_property
+    def judged(self) -> np.ndarray:
+        """Mask of the coordinates of `every` that are wrong, or right and not 0: 0 is right whatever the mistake is."""
+        every = self.every
+        return np.asarray(every.wrong | ((every.verdict == Verdict.OK) & (np.abs(every.numeric) > FITS * every.scale)))
+
 
 _Explanation: TypeAlias = Callable[[Evidence], str | None]
 

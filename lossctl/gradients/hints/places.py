@@ -22,13 +22,15 @@ from lossctl.gradients.hints.evidence import (
     share_text,
     short,
 )
-from lossctl.gradients.hints.quantities import place_of, thresholds
+from lossctl.gradients.hints.quantities import groups, place_of, thresholds
 from lossctl.gradients.tally import CheckedSamples
 from lossctl.gradients.verdict import Verdict
 
 HINTS: list[Hint] = []
 # Tried after those of all modules: where the gradient is wrong if nothing explains its values.
 LAST: list[Hint] = []
+# Thresholds of most branches.
+_WHOLE = (0.0, 1.0, -1.0)
 # Least number of right samples, of which none is at the end of the data that is wrong.
 _LEAST_RIGHT = 20
 # Least share of the data that the first samples are, if they alone are wrong.
@@ -37,6 +39,8 @@ _FIRST_SHARE = 0.1
 _BESIDE, _NOTHING = 10, 1e-2
 # Least share of samples on the smaller side of a threshold.
 BOTH_SIDES = 0.01
+# Least share of a class or a column that is wrong, if nothing else is.
+_MOST = 2 / 3
 # Least number of wrong samples at equal distances.
 _LEAST_PERIODS = 8
 
@@ -94,8 +98,17 @@ def _rows(case: Evidence) -> str | None:
 
 
 def _ratio_there(failing: CheckedSamples) -> str:
+    if _flat_share(failing):
+        return "; there the loss is flat"
     constant = constant_ratio(failing)
     return "" if constant is None else f"; there given ÷ numeric is {number(short(constant[0]))}"
+
+
+def _flat_share(failing: CheckedSamples) -> tuple[int, int] | None:
+    """Return the share of the wrong coordinates at which the loss is flat if it explains them."""
+    mask = failing.informative
+    flat = np.abs(failing.numeric) <= np.minimum(ERROR_FACTOR * failing.error, FITS * failing.scale)
+    return share_of(flat[mask])
 
 
 @hint(HINTS, "one-side", of_values=False)
@@ -111,39 +124,42 @@ def _one_side(case: Evidence) -> str | None:
     # With few samples, one of the quantities (up to five) can separate the wrong ones by chance.
     if len(passing) < ENOUGH or math.comb(len(failing) + len(passing), len(failing)) < WAYS:
         return None
-    for (words, wrong), (_, right) in zip(thresholds(case, failing), thresholds(case, passing), strict=True):
-        for sign, relation, other in ((1.0, ">", "below"), (-1.0, "<", "above")):
-            split = _split(sign * wrong, sign * right)
-            if split and (wrong == wrong[0]).all():
-                return f"wrong only where {words} is {number(float(wrong[0]))}, right elsewhere{_ratio_there(failing)}"
-            if split is None or len(np.unique(right)) < ENOUGH:
-                continue
-            end, start, share = split
-            if _begins(failing, passing, end - sign * right):
-                return (
-                    f"wrong only where {words} {relation} {_between(sign * end, sign * start)}, right {other}"
-                    f"{share_text(share, 'samples')}{_ratio_there(failing)}"
-                )
+    # A whole number goes before other thresholds; one without exceptions, or a flat part, before one with exceptions.
+    for exact, whole in ((True, True), (True, False), *([] if _flat_share(failing) else [(False, False)])):
+        for (words, wrong), (_, right) in zip(thresholds(case, failing), thresholds(case, passing), strict=True):
+            for sign, relation, other in ((1.0, ">", "below"), (-1.0, "<", "above")):
+                split = _split(sign * wrong, sign * right, exact)
+                if split and (wrong == wrong[0]).all():
+                    return (
+                        f"wrong only where {words} is {number(float(wrong[0]))}, right elsewhere{_ratio_there(failing)}"
+                    )
+                if split is None or len(np.unique(right)) < ENOUGH:
+                    continue
+                end, start, share = split
+                if whole and not any(end <= sign * v < start for v in _WHOLE):
+                    continue
+                if _begins(failing, passing, end - sign * right):
+                    return (
+                        f"wrong only where {words} {relation} {_between(sign * end, sign * start)}, right {other}"
+                        f"{share_text(share, 'samples')}{_ratio_there(failing)}"
+                    )
     return None
 
 
-def _split(wrong: Array, right: Array) -> tuple[float, float, tuple[int, int]] | None:
-    """Return the largest right and the least wrong value if they separate all samples or 99 %, and the share."""
-    total = len(wrong) + len(right)
-    for skipped in (0, 1):
-        end = float(np.sort(right)[-1 - skipped * exceptions(len(right))])
-        start = float(np.sort(wrong)[skipped * exceptions(len(wrong))])
-        if start > end:
-            return end, start, (int(np.count_nonzero(wrong >= start) + np.count_nonzero(right <= end)), total)
-    return None
+def _split(wrong: Array, right: Array, exact: bool) -> tuple[float, float, tuple[int, int]] | None:
+    """Return the largest right and the least wrong value if they separate all samples, or 99 %, and the share."""
+    end = float(np.sort(right)[-1 - (0 if exact else exceptions(len(right)))])
+    start = float(np.sort(wrong)[0 if exact else exceptions(len(wrong))])
+    if start <= end:
+        return None
+    return end, start, (int(np.count_nonzero(wrong >= start) + np.count_nonzero(right <= end)), len(wrong) + len(right))
 
 
 @hint(HINTS, "flat")
 def _flat(case: Evidence) -> str | None:
     """Explain a gradient that is not 0 where the loss is flat, and right elsewhere."""
     failing, passing = case.failing, case.passing
-    mask = failing.informative
-    share = share_of((np.abs(failing.numeric) <= np.minimum(ERROR_FACTOR * failing.error, FITS * failing.scale))[mask])
+    share = _flat_share(failing)
     moving = np.concatenate([(c.numeric != 0)[c.verdict == Verdict.OK] for c in (failing, passing)])
     if share is None or np.count_nonzero(moving) < ENOUGH:
         return None
@@ -220,7 +236,7 @@ def _between(right: float, wrong: float) -> str:
     """Return the shortest decimal number from the last right value on and before the first wrong one."""
     low, high = sorted((right, wrong))
     shorter = (float(f"{v:.{digits}g}") for digits in range(1, 17) for v in ((low + high) / 2, low, high))
-    return number(next((v for v in (0.0, 1.0, -1.0, *shorter) if low <= v <= high and v != wrong), right))
+    return number(next((v for v in (*_WHOLE, *shorter) if low <= v <= high and v != wrong), right))
 
 
 def visibly_affected(failing: CheckedSamples, passing: CheckedSamples) -> np.ndarray:
@@ -241,6 +257,18 @@ def visibly_affected(failing: CheckedSamples, passing: CheckedSamples) -> np.nda
 
 @hint(LAST, "part", of_values=False)
 def _part(case: Evidence) -> str | None:
-    """Explain wrong coordinates that are those of one class, one side of the target or one column."""
-    part = place_of(case)
-    return part and f"wrong only {part}, right elsewhere"
+    """Explain wrong coordinates that are those of one class, one side of the target or one column, or most of them."""
+    if part := place_of(case):
+        return f"wrong only {part}, right elsewhere"
+    every = case.every
+    judged = case.judged
+    for words, code in groups(case, every):
+        for g, part in enumerate(words):
+            inside = (code == g)[judged]
+            wrong = every.wrong[judged]
+            share = (int(np.count_nonzero(wrong)), int(np.count_nonzero(inside)))
+            # By chance all wrong coordinates are in a part with a probability of its size to the power of their number.
+            by_chance = inside.mean() ** share[0]
+            if inside[wrong].all() and share[0] >= _MOST * share[1] and by_chance * WAYS < 1.0:
+                return f"wrong only {part}, at {share[0]:,} of {share[1]:,} of these coordinates, right elsewhere"
+    return None

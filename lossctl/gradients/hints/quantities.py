@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from lossctl.core.arrays import Array
-from lossctl.gradients.hints.evidence import FITS, WAYS, Evidence, share_of, softmax, target_class
+from lossctl.gradients.hints.evidence import WAYS, Evidence, share_of, softmax, target_class
 from lossctl.gradients.tally import CheckedSamples
-from lossctl.gradients.verdict import Verdict
 
 # Most values of a target that are taken for classes, and most columns that are listed.
 _MOST_CLASSES = 6
@@ -96,7 +95,7 @@ def scales(case: Evidence, cases: CheckedSamples) -> Iterator[tuple[str, Array]]
         for j in range(x.shape[1]):
             yield f"e^pred[{j}]", np.exp(x[:, [j]])
             yield f"|pred[{j}]|", np.abs(x[:, [j]])
-    yield "the loss", _loss(case, cases)
+    yield "the loss", loss_of(case, cases)
 
 
 def _probability(p: Array, name: str, words: str) -> Iterator[tuple[str, Array]]:
@@ -106,7 +105,8 @@ def _probability(p: Array, name: str, words: str) -> Iterator[tuple[str, Array]]
     yield f"{name}/(1 − {name}){words}", p / (1.0 - p)
 
 
-def _loss(case: Evidence, cases: CheckedSamples) -> Array:
+def loss_of(case: Evidence, cases: CheckedSamples) -> Array:
+    """Return the loss of each sample, (n, 1); NaN if samples depend on each other."""
     if case.loss.batch_coupled:
         return np.full((len(cases), 1), np.nan)
     return np.asarray(case.loss.evaluate(*cases.inputs)[0], dtype=float).reshape(-1, 1)
@@ -140,9 +140,7 @@ def groups(case: Evidence, cases: CheckedSamples) -> Iterator[tuple[list[str], n
 
 def place_of(case: Evidence) -> str | None:
     """Return which part of a partition the wrong coordinates are, if all of it is wrong and nothing else."""
-    every = case.every
-    # A coordinate that is 0 is right whatever the mistake is.
-    judged = every.wrong | ((every.verdict == Verdict.OK) & (np.abs(every.numeric) > FITS * every.scale))
+    every, judged = case.every, case.judged
     if math.comb(int(judged.sum()), int(every.wrong.sum())) < WAYS:
         return None
     for words, code in groups(case, every):

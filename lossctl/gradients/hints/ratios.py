@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from lossctl.core.arrays import Array
+from lossctl.core.loss import Loss
 from lossctl.errors import number
 from lossctl.gradients.hints.evidence import (
     ERROR_FACTOR,
@@ -13,14 +16,18 @@ from lossctl.gradients.hints.evidence import (
     Evidence,
     Hint,
     fit,
+    fits_right_ones,
     hint,
     share_of,
     share_text,
     short,
+    softmax,
+    target_class,
     tolerance_of,
     visible,
 )
-from lossctl.gradients.hints.quantities import scales
+from lossctl.gradients.hints.quantities import loss_of, scales
+from lossctl.gradients.tally import CheckedSamples
 from lossctl.gradients.verdict import Verdict
 
 HINTS: list[Hint] = []
@@ -78,16 +85,22 @@ def _powered(constant: float, words: str, power: float) -> str:
     """Return for example ``2/pred²``; what follows a comma in `words` comes last."""
     name, comma, where = words.partition(",")
     if name.startswith("e^"):
-        name, power = (name if power == 1.0 else f"e^({number(power)}·{name[2:]})"), 1.0
+        name, power = (name if power == 1.0 else f"e^({_times(power)}{name[2:]})"), 1.0
     elif "/" in name and power == -1.0:
         name, power = "/".join(reversed(name.split("/"))), 1.0
     elif abs(power) != 1.0:
         name = (f"({name})" if " " in name and not name.startswith("(") else name) + _EXPONENTS[abs(power)]
-    rounded = 1.0 if abs(constant - 1.0) < _SAME else -1.0 if abs(constant + 1.0) < _SAME else short(constant)
     if power < 0:
+        rounded = 1.0 if abs(constant - 1.0) < _SAME else -1.0 if abs(constant + 1.0) < _SAME else short(constant)
         return f"{number(rounded)}/{f'({name})' if '·' in name else name}{comma}{where}"
-    times = {1.0: "", -1.0: "−"}.get(rounded, f"{number(rounded)}·")
-    return f"{times}{name}{comma}{where}"
+    return f"{_times(constant)}{name}{comma}{where}"
+
+
+def _times(constant: float) -> str:
+    """Return a factor before a quantity; nothing for 1."""
+    if abs(constant - 1.0) < _SAME:
+        return ""
+    return "−" if abs(constant + 1.0) < _SAME else f"{number(short(constant))}·"
 
 
 @hint(HINTS, "affine-ratio", second=True)
@@ -100,9 +113,7 @@ def _affine_ratio(case: Evidence) -> str | None:
     ratio = failing.given / failing.numeric
     if not _varies(np.abs(ratio[seen])):
         return None
-    for words, quantity in scales(case, failing):
-        if words not in (*case.loss.roles, "|pred − target|"):
-            continue
+    for words, quantity in _summands(case, failing):
         q = np.broadcast_to(quantity, failing.given.shape)
         for turned in (False, True):
             slopes = (((1.0 / ratio if turned else ratio) - 1.0) / q)[seen & (np.abs(q) > _LEAST_PART)]
@@ -117,8 +128,13 @@ def _affine_ratio(case: Evidence) -> str | None:
     return None
 
 
-def _times(constant: float) -> str:
-    return "" if abs(constant - 1.0) < _SAME else f"{number(short(constant))}·"
+def _summands(case: Evidence, cases: CheckedSamples) -> Iterator[tuple[str, Array]]:
+    """Yield the quantities of which a multiple is added to 1."""
+    for words, quantity in scales(case, cases):
+        if words in (*case.loss.roles, "|pred − target|", "e^pred"):
+            yield words, quantity
+        if words == "|pred − target|":
+            yield "(pred − target)²", quantity**2
 
 
 @hint(HINTS, "epsilon")
@@ -143,6 +159,44 @@ def _epsilon(case: Evidence) -> str | None:
             if share:
                 return f"an ε of {number(epsilon)} is added to {words} {only}{share_text(share)}"
     return None
+
+
+@hint(HINTS, "weight-constant")
+def _weight_constant(case: Evidence) -> str | None:
+    """Explain a loss w·b whose weight w depends on the predictions and is differentiated as a constant."""
+    if case.loss.batch_coupled:
+        return None
+    every = case.every
+    for words, slope in _bases(case.loss, every):
+        predicted = loss_of(case, every) * slope
+        share = fit(every, predicted)
+        if share and fits_right_ones(every, predicted):
+            return (
+                f"given is the gradient of {words} times its weight in the loss, whose derivative is missing: "
+                f"it depends on pred too{share_text(share)}"
+            )
+    return None
+
+
+def _bases(loss: Loss, cases: CheckedSamples) -> Iterator[tuple[str, Array]]:
+    """Yield functions that losses weight, such as a focal loss, in words and as their derivative over their value."""
+    x = cases.inputs[0].reshape(cases.given.shape)
+    hot = target_class(cases)
+    if hot is not None and loss.inputs[0].kind.name == "Logits":
+        above = x - np.where(hot, x, 0.0).sum(axis=1, keepdims=True)
+        others = np.where(hot, 0.0, np.exp(above)).sum(axis=1, keepdims=True)
+        yield "the cross-entropy", (softmax(x) - hot) / np.log1p(others)
+    if len(cases.inputs) < 2 or cases.inputs[1].size != x.size:
+        return
+    t = cases.inputs[1].reshape(x.shape)
+    binary = any(np.isin(cases.inputs[1], labels).all() for labels in ((0.0, 1.0), (-1.0, 1.0)))
+    if cases.given.shape[1] == 1 and binary:
+        sign = np.where(t == 1.0, 1.0, -1.0)
+        yield "the cross-entropy", -sign / (1.0 + np.exp(sign * x)) / np.logaddexp(0.0, -sign * x)
+        p = np.where(t == 1.0, x, 1.0 - x)
+        yield "the cross-entropy", sign / (p * np.log(p))
+    yield "the squared error", 2.0 / (x - t)
+    yield "the absolute error", 1.0 / (x - t)
 
 
 @hint(HINTS, "factor-by-sample")

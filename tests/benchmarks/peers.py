@@ -1,9 +1,10 @@
-"""lossctl against its peers on arrays in memory: ``python tests/benchmarks/peers.py [ROWS] [LOSS …]``.
+"""lossctl against its peers on arrays in memory: ``python tests/benchmarks/peers.py [cpu] [ROWS] [LOSS …]``.
 
 Install the libraries with ``pip install 'lossctl[peers]'``; missing ones are left out. All run in one process, on the
 same arrays, alternating; times are medians of five rounds. lossctl runs as with ``-q`` (the value alone) and with all
 results of the table; torch and JAX use as many threads as lossctl. JAX compiles the expression of NumPy, torch.compile
-that of torch, before the first round. Rows of ten classes count as ten samples.
+that of torch, before the first round. Rows of ten classes count as ten samples. With ``cpu`` the figures are the least
+CPU time of all threads, for a machine with other load.
 """
 
 from __future__ import annotations
@@ -214,25 +215,30 @@ def _function(expression: str, names: dict[str, Any]) -> Callable[..., Any]:
     return eval(f"lambda p, t: {expression}", dict(names))  # type: ignore[no-any-return]  # noqa: S307 - as above
 
 
-def _median(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
+def _measured(calls: dict[str, Callable[[], object]], *, cpu: bool) -> dict[str, float]:
     for call in calls.values():  # compiles, and makes the pages of the arrays present
         call()
+    clock, summary = (time.process_time, min) if cpu else (time.perf_counter, statistics.median)
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(ROUNDS):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = clock()
             call()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(taken) for name, taken in times.items()}
+            times[name].append(clock() - start)
+    return {name: summary(taken) for name, taken in times.items()}
 
 
 def main() -> None:
     """Print a line a loss and precision: milliseconds of lossctl -q, and the others as multiples of it."""
     warnings.simplefilter("ignore")
-    rows = int(float(sys.argv[1])) if len(sys.argv) > 1 else ROWS
-    wanted = sys.argv[2:] or list(LOSSES)
+    words = sys.argv[1:]
+    cpu = words[:1] == ["cpu"]
+    words = words[cpu:]
+    rows = int(float(words[0])) if words else ROWS
+    wanted = words[1:] or list(LOSSES)
     others = ("with table", "1 thread", "numpy", "torch", "compiled", "jax", "numexpr", "sklearn", "keras")
-    print(f"{rows:,} samples, {cores()} threads, NumPy {np.__version__}; times as multiples of lossctl -q\n")
+    clock = "CPU times" if cpu else "times"
+    print(f"{rows:,} samples, {cores()} threads, NumPy {np.__version__}; {clock} as multiples of lossctl -q\n")
     print(f"{'':34}{'-q, ms':>8}" + "".join(f"{name:>12}" for name in others))
     for name in wanted:
         entry = LOSSES[name]
@@ -244,7 +250,7 @@ def main() -> None:
                 "1 thread": partial(ours, name, p, t, detail=False, threads=1),
                 **rivals(entry, p, t),
             }
-            took = _median(calls)
+            took = _measured(calls, cpu=cpu)
             base = took["-q"]
             cells = [f"{took[other] / base:11.2f}x" if other in took else f"{'':12}" for other in others]
             print(f"{name + ' ' + dtype.__name__:34}{base * 1e3:8.1f}" + "".join(cells), flush=True)

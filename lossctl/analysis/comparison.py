@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lossctl.analysis.inference import (
+    FEW,
     Records,
     bootstrap_intervals,
     detectable_difference,
@@ -53,7 +54,8 @@ class Difference:
     Attributes:
         value: the difference of the losses.
         std_error: standard error of ``value``, from the variance of the paired per-sample differences.
-        low, high: bounds of the 95 % interval of ``value``: of the bootstrap; for clusters, of Student's t.
+        low, high: bounds of the 95 % interval of ``value``: of the bootstrap, or, for clusters and below 20 samples, of
+            Student's t.
         detectable: the smallest true difference that the t test is likely to find, with 80 % power at 5 %.
         freedom: effective degrees of freedom of ``std_error``, from the kurtosis of the paired differences.
         p_t: two-sided p-value of the paired t test.
@@ -257,9 +259,10 @@ def _score(
     independent = records.clusters() if records.clustered else records
     m = independent.rows
     spread = moments(independent, estimates)
+    by_t = records.clustered or n < FEW
     ends = (
         [(None, None)] * (models - 1)
-        if records.clustered
+        if by_t
         else bootstrap_intervals(records, estimates, spread, resamples=resamples, seed=seed, executor=executor)
     )
     scores = tuple(
@@ -270,7 +273,7 @@ def _score(
     for i in range(1, models):
         value, error = estimates[i].value - estimates[0].value, standard_error(spread.of_differences[i], m)
         tested = math.isfinite(value) and error is not None
-        low, high = t_interval(value, error, m) if records.clustered else ends[i - 1]
+        low, high = t_interval(value, error, m) if by_t else ends[i - 1]
         differences.append(
             Difference(
                 value,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lossctl.analysis.bootstrap import MAX_RESAMPLED_ROWS
 from lossctl.analysis.comparison import Comparison
-from lossctl.analysis.inference import LEVEL, MAX_RANKED_ROWS
+from lossctl.analysis.inference import FEW, LEVEL, MAX_RANKED_ROWS
 from lossctl.analysis.per_sample import input_names
 from lossctl.errors import counted, number, printable
 from lossctl.io.dataset import Dataset
@@ -17,9 +17,6 @@ from lossctl.report.compare_gate import checks_of, gate_lines, verdict_on
 from lossctl.report.compare_pvalues import adjusted_pvalues, are_decisions, number_of_tests, tests_named
 from lossctl.report.sample_tables import class_name, labels_of, line_fields, round_error
 
-# Below this number of samples the 95 % interval covers the true difference in less than 94 % of data sets
-# (tests/benchmarks/compare.py coverage).
-_FEW = 20
 # A note warns if an interval of at least _MANY samples has fewer than _FREE degrees of freedom. With infinite variance
 # about half of all data sets fall below _FREE, and the coverage of the interval can be as low as 60 %. With squared
 # normal errors, 3 % of data sets of 50 samples fall below _FREE, and 0.2 % of 100 samples.
@@ -86,8 +83,8 @@ def compare_report(
     failures = [check.failure for check in checks if check.failure]
     level = f"{100 * LEVEL:.0f} %"
     how = f"{level} interval: bootstrap, {shown.resamples:,} resamples, seed {shown.seed}"
-    if first.clusters is not None:
-        how = f"{level} interval: Student's t between clusters"
+    if first.clusters is not None or first.samples < FEW:
+        how = f"{level} interval: Student's t{'' if first.clusters is None else ' between clusters'}"
     return Report(
         schema="lossctl.compare/1",
         tables=tables,
@@ -314,7 +311,7 @@ def _notes(c: Comparison) -> Iterator[str]:
         yield f"the bootstrap draws {MAX_RESAMPLED_ROWS:,} groups, into which the samples were put at random"
     if c.samples > MAX_RANKED_ROWS and ranked:
         yield f"Wilcoxon's test ranks {MAX_RANKED_ROWS:,} samples, chosen at random"
-    if c.samples < _FEW and ranked:
+    if c.samples < FEW and ranked:
         few = f"{c.samples} samples are few" if c.samples > 1 else "1 sample is too few"
         yield f"{few}: intervals and tests are not reliable"
 

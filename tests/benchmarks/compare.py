@@ -1,4 +1,4 @@
-"""Speed and coverage of ``compare``: ``python tests/benchmarks/compare.py [speed] [coverage] [clusters]``.
+"""Speed and coverage of ``compare``: ``python tests/benchmarks/compare.py [speed] [coverage] [few] [clusters]``.
 
 Speed: a process with 10,000 resamples of 100,000 paired samples should take less than 5 s. Coverage: how often the 95 %
 interval contains the true difference, for models whose errors have known distributions.
@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 
 from lossctl import get_loss
-from lossctl.analysis.comparison import compare_models
+from lossctl.analysis import comparison
 from lossctl.analysis.inference import LEVEL
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.options import ComputeOptions
@@ -68,28 +69,50 @@ CASES = [
 ]
 
 
+def interval(case: Case, run: int) -> tuple[float, float]:
+    """Return the interval of a drawn data set."""
+    rng = np.random.default_rng(run)
+    target = rng.normal(size=case.n)
+    data = {"target": target}
+    data["pred"], data["pred 2"] = (target + error for error in case.errors(rng, case.n))
+    if case.weighted:
+        data["weight"] = rng.exponential(size=case.n) + 0.1
+    losses, workers = [get_loss(case.loss)], ExecutionConfig(1)
+    (found,) = comparison.compare_models(
+        from_arrays(data), losses, 2, ComputeOptions(), workers, resamples=RESAMPLES, seed=run, top=0
+    )
+    (difference,) = found.differences
+    if difference.low is None or difference.high is None:
+        raise SystemExit(f"{case}: no interval")
+    return difference.low, difference.high
+
+
 def coverage() -> None:
     """Print how often the interval of each case contains the true difference."""
     print(f"coverage of the {100 * LEVEL:.0f} % interval, {RUNS} runs of {RESAMPLES} resamples, ± 0.7 %")
     for case in CASES:
         held = 0
         for run in range(RUNS):
-            rng = np.random.default_rng(run)
-            target = rng.normal(size=case.n)
-            data = {"target": target}
-            data["pred"], data["pred 2"] = (target + error for error in case.errors(rng, case.n))
-            if case.weighted:
-                data["weight"] = rng.exponential(size=case.n) + 0.1
-            losses, workers = [get_loss(case.loss)], ExecutionConfig(1)
-            (found,) = compare_models(
-                from_arrays(data), losses, 2, ComputeOptions(), workers, resamples=RESAMPLES, seed=run, top=0
-            )
-            (difference,) = found.differences
-            if difference.low is None or difference.high is None:
-                raise SystemExit(f"{case}: no interval")
-            held += difference.low <= case.truth <= difference.high
+            low, high = interval(case, run)
+            held += low <= case.truth <= high
         kind = f"{case.errors.__name__} errors" + ", weighted" * case.weighted
         print(f"  {case.loss:5} n = {case.n:<5} {kind:24} {100 * held / RUNS:5.1f} %")
+
+
+def few() -> None:
+    """Print the coverage of the bootstrap interval and of that of Student's t for few samples."""
+    print(f"coverage of the {100 * LEVEL:.0f} % interval of few samples, {RUNS} runs, ± 0.7 %: bootstrap, Student's t")
+    for case in (*CASES[:3], CASES[5], *CASES[-2:]):
+        for n in (2, 3, 5, 10, 15, 19, 30):
+            covered = [0, 0]
+            for run in range(RUNS):
+                for i, least in enumerate((0, n + 1)):  # the number of samples below which the interval is that of t
+                    with mock.patch.object(comparison, "FEW", least):
+                        low, high = interval(case._replace(n=n), run)
+                    covered[i] += low <= case.truth <= high
+            shares = "  ".join(f"{100 * count / RUNS:5.1f} %" for count in covered)
+            kind = f"{case.errors.__name__} errors" + ", weighted" * case.weighted
+            print(f"  {case.loss:5} n = {n:<3} {kind:24} {shares}", flush=True)
 
 
 def clusters() -> None:
@@ -106,7 +129,7 @@ def clusters() -> None:
                 target = rng.normal(size=len(doc))
                 data = {"pred": target + first, "pred 2": target + 1.1 * second, "target": target, "doc": doc * 1.0}
                 for i, cluster in enumerate((None, "doc")):
-                    (comparison,) = compare_models(
+                    (found,) = comparison.compare_models(
                         from_arrays(data),
                         [get_loss(loss)],
                         2,
@@ -117,7 +140,7 @@ def clusters() -> None:
                         top=0,
                         cluster_by=cluster,
                     )
-                    (difference,) = comparison.differences
+                    (difference,) = found.differences
                     assert difference.low is not None
                     assert difference.high is not None
                     covered[i] += difference.low <= truth <= difference.high
@@ -145,7 +168,7 @@ def speed() -> None:
             print(f"  {loss:10} {statistics.median(times):5.2f} s")
 
 
-FIGURES = {"speed": speed, "coverage": coverage, "clusters": clusters}
+FIGURES = {"speed": speed, "coverage": coverage, "few": few, "clusters": clusters}
 
 
 def main(names: Sequence[str]) -> None:

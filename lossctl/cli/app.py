@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shlex
 import signal
 import sys
@@ -251,12 +252,17 @@ def _usage(error: typer.TyperException, words: Sequence[str]) -> str:
             refuse_order(context.command_path, [value for value in context.params.values() if isinstance(value, str)])
         except LossctlError as better:
             return str(better)
+    from lossctl.core.registry import registered
+
+    unknown = re.search(r"No such command '(.+?)'", error.format_message())
+    if unknown and unknown.group(1).partition(":")[0] in registered():
+        return f"{unknown.group(1)} is a loss: lossctl compute {unknown.group(1)} PREDS TARGETS"
     if option is None or "No such option" not in error.format_message():
         message = error.format_message().rstrip(".").replace(". Did you mean", "; did you mean")
         message = message.replace("Got unexpected extra argument(s) (", "too many arguments (")
+        if message.startswith("too many arguments") and context is not None and "pred" in context.params:
+            message += "; -p and -t name columns"
         return message[:1].lower() + message[1:] + (see if not message.endswith("?") else "")
-    from lossctl.core.registry import registered
-
     name = option.lstrip("-").replace("-", "_")
     owners = [loss.name for loss in registered().values() if any(p.name == name for p in loss.parameters)]
     if owners:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lossctl.cli.column_names import PREDICTIONS, TARGETS, bearing, bearing_some, corresponding, is_key, plain
 from lossctl.core.loss import Loss
-from lossctl.errors import UsageError, printable
+from lossctl.errors import UsageError, number, printable
 from lossctl.io import column_selection
 from lossctl.io.source import OpenedFile
 from lossctl.io.text_grammar import NUMBER, quote_cell
@@ -294,3 +294,39 @@ def shared_keys(pred: OpenedFile, target: OpenedFile, taken: Sequence[str]) -> l
     """Return the columns of both files whose names say that they are keys, without those with another use."""
     both = set(target.names or ())
     return [name for name in pred.names or () if name in both and name not in taken and is_key(name)]
+
+
+# Rows that are compared to see whether a column that names samples differs.
+_HEAD = 1000
+
+
+def unlike(pred: OpenedFile, target: OpenedFile, taken: Sequence[str]) -> str | None:
+    """Return a note on a column of both files that may name the samples and differs; None if there is none.
+
+    That is a first column without a name, which pandas writes for the index, or a column of text. It may as well differ
+    rightly, as the index of predictions and that of a split, so it is no error.
+    """
+    if pred.names is None or target.names is None:
+        return None
+    for name in pred.names:
+        if name in taken or pred.names.count(name) > 1 or target.names.count(name) != 1:
+            continue
+        places = [pred.names.index(name), target.names.index(name)]
+        if name == "" and places != [0, 0]:
+            continue
+        if name and not all(file.holds_text((name,)) for file in (pred, target)):
+            continue
+        cells = [file.head([place], _HEAD)[0] for file, place in zip((pred, target), places, strict=True)]
+        row = next((i for i, (a, b) in enumerate(zip(*cells, strict=False)) if a != b), None)
+        if row is not None:
+            here, there = (_shown(column[row]) for column in cells)
+            column = f"column {quote_cell(name)}" if name else "the first column, without a name,"
+            differs = (
+                f"{column} of {pred.display_name} and {target.display_name} differs in row {row}, {here} and {there}"
+            )
+            return f"{differs}: if it names the samples, --join {printable(name) or '@1'} matches them"
+    return None
+
+
+def _shown(cell: float | str) -> str:
+    return number(cell) if isinstance(cell, float) else quote_cell(cell)

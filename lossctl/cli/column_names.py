@@ -16,7 +16,7 @@ TARGETS = {
     *("actual", "actuals", "observed", "observation"),
 }
 _KEYS = {
-    *("id", "ids", "index", "idx", "key", "uuid", "guid", "qid"),
+    *("id", "ids", "index", "idx", "key", "uid", "uuid", "guid", "qid"),
     *("row", "rowid", "rowindex", "rownumber", "sampleid", "sampleindex"),
 }
 _KEY_ENDINGS = re.compile(r"(?:[ _.-](?:id|uuid|guid|key)|[a-z0-9](?:Id|ID))$")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lossctl.cli.column_matching import Choice, Side, choose_in_one, choose_in_two, shared_keys
+from lossctl.cli.column_matching import Choice, Side, choose_in_one, choose_in_two, shared_keys, unlike
 from lossctl.cli.data_files import DataFiles, Model, column_role, join_of
 from lossctl.cli.options import InputOptions
 from lossctl.cli.settings import split_commas
@@ -96,7 +96,13 @@ def open_data(
             raise UsageError("--join matches the rows of PREDS and TARGETS, and there is no target")
         files.add_join(join_column)
     files.check_text_options()
-    dataset = files.bind(keys, list(dict.fromkeys(note for choice in choices for note in choice.notes)))
+    notes = [note for choice in choices for note in choice.notes]
+    if not (keys or data.join or one_file) and wants_target:
+        targets_file = files.open(files.targets).opened
+        for model, choice in zip(models, choices, strict=True):
+            taken = [*used, *choice.pred, *choice.target]
+            notes += [note] if (note := unlike(files.open(model.path).opened, targets_file, taken)) else []
+    dataset = files.bind(keys, list(dict.fromkeys(notes)))
     _check_single(dataset, cells)
     if where is not None:
         if alias is not None:

@@ -50,7 +50,23 @@ class Command(core.TyperCommand):
             args = [f" {args[0]}", *args[1:]]  # a negative number, as scikit-learn's scores are, is no option
         words = with_values(args, optional)
         self._refuse_repeated(ctx, words)
-        return super().parse_args(ctx, words)
+        remaining = super().parse_args(ctx, words)
+        self._refuse_unnamed(ctx)
+        return remaining
+
+    def _refuse_unnamed(self, ctx: Context) -> None:
+        """Check that no column has an empty name: it would mean no column, or the index that pandas writes.
+
+        Raises:
+            UsageError: one has.
+        """
+        for param in self.params:
+            metavar = str(getattr(param, "metavar", ""))
+            if "COLUMN" in metavar and "=" not in metavar:
+                value = ctx.params.get(param.name or "")
+                if any(name in ("", ":inner") for name in (value if isinstance(value, (list, tuple)) else [value])):
+                    option = max(param.opts, key=len)
+                    raise UsageError(f"{option} '': an empty name; a column without a name is @1, by its position")
 
     def _refuse_repeated(self, ctx: Context, words: Sequence[str]) -> None:
         """Check that an option with a single value is given once: the last value would win in silence.

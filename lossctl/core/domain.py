@@ -117,7 +117,10 @@ class Domain:
         if not kind.name.startswith("Probabilit") or len(values) > 1 or 0.0 <= value <= 1.0:
             return ""
         if index == 1:
-            return "; for labels -1 and +1, add --labels -1,1" if value == -1.0 else ""
+            if value == -1.0:
+                return "; for labels -1 and +1, add --labels -1,1"
+            two = kind.labels == 2 and value > 1.0 and value.is_integer()
+            return f"; for two labels, such as 1 and {value:g}, add --labels 1,{value:g}" if two else ""
         logits = f"; are they logits? {self.from_logits} takes logits" if self.from_logits else ""
         percent = "; divide percentages by 100" if 1.0 < value <= 100.0 else ""
         return logits + percent

@@ -10,6 +10,7 @@ from types import ModuleType
 from lossctl.core import plugins
 from lossctl.core.loss import Loss
 from lossctl.errors import UsageError, described, is_signal, nearest, printable, quoted
+from lossctl.frameworks import FRAMEWORKS
 
 # Prefix of the names of users' modules in sys.modules.
 USERS = "lossctl_user_"
@@ -87,4 +88,9 @@ def no_function(module: ModuleType, where: str, name: str) -> UsageError:
         if isinstance(value, Loss) or (callable(value) and getattr(value, "__module__", None) == module.__name__)
     ]
     listed = f"; it has {', '.join(offered)}" if offered and module.__name__.startswith(USERS) else ""
+    value = getattr(module, name, None)
+    bases = value.__mro__ if isinstance(value, type) else type(value).__mro__
+    framework = next((f for base in bases if (f := base.__module__.partition(".")[0]) in FRAMEWORKS), "")
+    if framework:
+        return UsageError(f"{where}: {printable(name)} is of {framework}: add --framework {framework}")
     return UsageError(f"{where} has no function {quoted(name)}{listed}{nearest(name, offered)}")

@@ -75,7 +75,9 @@ class Torch(Framework):
         if _is_module_class(value):
             # The arguments of forward are the tensors, those of the constructor the parameters.
             inputs = list(inspect.signature(value.forward).parameters.values())[1:]
-            params = [p for p in inspect.signature(value).parameters.values() if p.kind is not p.VAR_KEYWORD]
+            variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+            # A class without a constructor has that of Module, (*args, **kwargs).
+            params = [p for p in inspect.signature(value).parameters.values() if p.kind not in variable]
             named = {p.name for p in inputs if p.default is p.empty}
             return inspect.Signature(
                 [p.replace(kind=p.POSITIONAL_ONLY) for p in inputs if p.default is p.empty]

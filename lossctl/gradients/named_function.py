@@ -114,7 +114,7 @@ def bind(
         raise UsageError(
             f"{where}: takes {takes}: it takes a dict of arrays, or arrays by name{before}; "
             + (f"there is no array {quoted(missing[0].name)}{nearest(missing[0].name, others)}; " if missing else "")
-            + f"there are {', '.join(printable(name) for name in arrays)}"
+            + f"there are {', '.join(printable(name) for name in arrays)}; --input NAME=FILE.npy adds one"
         )
     return by_name(named)
 

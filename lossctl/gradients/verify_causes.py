@@ -151,6 +151,9 @@ def _factor(context: Context, cases: CheckedSamples) -> Cause | None:
         ]
     elif context.reduction == "sum" and context.samples > 1:
         candidates.append(("divided", "it is that of the mean, not of the sum", c * u / context.samples))
+    elif context.samples > 1:
+        text = f"it is that of the mean over {context.samples:,} samples: --reduction mean"
+        candidates.append(("divided", text, c * u / context.samples))
     judged = cases.verdict <= Verdict.WRONG
     if np.ptp(c) and judged.any():
         ratio = float(np.median((cases.given * c / cases.numeric)[judged & (cases.numeric != 0)]))

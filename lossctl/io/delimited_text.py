@@ -133,6 +133,11 @@ class TextFile(RecordFile):
         if is_counting(head, self.dialect.number):
             counting = f"0, 1, … {len(head) - 1}"
             raise DataError(f"{self.display_name}:1: the first row is {counting}: column names or numbers? {hint}")
+        if len(head) > 1 and not head[0].strip(" \t") and not any(self._is_value(c) for c in head[1:]):
+            raise DataError(
+                f"{self.display_name}:1: the first name is empty, as pandas writes an index: say --header, and choose "
+                "columns with --pred and --target (or --no-header, if this row is data)"
+            )
         written = [c for c in head if self.dialect.number(c) is not None or c.strip(" \t") in self.labels]
         if len(written) == len(head):
             return False
@@ -140,11 +145,6 @@ class TextFile(RecordFile):
         blank = [not c.strip(" \t") for c in head if c not in written]
         if not written and not any(blank):
             return True
-        if not written and blank == [True] + [False] * (len(head) - 1):
-            raise DataError(
-                f"{self.display_name}:1: the first name is empty, as pandas writes an index: say --header, and choose "
-                "columns with --pred and --target (or --no-header, if this row is data)"
-            )
         if any(blank):
             raise DataError(
                 f"{self.display_name}:1: the first row has an empty cell: a header of names, or data? {hint}"
@@ -153,6 +153,10 @@ class TextFile(RecordFile):
             f"{self.display_name}:1: the first row mixes a number, {quote_cell(written[0])}, "
             f"and text, {quote_cell(text)}: {hint}"
         )
+
+    def _is_value(self, cell: str) -> bool:
+        """Return whether a cell is blank, a number or a label, and so no name of a column."""
+        return not cell.strip(" \t") or self.dialect.number(cell) is not None or cell.strip(" \t") in self.labels
 
     def _has_row_names(self, records: list[list[str]], width: int) -> bool:
         """Return whether rows are one cell longer than the header, as R's write.table writes them.

@@ -128,6 +128,9 @@ class Dialect:
         cause = f"not a number: {quote_cell(cell)}"
         if re.fullmatch(r"[+-]?\d{1,3}(,\d{3}){2,}(\.\d*)?|[+-]?\d{1,3}(,\d{3})+\.\d*", text, re.ASCII):
             return cause + "; marks of thousands want --thousands ,"
+        if re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+,\d*", text, re.ASCII):
+            comma = "a decimal comma wants --decimal , and " if self.decimal == "." else ""
+            return cause + f"; {comma}marks of thousands want --thousands ."
         if self.decimal == "." and re.fullmatch(r"[+-]?\d+,\d+(e[+-]?\d+)?", text, re.IGNORECASE | re.ASCII):
             return cause + "; a decimal comma wants --decimal , and marks of thousands --thousands ,"
         sign = next((c for c in text if c in "$€£¥%"), "")

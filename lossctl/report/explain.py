@@ -217,6 +217,7 @@ def _checks(explanation: Explanation, *, deeper: bool) -> Iterator[str]:
         return
     yield "are the predictions those of that run? another epoch or dropout in train mode gives others"
     yield "are they in the order of the targets?"
+    yield "were samples or classes weighted? --weight COLUMN and --class-weight 1,3 say how"
     if not deeper:
         yield "--loss NAME searches deeper: three departures of one loss"
 

@@ -506,7 +506,7 @@ def test_options_are_in_groups(run_command: Callable[[str], tuple[int, str, str]
             f"compute samples/my_losses:asym {PAIR}",
             "unknown loss 'samples/my_losses'; a function of samples/my_losses.py is written samples/my_losses.py:FUNC",
         ),
-        ("compute mse p.csv t.csv more.csv", "too many arguments (more.csv); see: lossctl compute --help"),
+        ("compute mse p.csv t.csv more.csv", "too many arguments (more.csv); -p and -t name columns; see"),
     ],
 )
 def test_what_was_meant(run_command: Callable[[str], tuple[int, str, str]], line: str, told: str) -> None:

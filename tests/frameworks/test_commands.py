@@ -25,6 +25,13 @@ def focal(logits, labels, gamma=2.0):
 def mean(logits, labels):
     return F.cross_entropy(logits, labels, weight=WEIGHT)
 
+def ignoring_mean(logits, labels):
+    return F.cross_entropy(logits, labels)
+
+class NoConstructor(torch.nn.Module):
+    def forward(self, pred, target):
+        return (pred - target) ** 2
+
 def rate(logits, labels):
     return torch.exp(logits).mean(1)
 
@@ -94,6 +101,12 @@ def test_gradcheck(run, framework) -> None:
     assert "a factor of 2 is missing" in out
     assert run("gradcheck torch.nn:CrossEntropyLoss:reduction=none z.npy y.npy --framework torch")[0] == 0
     assert run("gradcheck my.py:mean z.npy y.npy --framework torch")[0] == 0
+    labels = np.load("y.npy")
+    labels[[0, 5, 6]] = -100
+    np.save("some.npy", labels)
+    code, out, err = run("gradcheck my.py:ignoring_mean z.npy some.npy --framework torch")
+    assert (code, "upstream" in err) == (0, False), out
+    assert run("gradcheck my.py:NoConstructor p.csv t.csv --framework torch")[0] == 0
 
 
 @torch

@@ -158,6 +158,18 @@ def test_a_batch_whose_predictions_are_all_the_same_is_noticed() -> None:
     assert found.method
 
 
+def test_a_first_sample_that_does_not_count_does_not_hide_that_samples_depend_on_each_other() -> None:
+    """As in a mean of the labels that are not ignored."""
+
+    def kernel(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        counts = target >= 0
+        r = np.where(counts, pred - target, 0.0)
+        return np.full(len(pred), (r * r).mean() / len(pred)), 2.0 * r / len(pred)
+
+    pred, target = np.random.default_rng(0).normal(size=(2, 60))
+    assert lossctl.gradcheck(kernel, pred, np.where(np.arange(60) % 3, np.abs(target), -1.0))
+
+
 @pytest.mark.slow
 def test_a_nan_somewhere_does_not_hide_that_samples_depend_on_each_other() -> None:
     def some_nan(pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

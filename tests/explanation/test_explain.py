@@ -15,6 +15,7 @@ from lossctl.core.loss import Loss
 from lossctl.errors import DataError, UsageError
 from lossctl.explanation.definitions import definitions
 from lossctl.explanation.matching import to_bfloat16
+from lossctl.explanation.number import read_number
 from lossctl.explanation.views import views
 
 RNG = np.random.default_rng(5)
@@ -294,6 +295,12 @@ def test_what_cannot_be_explained_is_refused() -> None:
         lossctl.explain("0.5", P, T[1:])
     with pytest.raises(DataError, match=r"target\[1\]: NaN"):
         lossctl.explain("0.5", P, np.where(np.arange(N) == 1, np.nan, T))
+
+
+def test_a_unit_of_a_number_in_per_cent_is_that_of_its_last_digit() -> None:
+    number = read_number("12.50 %")
+    assert (number.value, number.significant) == (0.125, 4)
+    assert number.unit == pytest.approx(1e-4)
 
 
 def test_negative_numbers_are_no_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,6 +95,7 @@ def test_steps_after_the_classes_have_lengths() -> None:
     assert "sparse_softmax_cross_entropy" in (explanation.best[0].text, *explanation.best[0].names)
     explanation = lossctl.explain(f"{CE.mean():.8g}", np.moveaxis(Z, -1, 1), Y, lengths=LENGTHS, class_axis=1)
     assert explanation.best[0].text == "sparse_softmax_cross_entropy; counts padding as data"
+    assert explanation.best[0].cost == 1
 
 
 def test_an_axis_of_classes_that_fits_nothing_is_refused() -> None:
@@ -153,6 +154,22 @@ def test_lengths_that_fit_nothing_are_refused() -> None:
 def test_losses_of_samples_name_the_definition(losses: Any, says: str) -> None:
     explanation = lossctl.explain(losses, P, T)
     assert says in (explanation.best[0].text, *explanation.best[0].names)
+
+
+def test_losses_of_samples_are_those_of_all_samples() -> None:
+    x, r, w = X.ravel(), R.ravel(), np.arange(1.0, X.size + 1)
+    losses = (x - r) ** 2
+    weighted = lossctl.explain(w * losses, x, r, weight=w, loss="mse")
+    assert weighted.best[0].text == "mse; is multiplied by the weights"
+    losses[-1] *= 1.1
+    assert not lossctl.explain(losses, x, r, loss="mse").found
+
+
+def test_roots_of_rows_and_of_columns_are_single_departures() -> None:
+    for axis, says in ((0, "column"), (1, "row")):
+        number = f"{np.sqrt(SQUARES.mean(axis=axis)).mean():.9g}"
+        (best,) = lossctl.explain(number, X, R, loss="rmse").best
+        assert best.text == f"rmse; takes the root for each {says}, and averages the roots"
 
 
 def test_losses_of_samples_that_nothing_gives() -> None:

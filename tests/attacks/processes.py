@@ -8,7 +8,10 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import chdir
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -316,15 +319,20 @@ def _whole(folder: Path) -> None:
     assert text == "old" or text.count("\n") == 200_001
 
 
-@attack("left behind", *range(10), slow=True, tested=2)
-def killed_at_5_random_moments(folder: Path, seed: int) -> None:
-    draw = random.Random(seed)  # noqa: S311
-    began = time.monotonic()
-    _long_run(folder).communicate()
-    seconds = time.monotonic() - began
-    for _ in range(5):
-        _ended(_long_run(folder), signal.SIGKILL, draw.uniform(0, seconds))
-        _whole(folder)
+@cache
+def _seconds() -> float:
+    """The time of the long run."""
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        began = time.monotonic()
+        _long_run(Path(folder)).communicate()
+        return time.monotonic() - began
+
+
+@attack("left behind", *range(50), slow=True, tested=10)
+def killed_at_a_random_moment(folder: Path, seed: int) -> None:
+    moment = random.Random(seed).uniform(0, _seconds())  # noqa: S311
+    _ended(_long_run(folder), signal.SIGKILL, moment)
+    _whole(folder)
 
 
 @attack("left behind", "SIGINT", "SIGTERM", "SIGHUP", slow=True)

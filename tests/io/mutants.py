@@ -69,7 +69,10 @@ OPTIONS = [
     *("--header", "--no-header", "-d;", "-dspace", "--na-values=", "--encoding=latin-1", "--encoding=utf-16"),
     *("--encoding=utf-7", "--nan=skip", "-p@1", "-pp", "-p*", "-wp", "-w@2", "-t@1", "-tt", "--labels=1,2"),
     *("--on=id", "--on=@1", "--on=p", "--decimal=,", "--normalize", "--class-axis=1", "--threads=2"),
+    *("--join=id", "--join=id:inner", "--join=p", "--where=p!=1", "--where=t==1", "--where=id<3", "--thousands=,"),
+    *("--clip=0.1", "--ignore-index=1", "--group=id", "--group=p", "--allow-negative-weights"),
 ]
+COMMANDS = ["compute", "compute", "compute", "breakdown", "grad", "plot"]
 LOSSES = ["mse", "mse", "bce", "hinge", "sparse_softmax_cross_entropy", "kl_divergence"]
 DOCUMENTS = [
     '[{"id": 1, "p": 0.5, "t": 1}, {"id": 2, "p": 0.25, "t": 0}, {"id": 3, "p": 1, "t": 1}]',
@@ -224,7 +227,7 @@ def mutant(rng: random.Random, folder: Path) -> tuple[list[str], bytes]:
         path.write_bytes(content)
         columns = ("@1", "@2") if form == "npy" else rng.choice([("p", "t"), ("@1", "@2"), ("@2", "@2"), ("p", "p")])
         return ["compute", "mse", str(path), "-p", columns[0], "-t", columns[1], *_EXACT], content
-    argv = ["compute", rng.choice(LOSSES)]
+    argv = [rng.choice(COMMANDS), rng.choice(LOSSES)]
     if rng.random() < 0.1:
         argv += ["-", str(folder / "t.csv"), "--input-format", form + compression]
     else:

@@ -46,8 +46,9 @@ def columns(form: str, content: bytes, names: tuple[str, ...]) -> list[np.ndarra
         return _of_arrays({"": np.load(io.BytesIO(content))}, names)
     if form == "npz":
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = {name: np.load(io.BytesIO(archive.read(name))) for name in archive.namelist()}
-        return _of_arrays({name.removesuffix(".npy"): array for name, array in members.items()}, names)
+            members = archive.namelist() if names[0][0] == "@" else [f"{name}.npy" for name in names]
+            arrays = {name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name))) for name in members}
+        return _of_arrays(arrays, names)
     if form == "safetensors":
         return _of_safetensors(content, names)
     if form in ("parquet", "arrow", "feather"):

@@ -52,7 +52,7 @@ class DataFiles:
         self.targets = targets
         self._data, self._models, self._labels = data, models, labels
         self.shared: list[str] = []  # columns that files share, which are compared row by row
-        self._keys = [*data.on, *([join_of(data)[0]] if data.join else [])]
+        self._keys = [*data.on, *([join_of(data)[0]] if data.join is not None else [])]
         self._files: dict[str, DataFile] = {}
         self._main = dict.fromkeys([*(model.path for model in models), targets])
         self._paths = [*self._main, *(name for name in names if is_file(name))]

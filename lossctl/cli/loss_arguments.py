@@ -35,7 +35,7 @@ def bind(text: str, params: Sequence[str] = (), framework: str | None = None) ->
         UsageError: a loss or parameter is unknown, or a loss is given twice.
     """
     specs = split_specs(text)
-    bound = [get_loss(spec, framework or "") for spec in specs]
+    bound = [get_loss(spec, framework) for spec in specs]
     if params:
         if len(bound) > 1:
             raise UsageError(f"-P belongs to a single loss: write {specs[0]}:{printable(params[0])}")

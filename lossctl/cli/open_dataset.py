@@ -67,8 +67,9 @@ def open_data(
     cells = list(dict.fromkeys([*shown, *([by] if by is not None else [])]))
     models = [Model(preds, tuple(data.pred)), *rivals]
     files = DataFiles(data, models, targets or preds, [*inputs.values(), *cells], labels)
-    join_column, inner = join_of(data) if data.join else ("", False)
-    used = [*data.on, *([join_column] if data.join else []), *inputs.values(), *([by] if by is not None else [])]
+    join_column, inner = join_of(data) if data.join is not None else ("", False)
+    matched = [join_column] if data.join is not None else []
+    used = [*data.on, *matched, *inputs.values(), *([by] if by is not None else [])]
     choices = _choices(
         losses, files, models, data, used=used, labels=labels, wants_target=wants_target, one_file=one_file
     )
@@ -91,7 +92,7 @@ def open_data(
         if name in shown or name not in WORDS or files.has_column(name):
             files.add_cells(name)
     keys = files.add_keys(shared)
-    if data.join:
+    if data.join is not None:
         if not wants_target and not rivals:
             raise UsageError("--join matches the rows of PREDS and TARGETS, and there is no target")
         files.add_join(join_column)
@@ -109,7 +110,7 @@ def open_data(
             dataset = replace(dataset, places={**dataset.places, WHERE: dataset.places[alias]})
         if dataset.row_shape(WHERE):
             raise UsageError(f"--where {quoted(where.column)}: compare one column")
-    if data.join:
+    if data.join is not None:
         from lossctl.io.join import join
 
         return join(dataset, join_column, inner=inner)

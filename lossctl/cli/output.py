@@ -127,8 +127,11 @@ def _braille() -> bool:
 
 
 def write_reports(outcomes: Sequence[tuple[Report, OutputOptions]]) -> None:
-    """Write each report to stdout or -o FILE, then the notes and failures of all to stderr, each once."""
-    for report, output in outcomes:
+    """Write each report to -o FILE or stdout, then the notes and failures of all to stderr, each once.
+
+    stdout comes last: nothing is there if a file cannot be written.
+    """
+    for report, output in sorted(outcomes, key=lambda outcome: outcome[1].output is None):
         _write(report, output)
     lines: dict[str, None] = {}
     for report, output in outcomes:

@@ -22,19 +22,30 @@ def write_file(path: str, write: Callable[[BinaryIO], None], option: str = "-o")
     Raises:
         UsageError: the folder does not exist, or the file cannot be written.
     """
+    check_place(path, option)
     target = os.path.realpath(path)
     try:
         if path.startswith(("/dev/", "/proc/")) or (os.path.exists(path) and not os.path.isfile(path)):
             with open(path, "ab") as file:
                 write(file)
-        elif not os.path.isdir(os.path.dirname(target)):
-            raise UsageError(f"{option} {printable(path)}: there is no folder {quoted(os.path.dirname(path))}")
         else:
             _replace(target, write)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise UsageError(f"{option} {printable(path)}: {reason(error)}") from None
+
+
+def check_place(path: str, option: str = "-o") -> None:
+    """Check that a path names a file in a folder that exists.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if not path:
+        raise UsageError(f"{option} '': the name of a file, or - for stdout")
+    if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        raise UsageError(f"{option} {printable(path)}: there is no folder {quoted(os.path.dirname(path))}")
 
 
 def _replace(target: str, write: Callable[[BinaryIO], None]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from typer import core
 
 from lossctl.cli.options import STDOUT
+from lossctl.cli.output_file import check_place
 from lossctl.errors import UsageError, printable, quoted
 from lossctl.io.byte_stream import read_once
 
@@ -109,6 +110,8 @@ def outputs_of(ctx: Context) -> list[dict[str, Any]]:
     for path in paths:
         if sum(_same_output(path, other) for other in paths) > 1:
             raise UsageError(f"-o {printable(path)}: it is named twice")
+        if path not in STDOUT:
+            check_place(path)
     for word in arguments(ctx):
         if word is not None and read_once(word):
             raise UsageError(
@@ -135,7 +138,8 @@ def refuse_output_that_is_read(ctx: Context) -> None:
         UsageError: an output is one of the files that an argument or an option names.
     """
     written = [("outputs", "-o", path) for path in ctx.params.get("outputs", ())]
-    written += [("save_numeric", "--save-numeric", path) for path in [ctx.params.get("save_numeric")] if path]
+    for name, option in (("save_numeric", "--save-numeric"), ("probe", "--probe")):
+        written += [(name, option, path) for path in [ctx.params.get(name)] if path]
     for name, option, path in written:
         if not os.path.isfile(path):
             continue

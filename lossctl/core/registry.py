@@ -56,13 +56,13 @@ def by_any_name() -> dict[str, Loss]:
     return names
 
 
-def get_loss(spec: str, framework: str = "") -> Loss:
+def get_loss(spec: str, framework: str | None = None) -> Loss:
     """Return the loss of a spec, ``name[:param=value]…`` or ``file.py:function[:param=value]…``.
 
     Args:
         spec: the spec; a built-in loss may be named by an alias, in any case, with ``-`` or ``_``.
         framework: ``torch``, ``jax`` or ``tensorflow``: the spec names a function of its tensors in a file or in a
-            package, ``torch.nn.functional:mse_loss``. Default "": a function of arrays.
+            package, ``torch.nn.functional:mse_loss``. Default None: a function of arrays.
 
     Raises:
         UsageError: an unknown name or parameter, a value outside its domain, or a file without the function.
@@ -72,8 +72,8 @@ def get_loss(spec: str, framework: str = "") -> Loss:
     >>> get_loss("l2").name
     'mse'
     """
-    path, name, param_texts = split_spec(spec, packages=bool(framework))
-    if framework:
+    path, name, param_texts = split_spec(spec, packages=framework is not None)
+    if framework is not None:
         loss = _of_tensors(path, name, framework)
     elif path:
         loss = from_file(Path(path), name)
@@ -256,5 +256,5 @@ def as_loss(loss: str | Loss | Callable[..., Any], framework: str | None = None)
     if framework is not None and not isinstance(loss, (str, Loss)):
         return from_tensor_kernel(make_tensor_kernel(loss, framework))
     if isinstance(loss, str):
-        return get_loss(loss, framework or "")
+        return get_loss(loss, framework)
     return loss if isinstance(loss, Loss) else from_function(loss)

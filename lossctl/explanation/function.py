@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.core.user_functions import load_named
-from lossctl.errors import UsageError, is_signal, quoted
+from lossctl.errors import UsageError, described, is_signal, quoted
 from lossctl.explanation.definitions import definitions
 from lossctl.explanation.number import read_number
 from lossctl.explanation.result import Candidate, loss_in
@@ -62,8 +62,8 @@ def load(spec: str, framework: str | None) -> Function:
     Raises:
         UsageError: there is no such function.
     """
-    name = framework or _FRAMEWORKS.get(spec.partition(":")[0].partition(".")[0], "")
-    record = get_framework(name) if name else None
+    name = _FRAMEWORKS.get(spec.partition(":")[0].partition(".")[0]) if framework is None else framework
+    record = None if name is None else get_framework(name)
     value = load_named(spec)
     value = value() if isinstance(value, type) else value
     if isinstance(value, Loss):
@@ -131,8 +131,13 @@ def explain_function(function: Function) -> list[Answer]:
     Args:
         function: called with arrays ``(n,)`` or ``(n, k)``; labels are whole numbers. What it cannot take, it refuses
             with an exception.
+
+    Raises:
+        UsageError: it gives no number for any of the kinds of data.
     """
     best: list[Answer] = []
+    refusals: list[str] = []
+    takes = False
     for order in ("pred, target", "target, pred"):
         answers: list[tuple[Answer, Trial]] = []
         unexplained: list[Trial] = []
@@ -140,11 +145,14 @@ def explain_function(function: Function) -> list[Answer]:
         for (data, *first), (_, *second) in zip(data_sets(0), data_sets(1), strict=True):
             if data in taken or (data == _DECISIONS and (answers or best)):
                 continue
-            numbers = [_number(function, order, *arrays) for arrays in (first, second)]
-            if None in numbers:
+            try:
+                numbers = [_number(function, order, *arrays) for arrays in (first, second)]
+            except _NoNumberError as error:
+                refusals.append(f"{data}: {error}")
                 continue
+            takes = True
             taken.add(data)
-            trial = Trial(data, order, (first, second), [n for n in numbers if n is not None])
+            trial = Trial(data, order, (first, second), numbers)
             answer = trial.answer()
             if answer is not None:
                 answers.append((answer, trial))
@@ -156,6 +164,8 @@ def explain_function(function: Function) -> list[Answer]:
             best = named
         if best and not best[0].candidate.cost:
             break
+    if not takes:
+        raise UsageError(f"the function gives a number for none of the kinds of data; for {refusals[0]}")
     return best
 
 
@@ -221,8 +231,16 @@ def _unrefuted(answer: Answer, trial: Trial, unexplained: list[Trial]) -> Answer
     return replace(answer, also=tuple(text for text in answer.also if loss_in(text) in left))
 
 
-def _number(function: Function, order: str, pred: Any, target: Any) -> tuple[str, bool] | None:
-    """Return the number of a function, and whether it is the mean of an array; None if it takes no such data."""
+class _NoNumberError(Exception):
+    """A function gives no number for some data."""
+
+
+def _number(function: Function, order: str, pred: Any, target: Any) -> tuple[str, bool]:
+    """Return the number of a function, and whether it is the mean of an array.
+
+    Raises:
+        _NoNumberError: it takes no such data.
+    """
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -231,8 +249,10 @@ def _number(function: Function, order: str, pred: Any, target: Any) -> tuple[str
     except BaseException as error:  # whatever a function raises for data that it does not take
         if is_signal(error):
             raise
-        return None
-    if values.dtype.kind != "f" or not values.size or not np.isfinite(values).all():
-        return None
+        raise _NoNumberError(described(error)) from None
+    if values.dtype.kind != "f" or not values.size:
+        raise _NoNumberError(f"returned {type(result).__name__}")
+    if not np.isfinite(values).all():
+        raise _NoNumberError("returned numbers that are not finite")
     value = values.mean() if values.ndim else values[()]
     return str(value), bool(values.ndim)

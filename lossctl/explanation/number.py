@@ -53,9 +53,11 @@ def read_number(text: str) -> WrittenNumber:
     per_cent = bare.endswith("%")
     bare = bare.removesuffix("%").rstrip()
     try:
-        value = float(bare) if "_" not in bare and bare.isascii() else float("nan")
+        value = None if "_" in bare or not bare.isascii() else float(bare)
     except ValueError:
-        raise UsageError(f"{quoted(text)} is not a number") from None
+        value = None
+    if value is None:
+        raise UsageError(f"{quoted(text)} is not a number")
     if not np.isfinite(value):
         raise UsageError(f"{quoted(text)} is not a finite number: its cause is an input, see: lossctl breakdown")
     mantissa, _, exponent = bare.lower().partition("e")

@@ -65,8 +65,13 @@ class Checker:
     dtype: str = "float64"
 
     def __call__(self, block: Block, plan: LossPlan) -> tuple[CheckSummary, ...]:
-        """Return the summary of the gradient and, if the function returned one, that of the second derivative."""
+        """Return the summary of the gradient and, if the function returned one, that of the second derivative.
+
+        Of a block in which no sample counts there is none.
+        """
         elements = block.elements(plan)
+        if not len(elements.arrays[0]):
+            return ()
         index = elements.rows.index
         rows = block.start + (np.arange(len(elements.arrays[0])) if index is None else index) // plan.per_row
         of_tensors = plan.loss.takes_tensors and self.gradient is None and GIVEN_GRADIENT not in block.places

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from lossctl.core.arrays import Array
@@ -125,6 +125,18 @@ def _dataset(loss: Loss, arrays: Sequence[Array]) -> Dataset:
     return Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
 
 
+def _merged(blocks: Iterable[tuple[CheckSummary, ...]], loss: Loss) -> list[CheckSummary]:
+    """Merge the summaries of the blocks in which samples count.
+
+    Raises:
+        DataError: there is no such block.
+    """
+    merged_parts = [merged(parts) for parts in zip(*filter(None, blocks), strict=True)]
+    if not merged_parts:
+        raise DataError(f"{loss.name}: no sample is left to check: every sample is left out")
+    return merged_parts
+
+
 def check_on(
     data: Callable[[], Dataset],
     loss: Loss,
@@ -187,7 +199,7 @@ def check_on(
         plan = plan_loss(loss, opened, options)
         with workers.executor_for(opened, small) as executor:
             blocks = [block[0] for block in map_blocks(opened, [plan], options, checker, executor)]
-        return [merged(parts) for parts in zip(*blocks, strict=True)], plan.loss
+        return _merged(blocks, loss), plan.loss
 
     if loss.takes_tensors:
         loss = with_kernel(loss, coupled=False)

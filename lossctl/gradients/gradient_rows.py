@@ -19,7 +19,7 @@ from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import LossPlan, check_unweighted_gradient, plan_loss
 from lossctl.engine.run import map_blocks
 from lossctl.engine.sample_arrays import in_rows
-from lossctl.errors import UsageError
+from lossctl.errors import DataError, UsageError
 from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
 from lossctl.gradients.sampling import sample_magnitude
@@ -122,6 +122,7 @@ def spool_gradient(
     Raises:
         UsageError: the loss has no sum or no gradient per row, or its samples depend on each other and
             `numeric` is set.
+        DataError: no sample counts in the mean.
     """
     _check_has_rows(loss, reduction, numeric=numeric)
     check_unweighted_gradient(loss, data, reduction)
@@ -148,7 +149,7 @@ def spool_gradient_of_lists(
         loss, options, reduction, workers, numeric: as for :func:`spool_gradient`.
 
     Raises:
-        UsageError: as for :func:`spool_gradient`.
+        UsageError, DataError: as for :func:`spool_gradient`.
     """
     _check_has_rows(loss, reduction, numeric=numeric)
     rows, total, unit = np.zeros(groups.rows), Summary(), CommonUnit()
@@ -184,5 +185,7 @@ def _parts(
 
 def _factor(loss: Loss, total: Summary, unit: CommonUnit) -> float:
     """Return the factor of the gradient of the mean."""
+    if not total.elements:
+        raise DataError(f"{loss.name}: no sample is left: every sample is left out")
     slope = loss.finish.derivative(total.mean) if loss.finish else 1.0
     return slope / rounded(shifted(total.weight, -unit.exponent))

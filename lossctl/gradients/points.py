@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,8 @@ class Points:
     @property
     def pred(self) -> Array:
         """The predictions, (samples, coordinates)."""
-        return self.arrays[0].reshape(len(self), -1)
+        pred = self.arrays[0]
+        return pred.reshape(len(self), math.prod(pred.shape[1:]))
 
     @property
     def magnitude(self) -> Array:

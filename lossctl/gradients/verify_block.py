@@ -260,12 +260,18 @@ def scaled_elements(block: Block, plan: LossPlan, factor: float | None) -> Scale
 
 @dataclass(frozen=True)
 class Head:
-    """The function that finds, in the first block, the precision of each output and the first upstream gradient."""
+    """The function that finds, in a block, the precision of each output and the first upstream gradient.
+
+    Attributes:
+        factor: derivative of the reduced loss with respect to the sum of the losses.
+        first: whether the first block alone is looked at; None of a block without samples that count.
+    """
 
     factor: float
+    first: bool
 
     def __call__(self, block: Block, plan: LossPlan) -> tuple[dict[str, Precision], float] | None:
-        if block.start:
+        if (self.first and block.start) or not len(block.elements(plan).arrays[0]):
             return None
         seen = {}
         for role in (GIVEN_VALUE, GIVEN_GRADIENT):

@@ -6,6 +6,7 @@ factor of the reduction. The comparison is made after a division by c·u, in the
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,8 +78,9 @@ def compare_outputs(
         exact = (np.abs(outputs - expected) <= half_unit(expected, precision)) | (outputs == expected)
         slack = ULPS_OF_TERMS * precision.tiny / np.abs(factor) + (0.0 if rounding is None else rounding / factor)
         given = outputs / factor
-    atol = np.broadcast_to(np.abs(slack), given.shape).reshape(n, -1)
-    given, reference, exact = given.reshape(n, -1), whole.reshape(n, -1), exact.reshape(n, -1)
+    flat = (n, math.prod(whole.shape[1:]))
+    atol = np.broadcast_to(np.abs(slack), given.shape).reshape(flat)
+    given, reference, exact = given.reshape(flat), whole.reshape(flat), exact.reshape(flat)
     slack = ULPS_OF_TERMS * precision.eps * finite_magnitude(reference) + atol
     rows = np.flatnonzero(~exact.all(axis=1))
     if rows.size:

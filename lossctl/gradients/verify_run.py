@@ -20,7 +20,7 @@ from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.result import make_result
 from lossctl.engine.run import Computation, compute_losses, map_blocks, summarize
-from lossctl.errors import LossctlError, UsageError, counted
+from lossctl.errors import DataError, LossctlError, UsageError, counted
 from lossctl.gradients.lost_digits import Cause
 from lossctl.gradients.rounding import PRECISIONS, ULPS_OF_TERMS, Precision, half_unit
 from lossctl.gradients.tally import CheckedSamples
@@ -150,15 +150,20 @@ class _Run:
         return summary
 
     def head(self, factor: float) -> tuple[dict[str, Precision], float]:
-        """Return the precision of each output, and the first upstream gradient."""
-        opened = self.data()
-        if not {GIVEN_VALUE, GIVEN_GRADIENT} & set(opened.places):
+        """Return the precision of each output, and the first upstream gradient.
+
+        Raises:
+            DataError: no sample counts.
+        """
+        if not {GIVEN_VALUE, GIVEN_GRADIENT} & set(self.data().places):
             return {}, 1.0
-        with self.workers.executor_for(opened) as executor:
-            for (head,) in map_blocks(opened, [self.plan], self.options, Head(factor), executor):
-                if head is not None:
-                    return head
-        return {}, 1.0
+        for first in (True, False):
+            opened = self.data()
+            with self.workers.executor_for(opened) as executor:
+                for (head,) in map_blocks(opened, [self.plan], self.options, Head(factor, first), executor):
+                    if head is not None:
+                        return head
+        raise DataError(f"{self.plan.loss.name}: no sample is left to check: every sample is left out")
 
     def outcome(self, verifier: Verifier) -> tuple[Dataset, BlockOutcome]:
         """Return the data set, which after reading knows its lines, and the comparison of all rows."""

@@ -6,9 +6,9 @@ import fnmatch
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from lossctl.errors import DataError, UsageError, nearest
+from lossctl.errors import DataError, UsageError, nearest, printable
 from lossctl.io.source import Field
-from lossctl.io.text_grammar import quote_cell
+from lossctl.io.text_grammar import SHOWN, quote_cell
 
 _POSITION = re.compile(r"@([0-9]{1,9})(?:-([0-9]{1,9}))?")
 # Maximum names in an error message: enough to recognise the file, where a line has no room for a thousand.
@@ -81,7 +81,7 @@ def resolve_columns(
 
 def _parts(text: str, places: Mapping[str, list[int]]) -> list[str]:
     """Split ``a,b`` at its commas, unless a column has this name."""
-    return [text] if text in places else [part for part in text.split(",") if part]
+    return [text] if text in places else text.split(",")
 
 
 def _one(
@@ -170,5 +170,9 @@ def listed(names: tuple[str, ...]) -> str:
 
 
 def describe(column: int, names: tuple[str, ...] | None) -> str:
-    """Return the name of a column if it has one, else its position from 1 (``@3``)."""
-    return quote_cell(names[column]) if names is not None else f"@{column + 1}"
+    """Return the name of a column if it has one, else its position from 1 (``@3``); both if the name is shortened."""
+    position = f"@{column + 1}"
+    if names is None:
+        return position
+    shortened = len(printable(names[column])) > SHOWN
+    return quote_cell(names[column]) + f" ({position})" * shortened

@@ -119,6 +119,11 @@ class _Store:
             for column, array in zip(store.columns, arrays, strict=True):
                 column.append(array)
             count = len(key)
+            texts = key.dtype == object
+            missing = np.array([text in {None, ""} for text in key.ravel()]) if texts else np.isnan(key).ravel()
+            if missing.any():
+                where = source.locate(store.rows + int(np.argmax(missing)), len(arrays), None)
+                raise DataError(f"--join: {where}: the key is missing: each row needs a key of its own")
             if key.dtype != object and (np.abs(key) > EXACT_INTEGERS).any():
                 row = store.rows + int(np.argmax(np.abs(key).ravel() > EXACT_INTEGERS))
                 where = source.locate(row, len(arrays), None)

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import numpy as np
 
-from lossctl.errors import DataError, UsageError, printable
+from lossctl.errors import DataError, UsageError, printable, quoted
 from lossctl.io.byte_stream import display_name, open_binary, unchanged
 from lossctl.io.safetensors import SafetensorsFile
 
@@ -71,6 +71,9 @@ def _npz(path: str) -> dict[str, np.ndarray]:
             raise DataError(f"{name}: not a readable NPZ file of numbers: {cause}") from None
     if not arrays:
         raise DataError(f"{name}: holds no arrays")
+    for key, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # NumPy returns the bytes of a member of another format
+            raise DataError(f"{name}: {quoted(key)} is no array")
     return arrays
 
 

@@ -30,7 +30,7 @@ _ENOUGH_DIGITS = 15
 # How pandas, R and spreadsheets write Booleans.
 _BOOLEANS = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
 # Maximum characters of a bad cell that an error message shows.
-_SHOWN = 40
+SHOWN = 40
 
 
 class CellError(Exception):
@@ -261,7 +261,7 @@ def _quote_cause(unparsed: str) -> str:
 def quote_cell(cell: str) -> str:
     """Quote a cell for an error message: on one line, without terminal control codes, at most 40 characters."""
     text = printable(cell)
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…").replace("\\\\", "\\")
+    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "…").replace("\\\\", "\\")
 
 
 def is_counting(cells: Sequence[str], number: Callable[[str], float | None]) -> bool:

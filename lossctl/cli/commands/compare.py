@@ -139,13 +139,13 @@ def compare(
         models[0].path,
         targets,
         first,
-        shown=[*columns, *(name for name in (against.cluster_by, against.by) if name)],
+        shown=[*columns, *(name for name in (against.cluster_by, against.by) if name is not None)],
         rivals=models[1:],
     )
     opened = with_training(opened, bound, grouping, data)
     runs = [(opened, bound, options)]
     if group is not None:
-        roles = [column_role(name) for name in (*columns, against.cluster_by, against.by) if name]
+        roles = [column_role(name) for name in (*columns, against.cluster_by, against.by) if name is not None]
         runs = _of_groups(opened, bound, options, workers, group=column_role(group), shown=roles)
     comparisons = [
         comparison
@@ -161,7 +161,7 @@ def compare(
             top=against.top,
             shown=tuple(column_role(name) for name in columns),
             by=column_role(against.by) if against.by else None,
-            cluster_by=column_role(against.cluster_by) if against.cluster_by else None,
+            cluster_by=None if against.cluster_by is None else column_role(against.cluster_by),
         )
     ]
     if limits and comparisons[0].samples < 2:

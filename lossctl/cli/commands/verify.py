@@ -184,15 +184,19 @@ def _number(option: str, text: str, data: InputOptions) -> ReducedValue:
     from lossctl.gradients.rounding import precision_of_number
     from lossctl.gradients.verify_run import ReducedValue
     from lossctl.io.formats import suffix_of
-    from lossctl.io.text_grammar import NUMBER, Dialect
+    from lossctl.io.text_grammar import NUMBER, CellError, Dialect
 
     if NUMBER.fullmatch(text):
-        rounding = float(Dialect(None).rounding_units([text])[0])
-        reduced = ReducedValue(float(text), rounding, typed=text)
+        dialect = Dialect(None)
+        try:
+            (value,), (rounding,) = dialect.numbers([text]).tolist(), dialect.rounding_units([text]).tolist()
+        except CellError as error:
+            raise UsageError(f"{option} {error.cause}") from None
+        reduced = ReducedValue(value, rounding, typed=text)
         if reduced.rounding or reduced.digits < 15:
             return reduced
         # All digits are there: a float32 number shows as one.
-        return replace(reduced, precision=precision_of_number(np.array(float(text))))
+        return replace(reduced, precision=precision_of_number(np.array(value)))
     if suffix_of(text) is None and "/" not in text:
         raise UsageError(f"{option} {quoted(text)}: with a reduction it is a number, or a file of one number")
     array = read_number(text, data)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lossctl.errors import DataError
 from lossctl.io.dataset import Dataset, key_column
-from lossctl.io.source import Read
+from lossctl.io.source import BadValueError, Read
 
 _ROWS = 1 << 16  # rows that are read at a time
 
@@ -58,7 +58,14 @@ def read_rows(data: Dataset, roles: Sequence[str]) -> dict[str, npt.NDArray[Any]
     """
     parts: dict[str, list[npt.NDArray[Any]]] = {role: [] for role in roles}
     for part in data.row_ranges(_ROWS):
-        rows = [source.reader()(part.start, part.stop) for source in part.sources]
+        rows = []
+        for index, source in enumerate(part.sources):
+            try:
+                rows.append(source.reader()(part.start, part.stop))
+            except BadValueError as bad:
+                role = next(r for r, at in data.places.items() if (at.source, at.field) == (index, bad.field))
+                where = data.locate(role, part.start + bad.row, bad.place)
+                raise DataError(f"{where}: {bad.cause}") from None
         values = {role: rows[place.source][place.field] for role, place in data.places.items()}
         for left, right in data.keys:
             differ = values[left].reshape(-1) != values[right].reshape(-1)

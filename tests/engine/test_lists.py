@@ -124,6 +124,14 @@ def test_refused(run: Run, line: str, part: str) -> None:
     assert part in err
 
 
+def test_a_label_that_is_none_is_found_in_the_file(run: Run, tmp_path: Path) -> None:
+    np.savez(tmp_path / "labels.npz", g=np.array([1, 1, 2]), p=np.array([0.1, 0.2, 0.3]), t=np.array([1, 2, 0]))
+    code, out, err = run("compute bce labels.npz -p p -t t --group g --labels 1,2")
+    assert (code, out) == (2, "")
+    assert "row 2" in err
+    assert "0 is not one of --labels 1,2" in err
+
+
 def test_an_item_outside_the_domain_is_found_in_the_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("g,p,t\na,1,0\nb,2,1\na,3,-1\nb,1,2\n")
     err = run("compute softmax_ranking bad.csv -p p -t t --group g")[2]

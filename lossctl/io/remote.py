@@ -6,7 +6,6 @@ fsspec and the packages of a scheme are imported when an address is opened; with
 from __future__ import annotations
 
 import io
-import logging
 import os
 import threading
 from functools import lru_cache
@@ -196,6 +195,8 @@ def file_system(address: str) -> Any:
 
 @lru_cache
 def _file_system(scheme: str) -> Any:
+    import logging  # here, as a start without an address does not need it
+
     for name in _LOGGERS:  # what goes wrong is said in one line, not on stderr by each library
         logging.getLogger(name).addHandler(logging.NullHandler())
     try:

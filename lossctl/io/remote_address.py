@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -61,6 +60,8 @@ def errors(address: str) -> Iterator[None]:
 
 def _cause(address: str, chain: list[Exception]) -> str:
     """Return what went wrong, for an exception and its causes."""
+    import socket  # here, as a start without an address does not need it
+
     names = {type(error).__name__ for error in chain}
     status = next(filter(None, map(_status, chain)), 0)
     scheme = address.partition("://")[0].lower().removesuffix("s")

@@ -28,6 +28,7 @@ def share_that_agrees(loss: Loss, other: Plain) -> float:
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+@pytest.mark.slow
 def test_plain_numpy_computes_the_loss(loss: Loss) -> None:
     """But for the digits and the edges, of which it takes no care."""
     other = expression(loss.name)

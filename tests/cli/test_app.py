@@ -379,6 +379,7 @@ def test_no_encoding_stops_a_result() -> None:
 
 
 @pytest.mark.parametrize("name", registered())
+@pytest.mark.slow
 def test_every_character_of_the_catalogue_has_a_stand_in(cli: Cli, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     r"""``LANG=C lossctl info`` prints words, not ``\u2264``, and a product is not written as ``|``."""
     formula = json.loads(cli("info", name, "-f", "json").stdout)["formula"]

@@ -102,6 +102,7 @@ DIFFERENTIABLE = [row for row in conventions() if row.steps or row.kernel or row
 
 
 @pytest.mark.parametrize("row", DIFFERENTIABLE, ids=[f"{row.title} {row.loss}" for row in DIFFERENTIABLE])
+@pytest.mark.slow
 def test_the_gradient_of_a_convention_is_that_of_its_value(row) -> None:  # type: ignore[no-untyped-def]
     case = next(case for case in cases() if case.row is row)
     loss = loss_of(row)

@@ -259,6 +259,7 @@ def test_few_digits_are_said_to_be_few() -> None:
     assert explanation.by_chance > 0.5
 
 
+@pytest.mark.slow
 def test_sampling_loses_no_answer() -> None:
     """Of many rows, a definition is tried on a sample first: the answers are those of a search of all rows."""
     rng = np.random.default_rng(0)

@@ -29,6 +29,7 @@ def test_a_mean_of_many_rows_with_ties_is_verified() -> None:
     assert any(note.startswith("5 of 600 coordinates are at a kink") for note in right.notes)
 
 
+@pytest.mark.slow
 def test_a_wrong_mean_with_ties_is_named() -> None:
     assert lossctl.gradcheck(mean_absolute(1.001), X, T, reduction="mean").counts["wrong"] > 12
     assert "n = 600" in str(lossctl.gradcheck(mean_absolute(N), X, T, reduction="mean").hint)

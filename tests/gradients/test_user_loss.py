@@ -310,6 +310,7 @@ def test_a_loss_that_is_nan_is_unresolved_for_this_reason() -> None:
     assert "2 coordinates unresolved: the loss is NaN there" in found.notes
 
 
+@pytest.mark.slow
 def test_a_million_samples_cost_fifty_evaluations_each() -> None:
     rng = np.random.default_rng(0)
     x, t = rng.normal(size=(2, 1_000_000))

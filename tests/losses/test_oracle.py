@@ -126,6 +126,7 @@ def test_other_libraries_agree_on_batches(record: dict[str, Any]) -> None:
 
 
 @records(coupled=False)
+@pytest.mark.slow
 def test_other_libraries_agree(record: dict[str, Any]) -> None:
     """Mean, loss per sample and gradient agree with torch, scikit-learn, scipy, optax and keras."""
     name, params = record["loss"].partition(":")[0], record["params"]

@@ -51,6 +51,7 @@ def rows(listed: tuple[int, str, str]) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_every_loss_has_one_line_under_its_task(run_command: Callable[[str], tuple[int, str, str]]) -> None:
     _, out, _ = listed = run_command("list")
     assert names(listed) == set(registered())
@@ -60,6 +61,7 @@ def test_every_loss_has_one_line_under_its_task(run_command: Callable[[str], tup
     assert len(out.splitlines()) == len(registered()) + 2 * len(headings) - 1
 
 
+@pytest.mark.slow
 def test_most_lines_fit_on_a_narrow_terminal(run_command: Callable[[str], tuple[int, str, str]]) -> None:
     """A long summary is cut at the end of a clause or, without clauses, wrapped; a pipe gets it whole."""
     _, out, _ = run_command("list")
@@ -109,6 +111,7 @@ def test_nothing_found_is_an_error_with_the_nearest_name(run_command: Callable[[
         ("segmentation", {"dice"}, {"bce"}),
     ],
 )
+@pytest.mark.slow
 def test_for_helps_to_choose(
     run_command: Callable[[str], tuple[int, str, str]], task: str, has: set[str], has_not: set[str]
 ) -> None:
@@ -161,6 +164,7 @@ def test_gradient_and_digits(run_command: Callable[[str], tuple[int, str, str]],
 
 
 @pytest.mark.parametrize("name", registered())
+@pytest.mark.slow
 def test_a_small_curve_or_none(run_command: Callable[[str], tuple[int, str, str]], name: str) -> None:
     code, out, err = run_command(f"info {name}")
     assert (code, err) == (0, "")
@@ -171,6 +175,7 @@ def test_a_small_curve_or_none(run_command: Callable[[str], tuple[int, str, str]
 
 
 @pytest.mark.parametrize("name", registered())
+@pytest.mark.slow
 def test_info_fits_one_screen(name: str) -> None:
     """A terminal of 80 columns and 24 lines, with one line for the next prompt."""
     shown = "".join(table(info_report(get_loss(name), name), Style(width=80))).splitlines()

@@ -85,6 +85,7 @@ def assert_alone(read: Page) -> None:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.slow
 def test_a_page_is_well_formed_and_alone(line: str, page: Callable[[str], str]) -> None:
     text = page(line)
     read = Page(text)

@@ -29,6 +29,7 @@ def test_the_picture_is_all_there() -> None:
     assert "@import" not in svg
 
 
+@pytest.mark.slow
 def test_a_stale_picture_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     before = session.drawn()
     monkeypatch.setattr(session, "ran", lambda command: "another value\n")

@@ -106,6 +106,7 @@ def test_pytest_shows_the_whole_message_and_the_place(project: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_imported_is_one_line(project: Path) -> None:
     (project / "losses/mine.py").write_text("import nothing_of_that_name\n", encoding="utf-8")
     done = in_project(project, "-q", "losses/mine.py")

@@ -291,6 +291,7 @@ def test_large_integers_are_different_groups(run_json: RunJson, tmp_path: Path) 
     st.integers(1, 7),
     st.sampled_from([0, 3, 1 << 21]),
 )
+@pytest.mark.slow
 def test_order_statistics_are_exact(numbers: list[float], pieces: int, gathered: int) -> None:
     """Order statistics are exact for any doubles, in any chunks, with both algorithms."""
     array = np.array(numbers)

@@ -84,6 +84,7 @@ def test_scores_and_differences_of_plain_losses() -> None:
 
 
 @pytest.mark.parametrize("name", ["mse", "rmse", "wape", "weighted mse", "weighted rmse"])
+@pytest.mark.slow
 def test_standard_errors_by_the_jackknife(name: str) -> None:
     """Standard errors of ratios, weighted means and square roots agree with the jackknife."""
     data = drawn(n=3000)
@@ -171,6 +172,7 @@ def test_the_freedom_of_a_variance() -> None:
 
 
 @pytest.mark.parametrize("name", ["rmse", "wape"])
+@pytest.mark.slow
 def test_the_interval_of_ratios_and_roots(name: str) -> None:
     """Intervals of ratios and roots agree with SciPy's bootstrap of pairs."""
     data = drawn(n=80)

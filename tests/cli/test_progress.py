@@ -78,6 +78,7 @@ def test_a_long_run_tells_rows_rate_share_and_time_left(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [["--no-progress"], ["-q"]])
+@pytest.mark.slow
 def test_it_is_silent_where_nobody_wants_it(options: list[str], folder: Path) -> None:
     code, out, seen = at_terminal(folder, *options)
     assert (code, seen) == (0, "")

@@ -85,6 +85,7 @@ def test_the_gradient_of_a_package_is_checked_too(install: Install, tmp_path: Pa
     assert run("gradcheck", "fourth", "--samples", "50", path=tmp_path).returncode == 0
 
 
+@pytest.mark.slow
 def test_list_shows_the_package_as_the_family(install: Install, tmp_path: Path) -> None:
     install("acme-losses", {"fourth": "quartic"})
     rows = json.loads(run("list", "--family", "acme-losses", "-f", "json", path=tmp_path).stdout)["losses"]

@@ -200,6 +200,7 @@ def test_the_second_derivative_of_the_loss_passes_and_a_factor_is_named(loss, se
 
 
 @pytest.mark.parametrize("floor", [1e-16, 1e-6, 2.0**-23])
+@pytest.mark.slow
 def test_a_floor_is_told(floor) -> None:
     pred = 20 * PRED
     found = check("bce_with_logits", lambda x, _t: np.maximum(sigmoid(x) * sigmoid(-x), floor), pred=pred)

@@ -351,6 +351,7 @@ TEXTS = st.text(st.sampled_from('"\\,{}\r\nab\u00e9'), max_size=30)
 
 @given(st.lists(TEXTS, min_size=1, max_size=60), st.integers(1, 200), st.sampled_from(["\n", "\r\n"]), st.booleans())
 @settings(max_examples=60)
+@pytest.mark.slow
 def test_a_pipe_gives_every_row_whatever_its_texts_and_blocks(
     texts: list[str], step: int, end: str, closed: bool
 ) -> None:

@@ -117,7 +117,9 @@ def group_losses(
         UsageError: groups count differently for two models.
         DataError: a row is invalid, or no group counts.
     """
-    of_models = [_of_model(groups, loss, options, workers, reduction=reduction, model=model) for model in range(models)]
+    of_models = [
+        _losses_of_model(groups, loss, options, workers, reduction=reduction, model=model) for model in range(models)
+    ]
     values, shares, items, bound = zip(*of_models, strict=True)
     counted_items = np.array(items)
     keep = np.flatnonzero((counted_items[0] > 0) & (counted_items == counted_items[0]).all(axis=0))
@@ -143,8 +145,8 @@ def group_losses(
     data = Dataset((source,), {role: FieldRef(0, i) for i, role in enumerate(fields)}, notes=notes)
     of_group = replace(
         bound[0],
-        kernel=_given,
-        signature=_GroupSignature(_given, bound[0].signature),
+        kernel=_loss_in_data,
+        signature=_GroupSignature(_loss_in_data, bound[0].signature),
         called="",
         finish=finish,
         from_logits="",
@@ -158,12 +160,12 @@ def group_losses(
     return data, of_group, ComputeOptions(nan="propagate", allow_negative_weights=signed, detail=options.detail)
 
 
-def _given(pred: Array, **_params: Any) -> Array:
+def _loss_in_data(pred: Array, **_params: Any) -> Array:
     """Return the losses that stand in the data."""
     return pred[:, 0]
 
 
-def _of_model(
+def _losses_of_model(
     groups: Groups, loss: Loss, options: ComputeOptions, workers: ExecutionConfig, *, reduction: str, model: int
 ) -> tuple[Array, Array, Array, Loss]:
     """Return the loss, the share of the denominator and the number of items that count of each group, (groups,)."""

@@ -37,11 +37,11 @@ def mean_over_outputs(data: Dataset, loss: Loss, options: ComputeOptions, worker
     """
     if plan_loss(loss, data, options).per_row == 1:
         raise UsageError("--reduction output: a sample has a single output; several columns of PREDS are several")
-    taken = break_down(data, loss, options, BreakdownRequest(by=GroupBy("output")), workers)
-    assert taken.groups is not None  # requested
-    values = [make_result(taken.plan.loss, summary, "mean").value for summary in taken.groups.values()]
+    breakdown = break_down(data, loss, options, BreakdownRequest(by=GroupBy("output")), workers)
+    assert breakdown.groups is not None  # requested
+    values = [make_result(breakdown.plan.loss, summary, "mean").value for summary in breakdown.groups.values()]
     return replace(
-        taken.result,
+        breakdown.result,
         value=math.fsum(values) / len(values),
         reduction="output",
         denominator=None,

@@ -300,7 +300,7 @@ def shared_keys(pred: OpenedFile, target: OpenedFile, taken: Sequence[str]) -> l
 _HEAD = 1000
 
 
-def unlike(pred: OpenedFile, target: OpenedFile, taken: Sequence[str]) -> str | None:
+def order_note(pred: OpenedFile, target: OpenedFile, taken: Sequence[str]) -> str | None:
     """Return a note on a column of both files that may name the samples and differs; None if there is none.
 
     That is a first column without a name, which pandas writes for the index, or a column of text. It may as well differ

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lossctl.cli.column_matching import Choice, Side, choose_in_one, choose_in_two, shared_keys, unlike
+from lossctl.cli.column_matching import Choice, Side, choose_in_one, choose_in_two, order_note, shared_keys
 from lossctl.cli.data_files import DataFiles, Model, column_role, join_of
 from lossctl.cli.options import InputOptions
 from lossctl.cli.settings import split_commas
@@ -102,7 +102,7 @@ def open_data(
         targets_file = files.open(files.targets).opened
         for model, choice in zip(models, choices, strict=True):
             taken = [*used, *choice.pred, *choice.target]
-            notes += [note] if (note := unlike(files.open(model.path).opened, targets_file, taken)) else []
+            notes += [note] if (note := order_note(files.open(model.path).opened, targets_file, taken)) else []
     dataset = files.bind(keys, list(dict.fromkeys(notes)))
     _check_single(dataset, cells)
     if where is not None:

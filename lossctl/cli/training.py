@@ -52,6 +52,7 @@ def with_training(data: Dataset, losses: Sequence[Loss], grouping: GroupOptions,
         encoding=inputs.encoding,
         decimal=inputs.decimal,
         thousands=inputs.thousands,
+        na_values=tuple(inputs.na_values),
     )
     opened = open_source(grouping.training, options)
     fields = [Field(VALUE, (_value_column(opened, grouping, inputs),))]

@@ -95,7 +95,7 @@ class Groups:
     def _of_lists(self, index: npt.NDArray[np.int64]) -> npt.NDArray[Any] | None:
         """Return the weight of each list (lists,); None if there are no weights."""
         weights = self.arrays.get("weight")
-        return None if weights is None else _only(self.data, "weight", weights, index, "a list has one weight")
+        return None if weights is None else _value_of_each(self.data, "weight", weights, index, "a list has one weight")
 
 
 def read_groups(
@@ -147,7 +147,7 @@ def read_groups(
     for index, numbers in lengths:
         first[numbers] = index[:, 0]
         for role, of_groups in cells.items():
-            of_groups[numbers] = _only(data, role, values[role], index, "name a column of one value in each")
+            of_groups[numbers] = _value_of_each(data, role, values[role], index, "name a column of one value in each")
     arrays = {role: values[role] for role in roles}
     return Groups(data, arrays, cells, first, lengths, len(values[group])), replace(options, where=None)
 
@@ -200,7 +200,7 @@ def _lengths(
     return indices
 
 
-def _only(
+def _value_of_each(
     data: Dataset, role: str, values: npt.NDArray[Any], index: npt.NDArray[np.int64], why: str
 ) -> npt.NDArray[Any]:
     """Return the value of each list (lists,) in a column that has one value in each.

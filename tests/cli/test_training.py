@@ -22,6 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pairs = {name: zip(FORECAST[name].tolist(), SERIES[name][30:].tolist(), strict=True) for name in SERIES}
     Path("f.csv").write_text("id,p,y\n" + "".join(f"{name},{p!r},{y!r}\n" for name in pairs for p, y in pairs[name]))
     Path("one.csv").write_text("y\n" + "".join(f"{y!r}\n" for y in SERIES["b"][:30].tolist()))
+    Path("holes.csv").write_text("y\n1\nNA\n2\n")
     Path("flat.csv").write_text("id,y\nb,1\nb,1\na,1\na,2\n")
     return tmp_path
 
@@ -68,6 +69,7 @@ def test_one_series(capsys: pytest.CaptureFixture[str]) -> None:
         ("mase f.csv -p p -t y --group id --training flat.csv", "series b: the error of the naive forecast is 0"),
         ("mase f.csv -p @2 -t @3 --group id --training train.csv", "in the column that -t names; it has 't', 'y'"),
         ("mase f.csv -p p -t y --training absent.csv", "absent.csv"),
+        ("mase f.csv -p p -t y --training holes.csv --na-values NA", "holes.csv has a NaN"),
     ],
 )
 def test_refused(line: str, part: str, capsys: pytest.CaptureFixture[str]) -> None:

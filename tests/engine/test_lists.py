@@ -167,14 +167,14 @@ def test_rows_that_do_not_count(weighted: Run) -> None:
         float(lossctl.get_loss("ranknet").evaluate(PRED[rows][None], TARGET[rows][None])[0][0])
         for rows in (kept & (g == GROUPS) for g in np.unique(GROUPS[kept]))
     ]
-    told = weighted("compute ranknet w.npz -p p -t t --group g --where t!=0 -q")
-    assert value(told) == pytest.approx(np.mean(values), rel=1e-13)
+    answer = weighted("compute ranknet w.npz -p p -t t --group g --where t!=0 -q")
+    assert value(answer) == pytest.approx(np.mean(values), rel=1e-13)
 
 
 def test_an_item_left_out_does_not_make_its_group_count_less(run: Run, tmp_path: Path) -> None:
     (tmp_path / "nan.csv").write_text("g,p,t\na,1,0\na,nan,0\nb,3,0\nb,1,0\n")
-    told = run("compute mse nan.csv -p p -t t --group g --reduction group --nan skip -q")
-    assert value(told) == (1 + 5) / 2
+    answer = run("compute mse nan.csv -p p -t t --group g --reduction group --nan skip -q")
+    assert value(answer) == (1 + 5) / 2
 
 
 def test_breakdown_of_lists(weighted: Run) -> None:

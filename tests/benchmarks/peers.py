@@ -235,12 +235,12 @@ def main() -> None:
     cpu = words[:1] == ["cpu"]
     words = words[cpu:]
     rows = int(float(words[0])) if words else ROWS
-    wanted = words[1:] or list(LOSSES)
+    names = words[1:] or list(LOSSES)
     others = ("with table", "1 thread", "numpy", "torch", "compiled", "jax", "numexpr", "sklearn", "keras")
     clock = "CPU times" if cpu else "times"
     print(f"{rows:,} samples, {cores()} threads, NumPy {np.__version__}; {clock} as multiples of lossctl -q\n")
     print(f"{'':34}{'-q, ms':>8}" + "".join(f"{name:>12}" for name in others))
-    for name in wanted:
+    for name in names:
         entry = LOSSES[name]
         for dtype in (np.float64, np.float32):
             p, t = (drawn(kind, rows, dtype) for kind in entry["inputs"])

@@ -562,9 +562,9 @@ def test_a_class_of_which_a_few_coordinates_are_right_is_named(near) -> None:
     """A multi-class margin whose gradient at the target's class does not count the violated margins."""
     wrong = (ONE_HOT == 1) & (RNG.random(N) < 0.8)[:, None]
     wrong[0, 0] |= near != 1.0 and not ONE_HOT[0, 0]
-    found = hint(CE, LOGITS, LABELS, GRAD_CE * np.where(wrong, 1.5 + np.sin(9 * LOGITS), 1))
+    text_of_hint = hint(CE, LOGITS, LABELS, GRAD_CE * np.where(wrong, 1.5 + np.sin(9 * LOGITS), 1))
     text = f"wrong only at the target's class, at {wrong.sum()} of {N} of these coordinates, right elsewhere"
-    assert found == (text if near == 1.0 else None)
+    assert text_of_hint == (text if near == 1.0 else None)
 
 
 def test_other_weights_of_a_focal_loss_that_are_not_differentiated() -> None:

@@ -5,7 +5,7 @@
 
 Data flows one way, and a package imports only those to its left (lossctl/README.md)::
 
-    errors ← frameworks ← core ← losses, conventions
+    errors, immutable ← frameworks ← core ← losses, conventions
     frameworks ← io
     conventions ← explanation
     core, io ← engine ← analysis, gradients, explanation, api ← report ← render ← cli

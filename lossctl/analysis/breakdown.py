@@ -23,6 +23,7 @@ from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.result import Result, make_result
 from lossctl.engine.run import map_blocks
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset
 from lossctl.io.spool import Record, Spool
 
@@ -30,7 +31,7 @@ from lossctl.io.spool import Record, Spool
 _OUTPUTS = 20
 
 
-@dataclass(frozen=True)
+@immutable
 class BreakdownRequest:
     """The parts of a breakdown that are requested.
 
@@ -59,7 +60,7 @@ class BreakdownRequest:
     profile: bool = False
 
 
-@dataclass(frozen=True)
+@immutable
 class AllSamples:
     """All samples that count, on disk; ``like`` is an empty ``SelectedSamples`` with the layout of their records."""
 
@@ -71,7 +72,7 @@ class AllSamples:
         return (self.like.like(record) for record in self.spool.records())
 
 
-@dataclass(frozen=True)
+@immutable
 class Breakdown:
     """A loss with its requested breakdowns; a breakdown that was not requested is None.
 
@@ -106,7 +107,7 @@ class Breakdown:
     profile: InputProfile | None
 
 
-@dataclass(frozen=True)
+@immutable
 class _Part:
     """The breakdown of one block."""
 
@@ -122,7 +123,7 @@ class _Part:
     profile: InputProfile | None
 
 
-@dataclass(frozen=True)
+@immutable
 class _BreakdownMapper:
     """Compute the requested breakdowns of one block."""
 

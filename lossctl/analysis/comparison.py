@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -32,13 +32,14 @@ from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.run import map_blocks
 from lossctl.errors import DataError
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset
 
 # A bootstrap of every group takes its time, and a screen holds few.
 _GROUPS = 1_000
 
 
-@dataclass(frozen=True)
+@immutable
 class Score:
     """The loss of one model, and the fraction of samples on which it alone has the smallest loss (``wins``)."""
 
@@ -47,7 +48,7 @@ class Score:
     wins: float
 
 
-@dataclass(frozen=True)
+@immutable
 class Difference:
     """The loss of a model minus the loss of the first model; positive if the model is worse.
 
@@ -90,7 +91,7 @@ class Difference:
         return math.isnan(self.value) or (self.value if self.low is None else self.low) > limit
 
 
-@dataclass(frozen=True)
+@immutable
 class GroupComparison:
     """Several models compared on the samples of one group; attributes as in :class:`Comparison`."""
 
@@ -100,7 +101,7 @@ class GroupComparison:
     differences: tuple[Difference, ...]
 
 
-@dataclass(frozen=True)
+@immutable
 class Comparison:
     """Several models compared under one loss.
 

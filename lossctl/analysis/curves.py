@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from lossctl.core.arrays import Array, Dims
 from lossctl.core.kind import Kind
 from lossctl.core.loss import Loss
 from lossctl.errors import UsageError, number
+from lossctl.immutable import immutable
 
 # Odd, so that the centre of a symmetric range, where most kinks are, is a grid point.
 POINTS = 241
@@ -34,7 +35,7 @@ _SAME = 1e-9
 _LEAST, _MOST = 1e-300, 1e300
 
 
-@dataclass(frozen=True)
+@immutable
 class Axis:
     """The horizontal axis of a curve.
 
@@ -54,7 +55,7 @@ class Axis:
     place: int | None = None
 
 
-@dataclass(frozen=True)
+@immutable
 class Curve:
     """A loss and its gradient with respect to the prediction on a grid; ``gradient`` is None if the loss has none."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +15,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.engine.accumulate import Summary, sum_losses
 from lossctl.engine.exact_sum import exact, exact_sum, ratio
+from lossctl.immutable import immutable
 from lossctl.io.spool import Spool
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
@@ -27,7 +28,7 @@ _DECADES = 5
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # round bin widths, times a power of ten
 
 
-@dataclass(frozen=True)
+@immutable
 class Tail:
     """The worst samples: their share of the sum, and the loss without them.
 
@@ -44,7 +45,7 @@ class Tail:
     without: float | None
 
 
-@dataclass(frozen=True)
+@immutable
 class Distribution:
     """The distribution of the per-sample losses; each sample counts once, whatever its weight.
 

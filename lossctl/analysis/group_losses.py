@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,11 @@ from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.run import map_blocks
 from lossctl.errors import DataError, UsageError, counted
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset, FieldRef
 
 
-@dataclass(frozen=True)
+@immutable
 class GroupSource(RowsInMemory):
     """The losses of groups, a row for each.
 
@@ -59,7 +60,7 @@ class _LossKind(Kind):
 _LOSS = _LossKind("Loss", "a loss", REAL, core=("loss",))
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class _GroupSignature(Signature):
     """One input, the loss of a group, and the parameters of the loss.
 

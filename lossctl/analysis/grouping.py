@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +18,7 @@ from lossctl.engine.evaluate import Evaluated, scaled_weights
 from lossctl.engine.exact_sum import exact
 from lossctl.engine.plan import LossPlan
 from lossctl.errors import DataError, UsageError
+from lossctl.immutable import immutable
 from lossctl.io.text_grammar import NUMBER
 
 Label: TypeAlias = str | float  # text as a file has it, or a number; NaN is the text "nan"
@@ -29,7 +30,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")  # below the digit limit of int()
 _SHORT = 1 << 16  # NumPy sorts two-byte codes by radix sort, which is many times as fast
 
 
-@dataclass(frozen=True)
+@immutable
 class GroupBy:
     """A grouping of samples or elements.
 

@@ -24,6 +24,7 @@ from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.run import map_blocks
 from lossctl.errors import DataError
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset
 from lossctl.io.spool import Spool
 
@@ -43,7 +44,7 @@ LEAST_STEP = 1e-300
 _MOST, _LONG_TAIL = 0.99, 2.0
 
 
-@dataclass(frozen=True)
+@immutable
 class Histogram:
     """The count of each bin, half-open intervals between consecutive edges; the last bin includes its upper edge."""
 
@@ -51,7 +52,7 @@ class Histogram:
     counts: Counts
 
 
-@dataclass(frozen=True)
+@immutable
 class Density:
     """A two-dimensional histogram of pairs: predictions along the rows, targets along the columns."""
 
@@ -60,7 +61,7 @@ class Density:
     counts: Counts
 
 
-@dataclass(frozen=True)
+@immutable
 class DataPlot:
     """The histograms of a data set; at most one of ``density``, ``margins`` and ``reliability`` is not empty.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from lossctl.engine.accumulate import Summary, sum_losses
 from lossctl.engine.exact_sum import exact, exact_sum, rounded
 from lossctl.engine.executors.base import Executor
 from lossctl.errors import DataError
+from lossctl.immutable import immutable
 from lossctl.io.spool import Spool
 
 LEVEL = 0.95
@@ -33,7 +33,7 @@ FEW = 20
 MAX_RANKED_ROWS = 500_000
 
 
-@dataclass(frozen=True)
+@immutable
 class Record:
     """Some samples: for each model the part of the sum, the share of the denominator and the loss, shape (samples,)."""
 
@@ -45,7 +45,7 @@ class Record:
         return len(self.parts[0])
 
 
-@dataclass(frozen=True)
+@immutable
 class Records:
     """All samples of several models under one loss, on disk; if ``plain``, parts equal losses and shares are 1.
 
@@ -90,7 +90,7 @@ class Records:
         return Records(spool, self.loss, self.models, plain=False)
 
 
-@dataclass(frozen=True)
+@immutable
 class MeanEstimate:
     """The estimated loss of one model from exact sums: the mean, and ``value`` on the scale of the loss."""
 
@@ -131,7 +131,7 @@ def estimate_mean(records: Records, model: int) -> MeanEstimate:
     return MeanEstimate(records.loss, total.mean, rounded(total.weight))
 
 
-@dataclass(frozen=True)
+@immutable
 class Moments:
     """Second moments of the influences z of the samples, one entry per model.
 

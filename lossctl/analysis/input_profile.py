@@ -7,7 +7,7 @@ refute it. On data that give no reason for a warning, the profile costs microsec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.kind import SUM_TOLERANCE
 from lossctl.engine.block import Block
 from lossctl.engine.plan import LossPlan
+from lossctl.immutable import immutable
 
 # Numbers that are tested before a test of the whole block: in ordinary predictions the first sixteen are not all in
 # [0, 1], and not all 0 or 1.
@@ -34,7 +35,7 @@ _ULPS = 100.0
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-@dataclass(frozen=True)
+@immutable
 class InputProfile:
     """Properties that hold for all rows of the inputs so far.
 

@@ -15,10 +15,11 @@ from lossctl.core.arrays import Array
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import CommonUnit, evaluate_block, scaled_weights
 from lossctl.engine.plan import LossPlan
+from lossctl.immutable import immutable
 from lossctl.io.spool import Spool
 
 
-@dataclass(frozen=True)
+@immutable
 class ModelLosses:
     """The samples of a block that count for one model.
 
@@ -46,7 +47,7 @@ class ModelLosses:
         return replace(self, samples=self.samples.take(inside), elements=self.elements[inside])
 
 
-@dataclass(frozen=True)
+@immutable
 class PairedMapper:
     """Compute the per-sample losses of one model on one block."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +14,7 @@ from lossctl.core.kind import CLASSES
 from lossctl.engine.block import Block
 from lossctl.engine.evaluate import Evaluated, PerSampleSums, aggregate_rows, refuse_reduced
 from lossctl.engine.plan import LossPlan
+from lossctl.immutable import immutable
 
 Index: TypeAlias = npt.NDArray[np.intp]
 
@@ -22,7 +22,7 @@ Index: TypeAlias = npt.NDArray[np.intp]
 _RUN = 128
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class PerSampleLosses:
     """Losses of the samples of a block that count, in row order.
 
@@ -77,7 +77,7 @@ def per_sample_losses(plan: LossPlan, evaluated: Evaluated) -> PerSampleLosses:
     return PerSampleLosses(evaluated, sums, places, loss, part, share, rows.sums(weights) / count, count)
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class SelectedSamples:
     """Selected samples with the values to show; all arrays have shape (samples,).
 

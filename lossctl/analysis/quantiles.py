@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
+from lossctl.immutable import immutable
 
 Keys = npt.NDArray[np.int64]
 
@@ -61,7 +61,7 @@ def order_statistics(chunks: Callable[[], Iterable[Array]], ranks: Sequence[int]
     return [_double(int(ordered[low][rank])) for low, _, rank in places]
 
 
-@dataclass(frozen=True)
+@immutable
 class QuantilePosition:
     """Position of a quantile: between the ranks ``below`` and ``above``, at the fraction ``part`` of the distance."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions
 from lossctl.errors import UsageError, printable, quoted
+from lossctl.immutable import immutable
 
 if TYPE_CHECKING:
     from lossctl.gradients.arrays_check import UserFunction
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _ACT = {"grad", "wrt", "seed", "top", "no_progress", "framework", "dtype", "inputs"}
 
 
-@dataclass(frozen=True)
+@immutable
 class ArrayOptions:
     """Options of ``gradcheck`` for functions of arrays by name."""
 

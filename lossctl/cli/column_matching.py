@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from lossctl.cli.column_names import PREDICTIONS, TARGETS, bearing, bearing_some, corresponding, is_key, plain
 from lossctl.core.loss import Loss
 from lossctl.errors import UsageError, number, printable
+from lossctl.immutable import immutable
 from lossctl.io import column_selection
 from lossctl.io.source import OpenedFile
 from lossctl.io.text_grammar import NUMBER, quote_cell
@@ -25,7 +25,7 @@ _OPTIONS = {"pred": "-p", "target": "-t"}
 _SPELLED = 4
 
 
-@dataclass(frozen=True)
+@immutable
 class Choice:
     """The columns of the predictions and of the targets (empty: all), and what to tell about them."""
 

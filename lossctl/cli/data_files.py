@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from lossctl.cli.options import InputOptions
 from lossctl.engine.where import WHERE, Where
 from lossctl.errors import UsageError, nearest, printable, quoted
+from lossctl.immutable import immutable
 from lossctl.io import column_selection
 from lossctl.io.column_selection import listed
 from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_VALUE, Dataset, FieldRef, key_role
@@ -18,7 +19,7 @@ from lossctl.io.source import TEXT_OPTIONS, Field, OpenedFile, Options
 from lossctl.io.text_grammar import NUMBER
 
 
-@dataclass(frozen=True)
+@immutable
 class Model:
     """The predictions of one model of a comparison: a file, its columns (empty: all), and its name if one was given."""
 

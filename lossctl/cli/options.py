@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, field, fields, is_dataclass
 from functools import wraps
 from typing import Annotated, Any, ClassVar, TypeAlias, get_type_hints
 
 import typer
 
+from lossctl.immutable import immutable
 from lossctl.render import FORMATS
 
 Option = typer.Option
@@ -24,7 +25,7 @@ LOSS_HELP = (
 )
 
 
-@dataclass(frozen=True)
+@immutable
 class InputOptions:
     """Where the inputs are and how they are read."""
 
@@ -129,7 +130,7 @@ class InputOptions:
     ] = None
 
 
-@dataclass(frozen=True)
+@immutable
 class ComputationOptions:
     """How losses are computed, and where."""
 
@@ -224,7 +225,7 @@ Strict: TypeAlias = Annotated[
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
-@dataclass(frozen=True)
+@immutable
 class GroupOptions:
     """Samples that are groups of rows, and the past of the series that they are."""
 
@@ -264,7 +265,7 @@ Plot: TypeAlias = Annotated[
 ]
 
 
-@dataclass(frozen=True)
+@immutable
 class OutputOptions:
     """What is written, and where."""
 

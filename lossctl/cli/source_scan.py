@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
+
+from lossctl.immutable import immutable
 
 PACKAGE = os.path.dirname(os.path.dirname(__file__))  # the folder of lossctl, found without importing it
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import ast
 
 
-@dataclass(frozen=True)
+@immutable
 class ScannedLoss:
     """A loss as declared in its source code."""
 

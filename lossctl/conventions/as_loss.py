@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ from lossctl.conventions.record import Convention, Kernel
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss, Thunk
 from lossctl.core.registry import get_loss
+from lossctl.immutable import immutable
 
 
-@dataclass(frozen=True)
+@immutable
 class ConventionKernel:
     """The kernel of a convention.
 
@@ -71,7 +72,7 @@ def loss_of(convention: Convention, class_weight: Sequence[float] = (), **params
     return kernel_loss.bind(**params)
 
 
-@dataclass(frozen=True)
+@immutable
 class LabelWeights:
     """The denominator of labels with class weights: the weight of each label."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lossctl.conventions.as_loss import loss_of
@@ -13,9 +12,10 @@ from lossctl.conventions.record import Convention
 from lossctl.core.loss import Loss
 from lossctl.core.registry import by_any_name, get_loss, normalized_name
 from lossctl.errors import UsageError, nearest, quoted
+from lossctl.immutable import immutable
 
 
-@dataclass(frozen=True)
+@immutable
 class Like:
     """A convention that was asked for, and the parameters of the loss.
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from lossctl.conventions.steps import Normalize, Single, Step
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Thunk
+from lossctl.immutable import immutable
 
 Kernel: TypeAlias = Callable[..., tuple[Array, Thunk]]
 
 
-@dataclass(frozen=True)
+@immutable
 class Library:
     """A library whose functions have conventions.
 
@@ -34,7 +35,7 @@ class Library:
     to_double: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@immutable(kw_only=True)
 class Convention:
     """The definition of a function of a library, as departures from a registered loss.
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 from lossctl.core.arrays import Array
+from lossctl.immutable import immutable
 
 # From the gradient with respect to the changed predictions to that with respect to the predictions.
 Backward: TypeAlias = Callable[[Array], Array]
 
 
-@dataclass(frozen=True)
+@immutable
 class Step:
     """A change of the inputs; the base changes nothing."""
 
@@ -32,7 +32,7 @@ class Step:
         return array
 
 
-@dataclass(frozen=True)
+@immutable
 class Single(Step):
     """Rounds the inputs to single precision.
 
@@ -58,7 +58,7 @@ def single(array: Array) -> Array:
     return array.astype(np.float32).astype(np.float64)
 
 
-@dataclass(frozen=True)
+@immutable
 class Normalize(Step):
     """Divides rows of predictions by their sum."""
 
@@ -76,7 +76,7 @@ class Normalize(Step):
         return scaled, backward
 
 
-@dataclass(frozen=True)
+@immutable
 class Clip(Step):
     """Clips predictions, and with ``target`` targets as well, into an interval.
 
@@ -120,7 +120,7 @@ class Clip(Step):
         return np.clip(array, *self._ends()) if self.target and name == "target" else array
 
 
-@dataclass(frozen=True)
+@immutable
 class Floor(Step):
     """Raises another input than the predictions to a least value.
 
@@ -140,7 +140,7 @@ class Floor(Step):
         return np.maximum(array, self.low) if name == self.name else array
 
 
-@dataclass(frozen=True)
+@immutable
 class Signs(Step):
     """Turns targets 0 and 1 into −1 and +1."""
 
@@ -152,7 +152,7 @@ class Signs(Step):
         return np.where(array == 0.0, -1.0, array) if name == "target" else array
 
 
-@dataclass(frozen=True)
+@immutable
 class Shift(Step):
     """Adds a number to predictions, and with ``target`` to targets.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 import numpy as np
@@ -13,9 +12,10 @@ from lossctl.core.input_kinds import LabelKind, LogProbabilitiesKind, Probabilit
 from lossctl.core.interval import NON_NEGATIVE, REAL, UNIT, Interval
 from lossctl.core.kind import CLASSES, SUM_TOLERANCE, DomainViolation, Kind
 from lossctl.errors import number
+from lossctl.immutable import immutable
 
 
-@dataclass(frozen=True)
+@immutable
 class ArrayKind(Kind):
     """Finite numbers; samples have one magnitude within an element.
 
@@ -167,7 +167,7 @@ class GroupKind(WholeKind):
         return rng.integers(0, n // 4 + 1, n).astype(np.float64)  # 4 samples a group on average; some groups have 1
 
 
-@dataclass(frozen=True)
+@immutable
 class LengthKind(Kind):
     """The number of leading entries of an axis that count; the others are padding.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -17,13 +16,14 @@ from lossctl.core.arrays import Array, Dims
 from lossctl.core.kind import SUM_TOLERANCE
 from lossctl.core.parameters import Value
 from lossctl.core.signature import Input
+from lossctl.immutable import immutable
 
 # Violations across inputs, which no kind can detect: (input name, mask of invalid elements, function from the index of
 # an element to the message).
 Violations: TypeAlias = Iterator[tuple[str, npt.NDArray[np.bool_], Callable[[int], str]]]
 
 
-@dataclass(frozen=True)
+@immutable
 class InputViolation:
     """The first invalid element of the inputs of a loss.
 
@@ -42,7 +42,7 @@ class InputViolation:
     across_inputs: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class Domain:
     """The valid inputs of a loss.
 

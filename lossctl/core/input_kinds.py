@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 import numpy as np
@@ -11,6 +10,7 @@ from lossctl.core.arrays import Array, Dims
 from lossctl.core.interval import NON_NEGATIVE, POSITIVE, REAL, Interval
 from lossctl.core.kind import CLASSES, SUM_TOLERANCE, DomainViolation, Kind, all_finite
 from lossctl.errors import number
+from lossctl.immutable import immutable
 
 
 class NonZeroKind(Kind):
@@ -77,7 +77,7 @@ class SignKind(Kind):
         return rng.choice([-1.0, 1.0], n)
 
 
-@dataclass(frozen=True)
+@immutable
 class LabelKind(Kind):
     """The index of a class.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from lossctl.errors import number
+from lossctl.immutable import immutable
 
 
-@dataclass(frozen=True)
+@immutable
 class Interval:
     """An interval of real numbers with open or closed ends.
 

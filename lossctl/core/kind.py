@@ -12,7 +12,7 @@ names it as well, the axis of the classes. A kernel gets them flattened to one a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,14 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array, Core, Dims
 from lossctl.core.interval import REAL, Interval
 from lossctl.errors import number
+from lossctl.immutable import immutable
 
 # Rows of probabilities from float16 files or `%.4f` text sum to 1 within this tolerance; logits and unnormalised scores
 # do not.
 SUM_TOLERANCE = 1e-3
 
 
-@dataclass(frozen=True)
+@immutable
 class DomainViolation:
     """The first element outside the domain of a kind.
 
@@ -42,7 +43,7 @@ class DomainViolation:
     cause: str
 
 
-@dataclass(frozen=True)
+@immutable
 class Kind:
     """A number in an interval; subclasses add further conditions and other samples.
 

@@ -7,7 +7,7 @@ values too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ from lossctl.core.kind import Kind
 from lossctl.core.loss import Loss
 from lossctl.core.parameters import Parameter
 from lossctl.core.signature import Input, Signature
+from lossctl.immutable import immutable
 
 
-@dataclass(frozen=True)
+@immutable
 class ListKind(Kind):
     """The values of a parameter, which are valid."""
 
@@ -29,7 +30,7 @@ class ListKind(Kind):
         return rng.choice(self.values, n)
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class ListSignature(Signature):
     """The signature of a kernel, with the lists after its inputs.
 

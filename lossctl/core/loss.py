@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ from lossctl.core.parameters import Parameter, Value
 from lossctl.core.signature import Input, Signature
 from lossctl.core.tensor_kernel import TensorKernel
 from lossctl.errors import DataError, LossctlError, UsageError, is_signal, nearest, quoted
+from lossctl.immutable import immutable
 
 Thunk: TypeAlias = Callable[[], Array]
 
@@ -25,7 +26,7 @@ Thunk: TypeAlias = Callable[[], Array]
 _API = "lossctl.api"
 
 
-@dataclass(frozen=True)
+@immutable
 class MeanTransform:
     """A function applied to the mean, for losses that are not a plain mean (rmse: the square root).
 
@@ -40,7 +41,7 @@ class MeanTransform:
     per_sample: str
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@immutable(eq=False)
 class Loss:
     """A loss with values bound to its parameters.
 

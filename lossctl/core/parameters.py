@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import types
-from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import numpy as np
 
 from lossctl.core.interval import REAL, Interval
 from lossctl.errors import UsageError, nearest, printable
+from lossctl.immutable import immutable
 
 Value: TypeAlias = float | int | bool | str | tuple[float, ...] | None
 
 
-@dataclass(frozen=True)
+@immutable
 class Param:
     """The annotation of a hyperparameter: what the signature does not contain.
 
@@ -31,7 +31,7 @@ class Param:
     per_column: bool = False
 
 
-@dataclass(frozen=True)
+@immutable
 class Parameter:
     """A hyperparameter of a kernel: its default and its valid values.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from lossctl.core.array_kinds import PIXEL_WEIGHT, PIXEL_WEIGHTS
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss, Thunk
 from lossctl.core.signature import Input, Signature
+from lossctl.immutable import immutable
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class PixelSignature(Signature):
     """The signature of a kernel, with weights of pixels after its inputs.
 

@@ -7,11 +7,12 @@ for ``lossctl list``.
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lossctl.core.decorator import Loss, from_function, validate_signature
 from lossctl.errors import UsageError, described, is_signal, printable
+from lossctl.immutable import immutable
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
@@ -28,7 +29,7 @@ def is_of_plugin(module: str) -> bool:
     return module.partition(".")[0] in _packages
 
 
-@dataclass(frozen=True)
+@immutable
 class Offer:
     """An entry point of a package that names a loss, before its import."""
 

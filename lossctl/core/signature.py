@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -15,9 +15,10 @@ from lossctl.core.kind import Kind
 from lossctl.core.parameters import Param, Parameter, Value
 from lossctl.core.user_kernel import kernel_name, signature_of
 from lossctl.errors import UsageError
+from lossctl.immutable import immutable
 
 
-@dataclass(frozen=True)
+@immutable
 class Input:
     """An input of a loss: a positional parameter of its kernel."""
 
@@ -25,7 +26,7 @@ class Input:
     kind: Kind
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class Signature:
     """The signature of a kernel, read on first access.
 
@@ -98,7 +99,7 @@ class Signature:
         return tuple(inputs[i] for i in order), tuple(parameters), places, tuple(optional)
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class RowSignature(Signature):
     """The signature of a kernel whose targets are rows over the classes.
 

@@ -22,6 +22,7 @@ from lossctl.core.signature import Input, Signature
 from lossctl.core.user_kernel import kernel_name
 from lossctl.errors import DataError, UsageError
 from lossctl.frameworks import Framework, get_framework
+from lossctl.immutable import immutable
 
 # Frameworks use all cores for one call; the type of the numbers that a function makes is a setting of the process.
 _LOCK = RLock()
@@ -29,7 +30,7 @@ _LOCK = RLock()
 _ROWS, _RATIO = 64, 8
 
 
-@dataclass(frozen=True)
+@immutable
 class TensorKind(Kind):
     """Numbers of any shape, as a function of tensors takes them.
 
@@ -207,7 +208,7 @@ class TensorKernel:
             return self._functions[key]
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class TensorSignature(Signature):
     """The signature of a function of tensors; an input without a kind takes rows of any shape.
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import DataError
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset, key_column
 from lossctl.io.source import BadValueError, Read
 
 _ROWS = 1 << 16  # rows that are read at a time
 
 
-@dataclass(frozen=True)
+@immutable
 class RowsInMemory:
     """A source of arrays whose rows are made of rows of a data set; subclasses say where each value stands.
 

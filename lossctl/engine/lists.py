@@ -6,7 +6,7 @@ Groups of one length are a data set of arrays; the results of the lengths are ad
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,11 @@ from lossctl.engine.result import Result, make_result
 from lossctl.engine.run import summarize
 from lossctl.engine.where import WHERE
 from lossctl.errors import DataError, UsageError, number, printable
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset, FieldRef
 
 
-@dataclass(frozen=True)
+@immutable
 class ListSource(RowsInMemory):
     """Lists of one length: arrays (lists, length), and the weights (lists,) if there are any.
 
@@ -44,7 +45,7 @@ class ListSource(RowsInMemory):
         return self.data.line(int(self.index[row, 0]))
 
 
-@dataclass(frozen=True)
+@immutable
 class Groups:
     """The rows of a data set in memory, and the groups that they form.
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from lossctl.core.arrays import Core
 from lossctl.core.kind import flattens_axes, has_channels
 from lossctl.core.loss import Loss
 from lossctl.engine.options import ComputeOptions
 from lossctl.errors import UsageError
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset
 
 
-@dataclass(frozen=True)
+@immutable
 class MaskLayout:
     """How a loss of masks reads its images.
 

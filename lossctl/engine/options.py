@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from lossctl.core.arrays import Dims
 from lossctl.core.input_kinds import LabelKind, ProbabilitiesKind
 from lossctl.core.kind import CLASSES, SUM_TOLERANCE, Kind, flattens_axes, has_class_axis
 from lossctl.core.loss import Loss
 from lossctl.engine.where import Where
 from lossctl.errors import UsageError
+from lossctl.immutable import immutable
 
 
-@dataclass(frozen=True)
+@immutable
 class ComputeOptions:
     """Options of a computation that apply to every loss.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lossctl.core.array_kinds import PIXEL_WEIGHT
 from lossctl.core.arrays import Dims
@@ -18,10 +18,11 @@ from lossctl.core.user_kernel import ROWS, tensor_hint
 from lossctl.engine.masks import MaskLayout, channels_first, mask_layout
 from lossctl.engine.options import EXPOSURE, ComputeOptions, check_acting, check_classes
 from lossctl.errors import DataError, UsageError
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset
 
 
-@dataclass(frozen=True)
+@immutable
 class LossPlan:
     """A loss bound to columns of a data set, with the shape in which it reads each row.
 

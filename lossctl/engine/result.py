@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from lossctl.core.decorator import Loss, Value
 from lossctl.core.html_repr import html_of
 from lossctl.engine.accumulate import Extreme, Summary
 from lossctl.engine.exact_sum import rounded
 from lossctl.errors import DataError, UsageError, counted
+from lossctl.immutable import immutable
 
 
-@dataclass(frozen=True, repr=False)
+@immutable
 class Result:
     """A loss value; ``float(result)`` is the number.
 

@@ -27,6 +27,7 @@ from lossctl.engine.plan import LossPlan, plan_loss
 from lossctl.engine.result import Result, make_result
 from lossctl.engine.task import BlockReducer, KeysDifferError, Task
 from lossctl.errors import DataError, UsageError, printable
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset, key_column
 
 # Numbers in a block. The fit of the temporaries (1 MiB each) in the L2 cache is not the only criterion: threads of one
@@ -168,7 +169,7 @@ class _BlockResult(Generic[ProfileT]):
         return _BlockResult(self.summary + other.summary, profile)
 
 
-@dataclass(frozen=True)
+@immutable
 class _BlockMapper(Generic[ProfileT]):
     """Compute the summary of one block and, for the losses in ``profiled``, the profile of the inputs."""
 
@@ -182,7 +183,7 @@ class _BlockMapper(Generic[ProfileT]):
         return _BlockResult(summary, self.profile(block, plan))
 
 
-@dataclass(frozen=True)
+@immutable
 class Computation(Generic[ProfileT]):
     """The losses of a data set.
 

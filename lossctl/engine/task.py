@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
 from typing import Any, Generic, TypeVar
@@ -17,6 +16,7 @@ from lossctl.engine.executors.threads import retain_freed_memory
 from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import LossPlan
 from lossctl.errors import number
+from lossctl.immutable import immutable
 from lossctl.io.dataset import FieldRef, RowRange
 from lossctl.io.source import BadValueError, Read, Rows
 from lossctl.io.text_grammar import NUMBER, quote_cell
@@ -32,7 +32,7 @@ class KeysDifferError(Exception):
         self.roles, self.row, self.values = roles, row, values
 
 
-@dataclass(frozen=True)
+@immutable
 class BlockReducer(Generic[T]):
     """How to merge the results of consecutive blocks.
 
@@ -46,7 +46,7 @@ class BlockReducer(Generic[T]):
     blocks: int
 
 
-@dataclass(frozen=True)
+@immutable
 class Task(Generic[T]):
     """A range of rows and the function that is applied to each of its blocks, for each loss.
 

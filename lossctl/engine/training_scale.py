@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.engine.all_rows import RowsInMemory, read_rows
 from lossctl.errors import DataError, printable
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset, FieldRef
 
 # The roles of a training file.
 VALUE, SERIES = "training value", "training series"
 
 
-@dataclass(frozen=True)
+@immutable
 class ScaledSource(RowsInMemory):
     """All rows of a data set, with the scale of the series of each row."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import UsageError, quoted
+from lossctl.immutable import immutable
 from lossctl.io.text_grammar import NUMBER
 
 # The role of the compared column in a data set.
@@ -27,7 +27,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 _EXPRESSION = re.compile(r"\s*([^=!<>]+?)\s*(==|!=|<=|>=|<|>)\s*([^=!<>]+?)\s*")
 
 
-@dataclass(frozen=True)
+@immutable
 class Where:
     """A comparison: rows for which it does not hold do not count.
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lossctl.core.kind import flattens_axes
 from lossctl.core.loss import Loss
 from lossctl.engine.all_rows import RowsInMemory, read_rows
 from lossctl.engine.options import ComputeOptions
 from lossctl.errors import UsageError
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset, FieldRef
 
 
-@dataclass(frozen=True)
+@immutable
 class BatchSource(RowsInMemory):
     """A source of one row: all rows of a data set, as arrays (1, rows, …)."""
 

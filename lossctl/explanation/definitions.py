@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, cached_property, partial
 
 import numpy as np
@@ -20,6 +20,7 @@ from lossctl.core.loss import Loss
 from lossctl.core.parameters import Value
 from lossctl.core.registry import registered
 from lossctl.explanation.views import View
+from lossctl.immutable import immutable
 
 # Values of parameters that people set, by the name of the parameter.
 GRID: dict[str, tuple[Value, ...]] = {
@@ -51,7 +52,7 @@ _LOST = 1e-13
 _BATCH = 2000
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class Definition:
     """A loss of each sample.
 

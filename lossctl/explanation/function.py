@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from lossctl.explanation.result import Candidate, loss_in
 from lossctl.explanation.search import Search
 from lossctl.explanation.views import as_pair, softmax, views
 from lossctl.frameworks import get_framework, to_array
+from lossctl.immutable import immutable
 
 Function = Callable[[npt.NDArray[Any], npt.NDArray[Any]], Any]
 _ROWS, _CLASSES = 48, 3
@@ -29,7 +30,7 @@ _DECISIONS = "decisions 0/1 and 0/1"
 _INDICES = "rows of scores and indices of classes, then −1"
 
 
-@dataclass(frozen=True)
+@immutable
 class Answer:
     """A definition that gives the numbers of a function on both data sets of a kind.
 
@@ -169,7 +170,7 @@ def explain_function(function: Function) -> list[Answer]:
     return best
 
 
-@dataclass(frozen=True)
+@immutable
 class Trial:
     """The numbers of a function on two data sets of a kind.
 

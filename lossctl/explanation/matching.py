@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from lossctl.explanation.definitions import Definition
 from lossctl.explanation.number import DOUBLE, SINGLE, WrittenNumber
 from lossctl.explanation.reductions import Statistic, Transform
 from lossctl.explanation.result import Candidate
+from lossctl.immutable import immutable
 
 # Losses that are named first among those that give the same number.
 COMMON = (
@@ -37,7 +38,7 @@ COMMON = (
 )
 
 
-@dataclass(frozen=True)
+@immutable
 class Computed:
     """A statistic of a definition."""
 

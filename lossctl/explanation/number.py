@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from lossctl.errors import UsageError, quoted
+from lossctl.immutable import immutable
 
 # Relative roundoff of a library that sums in double or in single precision.
 DOUBLE, SINGLE = 4e-13, 2e-6
 
 
-@dataclass(frozen=True)
+@immutable
 class WrittenNumber:
     """A number with the digits that it was written with.
 

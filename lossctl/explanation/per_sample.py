@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +16,13 @@ from lossctl.explanation.reductions import Statistic, Transform
 from lossctl.explanation.result import Candidate, Explanation
 from lossctl.explanation.search import KEPT, Search
 from lossctl.explanation.views import views
+from lossctl.immutable import immutable
 
 # Rows on which a definition is tried first.
 _FEW = 64
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class Samples:
     """The losses of the samples as they are written.
 

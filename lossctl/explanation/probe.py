@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +13,7 @@ from lossctl.explanation.matching import candidate_of
 from lossctl.explanation.reductions import Weighing
 from lossctl.explanation.result import Explanation, loss_in
 from lossctl.explanation.search import Search
+from lossctl.immutable import immutable
 
 _ROWS = 12
 # Relative difference from which on two numbers differ in single precision, too.
@@ -22,7 +23,7 @@ _EDGES = (0.0, 1.0, 1e-9, 1.0 - 1e-9)
 _SINGLE = "; is in single precision"
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class Probe:
     """Rows, and what each definition gives on them.
 

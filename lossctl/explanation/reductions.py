@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,13 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array
 from lossctl.explanation.definitions import Definition
 from lossctl.explanation.views import DECISIONS
+from lossctl.immutable import immutable
 
 # Sizes of batches over whose means people average.
 _BATCHES = (8, 10, 16, 20, 32, 50, 64, 100, 128, 256, 512, 1000, 1024)
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class Weighing:
     """What divides and weighs the losses, beside the samples.
 
@@ -52,7 +52,7 @@ def weigh(
     return Weighing(weight, rows, groups, tuple(of_classes.tolist()), places)
 
 
-@dataclass(frozen=True)
+@immutable
 class Statistic:
     """A statistic of the losses.
 
@@ -132,7 +132,7 @@ def _of_inside(definition: Definition, rows: Array, class_weight: Array) -> Iter
     yield Statistic(_both(text, "is the sum"), 1, float(rows.sum()))
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class Sample:
     """A sample of the rows: extreme rows, each of which counts once, then random ones of the others.
 
@@ -264,7 +264,7 @@ def determination(definition: Definition, values: Array, weighing: Weighing) -> 
             yield Statistic(_both(text, f"{said}, averaged over the columns"), cost + 1, averaged)
 
 
-@dataclass(frozen=True)
+@immutable
 class Transform:
     """A function of a statistic, monotone where it is defined.
 

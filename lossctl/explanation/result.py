@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from lossctl.conventions.record import Convention
+from lossctl.immutable import immutable
 
 # Agreements by chance from which on a number has too few digits for 0, 1, 2 and more departures. Of 40 numbers of no
 # definition with 5 to 8 digits, 38 have no agreement at all, one has one at 0.08 and one at 0.03.
 _CHANCE = (0.5, 0.05, 0.02)
 
 
-@dataclass(frozen=True)
+@immutable
 class Candidate:
     """A definition that gives the number.
 
@@ -58,7 +57,7 @@ def loss_in(text: str) -> str:
     return text.partition(";")[0].partition(" of ")[0].partition(":")[0]
 
 
-@dataclass(frozen=True)
+@immutable
 class Explanation:
     """The definitions that give a number.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +29,7 @@ from lossctl.explanation.reductions import (
 )
 from lossctl.explanation.result import Explanation
 from lossctl.explanation.views import DECISIONS, View, views
+from lossctl.immutable import immutable
 
 # Definitions are evaluated on so many rows first, and on all rows if the number is within six standard errors.
 STAGES = (250, 2500, 50_000)
@@ -39,7 +40,7 @@ _EXTREMES = 8
 KEPT = 12
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class Search:
     """What is searched, and where.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
@@ -14,11 +14,12 @@ from lossctl.core.arrays import Array, kernel_layout
 from lossctl.core.loss import Loss
 from lossctl.errors import DataError
 from lossctl.explanation.axes import as_channels
+from lossctl.immutable import immutable
 
 DECISIONS = "takes decisions, the class of the greatest score"
 
 
-@dataclass(frozen=True, eq=False)
+@immutable(eq=False)
 class View:
     """Predictions and targets as a loss may get them.
 

@@ -6,11 +6,12 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from lossctl.immutable import immutable
 
 Numbers: TypeAlias = npt.NDArray[Any]
 Tensor: TypeAlias = Any  # of whichever framework
@@ -20,7 +21,7 @@ Function: TypeAlias = Callable[..., Any]
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 
 
-@dataclass(frozen=True)
+@immutable
 class Module:
     """A module with parameters by name.
 

@@ -10,7 +10,6 @@ the order of this file, those that evaluate the function again after the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +19,7 @@ from lossctl.errors import number
 from lossctl.gradients.localize import ArrayPart, Entry, check_entry, wrong_entry
 from lossctl.gradients.model_result import ArrayCheck
 from lossctl.gradients.random_slopes import SURE, Part, RandomSlopes, Slope
+from lossctl.immutable import immutable
 
 # An explanation is tested only if the slopes are known to this share of the largest of them.
 _SHARP = 0.02
@@ -31,7 +31,7 @@ _ROWS = 6
 _ENTRIES = 8
 
 
-@dataclass(frozen=True)
+@immutable
 class Evidence:
     """What is known of a wrong array.
 
@@ -84,7 +84,7 @@ class Evidence:
         )
 
 
-@dataclass(frozen=True)
+@immutable
 class Hint:
     """An explanation.
 

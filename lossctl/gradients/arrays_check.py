@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,13 @@ from lossctl.gradients.named_function import NamedFunction, bind
 from lossctl.gradients.named_tensors import TensorFunction, bind_tensors
 from lossctl.gradients.random_slopes import rms
 from lossctl.gradients.slope_check import Outcome
+from lossctl.immutable import immutable
 
 # A gradient is proportional to the upstream gradient up to this share.
 _LINEAR = 1e-6
 
 
-@dataclass(frozen=True)
+@immutable
 class UserFunction:
     """A function and its name in messages."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from lossctl.gradients.points import Points, edges
 from lossctl.gradients.remeasure import check_measured, is_noisy
 from lossctl.gradients.tally import CheckSummary, summarize_verdicts
 from lossctl.gradients.verdict import CoordinateVerdicts
+from lossctl.immutable import immutable
 
 # Up to _COORDINATES coordinates are perturbed one by one; a larger batch is perturbed along _DIRECTIONS random
 # directions.
@@ -32,7 +33,7 @@ _SEARCH = 2_000
 _SHORTER = 16.0
 
 
-@dataclass(frozen=True)
+@immutable
 class _Batch:
     """A batch as a function of all its predictions.
 

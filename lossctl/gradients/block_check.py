@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from lossctl.gradients.under_test import GradientUnderTest, gradient_under_test
 from lossctl.gradients.user_gradient import Gradient
 from lossctl.gradients.user_loss import looks_like_objective, observe
 from lossctl.gradients.verdict import CoordinateVerdicts, Verdict, set_tiny_aside
+from lossctl.immutable import immutable
 from lossctl.io.dataset import GIVEN_GRADIENT
 
 # Allowed difference relative to the scale of a sample: 1/100 of an error that matters, and 1000 times the
@@ -40,7 +41,7 @@ _NO_JOINT_SUBGRADIENT = (
 )
 
 
-@dataclass(frozen=True)
+@immutable
 class Checker:
     """The function that the engine maps over blocks: ``checker(block, plan)`` checks the gradient of a block.
 

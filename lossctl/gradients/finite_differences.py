@@ -15,13 +15,14 @@ x + v, where (u, v) is (h, −h), or (h, 2h) or (−h, −2h) next to an edge of
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from lossctl.core.arrays import Array
+from lossctl.immutable import immutable
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Indices: TypeAlias = npt.NDArray[np.intp]
@@ -44,7 +45,7 @@ _FIRST_AT_BOUND = 2.0**-8
 ULPS = 4.0
 
 
-@dataclass(frozen=True)
+@immutable
 class DerivativeProblem:
     """A loss, the points at which to differentiate it, and the gradient to check.
 
@@ -158,7 +159,7 @@ class DerivativeProblem:
         return self.f(None if len(rows) == len(self.x) else rows, moved), to - x
 
 
-@dataclass(frozen=True)
+@immutable
 class DifferenceQuotient:
     """The difference quotients of one step of some samples; every array is (samples,).
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from lossctl.gradients.reference_check import sides_of_jump
 from lossctl.gradients.rounding import PRECISIONS, ULPS_OF_TERMS, Precision, reference_slack, round_to
 from lossctl.gradients.sampling import sample_points
 from lossctl.gradients.value_rounding import value_slack
+from lossctl.immutable import immutable
 
 SAMPLES = 256
 _SEED = 0
@@ -50,7 +50,7 @@ A kernel is right if |out − exact| ≤ bound at every element:
 """
 
 
-@dataclass(frozen=True)
+@immutable
 class GoldenPack:
     """A pack that was written.
 

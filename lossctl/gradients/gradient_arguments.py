@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from lossctl.core.argument_names import argument_order, bare
 from lossctl.core.loss import Loss
 from lossctl.core.user_kernel import signature_of
 from lossctl.errors import UsageError
+from lossctl.immutable import immutable
 
 # Orders of the arguments of a gradient function; auto: by their names.
 SIGNATURES = ("auto", "pred,target", "target,pred", "pred,dataset")
 
 
-@dataclass(frozen=True)
+@immutable
 class Arguments:
     """The roles of the arguments of a gradient function.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.core.user_kernel import as_array
 from lossctl.errors import DataError, printable
+from lossctl.immutable import immutable
 
 _WANTED = "return the gradient, or (gradient, second derivative), with one number for each prediction"
 # Cosine of the angle between two gradients from which on they are the same up to a factor.
@@ -21,7 +21,7 @@ SAME_DIRECTION = 0.99
 _SAMPLES, _CLASSES, _STEP = 64, 16, 1e-6
 
 
-@dataclass(frozen=True)
+@immutable
 class Layout:
     """How a function of several predictions per sample takes and returns them.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,11 +23,12 @@ from lossctl.errors import DataError, UsageError
 from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
 from lossctl.gradients.sampling import sample_magnitude
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset
 from lossctl.io.spool import Spool
 
 
-@dataclass(frozen=True)
+@immutable
 class GradientRows:
     """The gradient of every sample, on disk.
 
@@ -51,7 +52,7 @@ class GradientRows:
         return (data * self.factor + 0.0 for data in self.spool.column(0))  # + 0.0: no -0.0
 
 
-@dataclass(frozen=True)
+@immutable
 class _Measure:
     """The function that the engine maps over blocks: returns the gradient of each row and the sums for the mean.
 

@@ -8,12 +8,11 @@ residual means structure that the quotient missed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import EPS, NORMAL, RATIO, ULPS, Bools, DerivativeProblem, Indices
+from lossctl.immutable import immutable
 
 # A change of more than this many times the estimated roundoff is not roundoff.
 ROUNDOFF_FACTOR = 32.0
@@ -29,7 +28,7 @@ _SHORTEST = 2.0**-46
 _OFF_POWER = 0.7
 
 
-@dataclass(frozen=True)
+@immutable
 class TangentLine:
     """The tangent of the loss along coordinate j of some samples, as a difference quotient found it.
 

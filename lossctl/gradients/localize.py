@@ -6,11 +6,10 @@ subtraction, and one mistake among n entries takes 2·log₂(n) evaluations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from lossctl.gradients.random_slopes import RATIO, STEPS, SURE, Part, RandomSlopes, Slope
+from lossctl.immutable import immutable
 
 # A residual that is inferred is measured again if its error bound is more than this share of it.
 _VAGUE = 0.125
@@ -18,7 +17,7 @@ _VAGUE = 0.125
 _FLAT = 4.0
 
 
-@dataclass(frozen=True)
+@immutable
 class ArrayPart:
     """One array of the parameters.
 
@@ -44,7 +43,7 @@ class ArrayPart:
         return f"{self.name}[{', '.join(str(int(i)) for i in index)}]"
 
 
-@dataclass(frozen=True)
+@immutable
 class Entry:
     """One entry of the gradient that was checked by itself.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from lossctl.errors import number
 from lossctl.gradients.rounding import PRECISIONS, ULPS_OF_TERMS, Precision, round_to
 from lossctl.gradients.tally import CheckedSamples
 from lossctl.gradients.verify_block import ArrayTally
+from lossctl.immutable import immutable
 
 # Least number of outputs at which an explanation must fit.
 ENOUGH = 3
@@ -22,7 +22,7 @@ LOST = 0.1
 FEW = 8.0
 
 
-@dataclass(frozen=True)
+@immutable
 class Cause:
     """Why an output is not right.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from lossctl.core.html_repr import html_of
 from lossctl.gradients.localize import Entry
+from lossctl.immutable import immutable
 
 # Verdicts on an array, in the order of the report.
 VERDICTS = ("ok", "kink", "wrong", "unresolved", "skipped")
@@ -14,7 +14,7 @@ VERDICTS = ("ok", "kink", "wrong", "unresolved", "skipped")
 _UNRESOLVED = 0.01
 
 
-@dataclass(frozen=True)
+@immutable
 class ArrayCheck:
     """The verdict on the gradient of one array, or on one array that a layer returns.
 
@@ -42,7 +42,7 @@ class ArrayCheck:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@immutable
 class ModelCheck:
     """The result of the gradient check of a model or a layer; true in a condition if the check passed.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,13 +11,14 @@ import numpy as np
 
 from lossctl.core.user_kernel import as_array, user_error
 from lossctl.errors import DataError, LossctlError, UsageError, nearest, printable, quoted
+from lossctl.immutable import immutable
 
 Arrays = Mapping[str, np.ndarray]
 # Names of parameters that take a seed or a generator.
 _SEEDS = ("seed", "rng", "random_state", "key", "generator")
 
 
-@dataclass(frozen=True)
+@immutable
 class NamedFunction:
     """A function that takes arrays by name; made by :func:`bind`.
 

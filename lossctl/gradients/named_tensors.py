@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial, update_wrapper
 from typing import Any
 
@@ -15,9 +15,10 @@ from lossctl.frameworks import Framework, to_array
 from lossctl.frameworks.record import Module
 from lossctl.gradients.given_gradients import select_arrays
 from lossctl.gradients.named_function import Arrays, NamedFunction, bind
+from lossctl.immutable import immutable
 
 
-@dataclass(frozen=True)
+@immutable
 class TensorFunction:
     """A function of tensors by name; made by :func:`bind_tensors`.
 

@@ -19,13 +19,12 @@ residuals at the smaller steps, so that a long step cannot hide it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import EPS, TINY, ULPS, DerivativeProblem, Indices
 from lossctl.gradients.rounding import precision_of
+from lossctl.immutable import immutable
 
 # Steps from S/2 to S·2⁻⁴⁰: below these the rounding of x + h changes the step itself by more than 2⁻¹².
 _LEVELS = 40
@@ -53,7 +52,7 @@ _EXPLAINS = 2.0**-12
 _ROWS = 20_000
 
 
-@dataclass(frozen=True)
+@immutable
 class NoisyDerivative:
     """Derivatives of some samples with bounds of their errors; every array is (samples,).
 

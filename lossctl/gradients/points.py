@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,9 +10,10 @@ from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.gradients.finite_differences import EPS, DerivativeProblem, Function, Indices
 from lossctl.gradients.sampling import data_magnitude, sample_magnitude
+from lossctl.immutable import immutable
 
 
-@dataclass(frozen=True)
+@immutable
 class Points:
     """A loss and some samples of its inputs.
 

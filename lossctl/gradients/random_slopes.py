@@ -17,7 +17,6 @@ that step. The bound is the smaller of two:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +24,7 @@ import numpy.typing as npt
 from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import EPS, ULPS
 from lossctl.gradients.rounding import precision_of
+from lossctl.immutable import immutable
 
 # Part of the vector of parameters that is moved: a range, or indices.
 Part = slice | npt.NDArray[np.intp]
@@ -40,7 +40,7 @@ SURE = 3.0
 _USABLE = len(STEPS) - 2
 
 
-@dataclass(frozen=True)
+@immutable
 class Slope:
     """The residual of the gradient along a direction.
 

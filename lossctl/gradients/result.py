@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,12 +11,13 @@ from lossctl.core.html_repr import html_of
 from lossctl.core.parameters import Value
 from lossctl.gradients.batch_check import BY_DIRECTION
 from lossctl.gradients.tally import CheckedSamples
+from lossctl.immutable import immutable
 
 # Number of the worst coordinates in the text.
 _SHOWN = 5
 
 
-@dataclass(frozen=True)
+@immutable
 class GradCheck:
     """The result of a gradient check; true in a condition if the check passed.
 
@@ -127,7 +127,7 @@ def _at(element: Array, j: int, coordinates: int) -> float | None:
     return float(element.ravel()[j if element.ndim else 0])
 
 
-@dataclass(frozen=True)
+@immutable
 class Coordinate:
     """One wrong coordinate.
 

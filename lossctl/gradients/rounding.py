@@ -8,7 +8,6 @@ at a class of probability 1 would need digits that float32 does not have.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -21,6 +20,7 @@ from lossctl.core.input_kinds import LabelKind, ProbabilitiesKind, ProbabilityKi
 from lossctl.core.kind import Kind
 from lossctl.core.loss import Loss
 from lossctl.frameworks import widened_from
+from lossctl.immutable import immutable
 
 # Allowed error in units of ε·terms. The gradients of PyTorch and JAX in float64, float32, bfloat16 and float16 are
 # off by at most 2; a gradient that is off by 0.1 % is at 8,389 in float32.
@@ -40,7 +40,7 @@ _PATTERNS = 16
 _HEAD = 1024
 
 
-@dataclass(frozen=True)
+@immutable
 class Precision:
     """A floating-point precision.
 

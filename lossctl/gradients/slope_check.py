@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from lossctl.gradients.array_hints import Evidence, Hint, explain
 from lossctl.gradients.localize import ArrayPart, Entry, check_entry, wrong_arrays
 from lossctl.gradients.model_result import ArrayCheck
 from lossctl.gradients.random_slopes import RATIO, STEPS, SURE, RandomSlopes, Slope, rms, scales
+from lossctl.immutable import immutable
 
 _DIRECTIONS = 3
 # An array is checked if an error of this share of its slope would be seen.
@@ -34,7 +34,7 @@ _BUDGET = 150
 _ENTRIES = 5
 
 
-@dataclass(frozen=True)
+@immutable
 class ScalarProblem:
     """A scalar function of arrays and a gradient of it.
 
@@ -61,7 +61,7 @@ class ScalarProblem:
     inputs: Mapping[str, Array]
 
 
-@dataclass(frozen=True)
+@immutable
 class Outcome:
     """Verdicts, wrong entries and explanations."""
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from lossctl.core.loss import Loss
 from lossctl.gradients.result import GradCheck
 from lossctl.gradients.sampling import sample_magnitude
+from lossctl.immutable import immutable
 
 
-@dataclass(frozen=True)
+@immutable
 class StepSweep:
     """The central differences of one coordinate over a range of steps.
 

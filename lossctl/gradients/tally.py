@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.gradients.verdict import CoordinateVerdicts, Reason, Verdict
+from lossctl.immutable import immutable
 
 # Number of samples with a wrong coordinate kept for the diagnosis; the same number without one are kept.
 _KEPT = 2000
@@ -17,7 +18,7 @@ _KEPT = 2000
 UNRESOLVED_SHARE = 0.01
 
 
-@dataclass(frozen=True)
+@immutable
 class CheckedSamples:
     """Complete samples of a check: inputs, gradient under test and verdicts.
 
@@ -69,7 +70,7 @@ class CheckedSamples:
         return np.where(away == 0, 0.0, np.where(np.isnan(off), np.inf, off))
 
 
-@dataclass(frozen=True)
+@immutable
 class CheckSummary:
     """Summary of the check of some rows; ``a + b`` merges the summaries of two sets of rows.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from lossctl.core.arrays import Array
@@ -16,10 +14,11 @@ from lossctl.gradients.points import Points
 from lossctl.gradients.rounding import ULPS_OF_TERMS, Precision, estimated_terms, precision_of
 from lossctl.gradients.user_gradient import Gradient
 from lossctl.gradients.user_loss import gradient_precision
+from lossctl.immutable import immutable
 from lossctl.io.dataset import GIVEN_GRADIENT, GIVEN_GRADIENT_ROUNDING
 
 
-@dataclass(frozen=True)
+@immutable
 class GradientUnderTest:
     """The gradient of the loss of each sample; every array but `second` has the shape of the predictions.
 

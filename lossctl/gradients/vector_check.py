@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from lossctl.gradients.random_slopes import STEPS, SURE, error_bounds, rms
 from lossctl.gradients.rounding import ULPS_OF_TERMS, precision_of
 from lossctl.gradients.scalar_check import moved_by_an_ulp
 from lossctl.gradients.slope_check import Outcome
+from lossctl.immutable import immutable
 
 # An entry counts if its derivative is known to this share of the RMS derivative.
 _KNOWN = 0.05
@@ -26,7 +26,7 @@ _SHARP = 1e-3
 _ENTRIES = 5
 
 
-@dataclass(frozen=True)
+@immutable
 class _Problem:
     """A vector-valued function and its derivative along a direction.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from lossctl.core.arrays import Array
 from lossctl.gradients.finite_differences import Indices
+from lossctl.immutable import immutable
 
 
 class Verdict(IntEnum):
@@ -53,7 +53,7 @@ class Reason(IntEnum):
     NAN = 5
 
 
-@dataclass(frozen=True)
+@immutable
 class CoordinateVerdicts:
     """The verdicts on all coordinates; every array is (samples, coordinates) unless stated.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +16,7 @@ from lossctl.gradients.tally import CheckSummary, summarize_verdicts
 from lossctl.gradients.value_rounding import value_slack
 from lossctl.gradients.verdict import Verdict
 from lossctl.gradients.verify_outputs import compare_outputs
+from lossctl.immutable import immutable
 from lossctl.io.dataset import (
     BASELINE,
     GIVEN_GRADIENT,
@@ -33,7 +32,7 @@ _SMALL_ERROR = 1e-3
 KEPT_VALUES = 1 << 20
 
 
-@dataclass(frozen=True)
+@immutable
 class ArrayTally:
     """Comparison of one output at some rows; ``a + b`` merges two.
 
@@ -75,7 +74,7 @@ class ArrayTally:
         )
 
 
-@dataclass(frozen=True)
+@immutable
 class Totals:
     """Sums over rows that judge a reduced value and a wrong upstream gradient; ``a + b`` merges two.
 
@@ -105,7 +104,7 @@ class Totals:
         )
 
 
-@dataclass(frozen=True)
+@immutable
 class BlockOutcome:
     """Comparison of the outputs of one block: the arrays by role, and the sums; ``a + b`` merges two."""
 
@@ -117,7 +116,7 @@ class BlockOutcome:
         return BlockOutcome(arrays, self.totals + other.totals)
 
 
-@dataclass(frozen=True)
+@immutable
 class Verifier:
     """The function that the engine maps over blocks: ``verifier(block, plan)`` compares the outputs of a block.
 
@@ -208,7 +207,7 @@ class Verifier:
         return Totals(allowed, magnitude, upstream, elements, rows, (values * weight,))
 
 
-@dataclass(frozen=True)
+@immutable
 class ScaledElements:
     """The elements of a block whose output is not 0 because of their weight or upstream gradient.
 
@@ -258,7 +257,7 @@ def scaled_elements(block: Block, plan: LossPlan, factor: float | None) -> Scale
     return ScaledElements(points, index, weight, upstream, weight * upstream * (1.0 if factor is None else factor))
 
 
-@dataclass(frozen=True)
+@immutable
 class Head:
     """The function that finds, in a block, the precision of each output and the first upstream gradient.
 

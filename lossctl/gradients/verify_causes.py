@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from lossctl.gradients.tally import CheckedSamples
 from lossctl.gradients.value_rounding import value_slack
 from lossctl.gradients.verdict import Verdict
 from lossctl.gradients.verify_block import ArrayTally, Totals
+from lossctl.immutable import immutable
 
 # The share of all outputs at which an explanation need not fit.
 _EXCEPTIONS = 0.01
@@ -32,7 +33,7 @@ _SHOWN = 1e-3
 _TRIED = 500
 
 
-@dataclass(frozen=True)
+@immutable
 class Context:
     """What is known of a run besides the samples.
 

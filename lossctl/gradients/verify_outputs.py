@@ -7,7 +7,6 @@ factor of the reduction. The comparison is made after a division by c·u, in the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from lossctl.gradients.reference_check import accept_kinks, finite_magnitude, ne
 from lossctl.gradients.rounding import ULPS_OF_TERMS, Precision, half_unit, reference_slack
 from lossctl.gradients.value_rounding import value_slack
 from lossctl.gradients.verdict import CoordinateVerdicts, Verdict
+from lossctl.immutable import immutable
 
 # Ulps of the gradient by which the reference may be off.
 _REFERENCE_ULPS = 4.0
@@ -27,7 +27,7 @@ _REFERENCE_ULPS = 4.0
 _KINK_RTOL = 1e-6
 
 
-@dataclass(frozen=True)
+@immutable
 class Comparison:
     """The comparison of the outputs of some samples; every array is (samples, coordinates), factor (samples, 1).
 

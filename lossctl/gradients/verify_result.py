@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from lossctl.core.html_repr import html_of
 from lossctl.core.parameters import Value
 from lossctl.gradients.tally import CheckedSamples
+from lossctl.immutable import immutable
 
 # Number of the worst outputs in the text.
 _SHOWN = 3
 
 
-@dataclass(frozen=True)
+@immutable
 class Output:
     """One wrong number of an output.
 
@@ -33,7 +33,7 @@ class Output:
     line: str | None = None
 
 
-@dataclass(frozen=True)
+@immutable
 class VerifiedArray:
     """The verdict on one output, the values or the gradient.
 
@@ -99,7 +99,7 @@ class VerifiedArray:
         ]
 
 
-@dataclass(frozen=True)
+@immutable
 class Verification:
     """The verdicts on the outputs of a kernel; true in a condition if they passed.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -30,6 +30,7 @@ from lossctl.gradients.verify_block import ArrayTally, BlockOutcome, Head, Verif
 from lossctl.gradients.verify_causes import Context, cause_of, cause_of_number, rivals
 from lossctl.gradients.verify_result import Output, Verification, VerifiedArray
 from lossctl.gradients.verify_shapes import NAMES, check_outputs
+from lossctl.immutable import immutable
 from lossctl.io.dataset import BASELINE, GIVEN_GRADIENT, GIVEN_VALUE, UPSTREAM, Dataset
 
 REDUCTIONS = ("none", "mean", "sum")
@@ -37,7 +38,7 @@ DTYPES = tuple(PRECISIONS)
 _KEPT_OUTPUTS = 100
 
 
-@dataclass(frozen=True)
+@immutable
 class ReducedValue:
     """A reduced value to check.
 
@@ -134,7 +135,7 @@ def verify_on(
     return Verification(loss.spec, loss.name, loss.params, samples, reduction, tuple(arrays), strict, _notes(arrays))
 
 
-@dataclass(frozen=True)
+@immutable
 class _Run:
     """The passes over the data of one call."""
 

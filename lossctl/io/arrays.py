@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lossctl.immutable import immutable
 from lossctl.io.source import Read, Rows
 
 
-@dataclass(frozen=True)
+@immutable
 class ArraySource:
     """A source over arrays in memory.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from lossctl.errors import DataError, printable
+from lossctl.immutable import immutable
 from lossctl.io import remote
 from lossctl.io.compression import decompressed
 from lossctl.io.file_state import State, modified_error
@@ -85,7 +86,7 @@ class Reading:
         return self.at / self.size if self.size else None
 
 
-@dataclass(frozen=True)
+@immutable
 class Origin:
     """A file, a remote file, a pipe or stdin as the origin of bytes.
 

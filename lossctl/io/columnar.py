@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import DataError, printable
+from lossctl.immutable import immutable
 from lossctl.io import byte_stream, column_selection
 from lossctl.io.file_state import State, another_file_error, modified_error
 from lossctl.io.formats import InputFormat
@@ -36,7 +37,7 @@ _STRIPS = 2
 _READING = threading.Lock()
 
 
-@dataclass(frozen=True)
+@immutable
 class _Stored:
     """A columnar file and its state (size and time of the last write) when it was opened."""
 
@@ -180,7 +181,7 @@ class ColumnarFile:
         )
 
 
-@dataclass(frozen=True)
+@immutable
 class _Chosen:
     """A field and the names of its columns; ``length`` is the array length if it is one column of arrays, else None."""
 

@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from lossctl.errors import DataError
 from lossctl.frameworks import to_array
+from lossctl.immutable import immutable
 from lossctl.io.arrays import ArraySource
 from lossctl.io.shards import check_shards_aligned
 from lossctl.io.source import Rows, SeekableSource, Source, StreamingSource, length_mismatch
 
 
-@dataclass(frozen=True)
+@immutable
 class RowRange:
     """A range of rows of all sources.
 
@@ -52,7 +53,7 @@ def key_column(role: str) -> str:
     return role.removeprefix("--on ").rpartition(" of ")[0]
 
 
-@dataclass(frozen=True)
+@immutable
 class FieldRef:
     """The position of an input: the index of its source, and the index of its field in that source."""
 
@@ -60,7 +61,7 @@ class FieldRef:
     field: int
 
 
-@dataclass(frozen=True)
+@immutable
 class Dataset:
     """The inputs of a run by role.
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from lossctl.errors import DataError, UsageError, nearest, printable
+from lossctl.immutable import immutable
 from lossctl.io.byte_stream import STDIN, Origin, display_name, reason
 from lossctl.io.compression import SUFFIXES, ZIP, member_name
 from lossctl.io.remote_address import is_remote, without_query
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lossctl.io.source import Archive, OpenedFile, Options
 
 
-@dataclass(frozen=True)
+@immutable
 class InputFormat:
     """An input format: all that lossctl has to know of it before it opens a file.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lossctl.errors import DataError, printable
+from lossctl.immutable import immutable
 from lossctl.io import byte_stream
 from lossctl.io.array_archive import ArrayArchive
 from lossctl.io.formats import InputFormat
@@ -16,7 +17,7 @@ from lossctl.io.source import Options
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the two methods that NumPy writes
 
 
-@dataclass(frozen=True)
+@immutable
 class _Member:
     """The bytes of one array of an archive."""
 

@@ -11,12 +11,12 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lossctl.errors import DataError, UsageError, nearest, printable, quoted
+from lossctl.immutable import immutable
 from lossctl.io.byte_stream import display_name, file_state, open_binary, path_state, unchanged
 from lossctl.io.column_selection import listed
 
@@ -40,7 +40,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True)
+@immutable
 class Entry:
     """One array of a file, before its bytes are read.
 

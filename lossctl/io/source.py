@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import DataError, counted
+from lossctl.immutable import immutable
 from lossctl.io.text_grammar import NUMBER
 
 Rows: TypeAlias = tuple[npt.NDArray[Any], ...]  # for each field an array of shape (rows, *row_shape)
@@ -31,7 +31,7 @@ class BadValueError(Exception):
         self.field, self.row, self.place, self.cause = field, row, place, cause
 
 
-@dataclass(frozen=True)
+@immutable
 class Options:
     """Options for reading text; the user can set each of them, and none is guessed from the contents."""
 
@@ -49,7 +49,7 @@ class Options:
 TEXT_OPTIONS = frozenset({"delimiter", "header", "encoding", "decimal", "na_values", "thousands"})
 
 
-@dataclass(frozen=True)
+@immutable
 class Field:
     """The columns of a source that one input reads, and the way in which their cells are read.
 

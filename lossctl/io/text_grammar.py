@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from lossctl.errors import printable, quoted
+from lossctl.immutable import immutable
 from lossctl.io import text_decoding
 
 NUMBER = re.compile(r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan)", re.IGNORECASE | re.ASCII)
@@ -59,7 +59,7 @@ class RecordError(Exception):
         self.line, self.cause = line, cause
 
 
-@dataclass(frozen=True)
+@immutable
 class Dialect:
     """The conventions of a text file.
 

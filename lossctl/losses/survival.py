@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal, TypeAlias
 
@@ -16,6 +15,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.decorator import Param, Thunk, Violations, loss
 from lossctl.core.input_kinds import NonNegative, Real
 from lossctl.core.interval import POSITIVE, UNIT
+from lossctl.immutable import immutable
 from lossctl.losses.numerics.elementary import log1p, select
 from lossctl.losses.numerics.error_free import difference, quotient
 from lossctl.losses.numerics.normal_interval import Point, between
@@ -136,7 +136,7 @@ def cox(
     return value * factor, gradient
 
 
-@dataclass(frozen=True)
+@immutable
 class _Tied:
     """Several events at one time, in Efron's form: the events leave the set at risk in equal parts.
 

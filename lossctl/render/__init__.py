@@ -11,15 +11,15 @@ and figure.py (SVG, PNG and PDF); html_page.py; progress_line.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TypeAlias
 
 from lossctl.errors import UsageError, nearest, quoted
+from lossctl.immutable import immutable
 from lossctl.report import Report
 
 
-@dataclass(frozen=True)
+@immutable
 class Style:
     """Display options for the formats that people read.
 
@@ -57,7 +57,7 @@ def percent(share: float) -> str:
 Renderer: TypeAlias = Callable[[Report, Style], Iterator[str]]
 
 
-@dataclass(frozen=True)
+@immutable
 class Format:
     """An output format: all that any command has to know of it.
 

@@ -10,13 +10,15 @@ breakdown.py and compare.py share; gradcheck.py; plot.py; catalogue.py and examp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, BinaryIO, TypeAlias
+
+from lossctl.immutable import immutable
 
 Cell: TypeAlias = float | int | str | bool | Sequence[Any] | Mapping[str, Any] | None
 
 
-@dataclass(frozen=True)
+@immutable
 class Column:
     """A column of a table.
 
@@ -39,7 +41,7 @@ class Column:
     minor: bool = False
 
 
-@dataclass(frozen=True)
+@immutable
 class Table:
     """A table: columns, and rows with one cell per column.
 
@@ -62,7 +64,7 @@ class Table:
     title: str = ""
 
 
-@dataclass(frozen=True)
+@immutable
 class Panel:
     """Curves over one axis, drawn in a terminal ``lines`` lines high.
 
@@ -78,7 +80,7 @@ class Panel:
     lines: int = 10
 
 
-@dataclass(frozen=True)
+@immutable
 class Bars:
     """A histogram: ``edges`` (bins + 1,), ``counts`` (bins,)."""
 
@@ -88,7 +90,7 @@ class Bars:
     counts: Sequence[int]
 
 
-@dataclass(frozen=True)
+@immutable
 class Grid:
     """A two-dimensional histogram: ``counts`` (y bins, x bins), rows by increasing ``y``.
 
@@ -105,7 +107,7 @@ class Grid:
     diagonal: bool = False
 
 
-@dataclass(frozen=True)
+@immutable
 class Intervals:
     """A value and an interval for each name, against the line x = ``reference``; NaN is not drawn."""
 
@@ -121,7 +123,7 @@ class Intervals:
 Drawing: TypeAlias = Panel | Bars | Grid | Intervals
 
 
-@dataclass(frozen=True)
+@immutable
 class Check:
     """A gradient check or a limit, as a test report shows it.
 
@@ -138,7 +140,7 @@ class Check:
     place: tuple[str, int] | None = None
 
 
-@dataclass(frozen=True)
+@immutable
 class Report:
     """The result of a command, ready to be rendered.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from lossctl.analysis.bootstrap import MAX_RESAMPLED_ROWS
 from lossctl.analysis.comparison import Comparison
 from lossctl.analysis.inference import FEW, LEVEL, MAX_RANKED_ROWS
 from lossctl.analysis.per_sample import input_names
 from lossctl.errors import counted, number, printable
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset
 from lossctl.report import Cell, Column, Intervals, Report, Table
 from lossctl.report.compare_gate import checks_of, gate_lines, verdict_on
@@ -23,7 +23,7 @@ from lossctl.report.sample_tables import class_name, labels_of, line_fields, rou
 _FREE, _MANY = 7.0, 50
 
 
-@dataclass(frozen=True)
+@immutable
 class ComparisonView:
     """Display options of a comparison.
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lossctl.errors import counted, number
+from lossctl.immutable import immutable
 from lossctl.report import Cell, Check, Column, Report, Table
 
 # Lines about values beyond a limit: more would hide the result on a screen.
 _LINES = 10
 
 
-@dataclass(frozen=True)
+@immutable
 class Limits:
     """The bounds of a value; None: no bound."""
 
@@ -24,7 +25,7 @@ class Limits:
         return self.above is not None or self.below is not None
 
 
-@dataclass(frozen=True)
+@immutable
 class Limited:
     """A value with limits.
 

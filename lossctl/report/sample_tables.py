@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -13,6 +12,7 @@ import numpy as np
 from lossctl.analysis.breakdown import AllSamples, Breakdown
 from lossctl.analysis.per_sample import SelectedSamples, input_names
 from lossctl.engine.plan import LossPlan
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset
 from lossctl.io.spool import Spool
 from lossctl.report import Cell, Column, Table
@@ -20,7 +20,7 @@ from lossctl.report import Cell, Column, Table
 Field: TypeAlias = tuple[Column, Callable[[SelectedSamples], list[Any]]]  # a column, and its cells
 
 
-@dataclass(frozen=True)
+@immutable
 class BreakdownView:
     """Display options of a breakdown.
 
@@ -170,7 +170,7 @@ def every_sample(breakdown: Breakdown, every: AllSamples, data: Dataset, asked: 
     return Table("samples", [column for column, _ in fields], _Rows(every, fields), long=True)
 
 
-@dataclass(frozen=True)
+@immutable
 class _Rows:
     """The rows of all samples, which can be iterated over more than once."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
@@ -20,6 +20,7 @@ from lossctl.cli.options import (
     Strict,
     expand_option_groups,
 )
+from lossctl.immutable import immutable
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _TOP = 10
 _BINARY = ("npy", "parquet")
 
 
-@dataclass(frozen=True)
+@immutable
 class BreakdownOptions:
     """Options of ``breakdown``: which samples or groups are shown, and how they are sorted."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
@@ -18,6 +18,7 @@ from lossctl.cli.options import (
     Strict,
     expand_option_groups,
 )
+from lossctl.immutable import immutable
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ Examples:
 """
 
 
-@dataclass(frozen=True)
+@immutable
 class CompareOptions:
     """Options of ``compare``: bootstrap, limit, and samples to show."""
 

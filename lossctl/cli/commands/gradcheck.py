@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from lossctl.cli.array_options import ArrayOptions, check_at
 from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, expand_option_groups
+from lossctl.immutable import immutable
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ Verdicts on each coordinate:
 """
 
 
-@dataclass(frozen=True)
+@immutable
 class GradcheckOptions:
     """Options of ``gradcheck``: the gradient, the points, the tolerance, and what is shown."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, expand_option_groups
+from lossctl.immutable import immutable
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ Verdicts on each output:
 """
 
 
-@dataclass(frozen=True)
+@immutable
 class VerifyOptions:
     """Options of ``verify``: the outputs and how they were computed."""
 

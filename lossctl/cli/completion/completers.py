@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lossctl.cli.source_scan import built_in, find, in_file, known
+from lossctl.immutable import immutable
 
 Found: TypeAlias = Iterable[tuple[str, str]]  # candidates and their descriptions
 
@@ -176,7 +176,7 @@ def complete_family(words: Words, incomplete: str) -> Found:
     return ((family, ", ".join(losses)) for family, losses in built_in().items())
 
 
-@dataclass(frozen=True)
+@immutable
 class Words:
     """The words typed before the word to complete: positional arguments, and the values of options by name."""
 

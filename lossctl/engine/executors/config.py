@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lossctl.core.loss import Loss
 from lossctl.engine.executors.base import Executor, cores
 from lossctl.engine.executors.threads import Threads
+from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset
 
 # Called with the number of rows of each finished task.
 ProgressCallback: TypeAlias = Callable[[int], None]
 
 
-@dataclass(frozen=True)
+@immutable
 class ExecutionConfig:
     """The settings of ``--threads``, ``--cluster``, ``--allow-mixed`` and ``--no-progress``.
 

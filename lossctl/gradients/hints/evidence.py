@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -18,6 +17,7 @@ from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
 from lossctl.gradients.tally import CheckedSamples
 from lossctl.gradients.verdict import Verdict
+from lossctl.immutable import immutable
 
 # Largest difference, relative to the scale, between the gradient that an explanation predicts and the given one:
 # well above the uncertainty of the differences, well below any factor that is explained.
@@ -36,7 +36,7 @@ WAYS = 10_000
 COARSE = 0.02
 
 
-@dataclass(frozen=True)
+@immutable
 class Evidence:
     """What a hint looks at: the loss, and complete samples of the check.
 
@@ -75,7 +75,7 @@ class Evidence:
 _Explanation: TypeAlias = Callable[[Evidence], str | None]
 
 
-@dataclass(frozen=True)
+@immutable
 class Hint:
     """One explanation of a wrong gradient.
 

@@ -240,6 +240,14 @@ def _fail(message: str) -> int:
     return BAD_INPUT
 
 
+# Why a command has no option --like.
+_WITHOUT_LIKE = {
+    "verify": "verify needs the exact loss of the registry; compute --like and gradcheck --like know a library's",
+    "explain": "explain searches all libraries; --loss limits it to a loss",
+    "list": "list shows all losses; info LOSS --like LIBRARY says how a library defines one",
+}
+
+
 def _usage(error: typer.TyperException, words: Sequence[str]) -> str:
     """Format a usage error of typer in one line, with a suggestion of the nearest name."""
     context: Any = getattr(error, "ctx", None)
@@ -263,6 +271,8 @@ def _usage(error: typer.TyperException, words: Sequence[str]) -> str:
         if message.startswith("too many arguments") and context is not None and "pred" in context.params:
             message += "; -p and -t name columns"
         return message[:1].lower() + message[1:] + (see if not message.endswith("?") else "")
+    if option == "--like" and context is not None:
+        return f"no option --like: {_WITHOUT_LIKE.get(context.command.name, 'it belongs to commands that compute')}"
     name = option.lstrip("-").replace("-", "_")
     owners = [loss.name for loss in registered().values() if any(p.name == name for p in loss.parameters)]
     if owners:

@@ -245,6 +245,10 @@ class GroupOptions:
 
 
 # For commands that show the value of a loss.
+Like: TypeAlias = Annotated[
+    str | None,
+    Option("--like", metavar="LIBRARY[@VERSION]", help="as torch, keras, sklearn, optax, ... define the loss"),
+]
 FailAbove: TypeAlias = Annotated[
     list[str],
     Option(

@@ -24,7 +24,7 @@ def clamped_bce(pred: Array, target: Array, *, label_smoothing: float = 0.0) -> 
     def gradient() -> Array:
         return np.asarray((pred - t) / np.maximum(pred * (1.0 - pred), 1e-12))
 
-    return -(t * log_p + (1.0 - t) * log_not_p), gradient
+    return 0.0 - (t * log_p + (1.0 - t) * log_not_p), gradient  # 0, not −0, where both are 0
 
 
 def bce_plus(pred: Array, target: Array, *, epsilon: float, label_smoothing: float = 0.0) -> tuple[Array, Thunk]:

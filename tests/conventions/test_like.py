@@ -98,6 +98,62 @@ def test_the_command_names_each_departure(tmp_path: Path, capsys: pytest.Capture
     assert "reduce differently" in capsys.readouterr().err
 
 
+# Targets 1, 1, 0, 1; a weight of 0 counts for keras, which divides by the count, and not for scikit-learn.
+WEIGHTS = (1.0, 2.0, 0.0, 0.5)
+
+
+@pytest.fixture
+def weighted(tmp_path: Path) -> list[str]:
+    path = tmp_path / "w.csv"
+    np.savetxt(path, np.column_stack([P, T, WEIGHTS, 0.5 + 0.0 * P]), delimiter=",", header="p,t,w,q", comments="")
+    return [str(path), "-p", "p", "-t", "t", "-w", "w", "-f", "json"]
+
+
+@pytest.mark.parametrize(
+    ("library", "least", "divisor"), [("keras", float(np.float32(1e-7)), 4.0), ("sklearn@1.1", 1e-15, 3.5)]
+)
+def test_every_command_takes_the_number_of_the_library(
+    weighted: list[str], library: str, least: float, divisor: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The mean is (−log ε − 2 log 0.9)/divisor; the slope of the second sample is −2/(0.9·divisor)."""
+
+    def run(*words: str) -> str:
+        assert main([*words, "--like", library]) == 0
+        shown = capsys.readouterr()
+        assert "bce like " in shown.err
+        return shown.out
+
+    mean = pytest.approx((-np.log(least) - 2 * np.log(0.9)) / divisor, rel=1e-6)
+    assert json.loads(run("compute", "bce", *weighted))["losses"][0]["value"] == mean
+    document = json.loads(run("breakdown", "bce", *weighted))
+    assert document["value"] == mean
+    assert document["worst"][0]["loss"] == pytest.approx(-np.log(least), rel=1e-6)
+    compared = json.loads(run("compare", "bce", *weighted, "-p", "q"))
+    assert compared["models"][0]["value"] == mean
+    gradient = run("grad", "bce", *weighted[:-1], "csv", "--reduction", "mean").splitlines()
+    assert float(gradient[2]) == pytest.approx(-2.0 / 0.9 / divisor, rel=1e-6)
+    curve = run("plot", "bce", "-f", "csv").splitlines()
+    assert float(curve[1].split(",")[-2]) == pytest.approx(-np.log(least), rel=1e-6)
+    assert "bce" in run("plot", "bce", *weighted[:-2])
+
+
+def test_where_a_convention_has_no_place_the_reason_is_said(
+    weighted: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, says in (
+        (["breakdown", "l2_loss", *weighted[:5], "--like", "tensorflow"], "tensorflow l2_loss is a sum, and breakdown"),
+        (["compare", "l2_loss", *weighted[:5], "-p", "q", "--like", "tensorflow"], "is a sum, and compare shows means"),
+        (["grad", "bce", *weighted[:5], "--like", "torch", "--framework", "torch"], "give one of them"),
+        (["verify", "bce", weighted[0], "--like", "torch"], "no option --like: verify needs the exact loss"),
+        (["explain", "0.5", weighted[0], "--like", "torch"], "no option --like: explain searches all libraries"),
+        (["list", "--like", "torch"], "no option --like: list shows all losses; info LOSS --like"),
+    ):
+        assert main(words) == 2
+        shown = capsys.readouterr()
+        assert says in shown.err
+        assert not shown.out
+
+
 DIFFERENTIABLE = [row for row in conventions() if row.steps or row.kernel or row.factor != 1 or row.per_class]
 
 

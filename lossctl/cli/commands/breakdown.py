@@ -14,6 +14,7 @@ from lossctl.cli.options import (
     FailBelow,
     GroupOptions,
     InputOptions,
+    Like,
     Option,
     OutputOptions,
     Plot,
@@ -96,6 +97,7 @@ def breakdown(
     fail_below: FailBelow = [],  # noqa: B006 - as above
     strict: Strict = False,
     plot: Plot = False,
+    like: Like = None,
     grouping: GroupOptions,
     data: InputOptions,
     how: ComputationOptions,
@@ -105,7 +107,7 @@ def breakdown(
     from lossctl.analysis.breakdown import break_down
     from lossctl.analysis.input_checks import check_inputs
     from lossctl.cli.data_files import column_role
-    from lossctl.cli.loss_arguments import bind
+    from lossctl.cli.like import bind_like
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of, with_pictures
     from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, split_commas, with_clip
@@ -119,7 +121,8 @@ def breakdown(
     style_of(output)
     chosen = format_of(output, binary=_BINARY, pictures=True, checks=bool(fail_above or fail_below))
     options = compute_options(how, data)
-    bound = bind(losses, how.param, how.framework)
+    asked = bind_like(losses, how, like)
+    bound = asked.losses
     if len(bound) > 1:
         raise UsageError("breakdown takes a single loss: run it once for each")
     (limits,) = parse_limits(fail_above, fail_below, bound)
@@ -134,7 +137,7 @@ def breakdown(
     opened = with_training(opened, bound, grouping, data)
     by = _by(cut.by, opened)
     request = replace(request, by=by, profile=group is None and (strict or not output.quiet))
-    asked = BreakdownView(
+    view = BreakdownView(
         people=chosen in PICTURES or (chosen in FORMATS and FORMATS[chosen].for_people),
         columns=names,
         in_order=cut.sort == "row",
@@ -142,15 +145,16 @@ def breakdown(
         by=cut.by or "",
         ignored_by=options.leaving_out,
     )
-    loss = bound[0]
+    by_library = asked.mean(opened, options, "breakdown")
+    (loss,), options = by_library.losses, by_library.options
     if group is not None:
         opened, loss, options = _of_groups(opened, loss, options, workers, request=request, group=column_role(group))
     result = break_down(opened, loss, options, request, workers)
     lines = list(opened.notes) if group is not None else []
     if result.profile:
         lines = list(check_inputs(opened, [result.plan], options, [result.profile]))
-    report = breakdown_report(result, opened, request, asked, lines, limits=limits)
-    report = with_clip(report, how)
+    report = breakdown_report(result, opened, request, view, lines, limits=limits)
+    report = with_clip(replace(report, notes=[*by_library.notes, *report.notes]), how)
     if strict:
         raise_on_advice(report.advice)
     if chosen not in _BINARY:

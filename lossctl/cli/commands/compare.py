@@ -12,6 +12,7 @@ from lossctl.cli.options import (
     ComputationOptions,
     GroupOptions,
     InputOptions,
+    Like,
     Option,
     OutputOptions,
     Plot,
@@ -93,6 +94,7 @@ def compare(
     against: CompareOptions,
     strict: Strict = False,
     plot: Plot = False,
+    like: Like = None,
     grouping: GroupOptions,
     data: InputOptions,
     how: ComputationOptions,
@@ -102,7 +104,7 @@ def compare(
     from lossctl.analysis.comparison import compare_models
     from lossctl.analysis.input_checks import check_inputs_of_models
     from lossctl.cli.data_files import column_role
-    from lossctl.cli.loss_arguments import bind
+    from lossctl.cli.like import bind_like
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of, with_pictures
     from lossctl.cli.settings import (
@@ -124,8 +126,8 @@ def compare(
     check_range("--seed", against.seed, 0)
     check_range("--top", against.top, 0)
     options = compute_options(how, data)
-    bound = bind(losses, how.param, how.framework)
-    limits = _limits(against.fail_if_worse, bound)
+    asked = bind_like(losses, how, like)
+    limits = _limits(against.fail_if_worse, asked.losses)
     models, targets = _models(files, data)
     group = grouping.group
     columns = [name for text in against.columns for name in split_commas(text)]
@@ -136,18 +138,19 @@ def compare(
     workers = execution_config(how, output)
     first = replace(data, pred=list(models[0].columns))
     opened = open_data(
-        bound,
+        asked.losses,
         models[0].path,
         targets,
         first,
         shown=[*columns, *(name for name in (against.cluster_by, against.by) if name is not None)],
         rivals=models[1:],
     )
-    opened = with_training(opened, bound, grouping, data)
-    runs = [(opened, bound, options)]
+    opened = with_training(opened, asked.losses, grouping, data)
+    by_library = asked.mean(opened, options, "compare")
+    runs = [(opened, by_library.losses, by_library.options)]
     if group is not None:
         roles = [column_role(name) for name in (*columns, against.cluster_by, against.by) if name is not None]
-        runs = _of_groups(opened, bound, options, workers, group=column_role(group), shown=roles)
+        runs = _of_groups(*runs[0], workers, group=column_role(group), shown=roles)
     comparisons = [
         comparison
         for dataset, compared, of_losses in runs
@@ -180,11 +183,11 @@ def compare(
     plans = zip(*(c.plans for c in comparisons), strict=True)
     profiles = zip(*(c.profiles for c in comparisons), strict=True)
     if group is None:
-        advice = check_inputs_of_models(opened, [*plans], options, [*profiles], shown.models)
+        advice = check_inputs_of_models(opened, [*plans], by_library.options, [*profiles], shown.models)
     else:
         advice = list(dict.fromkeys(note for dataset, _, _ in runs for note in dataset.notes))
     report = compare_report(comparisons, runs[0][0], shown, limits, advice)
-    report = with_clip(report, how)
+    report = with_clip(replace(report, notes=[*by_library.notes, *report.notes]), how)
     if strict:
         raise_on_advice(report.advice)
     return with_pictures(report, chosen, plot=plot), replace(output, format=chosen)

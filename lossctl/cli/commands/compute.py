@@ -14,6 +14,7 @@ from lossctl.cli.options import (
     FailBelow,
     GroupOptions,
     InputOptions,
+    Like,
     OutputOptions,
     Strict,
     expand_option_groups,
@@ -61,18 +62,15 @@ def compute(
     fail_above: FailAbove = [],  # noqa: B006 - typer copies it
     fail_below: FailBelow = [],  # noqa: B006 - as above
     strict: Strict = False,
-    like: Annotated[
-        str | None,
-        typer.Option("--like", metavar="LIBRARY[@VERSION]", help="the number of torch, keras, sklearn, optax, ..."),
-    ] = None,
+    like: Like = None,
     how: ComputationOptions,
     output: OutputOptions,
 ) -> tuple[Report, OutputOptions]:
     """Compute losses."""
     from dataclasses import replace
 
-    from lossctl.cli.like import choose_likes, find_likes
-    from lossctl.cli.loss_arguments import bind, split_specs
+    from lossctl.cli.like import bind_like
+    from lossctl.cli.loss_arguments import split_specs
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
     from lossctl.cli.thresholds import parse_limits
@@ -92,18 +90,16 @@ def compute(
     if reduction == "group" and group is None:
         raise UsageError("--reduction group needs --group COLUMN")
     options = replace(compute_options(how, data), detail=strict or not quick)
-    likes = [] if like is None else find_likes(losses, how.param, like, how.framework)
-    bound = [candidates[0].loss() for candidates in likes] or bind(losses, how.param, how.framework)
-    limits = parse_limits(fail_above, fail_below, bound)
+    asked = bind_like(losses, how, like)
+    limits = parse_limits(fail_above, fail_below, asked.losses)
     check_stdin([preds, targets])
     workers = execution_config(how, output)
-    opened = open_data(bound, preds, targets, data, by=group)
-    opened = with_training(opened, bound, grouping, data)
-    notes: list[str] = []
-    if likes:
-        bound, options, reduction, notes = choose_likes(likes, opened, options, reduction)
+    opened = open_data(asked.losses, preds, targets, data, by=group)
+    opened = with_training(opened, asked.losses, grouping, data)
+    chosen = asked.chosen(opened, options, reduction)
+    bound, options = chosen.losses, chosen.options
     results, advice, line = _results(
-        opened, bound, options, reduction, workers=workers, group=group, profile=strict or not output.quiet
+        opened, bound, options, chosen.reduction, workers=workers, group=group, profile=strict or not output.quiet
     )
     report = compute_report(
         results, opened.names, line, advice, specs=split_specs(losses), ignored_by=options.leaving_out
@@ -111,7 +107,7 @@ def compute(
     report = with_clip(report, how)
     if strict:
         raise_on_advice(report.advice)
-    report = replace(report, notes=[*notes, *report.notes])
+    report = replace(report, notes=[*chosen.notes, *report.notes])
     values = [
         Limited(r.loss, r.value, limit, source_line(loss.kernel))
         for r, loss, limit in zip(results, bound, limits, strict=True)

@@ -12,6 +12,7 @@ from lossctl.cli.options import (
     ComputationOptions,
     GroupOptions,
     InputOptions,
+    Like,
     Option,
     OutputOptions,
     expand_option_groups,
@@ -47,13 +48,14 @@ def grad(
     ] = "none",
     grouping: GroupOptions,
     numeric: Annotated[bool, Option("--numeric", help="use finite differences, for a loss without a gradient")] = False,
+    like: Like = None,
     data: InputOptions,
     how: ComputationOptions,
     output: OutputOptions,
 ) -> tuple[Report, OutputOptions]:
     """Compute the gradient."""
     from lossctl.cli.data_files import column_role
-    from lossctl.cli.loss_arguments import bind
+    from lossctl.cli.like import bind_like
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
     from lossctl.cli.settings import compute_options, execution_config
@@ -71,20 +73,23 @@ def grad(
         )
     style_of(output)
     check_choice("--reduction", reduction, REDUCTIONS)
-    bound = bind(losses, how.param, how.framework)
-    if len(bound) > 1:
+    asked = bind_like(losses, how, like)
+    if len(asked.losses) > 1:
         raise UsageError("grad takes a single loss")
     check_stdin([preds, targets])
     group = grouping.group
     workers = execution_config(how, output)
     options = compute_options(how, data)
-    opened = open_data(bound, preds, targets, data, by=group)
-    opened = with_training(opened, bound, grouping, data)
+    opened = open_data(asked.losses, preds, targets, data, by=group)
+    opened = with_training(opened, asked.losses, grouping, data)
+    by_library = asked.chosen(opened, options, reduction)
+    (loss,), options, reduction = by_library.losses, by_library.options, by_library.reduction
     if group is None:
-        spool = spool_gradient(opened, bound[0], options, reduction, workers=workers, numeric=numeric)
+        spool = spool_gradient(opened, loss, options, reduction, workers=workers, numeric=numeric)
     else:
         from lossctl.engine.lists import read_groups
 
-        groups, options = read_groups(opened, column_role(group), bound, options)
-        spool = spool_gradient_of_lists(groups, bound[0], options, reduction, workers=workers, numeric=numeric)
-    return gradient_rows(spool), replace(output, format=chosen)
+        groups, options = read_groups(opened, column_role(group), [loss], options)
+        spool = spool_gradient_of_lists(groups, loss, options, reduction, workers=workers, numeric=numeric)
+    report = gradient_rows(spool)
+    return replace(report, notes=[*by_library.notes, *report.notes]), replace(output, format=chosen)

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import LOSS_HELP, ComputationOptions, InputOptions, Option, OutputOptions, expand_option_groups
+from lossctl.cli.options import (
+    LOSS_HELP,
+    ComputationOptions,
+    InputOptions,
+    Like,
+    Option,
+    OutputOptions,
+    expand_option_groups,
+)
 from lossctl.report import Report
 
 HELP = """Draw losses and their gradients; with data, histograms of losses, and predictions against targets.
@@ -32,6 +40,7 @@ def plot(
         str | None,
         Option("--range", metavar="LOW,HIGH", help="range of the x axis of curves: residual, margin or probability"),
     ] = None,
+    like: Like = None,
     data: InputOptions,
     how: ComputationOptions,
     output: OutputOptions,
@@ -39,7 +48,7 @@ def plot(
     """Draw losses."""
     from dataclasses import replace
 
-    from lossctl.cli.loss_arguments import bind
+    from lossctl.cli.like import bind_like, curves_like
     from lossctl.cli.output import format_of, style_of, with_pictures
     from lossctl.core.list_parameters import single_valued
     from lossctl.errors import UsageError
@@ -47,11 +56,13 @@ def plot(
 
     chosen = format_of(output, pictures=True)
     style_of(output)
-    bound = bind(losses, how.param, how.framework)
+    asked = bind_like(losses, how, like)
     if preds is None:
         from lossctl.analysis.curves import curves_of
 
-        report = curves_report(curves_of([single for loss in bound for single in single_valued(loss)], *_ends(span)))
+        chosen_losses = curves_like(asked)
+        singles = [single for loss in chosen_losses.losses for single in single_valued(loss)]
+        report = curves_report(curves_of(singles, *_ends(span)))
     elif span is not None:
         raise UsageError("--range belongs to curves: leave it out with data")
     else:
@@ -61,10 +72,11 @@ def plot(
 
         check_stdin([preds, targets])
         workers = execution_config(how, output)
-        opened = open_data(bound, preds, targets, data)
-        options = replace(compute_options(how, data), detail=False)
-        shown = plot_data(opened, bound, options, workers)
-        report = data_plot_report(shown, bound, opened.names, split_commas(data.labels))
+        opened = open_data(asked.losses, preds, targets, data)
+        chosen_losses = asked.chosen(opened, replace(compute_options(how, data), detail=False))
+        shown = plot_data(opened, chosen_losses.losses, chosen_losses.options, workers)
+        report = data_plot_report(shown, chosen_losses.losses, opened.names, split_commas(data.labels))
+    report = replace(report, notes=[*chosen_losses.notes, *report.notes])
     return with_pictures(report, chosen), replace(output, format=chosen)
 
 

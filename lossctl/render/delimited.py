@@ -16,9 +16,9 @@ _ROWS = 1000
 
 
 def value(report: Report, style: Style) -> Iterator[str]:
-    """Yield bare numbers, one per line."""
-    if report.values:
-        yield from (f"{float(number)!r}\n" for number in report.values)
+    """Yield bare numbers or texts, one per line."""
+    if report.values is not None:
+        yield from (f"{printable(x) if isinstance(x, str) else repr(float(x))}\n" for x in report.values)
     elif report.stream is not None:
         for row in report.stream.rows:
             yield "".join(f"{float(cell)!r}\n" for cell in row if isinstance(cell, (int, float)))

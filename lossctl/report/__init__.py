@@ -150,7 +150,7 @@ class Report:
         title, sections, closing: lines for people; ``sections`` maps each heading to its lines.
         panels: rows of drawings for people; the drawings of a row stand side by side.
         facts: further entries of the JSON document, by key.
-        values: the bare numbers of ``--format value``.
+        values: the bare numbers, or definitions, of ``--format value``; None if there are none for this command.
         notes: lines for stderr, unless ``-q``.
         advice: notes about input that is valid but probably a mistake; an error with ``--strict``.
         failures: lines for stderr, even with ``-q``.
@@ -168,7 +168,7 @@ class Report:
     closing: Sequence[str] = ()
     panels: Sequence[Sequence[Drawing]] = ()
     facts: Mapping[str, Cell] = field(default_factory=dict)
-    values: Sequence[float] = ()
+    values: Sequence[float | str] | None = None
     notes: Sequence[str] = ()
     advice: Sequence[str] = ()
     failures: Sequence[str] = ()

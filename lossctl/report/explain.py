@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from lossctl.errors import counted
@@ -60,7 +59,7 @@ def explain_report(explanations: Sequence[Explanation], sources: Sequence[str], 
                 {"number": e.number, "found": e.found, "tried": e.tried, "by_chance": e.by_chance} for e in explanations
             ],
         },
-        values=[v for e in explanations for v in ([c.value for c in e.best] if e.found else [math.nan])],
+        values=[c.text for e in explanations if e.found for c in e.best],
         notes=list(dict.fromkeys(note for e in explanations for note in _notes(e, deeper=deeper))),
         failed=not explained,
     )
@@ -133,6 +132,7 @@ def function_report(answers: Sequence[Answer], spec: str) -> Report:
         ],
         title=spec,
         facts={"function": spec, "found": bool(answers)},
+        values=[equal[0].candidate.text for equal in of_kinds],
         notes=notes,
         failed=not answers,
     )

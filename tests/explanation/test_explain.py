@@ -319,6 +319,16 @@ def test_negative_numbers_are_no_options(tmp_path: Path, capsys: pytest.CaptureF
     assert "no option -x" in capsys.readouterr().err
 
 
+def test_a_script_gets_the_definitions_or_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "d.csv"
+    np.savetxt(path, np.column_stack([P, T]), delimiter=",", header="p,t", comments="")
+    columns = [str(path), "-p", "p", "-t", "t", "--loss", "bce", "-q"]
+    assert main(["explain", f"{bce(P).mean() / np.log(2):.9g},{bce(P).sum():.9g}", *columns]) == 0
+    assert capsys.readouterr() == ("bce; is in bits\nbce; is the sum\n", "")
+    assert main(["explain", "1.2345678", *columns]) == 1
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.slow
 def test_the_command_says_how_sure_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "d.csv"

@@ -96,16 +96,18 @@ class Group(core.TyperGroup):
 
 
 @cache
-def command_line(asked: str) -> Any:
+def command_line(asked: str, *, options: bool) -> Any:
     """Return the command of :func:`build`, which can run any number of times."""
-    return typer.main.get_command(build(asked))
+    return typer.main.get_command(build(asked, options=options))
 
 
-def build(asked: str = "") -> typer.Typer:
+def build(asked: str = "", *, options: bool = True) -> typer.Typer:
     """Build the typer application; a command imports what it needs when it runs.
 
-    If ``asked`` is a command, the application has only this command, because the options of all commands take a third
-    of the time of an import of NumPy.
+    Args:
+        asked: the only command of the application, because the options of all commands take a third of the time of an
+            import of NumPy; default: all commands.
+        options: whether the commands have their options. Help of the application and errors need the summaries only.
     """
     from lossctl.cli.parsing import Command
 
@@ -121,10 +123,21 @@ def build(asked: str = "") -> typer.Typer:
         add_completion=True,
     )
     app.callback(invoke_without_command=True)(_root)
-    for name in [asked] if asked in COMMANDS else COMMANDS:
+    for name in [asked] if asked else COMMANDS:
         module = import_module(f"lossctl.cli.commands.{COMMANDS[name]}")
-        app.command(name, cls=Command, help=module.HELP)(_contained(getattr(module, COMMANDS[name])))
+        command = _with_options(getattr(module, COMMANDS[name])) if options else _without_options
+        app.command(name, cls=Command, help=module.HELP)(command)
     return app
+
+
+def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    from lossctl.cli.options import expand_option_groups
+
+    return _contained(expand_option_groups(command))
+
+
+def _without_options() -> None:
+    """Stand for a command of which only the summary is printed."""
 
 
 class _HiddenFromTyper(Exception):  # noqa: N818 - it is no error itself
@@ -168,7 +181,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         try:
             with redirect_stdout(said):
-                command = command_line(words[0] if words and words[0] in COMMANDS else "")
+                asked = words[0] if words and words[0] in COMMANDS else ""
+                command = command_line(asked, options=bool(asked) or "_LOSSCTL_COMPLETE" in os.environ)
                 outcome = command(args=words, prog_name="lossctl", standalone_mode=False)
         except SystemExit as leave:  # shell completion ends with SystemExit
             if _of_user(leave) is None:

@@ -1,16 +1,22 @@
-"""``--like LIBRARY``: the losses of a command by the conventions of a library."""
+"""``--like LIBRARY``: the losses of a command by the conventions of a library.
+
+Conventions are imported where they are used: they take a twentieth of a start, and most commands need none.
+"""
 
 from __future__ import annotations
 
-from lossctl.api import choose_like
+from typing import TYPE_CHECKING
+
 from lossctl.cli.loss_arguments import bind, split_specs
 from lossctl.cli.options import ComputationOptions
-from lossctl.conventions.like import Like, find_like
 from lossctl.core.loss import Loss
 from lossctl.engine.options import ComputeOptions
 from lossctl.errors import UsageError, printable
 from lossctl.immutable import immutable
 from lossctl.io.dataset import Dataset
+
+if TYPE_CHECKING:
+    from lossctl.conventions.like import Like
 
 
 @immutable
@@ -34,6 +40,8 @@ class Asked:
         """
         if not self.likes:
             return Chosen(self.losses, options, reduction, [])
+        from lossctl.api import choose_like
+
         chosen = [choose_like(candidates, data, options) for candidates in self.likes]
         first, _, settings = chosen[0]
         for like, _, changed in chosen[1:]:
@@ -94,6 +102,8 @@ def bind_like(text: str, how: ComputationOptions, library: str | None) -> Asked:
     specs = split_specs(text)
     if how.param and len(specs) > 1:
         raise UsageError(f"-P belongs to a single loss: write {specs[0]}:{printable(how.param[0])}")
+    from lossctl.conventions.like import find_like
+
     likes = [find_like(":".join([spec, *how.param]), library) for spec in specs]
     return Asked([candidates[0].loss() for candidates in likes], likes)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, field, fields, is_dataclass
-from functools import wraps
+from functools import cache, wraps
 from typing import Annotated, Any, ClassVar, TypeAlias, get_type_hints
 
 import typer
@@ -313,22 +313,27 @@ def _options(group: Any) -> list[Any]:
     return [f for f in fields(group) if f.init]
 
 
+@cache
+def _parameters(group: Any) -> list[inspect.Parameter]:
+    """Return one keyword argument for each field of a dataclass of options."""
+    hints = get_type_hints(group, include_extras=True)
+    parameters = []
+    for f in _options(group):
+        hints[f.name].__metadata__[0].rich_help_panel = group.HEADING  # in --help
+        default = f.default if f.default is not MISSING else []
+        parameters.append(
+            inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[f.name])
+        )
+    return parameters
+
+
 def expand_option_groups(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the command with its dataclass arguments expanded into one keyword argument per field."""
     hints = get_type_hints(function, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []
-    for name in inspect.signature(function).parameters:
-        if name not in groups:
-            parameters.append(inspect.signature(function).parameters[name].replace(annotation=hints[name]))
-            continue
-        extras = get_type_hints(groups[name], include_extras=True)
-        for f in _options(groups[name]):
-            default = f.default if f.default is not MISSING else []
-            extras[f.name].__metadata__[0].rich_help_panel = groups[name].HEADING  # in --help
-            parameters.append(
-                inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=extras[f.name])
-            )
+    for name, parameter in inspect.signature(function).parameters.items():
+        parameters += _parameters(groups[name]) if name in groups else [parameter.replace(annotation=hints[name])]
 
     @wraps(function)
     def command(**values: Any) -> Any:

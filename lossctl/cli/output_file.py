@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -52,7 +51,7 @@ def _replace(target: str, write: Callable[[BinaryIO], None]) -> None:
     folder = os.path.dirname(target)
     # Known before the file exists, so that it is removed whenever the run is interrupted. Not derived from the name of
     # the file, which may be as long as the system allows.
-    temporary = os.path.join(folder, f".lossctl-{secrets.token_hex(8)}")
+    temporary = os.path.join(folder, f".lossctl-{os.urandom(8).hex()}")
     try:
         descriptor, unnamed = _create(folder, temporary)
         with open(descriptor, "wb") as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 
 from lossctl.errors import printable
 
@@ -31,4 +30,6 @@ def _shown(cell: object) -> str:
 
 
 def _escaped(text: str) -> str:
+    from html import escape  # here because it takes 2 ms, and only notebooks need it
+
     return escape(printable(text))

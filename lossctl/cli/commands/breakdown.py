@@ -19,7 +19,6 @@ from lossctl.cli.options import (
     OutputOptions,
     Plot,
     Strict,
-    expand_option_groups,
 )
 from lossctl.immutable import immutable
 from lossctl.report import Report
@@ -84,7 +83,6 @@ class BreakdownOptions:
     ] = False
 
 
-@expand_option_groups
 def breakdown(
     losses: Annotated[str, typer.Argument(metavar="LOSS", help=LOSS_HELP)],
     preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],

@@ -17,7 +17,6 @@ from lossctl.cli.options import (
     OutputOptions,
     Plot,
     Strict,
-    expand_option_groups,
 )
 from lossctl.immutable import immutable
 from lossctl.report import Report
@@ -80,7 +79,6 @@ class CompareOptions:
     ] = field(default_factory=list)
 
 
-@expand_option_groups
 def compare(
     losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help=LOSS_HELP)],
     files: Annotated[

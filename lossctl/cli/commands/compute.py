@@ -17,7 +17,6 @@ from lossctl.cli.options import (
     Like,
     OutputOptions,
     Strict,
-    expand_option_groups,
 )
 from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, with_clip
 from lossctl.report import Report
@@ -40,7 +39,6 @@ Examples:
 """
 
 
-@expand_option_groups
 def compute(
     losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help=LOSS_HELP)],
     preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],

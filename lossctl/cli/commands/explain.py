@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lossctl.cli.options import InputOptions, OutputOptions, expand_option_groups
+from lossctl.cli.options import InputOptions, OutputOptions
 from lossctl.report import Report
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ Examples:
 """
 
 
-@expand_option_groups
 def explain(
     values: Annotated[
         str,

@@ -15,7 +15,6 @@ from lossctl.cli.options import (
     Like,
     Option,
     OutputOptions,
-    expand_option_groups,
 )
 from lossctl.report import Report
 
@@ -30,7 +29,6 @@ Examples:
 """
 
 
-@expand_option_groups
 def grad(
     losses: Annotated[str, typer.Argument(metavar="LOSS", help=LOSS_HELP)],
     preds: Annotated[str, typer.Argument(metavar="PREDS", help="a file, or - for stdin")],

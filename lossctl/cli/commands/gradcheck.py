@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from lossctl.cli.array_options import ArrayOptions, check_at
-from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, expand_option_groups
+from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions
 from lossctl.immutable import immutable
 from lossctl.report import Report
 
@@ -114,7 +114,6 @@ class GradcheckOptions:
     ] = None
 
 
-@expand_option_groups
 def gradcheck(
     losses: Annotated[str | None, typer.Argument(metavar="[LOSS[,LOSS...]]", help="default: every loss")] = None,
     preds: Annotated[str | None, typer.Argument(metavar="[PREDS]", help="default: random points")] = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import OutputOptions, expand_option_groups
+from lossctl.cli.options import OutputOptions
 from lossctl.report import Report
 
 HELP = """Describe a loss: formula, inputs, parameters, gradient, accuracy, pitfalls, curve.
@@ -20,7 +20,6 @@ Examples:
 """
 
 
-@expand_option_groups
 def info(
     loss: Annotated[str, typer.Argument(metavar="LOSS", help="NAME, or FILE.py:FUNCTION")],
     *,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lossctl.cli.options import OutputOptions, expand_option_groups
+from lossctl.cli.options import OutputOptions
 from lossctl.report import Report
 
 HELP = """List the losses by task.
@@ -20,7 +20,6 @@ Examples:
 """
 
 
-@expand_option_groups
 def list_(
     words: Annotated[
         str | None,

@@ -13,7 +13,6 @@ from lossctl.cli.options import (
     Like,
     Option,
     OutputOptions,
-    expand_option_groups,
 )
 from lossctl.report import Report
 
@@ -28,7 +27,6 @@ Examples:
 """
 
 
-@expand_option_groups
 def plot(
     losses: Annotated[str, typer.Argument(metavar="LOSS[,LOSS...]", help=LOSS_HELP)],
     preds: Annotated[str | None, typer.Argument(metavar="[PREDS]", help="a file, or - for stdin")] = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions, expand_option_groups
+from lossctl.cli.options import ComputationOptions, InputOptions, Option, OutputOptions
 from lossctl.immutable import immutable
 from lossctl.report import Report
 
@@ -83,7 +83,6 @@ class VerifyOptions:
     ] = None
 
 
-@expand_option_groups
 def verify(
     losses: Annotated[str | None, typer.Argument(metavar="[LOSS]", help="NAME[:PARAM=VALUE]...")] = None,
     preds: Annotated[str | None, typer.Argument(metavar="[PREDS]", help="a file")] = None,

@@ -7,8 +7,19 @@ from functools import partial
 import numpy as np
 
 from lossctl.conventions.kernels import bce_plus, clamped_bce, mixed_focal, mixed_focal_with_logits
-from lossctl.conventions.record import catboost, keras, lightgbm, optax, sklearn, tensorflow, torch, xgboost
-from lossctl.conventions.steps import Clip, Signs
+from lossctl.conventions.record import (
+    catboost,
+    keras,
+    kornia,
+    lightgbm,
+    optax,
+    sklearn,
+    tensorflow,
+    torch,
+    torchmetrics,
+    xgboost,
+)
+from lossctl.conventions.steps import Clip, Sigmoid, Signs
 
 _EPS = float(np.finfo(np.float64).eps)
 _MIXED = "weighs soft targets by (1 − p_t)^gamma"
@@ -128,6 +139,19 @@ ROWS = (
         kernel=mixed_focal_with_logits,
         says=(_MIXED,),
         all_pairs=True,
+    ),
+    kornia(
+        "binary_focal_loss_with_logits",
+        "focal_with_logits",
+        "kornia.losses.binary_focal_loss_with_logits(pred[:, None], target[:, None]).mean()",
+        reduction="none",
+    ),
+    torchmetrics(
+        "binary_hinge_loss",
+        "hinge",
+        "torchmetrics.functional.classification.binary_hinge_loss(pred, (target > 0).long())",
+        steps=(Sigmoid(), Signs()),
+        mode="if all predictions are in [0, 1] it applies none: like keras",
     ),
     sklearn("hinge_loss", "hinge", "sklearn.metrics.hinge_loss(target, pred, sample_weight=weight)"),
     keras("Hinge", "hinge", "keras.losses.Hinge()(target, pred, sample_weight=weight)", steps=(Signs(),)),

@@ -184,3 +184,57 @@ def padded_cosine_embedding(pred: Array, x2: Array, target: Array, *, margin: fl
         return np.asarray(sign[:, None] * slope)
 
     return values, gradient
+
+
+def floored_smape(pred: Array, target: Array, *, floor: float) -> tuple[Array, Thunk]:
+    """Twice the absolute error relative to |p| + |t|, which counts as ``floor`` at least."""
+    r, whole = pred - target, np.abs(pred) + np.abs(target)
+    size = np.maximum(whole, floor)
+    inside = whole >= floor
+    return 2.0 * np.abs(r) / size, lambda: 2.0 * (np.sign(r) - inside * np.abs(r) * np.sign(pred) / size) / size
+
+
+def overflowing_log_cosh(pred: Array, target: Array) -> tuple[Array, Thunk]:
+    """log((e^r + e^−r)/2) as it is written."""
+    r = pred - target
+    with np.errstate(over="ignore"):
+        return np.log((np.exp(r) + np.exp(-r)) / 2.0), lambda: np.tanh(r)
+
+
+def uneven_softmax_focal(pred: Array, target: Array, *, alpha: float, gamma: float = 2.0) -> tuple[Array, Thunk]:
+    """The focal loss of a softmax, times 1 − alpha for class 0 and alpha for every other class."""
+    t = _one_hot(pred, target) * np.where(np.arange(pred.shape[-1]) == 0, 1.0 - alpha, alpha)
+    top = pred.max(axis=-1, keepdims=True)
+    log_p = pred - top - np.log(np.exp(pred - top).sum(axis=-1, keepdims=True))
+    p = np.exp(log_p)
+
+    def gradient() -> Array:
+        parts = t * (1.0 - p) ** (gamma - 1.0) * (gamma * p * log_p - (1.0 - p))
+        return np.asarray(parts - p * parts.sum(axis=-1, keepdims=True))
+
+    return -(t * (1.0 - p) ** gamma * log_p).sum(axis=-1), gradient
+
+
+def padded_dice(pred: Array, target: Array, weight: Array | None = None, *, smooth: float = 0.0) -> tuple[Array, Thunk]:
+    """1 − (2·Σ w·p·t + smooth)/(Σ w·(p + t) + smooth + 1e-8), and 1 of empty masks."""
+    w = np.ones(1) if weight is None else weight
+    both = 2.0 * (w * pred * target).sum(axis=-1) + smooth
+    whole = (w * (pred + target)).sum(axis=-1) + smooth + 1e-8
+    return 1.0 - both / whole, lambda: w * ((both / whole)[:, None] - 2.0 * target) / whole[:, None]
+
+
+def lovasz_of_all_classes(pred: Array, target: Array) -> tuple[Array, Thunk]:
+    """The Lovász extension of the Jaccard loss, averaged over all classes, also absent ones."""
+    classes = pred.shape[-1]
+    value, slopes = np.zeros(len(pred)), np.zeros_like(pred)
+    for c in range(classes):
+        there = (target == c).astype(np.float64)
+        errors = np.abs(there - pred[..., c])
+        order = np.argsort(-errors, axis=-1, kind="stable")
+        hits = np.take_along_axis(there, order, axis=-1)
+        count = hits.sum(axis=-1, keepdims=True)
+        lost = 1.0 - (count - hits.cumsum(axis=-1)) / (count + (1.0 - hits).cumsum(axis=-1))
+        weights = np.diff(lost, axis=-1, prepend=0.0)
+        value += (np.take_along_axis(errors, order, axis=-1) * weights).sum(axis=-1)
+        np.put_along_axis(slopes[..., c], order, (1.0 - 2.0 * hits) * weights, axis=-1)
+    return value / classes, lambda: slopes / classes

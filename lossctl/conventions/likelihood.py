@@ -7,8 +7,20 @@ from functools import partial
 import numpy as np
 
 from lossctl.conventions.kernels import loose_kl, padded_cosine_embedding, padded_triplet, poisson_plus
-from lossctl.conventions.record import catboost, jax, keras, lightgbm, optax, sklearn, tensorflow, torch, xgboost
-from lossctl.conventions.steps import Clip, Shift
+from lossctl.conventions.record import (
+    catboost,
+    jax,
+    keras,
+    kornia,
+    lightgbm,
+    optax,
+    sklearn,
+    tensorflow,
+    torch,
+    torchmetrics,
+    xgboost,
+)
+from lossctl.conventions.steps import Clip, Normalize, Shift
 
 _KL = {"steps": (Clip(1e-7, 1.0, single=True, target=True),), "kernel": loose_kl, "says": ("leaves rows as they are",)}
 _PLUS = {"kernel": partial(poisson_plus, epsilon=1e-7), "says": ("adds 1e-7 within the logarithm",)}
@@ -104,6 +116,35 @@ ROWS = (
         "kl_divergence_with_log_targets",
         "kl_divergence_log_target",
         "optax.losses.kl_divergence_with_log_targets(pred, target).mean()",
+    ),
+    torchmetrics(
+        "kl_divergence",
+        "kl_divergence",
+        "torchmetrics.functional.kl_divergence(target, pred)",
+        steps=(Normalize(target=True),),
+    ),
+    torchmetrics(
+        "jensen_shannon_divergence",
+        "js_divergence",
+        "torchmetrics.functional.regression.jensen_shannon_divergence(target, pred)",
+        steps=(Normalize(target=True),),
+    ),
+    kornia(
+        "kl_div_loss_2d",
+        "kl_divergence",
+        "kornia.losses.kl_div_loss_2d(pred[:, None, None], target[:, None, None])",
+        reads="heat maps (n, k, height, width), each a distribution,",
+    ),
+    kornia(
+        "js_div_loss_2d",
+        "js_divergence",
+        "kornia.losses.js_div_loss_2d(pred[:, None, None], target[:, None, None])",
+        reads="heat maps (n, k, height, width), each a distribution,",
+    ),
+    torchmetrics(
+        "tweedie_deviance_score",
+        "tweedie_deviance:power=1.5",
+        "torchmetrics.functional.tweedie_deviance_score(pred, target, power=1.5)",
     ),
     jax("rel_entr", "kl_divergence", "jax.scipy.special.rel_entr(target, pred).sum(1).mean()"),
     jax("kl_div", "generalized_kl", "jax.scipy.special.kl_div(target, pred).sum(1).mean()"),

@@ -9,7 +9,7 @@ from lossctl.conventions.record import Convention
 from lossctl.errors import UsageError, nearest, quoted
 
 # The modules with rows, in the order in which they are listed.
-_MODULES = ("regression", "binary", "multiclass", "likelihood")
+_MODULES = ("regression", "binary", "multiclass", "likelihood", "scoring_rules", "segmentation", "preference")
 
 
 @cache

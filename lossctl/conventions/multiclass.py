@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from lossctl.conventions.kernels import clipped_softmax_focal, keras_categorical_hinge, weighted_cross_entropy
-from lossctl.conventions.record import catboost, keras, lightgbm, optax, sklearn, tensorflow, torch, xgboost
-from lossctl.conventions.steps import Clip, Normalize
+from lossctl.conventions.kernels import (
+    clipped_softmax_focal,
+    keras_categorical_hinge,
+    uneven_softmax_focal,
+    weighted_cross_entropy,
+)
+from lossctl.conventions.record import (
+    catboost,
+    keras,
+    kornia,
+    lightgbm,
+    optax,
+    sklearn,
+    tensorflow,
+    torch,
+    torchmetrics,
+    xgboost,
+)
+from lossctl.conventions.steps import Clip, Normalize, Softmax
 
 _EPS = float(np.finfo(np.float64).eps)
 _KERAS = (Normalize(), Clip(1e-7, 1.0 - 1e-7, single=True))
@@ -166,6 +184,41 @@ ROWS = (
         kernel=clipped_softmax_focal,
         factor=0.25,
         says=("clips probabilities to [1e-7, 1 − 1e-7]",),
+    ),
+    kornia(
+        "focal_loss",
+        "softmax_focal",
+        "kornia.losses.focal_loss(pred, target, alpha=None, reduction='mean')",
+        per_class=True,
+        mode="alpha=None; it has no default",
+    ),
+    kornia(
+        "focal_loss",
+        "softmax_focal",
+        "kornia.losses.focal_loss(pred, target, alpha=0.25, reduction='mean')",
+        kernel=partial(uneven_softmax_focal, alpha=0.25),
+        says=("multiplies class 0 by 1 − alpha, 0.75, and all others by alpha, 0.25",),
+        per_class=True,
+        mode="alpha=0.25; it has no default",
+    ),
+    torchmetrics(
+        "multiclass_hinge_loss",
+        "crammer_singer",
+        "torchmetrics.functional.classification.multiclass_hinge_loss(pred, target, pred.shape[1])",
+        steps=(Softmax(),),
+        mode="if all predictions are in [0, 1] it applies none: like sklearn",
+    ),
+    torchmetrics(
+        "multilabel_ranking_loss",
+        "label_ranking",
+        "torchmetrics.functional.classification.multilabel_ranking_loss(pred, target.long(), pred.shape[1])",
+        says=("averages in single precision",),
+    ),
+    torchmetrics(
+        "multilabel_coverage_error",
+        "coverage",
+        "torchmetrics.functional.classification.multilabel_coverage_error(pred, target.long(), pred.shape[1])",
+        says=("averages in single precision",),
     ),
     keras(
         "CategoricalGeneralizedCrossEntropy",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lossctl.conventions.lookup import of_loss
 
-_NAMES = {"sklearn": "scikit-learn", "xgboost": "XGBoost", "lightgbm": "LightGBM", "catboost": "CatBoost"}
+_NAMES = {"sklearn": "scikit-learn", "xgboost": "XGBoost", "lightgbm": "LightGBM", "catboost": "CatBoost", "trl": "TRL"}
 # The types of a library are no difference of a loss.
 _TYPES = ("computes in single precision", "stores targets in single precision")
 

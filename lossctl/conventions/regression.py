@@ -6,16 +6,24 @@ from functools import partial
 
 import numpy as np
 
-from lossctl.conventions.kernels import floored_mape, shrunk_mae, shrunk_quantile
+from lossctl.conventions.kernels import (
+    floored_mape,
+    floored_smape,
+    overflowing_log_cosh,
+    shrunk_mae,
+    shrunk_quantile,
+)
 from lossctl.conventions.record import (
     catboost,
     keras,
+    kornia,
     lightgbm,
     optax,
     sklearn,
     statsmodels,
     tensorflow,
     torch,
+    torchmetrics,
     xgboost,
 )
 from lossctl.conventions.steps import Clip, Floor
@@ -23,6 +31,7 @@ from lossctl.conventions.steps import Clip, Floor
 _LEAST = float(np.finfo(np.float64).eps)  # by which scikit-learn divides at least
 _MAPE_FROM_1 = partial(floored_mape, floor=1.0)
 _SHRUNK = "takes 1e-6 off the absolute residual"
+_FLOOR = "divides by 1.17e-6 at least"  # of torchmetrics
 _MSE_TEXT = "sklearn.metrics.mean_squared_error(target, pred, sample_weight=weight)"
 
 ROWS = (
@@ -162,6 +171,35 @@ ROWS = (
     ),
     xgboost("rmsle", "rmsle", "eval_metric='rmsle'"),
     torch("gaussian_nll_loss", "gaussian_nll", "F.gaussian_nll_loss(pred, target, var)", steps=(Floor("var", 1e-6),)),
+    *(
+        kornia(f"{name}_loss", loss, f"kornia.losses.{name}_loss(pred, target).mean()", reduction="none")
+        for name, loss in (
+            ("charbonnier", "pseudo_huber"),
+            ("cauchy", f"cauchy:c={2.0**0.5!r}"),
+            ("geman_mcclure", "geman_mcclure"),
+            ("welsch", "welsch"),
+        )
+    ),
+    *(
+        torchmetrics(name, loss, f"torchmetrics.functional.{name}(pred, target)", **departures)
+        for name, loss, departures in (
+            ("mean_squared_error", "mse", {}),
+            ("mean_absolute_error", "mae", {}),
+            ("mean_squared_log_error", "msle", {}),
+            (
+                "mean_absolute_percentage_error",
+                "mape",
+                {"kernel": partial(floored_mape, floor=1.17e-6), "says": (_FLOOR,)},
+            ),
+            (
+                "symmetric_mean_absolute_percentage_error",
+                "smape",
+                {"kernel": partial(floored_smape, floor=1.17e-6), "says": (_FLOOR,)},
+            ),
+            ("weighted_mean_absolute_percentage_error", "wape", {}),
+            ("log_cosh_error", "log_cosh", {"kernel": overflowing_log_cosh, "says": ("is infinite beyond |r| = 710",)}),
+        )
+    ),
     *(
         statsmodels(name, spec, f"statsmodels.robust.norms.{name}().rho(pred - target).mean()", reduction="none")
         for name, spec in (

@@ -60,11 +60,20 @@ def single(array: Array) -> Array:
 
 @immutable
 class Normalize(Step):
-    """Divides rows of predictions by their sum."""
+    """Divides rows of predictions by their sum.
+
+    Attributes:
+        target: whether rows of targets are divided, too.
+    """
+
+    target: bool = False
 
     @property
     def says(self) -> str:
         return "divides rows of probabilities by their sum"
+
+    def other(self, name: str, array: Array) -> Array:
+        return array / array.sum(axis=-1, keepdims=True) if self.target and name == "target" else array
 
     def pred(self, pred: Array) -> tuple[Array, Backward]:
         sums = pred.sum(axis=-1, keepdims=True)
@@ -173,3 +182,35 @@ class Shift(Step):
 
     def other(self, name: str, array: Array) -> Array:
         return array + self.epsilon if self.target and name == "target" else array
+
+
+@immutable
+class Sigmoid(Step):
+    """Applies a sigmoid to predictions."""
+
+    @property
+    def says(self) -> str:
+        return "applies a sigmoid, as it does if a prediction is outside [0, 1]"
+
+    def pred(self, pred: Array) -> tuple[Array, Backward]:
+        e = np.exp(-np.abs(pred))
+        p = np.where(pred < 0, e, 1.0) / (1.0 + e)
+        return p, lambda gradient: gradient * p * (1.0 - p)
+
+
+@immutable
+class Softmax(Step):
+    """Applies a softmax to rows of predictions."""
+
+    @property
+    def says(self) -> str:
+        return "applies a softmax, as it does if a prediction is outside [0, 1]"
+
+    def pred(self, pred: Array) -> tuple[Array, Backward]:
+        e = np.exp(pred - pred.max(axis=-1, keepdims=True))
+        p = e / e.sum(axis=-1, keepdims=True)
+
+        def backward(gradient: Array) -> Array:
+            return np.asarray(p * (gradient - (gradient * p).sum(axis=-1, keepdims=True)))
+
+        return p, backward

@@ -152,6 +152,8 @@ def explain_function(function: Function) -> list[Answer]:
                 refusals.append(f"{data}: {error}")
                 continue
             takes = True
+            if not any(float(number) for number, _ in numbers):  # many losses are 0 on such data
+                continue
             taken.add(data)
             trial = Trial(data, order, (first, second), numbers)
             answer = trial.answer()
@@ -211,8 +213,9 @@ class Trial:
 
     def codes(self, loss: str) -> str:
         """Return how a loss takes the targets: ``plain``, ``recoded`` between 0/1 and −1/+1, or "" if not at all."""
-        (view, *_) = views(*self._searched(*self.pairs[0]))
-        plain = {d.view is view for d in definitions(view, (loss,), {}, 0) if d.row is None}
+        pred, target = self._searched(*self.pairs[0])
+        readings = [v for v in views(pred, target) if not v.cost and np.shares_memory(v.pred, pred)]
+        plain = {d.view is view for view in readings for d in definitions(view, (loss,), {}, 0) if d.row is None}
         return "" if not plain else "plain" if True in plain else "recoded"
 
 

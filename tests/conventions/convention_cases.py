@@ -40,10 +40,13 @@ class Case:
 
 def cases() -> Iterator[Case]:
     """Yield all cases; the names are unique."""
+    names: set[str] = set()
     for row in conventions():
         name = f"{row.title} {row.loss}"
+        name = f"{name}, {row.mode}" if name in names else name
+        names.add(name)
         inputs = _inputs(row)
-        yield Case(name, row, inputs)
+        yield Case(name, row, inputs, {"class_axis": 2} if row.loss == "lovasz_softmax" else {})
         if row.weights:
             weight = np.random.default_rng(1).integers(1, 24, len(inputs["pred"])) / 8  # exact in single precision
             weight[::7] = 0.0 if row.library.name in ("keras", "torch", "sklearn") else 1.0
@@ -69,6 +72,8 @@ def _inputs(row: Convention) -> dict[str, Any]:
     inputs = inputs_of(loss_of(row)) | {"weight": None, "class_weight": None}
     if row.library.name == "sklearn" and row.loss == "categorical_cross_entropy":
         inputs["target"] = np.eye(4)[inputs["target"].argmax(axis=1)]  # it takes one-hot rows only
+    if row.function == "kto_loss":
+        inputs["kl"] = np.full_like(inputs["kl"], 1.25)  # it takes one number for the batch
     return inputs
 
 
@@ -82,6 +87,11 @@ def _edges(row: Convention, name: str) -> Iterator[Case]:
             f"{name}, small targets", row, {"pred": pred, "target": target, "weight": None, "class_weight": None}
         )
         return
+    if row.function in ("symmetric_mean_absolute_percentage_error", "log_cosh_error"):
+        size = 10.0 ** np.linspace(-8, -5, 30) if row.loss == "smape" else np.array([1e-3, 1.0, 709.0, 711.0])
+        inputs: dict[str, Any] = {"pred": 1.5 * size, "target": size - size * (row.loss == "log_cosh")}
+        yield Case(f"{name}, edges", row, inputs | {"weight": None, "class_weight": None})
+        return
     if row.function == "CategoricalFocalCrossentropy":
         inputs = _inputs(row)
         yield Case(f"{name}, far scores", row, inputs | {"pred": 20.0 * inputs["pred"]})
@@ -91,7 +101,7 @@ def _edges(row: Convention, name: str) -> Iterator[Case]:
     loss = loss_of(row)
     kinds = [spec.kind.name for spec in loss.inputs]
     for i, (p, t) in enumerate(EDGES):
-        inputs: dict[str, Any] = {"weight": None, "class_weight": None}
+        inputs = {"weight": None, "class_weight": None}
         if kinds == ["Probability", "Probability"] and row.loss != "zero_one":
             inputs |= {"pred": np.array([p, 0.25]), "target": np.array([t, 1.0 - t])}
         elif kinds[0] == "Probabilities" and row.function in (

@@ -46,6 +46,23 @@ def _of_kind(kind: str, name: str, rng: np.random.Generator) -> Any:
             return np.log(_probabilities(rng, (n, k)))
         case "Direction" | "Vector" | "Amounts":
             return rng.uniform(0.1, 2, (n, k)) if kind == "Amounts" else rng.normal(size=(n, k))
+        case "Members":
+            return rng.normal(0, 2, (n, 6))
+        case "NegativeLog":
+            return -rng.uniform(0.05, 3, n)
+        case "Desirable":
+            return rng.integers(0, 2, n).astype(float)
+        case "Mask":  # of two classes, (n, 2, 3, 4)
+            first = rng.random((n, 3, 4)) if name == "pred" else rng.integers(0, 2, (n, 3, 4)).astype(float)
+            return np.stack([1.0 - first, first], axis=1)
+        case "PixelScores":
+            return rng.normal(0, 2, (n, 3, 4))
+        case "HardMask":
+            return rng.integers(0, 2, (n, 3, 4)).astype(float)
+        case "PixelProbabilities":
+            return rng.dirichlet(np.ones(k), (n, 12))
+        case "PixelLabels":
+            return rng.integers(0, k, (n, 12))
     raise NotImplementedError(kind)
 
 

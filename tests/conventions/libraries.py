@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import types
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from lossctl.conventions.record import Convention
 
 os.environ["KERAS_BACKEND"] = "torch"
-TENSORS, JAX = ("torch", "keras"), ("optax", "jax")
+TENSORS, JAX = ("torch", "keras", "kornia", "torchmetrics", "trl"), ("optax", "jax")
 MODULES = {
     "torch": ("torch",),
     "keras": ("torch", "keras"),
@@ -26,6 +27,10 @@ MODULES = {
     "lightgbm": ("lightgbm",),
     "catboost": ("catboost",),
     "statsmodels": ("statsmodels",),
+    "kornia": ("torch", "kornia"),
+    "torchmetrics": ("torch", "torchmetrics"),
+    "scoringrules": ("scoringrules",),
+    "trl": ("torch", "trl"),
 }
 
 
@@ -79,7 +84,32 @@ def namespace(library: str) -> dict[str, Any]:
         names["statsmodels"] = statsmodels
     elif library == "catboost":
         names["eval_metric"] = _catboost
+    elif library in ("kornia", "torchmetrics", "scoringrules", "trl"):
+        names[library] = importlib.import_module(library)
+        names["trainer"] = _trainer
     return names
+
+
+def _trainer(loss_type: str) -> Any:
+    """Return what a method of TRL's trainers takes from its trainer, with the default settings."""
+
+    def alone(x: Any) -> Any:
+        return x
+
+    return types.SimpleNamespace(
+        accelerator=types.SimpleNamespace(device="cpu", gather_for_metrics=alone, gather=alone),
+        is_encoder_decoder=False,
+        aux_loss_enabled=False,
+        reference_free=False,
+        calculate_KL=True,
+        f_divergence_type="reverse_kl",
+        loss_type=loss_type,
+        label_smoothing=0.0,
+        beta=0.1,
+        simpo_gamma=0.5,
+        desirable_weight=1.0,
+        undesirable_weight=1.0,
+    )
 
 
 def _catboost(target: Any, pred: Any, metric: str, weight: Any) -> float:

@@ -143,6 +143,20 @@ def test_an_equal_loss_that_other_data_refute_is_left_out() -> None:
 
 
 @pytest.mark.slow
+def test_numbers_of_0_are_no_evidence() -> None:
+    """The categorical hinge loss of keras takes any shape, targets first; the sums over 48 classes make it 0."""
+
+    def categorical_hinge(t: Any, p: Any) -> Any:
+        assert t.shape == p.shape
+        right, wrong = (t * p).sum(-1), ((1 - t) * p).max(-1)
+        return np.float32(np.maximum(0.0, wrong - right + 1.0).mean())
+
+    answers = explain_function(categorical_hinge)
+    assert {answer.order for answer in answers} == {"target, pred"}
+    assert {answer.candidate.loss for answer in answers} == {"crammer_singer"}
+
+
+@pytest.mark.slow
 def test_a_function_that_is_infinite_at_0_is_named_by_other_probabilities() -> None:
     def entropy(p: Any, t: Any) -> Any:
         assert p.shape == t.shape == (len(p),)

@@ -1,7 +1,7 @@
 r"""Record the numbers of other libraries for the cases of tests/conventions.
 
     python -m venv peers
-    peers/bin/pip install -e '.[peers]'
+    peers/bin/pip install -e '.[peers]' kornia torchmetrics scoringrules 'trl==0.12.2' 'transformers<4.47'
     PYTHONPATH=.:tests/conventions peers/bin/python tests/scripts/record_conventions.py
 
 Numbers of packages that are not installed stay. Those of TensorFlow 2.20 and of scikit-learn 1.1 come from environments

@@ -129,6 +129,26 @@ def memory(folder: Path) -> None:
         path.unlink()
 
 
+_WRITE_PARQUET = """
+import sys, numpy as np, polars as pl
+rng, rows = np.random.default_rng(0), int(sys.argv[2])
+frame = pl.DataFrame({"pred": rng.normal(size=rows), "target": rng.normal(size=rows)})
+frame.write_parquet(sys.argv[1], row_group_size=int(sys.argv[3]))
+"""
+
+
+def parquet(folder: Path) -> None:
+    """Peak memory and time of Parquet, in row groups of the usual size and in one."""
+    print(f"\npeak memory and time of compute -q on {ROWS:,} pairs of Parquet\n")
+    path = str(folder / "scored.parquet")
+    for group in (122_880, ROWS):
+        # In a process of its own: a child's peak memory starts at what its parent has.
+        subprocess.run([sys.executable, "-c", _WRITE_PARQUET, path, str(ROWS), str(group)], check=True)
+        for _ in range(3):
+            mib, seconds = peak([*LOSSCTL, "compute", "mse", path, "-p", "pred", "-t", "target", "-q"])
+            print(f"  row groups of {group:>10,}  {mib:6.0f} MiB {seconds:6.2f} s")
+
+
 # Of each loss its kinds of inputs, and the loss in whole-array NumPy of p and t.
 _WHOLE = {
     "mse": ("xy", "r = p - t; print((r * r).mean())"),
@@ -194,7 +214,7 @@ def marginal(folder: Path) -> None:
         print(f"  {loss:30} {told}")
 
 
-FIGURES = {"startup": startup, "completion": completion, "memory": memory, "marginal": marginal}
+FIGURES = {"startup": startup, "completion": completion, "memory": memory, "parquet": parquet, "marginal": marginal}
 
 
 def main(names: Sequence[str]) -> None:

@@ -119,6 +119,22 @@ def test_any_range_of_rows(rows: int, form: str, tmp_path: Path, monkeypatch: py
 
 
 @indexed
+def test_columns_of_a_large_file_are_read_one_by_one(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Polars holds the whole of each column that it reads."""
+    monkeypatch.setattr(columnar, "_LARGE_FILE", 1)
+    columnar._strip.cache_clear()
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(
+        columnar, "_exactly", lambda names, exactly=columnar._exactly: asked.append(names) or exactly(names)
+    )
+    source = opened(put(tmp_path / f"x{form}", a=[1.0, 2.0], b=[3, 4]), "b", "a")
+    np.testing.assert_array_equal(values(source), [[3, 1], [4, 2]])
+    assert sorted(asked) == [("a",), ("b",)]
+
+
+@indexed
 @pytest.mark.parametrize("kind", [pl.Array(pl.Float32, 3), pl.List(pl.Float64), pl.List(pl.Int16)], ids=str)
 def test_a_column_of_arrays_is_as_many_columns(kind: Any, form: str, tmp_path: Path) -> None:
     rows = [[1, 2, 3], [4, 5, None], [7, 8, 9]]

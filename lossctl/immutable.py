@@ -1,8 +1,7 @@
 """Immutable dataclasses whose methods are shared by all classes, and not written for each.
 
-``dataclass(frozen=True)`` writes and compiles six methods for each class. A class of eight fields takes 1.2 ms, and a
-start of ``compute`` defines 75 such classes: a quarter of its time. ``@immutable`` takes 0.07 ms a class, and
-0.3 µs more an object.
+``dataclass(frozen=True)`` writes and compiles six methods for each class. A class of eight fields takes 0.9 ms, with
+``@immutable`` 0.2 ms, and an object 2.8 µs where it took 1.6 µs (tests/benchmarks/passes.py classes).
 """
 
 from __future__ import annotations

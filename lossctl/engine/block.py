@@ -230,10 +230,12 @@ class Block:
     ) -> None:
         """Raise RowError at the first element outside the domain of the loss."""
         domain = plan.loss.domain
+        skipped = {i for i, spec in enumerate(domain.inputs) if deferred and spec.kind.implied_by_finite_loss}
+        if len(skipped) == len(domain.inputs) and domain.validate is None:
+            return
         # id: kinds are constants, and hashing one takes as long as a check
         keys = [(role, id(spec.kind)) for role, spec in zip(plan.roles, domain.inputs, strict=True)]
         valid = {i for i, key in enumerate(keys) if index is None and key in self._checked}  # checked for another loss
-        skipped = {i for i, spec in enumerate(domain.inputs) if deferred and spec.kind.implied_by_finite_loss}
         violation = domain.first_violation(arrays, plan.dims, self.options.tolerance, valid | skipped)
         if violation and skipped:  # report the violation that a check of all inputs finds first
             violation = domain.first_violation(arrays, plan.dims, self.options.tolerance, valid)

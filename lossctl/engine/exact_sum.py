@@ -58,19 +58,3 @@ def exact_sum(values: Array) -> int:
     if math.isfinite(quick):
         return exact(quick)
     return sum(map(exact, values.tolist()))
-
-
-# BLAS adds a row in a few parallel sums: short rows keep its roundoff small, and it starts no threads for them, which
-# OpenBLAS does from 10,000 numbers on.
-_ROW = 4096
-
-
-def sum_of_squares(values: Array) -> float:
-    """Sum the squares of the values of one block (n,) in float64, without an array of them.
-
-    >>> sum_of_squares(np.array([3.0, 4.0]))
-    25.0
-    """
-    end = len(values) // _ROW * _ROW
-    rows, tail = values[:end].reshape(-1, _ROW), values[end:]
-    return float(np.add.reduce(np.vecdot(rows, rows)) + np.vecdot(tail, tail))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from lossctl.core.arrays import Array
+from lossctl.core.arrays import Array, dot
 from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Positive, Probability, Real
 from lossctl.core.interval import POSITIVE, REAL, UNIT, Interval
@@ -24,8 +24,8 @@ def _smoothed(target: Array, s: float) -> tuple[Array, Array]:
 
 def _entropy(p: Array, t: Array, not_t: Array) -> Array:
     """Return ``−t·log p − not_t·log(1 − p)``; targets 0 and 1 take one logarithm, whose bits are those of the two."""
-    if not (t * not_t).any():
-        return hard_entropy(p, t)
+    if dot(t, not_t) == 0.0:
+        return hard_entropy(p, not_t)
     return -(xlogy(t, p) + xlog1py(not_t, -p))
 
 
@@ -85,19 +85,17 @@ def bce_with_logits(
         t, not_t = _smoothed(target, label_smoothing)
         return t * pos_weight, not_t
 
-    below = -np.abs(pred)
-    e = np.exp(below)
+    e = -np.abs(pred)
+    np.exp(e, out=e)
     # The common form max(x, 0) − xt + log1p(e) cancels for soft targets; here no term is negative.
     value = log1p(e)
     if label_smoothing == 0 and np.all(np.equal(pos_weight, 1.0)):
-        missed = (pred > 0).astype(np.float64)
-        missed -= target
-        np.abs(missed, out=missed)  # 1 − t or t, in half the time of select()
+        missed = target - (pred > 0)  # t − 1 or t, in half the time of select()
     else:
         t, not_t = weights()
         value *= t + not_t
-        missed = select(pred > 0, not_t, t)
-    missed *= below
+        missed = select(pred > 0, -not_t, t)
+    missed *= pred  # never above 0
     value -= missed
 
     def gradient() -> Array:

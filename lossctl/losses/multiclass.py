@@ -13,7 +13,7 @@ from lossctl.core.decorator import Param, Thunk, loss
 from lossctl.core.input_kinds import Label, LabelOrProbabilities, Logits, LogProbabilities, Probabilities
 from lossctl.core.interval import NON_NEGATIVE, UNIT, Interval
 from lossctl.losses.numerics.elementary import xlogy
-from lossctl.losses.numerics.softmax import complement, cross_entropy, others, restored, softmax
+from lossctl.losses.numerics.softmax import complement, cross_entropy, others, picked, restored, softmax
 
 Smoothing = Annotated[float, Param("moves targets this far towards uniform: t(1 − s) + s/k", UNIT)]
 Margin = Annotated[float, Param("how far ahead the right class must be")]
@@ -137,7 +137,7 @@ def sparse_softmax_cross_entropy(
     s = label_smoothing
     at = _at(target)
     top, e, tail_sum = softmax(pred)
-    missed = top[:, 0] - pred[at]
+    missed = top[:, 0] - picked(pred, at[1])
     if s:  # with s = 1 the logit of the target class has no term of its own, and may be -inf
         missed = s * (top - pred).mean(axis=-1) + np.where(s == 1, 0.0, (1.0 - s) * missed)
 

@@ -86,7 +86,7 @@ class Definition:
 
     def arrays(self, rows: npt.NDArray[np.intp] | None = None) -> list[Array]:
         """Return the inputs of the loss, of the chosen rows."""
-        pred, target = (self.view.pred, self.view.target) if rows is None else self.view.sample(rows)
+        pred, target = self.view.laid_out if rows is None else self.view.sample(rows)
         others = self.others or {}
         further = others if rows is None else {name: array[rows] for name, array in others.items()}
         named = {"pred": pred, "target": target, **further}
@@ -109,8 +109,8 @@ class Definition:
             return np.concatenate([self.loss.evaluate(*(a[at] for a in arrays))[0] for at in self.view.lists])
         if self.view.shape == "element" and arrays[0].ndim == 2:
             flat = [np.broadcast_to(a[:, None] if a.ndim == 1 else a, arrays[0].shape).ravel() for a in arrays]
-            return self.loss.evaluate(*flat)[0].reshape(arrays[0].shape)
-        return self.loss.evaluate(*arrays)[0]
+            return _losses(self.loss, flat).reshape(arrays[0].shape)
+        return _losses(self.loss, arrays)
 
     def denominator(self) -> float | None:
         """Return what the sum of the losses is divided by if that is not their number."""
@@ -119,6 +119,13 @@ class Definition:
         arrays, lists = self.arrays(), self.view.lists
         blocks = [[a[at] for a in arrays] for at in lists] if lists else [arrays]
         return sum(float(self.loss.denominator(*block, **self.loss.params).sum()) for block in blocks)
+
+
+def _losses(loss: Loss, arrays: Sequence[Array]) -> Array:
+    """Return the losses of arrays in the layout of kernels, without the checks that kernels of users need."""
+    if not loss.is_builtin or len(arrays[0]) == 1:
+        return loss.evaluate(*arrays)[0]
+    return np.asarray(loss.kernel(*arrays, **loss.params)[0], np.float64)
 
 
 def definitions(

@@ -163,7 +163,8 @@ def explain_function(function: Function) -> list[Answer]:
                 unexplained.append(trial)
         left = [_unrefuted(answer, trial, unexplained) for answer, trial in answers]
         named = sorted((answer for answer in left if answer is not None), key=lambda answer: answer.candidate.cost)
-        if named and (not best or named[0].candidate.cost < best[0].candidate.cost):
+        # Fewest departures, then most kinds of data: in the wrong order few have an answer.
+        if named and (not best or (named[0].candidate.cost, -len(named)) < (best[0].candidate.cost, -len(best))):
             best = named
         if best and not best[0].candidate.cost:
             break
@@ -213,9 +214,8 @@ class Trial:
 
     def codes(self, loss: str) -> str:
         """Return how a loss takes the targets: ``plain``, ``recoded`` between 0/1 and −1/+1, or "" if not at all."""
-        pred, target = self._searched(*self.pairs[0])
-        readings = [v for v in views(pred, target) if not v.cost and np.shares_memory(v.pred, pred)]
-        plain = {d.view is view for view in readings for d in definitions(view, (loss,), {}, 0) if d.row is None}
+        (view, *_) = views(*self._searched(*self.pairs[0]))
+        plain = {d.view is view for d in definitions(view, (loss,), {}, 0) if d.row is None}
         return "" if not plain else "plain" if True in plain else "recoded"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,6 @@ from lossctl.explanation.definitions import Definition
 from lossctl.explanation.number import DOUBLE, SINGLE, WrittenNumber
 from lossctl.explanation.reductions import Statistic, Transform
 from lossctl.explanation.result import Candidate
-from lossctl.immutable import immutable
 
 # Losses that are named first among those that give the same number.
 COMMON = (
@@ -38,8 +38,7 @@ COMMON = (
 )
 
 
-@immutable
-class Computed:
+class Computed(NamedTuple):
     """A statistic of a definition."""
 
     definition: Definition

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,8 +52,7 @@ def weigh(
     return Weighing(weight, rows, groups, tuple(of_classes.tolist()), places)
 
 
-@immutable
-class Statistic:
+class Statistic(NamedTuple):
     """A statistic of the losses.
 
     Attributes:
@@ -106,8 +105,12 @@ def uncommon(definition: Definition, values: Array, weighing: Weighing, room: in
     if definition.inside or room < 1 or len(rows) == 1:
         return
     if room > 1:
-        yield Statistic("is the median", 2, float(np.median(rows)))
-        yield Statistic("is the greatest", 2, float(rows.max()))
+        low, high = (len(rows) - 1) // 2, len(rows) // 2
+        ordered = np.partition(rows, (low, high, -1))  # np.median would import numpy.ma; NaN comes last
+        greatest = float(ordered[-1])
+        median = math.nan if math.isnan(greatest) else float(ordered[low] + ordered[high]) / 2.0
+        yield Statistic("is the median", 2, median)
+        yield Statistic("is the greatest", 2, greatest)
     yield Statistic("divides by n − 1", 1, float(rows.sum()) / (len(rows) - 1))
     yield from _of_batches(rows)
     if weighing.groups is not None:

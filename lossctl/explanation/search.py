@@ -158,7 +158,7 @@ class Search:
             sizes = np.concatenate([np.full(len(at), at.shape[1]) for at in definition.view.lists])
             by_item = float(values @ sizes) / float(sizes.sum())
             if definition.loss.counts_items:
-                reduced[0] = replace(reduced[0], value=by_item)
+                reduced[0] = reduced[0]._replace(value=by_item)
             else:
                 reduced.append(Statistic("counts each item once, not each list", 1, by_item))
         room = self.most - definition.total_cost
@@ -169,7 +169,7 @@ class Search:
         if definition.loss.finish is None:
             more = (accuracy, determination)
             return [*reduced, *(s for statistic in more for s in statistic(definition, values, weighing))]
-        reduced = [replace(s, value=_finished(definition, s.value)) for s in reduced]
+        reduced = [s._replace(value=_finished(definition, s.value)) for s in reduced]
         of_roots = list(roots(definition, values, weighing))
         per_column = definition.row is not None and definition.row.per_column
         return of_roots if per_column and of_roots else [*reduced, *of_roots]

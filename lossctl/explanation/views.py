@@ -61,6 +61,11 @@ class View:
         starts = np.cumsum(sizes) - sizes
         return [order[starts[sizes == size][:, None] + np.arange(size)] for size in np.unique(sizes[sizes > 0])]
 
+    @cached_property
+    def laid_out(self) -> tuple[Array, Array]:
+        """The predictions and targets as kernels read them."""
+        return kernel_layout(self.pred), kernel_layout(self.target)
+
     def sample(self, rows: npt.NDArray[np.intp]) -> tuple[Array, Array]:
         """Return the predictions and targets of some rows, as kernels read them; the numbers of rows differ."""
         if len(rows) not in self.samples:

@@ -255,6 +255,12 @@ def _with_parameters(plain: Definition, room: int) -> Iterator[Definition]:
     for loss, texts in _variants(plain.loss):
         if len(texts) <= room:
             yield replace(plain, loss=loss, texts=(*plain.texts, *texts), cost=plain.cost + len(texts))
+    k = plain.view.pred.shape[-1]
+    if "label_smoothing" in plain.loss.params and plain.view.shape == "row" and k > 2:
+        for smoothing in GRID["label_smoothing"]:  # ε/(k − 1) for each wrong class, in place of ε/k for each class
+            text = f"label_smoothing is {smoothing:g}, all of it for the other classes"
+            loss = plain.loss.bind(label_smoothing=smoothing * k / (k - 1))
+            yield replace(plain, loss=loss, texts=(*plain.texts, text), cost=plain.cost + 1)
 
 
 def _valid(loss: Loss, name: str, value: Value) -> bool:

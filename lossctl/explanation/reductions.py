@@ -123,6 +123,37 @@ def uncommon(definition: Definition, values: Array, weighing: Weighing, room: in
         yield Statistic("divides by all places, padding too", 1, float(rows.sum()) / weighing.places)
 
 
+def of_epochs(definition: Definition, values: Array) -> Iterator[Statistic]:
+    """Yield what a loop over batches adds up or averages, of a definition without departures.
+
+    The sums of the means of batches, as they are or divided by n; and means of the roots of batches.
+    """
+    rows, n = (values.mean(axis=1) if values.ndim == 2 else values), len(values)
+    finish = definition.loss.finish
+    if definition.total_cost:
+        return
+    for size in (size for size in _BATCHES if size < n):
+        starts = np.arange(0, n, size)
+        means = np.add.reduceat(rows, starts) / np.minimum(size, n - starts)
+        if finish is not None:
+            of_batches = [finish.value(mean) for mean in means.tolist() if mean >= 0]
+            said = f"averages the losses of batches of {size}, each with its own root"
+            if finish.value is math.sqrt and len(of_batches) == len(means):
+                yield Statistic(said, 1, math.fsum(of_batches) / len(means))
+            continue
+        total = float(means.sum())
+        yield Statistic(f"sums the means of batches of {size}", 1, total)
+        yield Statistic(f"sums the means of batches of {size}, and divides by the number of samples", 1, total / n)
+
+
+def normalized(definition: Definition, value: float) -> Iterator[Statistic]:
+    """Yield the root mean squared error divided by the range, the mean and the deviation of the targets, NRMSE."""
+    target = definition.view.target
+    if definition.loss.name == "rmse" and not definition.total_cost:
+        for text, scale in (("range", np.ptp(target)), ("mean", target.mean()), ("standard deviation", target.std())):
+            yield Statistic(f"is divided by the {text} of the targets, NRMSE", 1, float(np.divide(value, scale)))
+
+
 def _of_inside(definition: Definition, rows: Array, class_weight: Array) -> Iterator[Statistic]:
     """Yield the statistics of losses that have class weights within the sum over the classes."""
     assert definition.row is not None
@@ -301,6 +332,7 @@ def transforms(classes: int | None) -> list[Transform]:
         _times(1.0 / math.log(2.0), "is in bits"),
         _times(1.0 / math.log(10.0), "takes log10 for the logarithm"),
         Transform("is its exponential, a perplexity", np.exp, np.log),
+        Transform("is 2 to the power of it, a perplexity from bits", np.exp2, np.log2),
         Transform("is its square root", np.sqrt, np.square),
         Transform("is 1 minus it", lambda x: 1.0 - x, lambda y: 1.0 - y),
     ]

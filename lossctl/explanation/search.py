@@ -21,6 +21,8 @@ from lossctl.explanation.reductions import (
     Weighing,
     accuracy,
     determination,
+    normalized,
+    of_epochs,
     roots,
     sampled,
     statistics,
@@ -168,8 +170,10 @@ class Search:
             reduced += uncommon(definition, values, weighing, room)
         if definition.loss.finish is None:
             more = (accuracy, determination)
+            reduced += of_epochs(definition, values)
             return [*reduced, *(s for statistic in more for s in statistic(definition, values, weighing))]
         reduced = [s._replace(value=_finished(definition, s.value)) for s in reduced]
+        reduced += [*of_epochs(definition, values), *normalized(definition, reduced[0].value)]
         of_roots = list(roots(definition, values, weighing))
         per_column = definition.row is not None and definition.row.per_column
         return of_roots if per_column and of_roots else [*reduced, *of_roots]

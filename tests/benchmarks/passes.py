@@ -99,6 +99,55 @@ def passes() -> None:
     _print(ways, BLOCK)
 
 
+def sizes() -> None:
+    """Kernels by the numbers in a call: whether blocks that stay in the L1 or L2 cache gain more than calls cost."""
+    lengths, count = (1 << 13, 1 << 14, 1 << 15, 1 << 16, 1 << 17), 1 << 20
+    print(f"\nkernel of {count:,} numbers, ns a number, by the numbers in a call\n")
+    print(f"  {'':34}" + "".join(f"{length >> 10:>7}k" for length in lengths))
+    for loss in ("mse", "huber", "bce", "bce_with_logits", "sparse_softmax_cross_entropy"):
+        pred, target = (as_float64(drawn(kind, count, np.float64)) for kind in LOSSES[loss]["inputs"])
+        kernel = lossctl.get_loss(loss).evaluate
+
+        def called(length: int, p: np.ndarray = pred, t: np.ndarray = target, kernel=kernel) -> None:
+            rows = length // p[0].size
+            for start in range(0, len(p), rows):
+                kernel(p[start : start + rows], t[start : start + rows])
+
+        took = least({str(length): partial(called, length) for length in lengths}, 9)
+        print(f"  {loss:34}" + "".join(f"{ns / count:8.2f}" for ns in took.values()), flush=True)
+
+
+def singles() -> None:
+    """The mse of float32 pairs, converted and subtracted in double precision; of float64 pairs by a sum and by dot."""
+    p, t = (drawn(kind, PAIRS, np.float64) for kind in "xy")
+    single_p, single_t = p.astype(np.float32), t.astype(np.float32)
+    blocks = [slice(i, i + BLOCK) for i in range(0, PAIRS, BLOCK)]
+
+    def by(difference: Callable[[slice], np.ndarray], *, product: bool = False) -> None:
+        for block in blocks:
+            r = difference(block)
+            if product:
+                dot(r, r)
+            else:
+                r *= r
+                np.add.reduce(r)
+
+    def converted(block: slice) -> np.ndarray:
+        return as_float64(single_p[block]) - as_float64(single_t[block])
+
+    def doubled(block: slice) -> np.ndarray:
+        return np.subtract(single_p[block], single_t[block], dtype=np.float64)
+
+    print(f"\nmse of {PAIRS:,} pairs in NumPy\n")
+    ways = {
+        "float32, both converted": partial(by, converted),
+        "float32, subtract(dtype=float64)": partial(by, doubled),
+        "float64, square and sum": partial(by, lambda block: p[block] - t[block]),
+        "float64, dot": partial(by, lambda block: p[block] - t[block], product=True),
+    }
+    _print(ways, PAIRS)
+
+
 def logarithms() -> None:
     """numerics/elementary.log1p against that of NumPy and its log, and the test for hard targets in binary._entropy."""
     rng = np.random.default_rng(0)
@@ -171,7 +220,7 @@ def classes() -> None:
     _print({"dataclass(frozen=True)": partial(create, frozen), "immutable": partial(create, shared)}, 1000, "µs", 1e-3)
 
 
-FIGURES = {f.__name__: f for f in (profile, passes, logarithms, moments, squares, classes)}
+FIGURES = {f.__name__: f for f in (profile, passes, sizes, singles, logarithms, moments, squares, classes)}
 
 
 def main(names: Sequence[str]) -> None:

@@ -141,7 +141,7 @@ def parquet(folder: Path) -> None:
     """Peak memory and time of Parquet, in row groups of the usual size and in one."""
     print(f"\npeak memory and time of compute -q on {ROWS:,} pairs of Parquet\n")
     path = str(folder / "scored.parquet")
-    for group in (122_880, ROWS):
+    for group in (122_880, 1_000_000, ROWS):
         # In a process of its own: a child's peak memory starts at what its parent has.
         subprocess.run([sys.executable, "-c", _WRITE_PARQUET, path, str(ROWS), str(group)], check=True)
         for _ in range(3):

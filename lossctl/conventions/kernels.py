@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Thunk
+from lossctl.errors import UsageError
 
 # torch clamps logarithms at this value.
 _LEAST_LOG = -100.0
@@ -34,9 +34,37 @@ def bce_plus(pred: Array, target: Array, *, epsilon: float, label_smoothing: flo
     return -(t * np.log(p) + (1.0 - t) * np.log(q)), lambda: (1.0 - t) / q - t / p
 
 
-def poisson_plus(pred: Array, target: Array, *, epsilon: float, **params: Any) -> tuple[Array, Thunk]:
+def poisson_plus(
+    pred: Array, target: Array, *, epsilon: float, full: bool = False, stirling: bool = False
+) -> tuple[Array, Thunk]:
     """The Poisson likelihood of a rate with ``epsilon`` added within the logarithm."""
-    return pred - target * np.log(pred + epsilon), lambda: 1.0 - target / (pred + epsilon)
+    if full and not stirling:
+        raise UsageError("full=true: this function of the library has no constant")
+    constant = _stirling(target) if full else 0.0
+    return pred - target * np.log(pred + epsilon) + constant, lambda: 1.0 - target / (pred + epsilon)
+
+
+def poisson_of_log_rates(pred: Array, target: Array, *, full: bool = False) -> tuple[Array, Thunk]:
+    """The Poisson likelihood of a log rate, with Stirling's formula if it is full."""
+    constant = _stirling(target) if full else 0.0
+    return np.exp(pred) - target * pred + constant, lambda: np.exp(pred) - target
+
+
+def _stirling(t: Array) -> Array:
+    """Return about log t! for t > 1, and 0 for others."""
+    above = np.where(t > 1.0, t, 1.0)
+    return np.where(t > 1.0, above * np.log(above) - above + 0.5 * np.log(2.0 * np.pi * above), 0.0)
+
+
+def half_gamma(pred: Array, target: Array) -> tuple[Array, Thunk]:
+    """Log p + t/p."""
+    return np.log(pred) + target / pred, lambda: (1.0 - target / pred) / pred
+
+
+def half_tweedie(pred: Array, target: Array, *, power: float) -> tuple[Array, Thunk]:
+    """p^(2 − power)/(2 − power) − t·p^(1 − power)/(1 − power)."""
+    a, b = 1.0 - power, 2.0 - power
+    return pred**b / b - target * pred**a / a, lambda: pred**a - target * pred ** (a - 1.0)
 
 
 def _one_hot(pred: Array, target: Array) -> Array:
@@ -83,17 +111,30 @@ def padded_triplet(
     pred: Array, target: Array, negative: Array, *, margin: float = 1.0, p: float = 2.0, swap: bool = False
 ) -> tuple[Array, Thunk]:
     """Triplet loss with 1e-6 added to each difference."""
-    to_like, to_unlike = pred - target + 1e-6, pred - negative + 1e-6
+    return _triplet(pred, target, negative, margin, p, swap=swap, shift=1e-6, under=0.0)
+
+
+def rooted_triplet(
+    pred: Array, target: Array, negative: Array, *, margin: float = 1.0, p: float = 2.0, swap: bool = False
+) -> tuple[Array, Thunk]:
+    """Triplet loss with 1e-6 added under each root."""
+    return _triplet(pred, target, negative, margin, p, swap=swap, shift=0.0, under=1e-6)
+
+
+def _triplet(
+    pred: Array, target: Array, negative: Array, margin: float, p: float, *, swap: bool, shift: float, under: float
+) -> tuple[Array, Thunk]:
+    to_like, to_unlike = pred - target + shift, pred - negative + shift
 
     def distance(x: Array) -> Array:
-        return np.asarray((np.abs(x) ** p).sum(axis=-1) ** (1.0 / p))
+        return np.asarray(((np.abs(x) ** p).sum(axis=-1) + under) ** (1.0 / p))
 
     def slope(x: Array) -> Array:
         size = distance(x)[:, None]
         return np.asarray(np.sign(x) * (np.abs(x) / size) ** (p - 1.0))
 
     beyond = distance(to_unlike)
-    other = distance(target - negative + 1e-6) if swap else beyond
+    other = distance(target - negative + shift) if swap else beyond
     short = margin + distance(to_like) - np.minimum(beyond, other)
 
     def gradient() -> Array:

@@ -6,7 +6,16 @@ from functools import partial
 
 import numpy as np
 
-from lossctl.conventions.kernels import loose_kl, padded_cosine_embedding, padded_triplet, poisson_plus
+from lossctl.conventions.kernels import (
+    half_gamma,
+    half_tweedie,
+    loose_kl,
+    padded_cosine_embedding,
+    padded_triplet,
+    poisson_of_log_rates,
+    poisson_plus,
+    rooted_triplet,
+)
 from lossctl.conventions.record import (
     catboost,
     jax,
@@ -23,6 +32,7 @@ from lossctl.conventions.record import (
 from lossctl.conventions.steps import Clip, Normalize, Shift
 
 _KL = {"steps": (Clip(1e-7, 1.0, single=True, target=True),), "kernel": loose_kl, "says": ("leaves rows as they are",)}
+_STIRLING = "if full, takes Stirling's formula for log t!, and 0 up to t = 1"
 _PLUS = {"kernel": partial(poisson_plus, epsilon=1e-7), "says": ("adds 1e-7 within the logarithm",)}
 
 ROWS = (
@@ -30,6 +40,8 @@ ROWS = (
         "poisson_nll_loss",
         "poisson_nll_log_rate",
         "F.poisson_nll_loss(pred, target)",
+        kernel=poisson_of_log_rates,
+        says=(_STIRLING,),
         mode="pred is a log rate, the default log_input=True; for rates: poisson_nll",
         all_pairs=True,
     ),
@@ -37,9 +49,9 @@ ROWS = (
         "poisson_nll_loss",
         "poisson_nll",
         "F.poisson_nll_loss(pred, target, log_input=False)",
-        kernel=partial(poisson_plus, epsilon=1e-8),
+        kernel=partial(poisson_plus, epsilon=1e-8, stirling=True),
         mode="pred is a rate, log_input=False; for log rates, its default: poisson_nll_log_rate",
-        says=("adds 1e-8 within the logarithm",),
+        says=("adds 1e-8 within the logarithm", _STIRLING),
         all_pairs=True,
     ),
     keras("Poisson", "poisson_nll", "keras.losses.Poisson()(target, pred, sample_weight=weight)", **_PLUS),
@@ -78,6 +90,30 @@ ROWS = (
         "mean_tweedie_deviance",
         "tweedie_deviance:power=1.5",
         "sklearn.metrics.mean_tweedie_deviance(target, pred, power=1.5, sample_weight=weight)",
+    ),
+    sklearn(
+        "HalfGammaLoss",
+        "gamma_deviance",
+        "sklearn._loss.loss.HalfGammaLoss()(y_true=target, raw_prediction=np.log(pred), sample_weight=weight)",
+        reads="log(pred)",
+        kernel=half_gamma,
+        says=("is half of it, without 1 + log t",),
+    ),
+    sklearn(
+        "HalfTweedieLoss",
+        "tweedie_deviance:power=1.5",
+        "sklearn._loss.loss.HalfTweedieLoss(power=1.5)(y_true=target, raw_prediction=np.log(pred), "
+        "sample_weight=weight)",
+        reads="log(pred)",
+        kernel=half_tweedie,
+        says=("is half of it, without t^(2 − power)/((1 − power)(2 − power))",),
+    ),
+    sklearn(
+        "HalfTweedieLossIdentity",
+        "tweedie_deviance:power=1.5",
+        "sklearn._loss.loss.HalfTweedieLossIdentity(power=1.5)(y_true=target, raw_prediction=pred, "
+        "sample_weight=weight)",
+        factor=0.5,
     ),
     xgboost("gamma-deviance", "gamma_deviance", "eval_metric='gamma-deviance'", steps=(Shift(1e-6, target=True),)),
     lightgbm(
@@ -168,6 +204,26 @@ ROWS = (
         "F.triplet_margin_loss(pred, target, negative)",
         kernel=padded_triplet,
         says=("adds 1e-6 to each difference",),
+    ),
+    optax(
+        "triplet_margin_loss",
+        "triplet",
+        "optax.losses.triplet_margin_loss(pred, target, negative).mean()",
+        kernel=rooted_triplet,
+        says=("adds 1e-6 under each root",),
+    ),
+    torch(
+        "ctc_loss",
+        "ctc:per_symbol=true",
+        "F.ctc_loss(pred.transpose(0, 1), target, input_lengths, target_lengths)",
+        reads="log-probabilities (steps, n, k)",
+    ),
+    keras(
+        "Circle",
+        "circle",
+        "keras.losses.Circle()(target, pred)",
+        weights="",
+        mode="it takes vectors of length 1 as they are, and leaves samples that are alone out of the mean",
     ),
     optax("ntxent", "supervised_ntxent", "optax.losses.ntxent(pred, target)"),
 )

@@ -83,6 +83,11 @@ ROWS = (
     keras("Huber", "huber", "keras.losses.Huber()(target, pred, sample_weight=weight)"),
     tensorflow("Huber", "huber", "tf.keras.losses.Huber()(target, pred, sample_weight=weight)"),
     optax("huber_loss", "huber", "optax.losses.huber_loss(pred, target).mean()", all_pairs=True),
+    sklearn(
+        "HuberLoss",
+        "huber",
+        "sklearn._loss.loss.HuberLoss(quantile=0.9, delta=1)(y_true=target, raw_prediction=pred, sample_weight=weight)",
+    ),
     lightgbm("huber", "huber:delta=0.9", "metric='huber'"),
     catboost("Huber", "huber", "eval_metric(target, pred, 'Huber:delta=1', weight)"),
     statsmodels(

@@ -58,6 +58,8 @@ def cases() -> Iterator[Case]:
             yield Case(f"{name}, smoothing", row, inputs, {"label_smoothing": 0.1}, call)
             weighted = inputs | {"class_weight": np.array(CLASS_WEIGHT)}
             yield Case(f"{name}, smoothing and class weights", row, weighted, {"label_smoothing": 0.1}, call)
+        if row.function == "poisson_nll_loss":
+            yield Case(f"{name}, full", row, inputs, {"full": True}, row.call.replace(")", ", full=True)"))
         if row.ignored is not None:
             target = inputs["target"].copy()
             target[::5] = row.ignored
@@ -72,6 +74,9 @@ def _inputs(row: Convention) -> dict[str, Any]:
     inputs = inputs_of(loss_of(row)) | {"weight": None, "class_weight": None}
     if row.library.name == "sklearn" and row.loss == "categorical_cross_entropy":
         inputs["target"] = np.eye(4)[inputs["target"].argmax(axis=1)]  # it takes one-hot rows only
+    if row.function == "Circle":  # vectors of length 1, of groups of two or more
+        inputs["pred"] /= np.linalg.norm(inputs["pred"], axis=1, keepdims=True)
+        inputs["target"] = np.arange(1000) // 4
     if row.function == "kto_loss":
         inputs["kl"] = np.full_like(inputs["kl"], 1.25)  # it takes one number for the batch
     return inputs

@@ -46,6 +46,12 @@ def _of_kind(kind: str, name: str, rng: np.random.Generator) -> Any:
             return np.log(_probabilities(rng, (n, k)))
         case "Direction" | "Vector" | "Amounts":
             return rng.uniform(0.1, 2, (n, k)) if kind == "Amounts" else rng.normal(size=(n, k))
+        case "Frames":
+            return np.log(rng.dirichlet(np.ones(k), (n, 12)))
+        case "Symbols":
+            return rng.integers(1, k, (n, 4))
+        case "InputLength" | "TargetLength":
+            return np.full(n, 12 if kind == "InputLength" else 4)
         case "Members":
             return rng.normal(0, 2, (n, 6))
         case "NegativeLog":

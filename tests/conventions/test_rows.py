@@ -35,7 +35,7 @@ def number_of(case: Case) -> float:
     arrays, options = dict(case.inputs), dict(case.options)
     class_weight = arrays.pop("class_weight")
     class_weight = () if class_weight is None else tuple(class_weight)
-    params = {"label_smoothing": options.pop("label_smoothing")} if "label_smoothing" in options else {}
+    params = {name: options.pop(name) for name in ("label_smoothing", "full") if name in options}
     loss = loss_of(case.row, class_weight, **params)
     computation = replace(ComputeOptions(**options), **case.row.settings(class_weight))
     reduction = "sum" if case.row.reduction == "sum" else "mean"

@@ -92,8 +92,12 @@ class PolarsTextReader:
 
     def _plain(self, chunk: bytes) -> bytes | None:
         r"""Return the text with \n as line ends, or None if polars might read it differently from the grammar."""
-        text = chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
-        if b"\r" in text or b"\0" in text or text.startswith(codecs.BOM_UTF8):
+        text = chunk
+        if b"\r" in chunk:
+            text = chunk.replace(b"\r\n", b"\n")
+            if b"\r" in text:
+                return None
+        if b"\0" in text or text.startswith(codecs.BOM_UTF8):
             return None
         if not text.endswith(b"\n"):
             text += b"\n"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lossctl.core.arrays import Array
 from lossctl.core.loss import Loss
+from lossctl.core.registry import get_loss
 from lossctl.core.user_functions import load_named
 from lossctl.errors import UsageError, described, is_signal, quoted
 from lossctl.explanation.definitions import definitions
@@ -123,6 +124,7 @@ def data_sets(seed: int) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[An
     present = scores + rng.normal(0, 2, (n, k)) > 0
     first = np.argsort(~present, axis=1, kind="stable")
     yield _INDICES, scores, np.where(np.arange(k) < present.sum(axis=1, keepdims=True), first, -1)
+    yield "vectors of length 1 and groups", scores / np.linalg.norm(scores, axis=1, keepdims=True), labels
     yield _DECISIONS, (rng.random(n) < 0.6).astype(float), hard
 
 
@@ -228,7 +230,8 @@ def _unrefuted(answer: Answer, trial: Trial, unexplained: list[Trial]) -> Answer
     left = []
     for loss in dict.fromkeys(map(loss_in, (answer.candidate.text, *answer.also))):
         codes = ("plain", "recoded") if trial.codes(loss) == "recoded" else ("plain",)
-        if not any(other.codes(loss) in codes for other in unexplained):
+        # A loss of pairs in the batch is none by chance, and keras's circle takes vectors of any length as they are.
+        if get_loss(loss).batch_coupled or not any(other.codes(loss) in codes for other in unexplained):
             left.append(loss)
     if loss_in(answer.candidate.text) not in left:
         return trial.answer(left) if left else None

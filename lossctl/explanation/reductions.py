@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from lossctl.core.arrays import Array
 from lossctl.explanation.definitions import Definition
-from lossctl.explanation.views import DECISIONS
 from lossctl.immutable import immutable
 
 # Sizes of batches over whose means people average.
-_BATCHES = (8, 10, 16, 20, 32, 50, 64, 100, 128, 256, 512, 1000, 1024)
+BATCHES = (8, 10, 16, 20, 32, 50, 64, 100, 128, 256, 512, 1000, 1024)
 
 
 @immutable(eq=False)
@@ -77,19 +76,19 @@ def statistics(definition: Definition, values: Array, weighing: Weighing) -> Ite
     counted = definition.row is not None and definition.row.weights == "count"
     weighted = weighing.weight is not None or weighing.class_weight is not None
     unweighted = "leaves out the weights" if weighted else ""
-    yield Statistic(_both("is the mean" if summed else "", unweighted), summed + weighted, mean)
-    yield Statistic(_both("" if summed else "is the sum", unweighted), (not summed) + weighted, mean * n)
+    yield Statistic(both("is the mean" if summed else "", unweighted), summed + weighted, mean)
+    yield Statistic(both("" if summed else "is the sum", unweighted), (not summed) + weighted, mean * n)
     if values.ndim == 2:
         m = values.shape[1]
-        yield Statistic(_both("sums over columns", unweighted), 1 + weighted, mean * m)
-        yield Statistic(_both("is the sum over rows and columns", unweighted), 1 + weighted, mean * m * n)
-    for text, cost, weights in _weights(weighing):
+        yield Statistic(both("sums over columns", unweighted), 1 + weighted, mean * m)
+        yield Statistic(both("is the sum over rows and columns", unweighted), 1 + weighted, mean * m * n)
+    for text, cost, weights in weights_of(weighing):
         total, product = float(weights.sum()), float((rows * weights).sum())
         divided = "divides the weighted sum by the sum of the weights" if counted else ""
-        yield Statistic(_both(text, divided), cost + counted, product / total)
+        yield Statistic(both(text, divided), cost + counted, product / total)
         divided = "" if counted else "divides the weighted sum by the count"
-        yield Statistic(_both(text, divided), cost + (not counted), product / n)
-        yield Statistic(_both(text, "is the weighted sum"), cost + 1, product)
+        yield Statistic(both(text, divided), cost + (not counted), product / n)
+        yield Statistic(both(text, "is the weighted sum"), cost + 1, product)
 
 
 def uncommon(definition: Definition, values: Array, weighing: Weighing, room: int) -> Iterator[Statistic]:
@@ -123,37 +122,6 @@ def uncommon(definition: Definition, values: Array, weighing: Weighing, room: in
         yield Statistic("divides by all places, padding too", 1, float(rows.sum()) / weighing.places)
 
 
-def of_epochs(definition: Definition, values: Array) -> Iterator[Statistic]:
-    """Yield what a loop over batches adds up or averages, of a definition without departures.
-
-    The sums of the means of batches, as they are or divided by n; and means of the roots of batches.
-    """
-    rows, n = (values.mean(axis=1) if values.ndim == 2 else values), len(values)
-    finish = definition.loss.finish
-    if definition.total_cost:
-        return
-    for size in (size for size in _BATCHES if size < n):
-        starts = np.arange(0, n, size)
-        means = np.add.reduceat(rows, starts) / np.minimum(size, n - starts)
-        if finish is not None:
-            of_batches = [finish.value(mean) for mean in means.tolist() if mean >= 0]
-            said = f"averages the losses of batches of {size}, each with its own root"
-            if finish.value is math.sqrt and len(of_batches) == len(means):
-                yield Statistic(said, 1, math.fsum(of_batches) / len(means))
-            continue
-        total = float(means.sum())
-        yield Statistic(f"sums the means of batches of {size}", 1, total)
-        yield Statistic(f"sums the means of batches of {size}, and divides by the number of samples", 1, total / n)
-
-
-def normalized(definition: Definition, value: float) -> Iterator[Statistic]:
-    """Yield the root mean squared error divided by the range, the mean and the deviation of the targets, NRMSE."""
-    target = definition.view.target
-    if definition.loss.name == "rmse" and not definition.total_cost:
-        for text, scale in (("range", np.ptp(target)), ("mean", target.mean()), ("standard deviation", target.std())):
-            yield Statistic(f"is divided by the {text} of the targets, NRMSE", 1, float(np.divide(value, scale)))
-
-
 def _of_inside(definition: Definition, rows: Array, class_weight: Array) -> Iterator[Statistic]:
     """Yield the statistics of losses that have class weights within the sum over the classes."""
     assert definition.row is not None
@@ -161,9 +129,9 @@ def _of_inside(definition: Definition, rows: Array, class_weight: Array) -> Iter
     text = "with class weights within the sum over the classes"
     by_count = "" if not of_labels else "divides by the count"
     by_labels = "" if of_labels else "divides by the sum of the weights of the labels"
-    yield Statistic(_both(text, by_labels), not of_labels, float(rows.sum() / class_weight.sum()))
-    yield Statistic(_both(text, by_count), of_labels, float(rows.mean()))
-    yield Statistic(_both(text, "is the sum"), 1, float(rows.sum()))
+    yield Statistic(both(text, by_labels), not of_labels, float(rows.sum() / class_weight.sum()))
+    yield Statistic(both(text, by_count), of_labels, float(rows.mean()))
+    yield Statistic(both(text, "is the sum"), 1, float(rows.sum()))
 
 
 @immutable(eq=False)
@@ -215,7 +183,7 @@ def sampled(
     if not weighted:
         return
     chosen_weights = Weighing(_chosen(weighing.weight, sample.rows), _chosen(weighing.class_weight, sample.rows))
-    for _, cost, weights in _weights(chosen_weights):
+    for _, cost, weights in weights_of(chosen_weights):
         average, _ = sample.mean(weights)
         mean, error = sample.mean(rows * weights)
         if cost <= room:
@@ -226,11 +194,13 @@ def _chosen(weights: Array | None, rows: npt.NDArray[np.intp]) -> Array | None:
     return None if weights is None else weights[rows]
 
 
-def _both(*texts: str) -> str:
+def both(*texts: str) -> str:
+    """Join the departures that are not empty."""
     return ", ".join(text for text in texts if text)
 
 
-def _weights(weighing: Weighing) -> Iterator[tuple[str, int, Array]]:
+def weights_of(weighing: Weighing) -> Iterator[tuple[str, int, Array]]:
+    """Yield (departure, cost, weights (n,)): the product of the weights, and each alone; nothing without weights."""
     w, c = weighing.weight, weighing.class_weight
     if w is not None and c is not None:
         yield "", 0, w * c
@@ -242,8 +212,8 @@ def _weights(weighing: Weighing) -> Iterator[tuple[str, int, Array]]:
 
 def _of_batches(rows: Array) -> Iterator[Statistic]:
     n, total = len(rows), float(rows.sum())
-    tails = rows[: -max(_BATCHES) : -1].cumsum()  # the sum of the last 1, 2, 3, … losses
-    for size in _BATCHES:
+    tails = rows[: -max(BATCHES) : -1].cumsum()  # the sum of the last 1, 2, 3, … losses
+    for size in BATCHES:
         left = n % size
         if size >= n or not left:
             continue
@@ -259,43 +229,13 @@ def roots(definition: Definition, values: Array, weighing: Weighing) -> Iterator
     if values.ndim != 2 or finish is None or finish.value is not math.sqrt:
         return
     per_column = definition.row is not None and definition.row.per_column
-    for text, cost, weights in [*_weights(weighing)] or [("", 0, np.ones(len(values)))]:
+    for text, cost, weights in [*weights_of(weighing)] or [("", 0, np.ones(len(values)))]:
         of_columns = np.sqrt(np.average(values, axis=0, weights=weights))
         said = "" if per_column else "takes the root for each column, and averages the roots"
-        yield Statistic(_both(text, said), cost + (not per_column), float(of_columns.mean()))
+        yield Statistic(both(text, said), cost + (not per_column), float(of_columns.mean()))
         of_rows = np.sqrt(values.mean(axis=1))
         said = "takes the root for each row, and averages the roots"
-        yield Statistic(_both(text, said), cost + 1, float(np.average(of_rows, weights=weights)))
-
-
-def accuracy(definition: Definition, values: Array, weighing: Weighing) -> Iterator[Statistic]:
-    """Yield the accuracy, 1 − the share of wrong decisions, of losses (n,).
-
-    It counts as one departure with the decisions: it is the most common number of a classifier.
-    """
-    decides = definition.view.texts in ((), (DECISIONS,))
-    if definition.loss.name != "zero_one" or definition.cost or not decides or values.ndim != 1:
-        return
-    for text, cost, weights in [*_weights(weighing)] or [("", 0, np.ones(len(values)))]:
-        said = _both(text, "is 1 minus it, the accuracy")
-        yield Statistic(said, cost + 1 - definition.view.cost, 1.0 - float(np.average(values, weights=weights)))
-
-
-def determination(definition: Definition, values: Array, weighing: Weighing) -> Iterator[Statistic]:
-    """Yield R², which is 1 − mse ÷ the variance of the targets, of squared errors (n,) or (n, m)."""
-    if definition.loss.name != "mse" or definition.total_cost or len(values) < 2:
-        return
-    target = definition.view.target.reshape(len(values), -1)
-    for text, cost, weights in [*_weights(weighing)] or [("", 0, np.ones(len(values)))]:
-        errors = np.average(values.reshape(len(values), -1), axis=0, weights=weights)
-        means = np.average(target, axis=0, weights=weights)
-        variances = np.average((target - means) ** 2, axis=0, weights=weights)
-        said = "is 1 − mse ÷ variance of the targets, R²"
-        columns = f"{said}, of all columns together" if len(errors) > 1 else said
-        yield Statistic(_both(text, columns), cost + 1, 1.0 - float(errors.sum() / variances.sum()))
-        if len(errors) > 1:
-            averaged = 1.0 - float((errors / variances).mean())
-            yield Statistic(_both(text, f"{said}, averaged over the columns"), cost + 1, averaged)
+        yield Statistic(both(text, said), cost + 1, float(np.average(of_rows, weights=weights)))
 
 
 @immutable

@@ -19,10 +19,6 @@ from lossctl.explanation.reductions import (
     Statistic,
     Transform,
     Weighing,
-    accuracy,
-    determination,
-    normalized,
-    of_epochs,
     roots,
     sampled,
     statistics,
@@ -30,6 +26,7 @@ from lossctl.explanation.reductions import (
     uncommon,
 )
 from lossctl.explanation.result import Explanation
+from lossctl.explanation.scores import accuracy, determination, normalized, of_epochs
 from lossctl.explanation.views import DECISIONS, View, views
 from lossctl.immutable import immutable
 

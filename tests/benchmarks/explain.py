@@ -1,11 +1,11 @@
 """Numbers of real packages with arguments drawn at random: is the true definition among the cheapest?
 
     PYTHONPATH=. peers/bin/python tests/benchmarks/explain.py [COUNT [SEED]]
-    PYTHONPATH=. peers/bin/python tests/benchmarks/explain.py torch|optax|keras|sklearn
+    PYTHONPATH=.:tests/conventions peers/bin/python tests/benchmarks/explain.py LIBRARY [FUNCTION ...]
 
 A definition is true if it gives the number of the same call on other data, too. Prints how often a true one is among
 the cheapest, is the only one, and how often the only one is wrong; then the same search of numbers of no definition.
-With a library, its functions that have a convention are named from calls alone.
+With a library, such as torch or catboost, its functions that have a convention are named from calls alone.
 """
 
 from __future__ import annotations
@@ -319,13 +319,28 @@ MODULES = {
     "optax": "optax.losses",
     "keras": "keras.losses",
     "sklearn": "sklearn.metrics",
+    "kornia": "kornia.losses",
 }
+# Those of other libraries are called by the expressions of their conventions.
+OTHERS = ("jax", "xgboost", "lightgbm", "catboost", "statsmodels", "torchmetrics", "scoringrules", "trl")
 
 
-def name_functions(library: str) -> None:
+def function_of(library: str, name: str, rows: list[Any]) -> Any:
+    """Return a function of a library, for arrays."""
+    if library in MODULES:
+        return load(f"{MODULES[library]}:{name}", None)
+    from libraries import evaluate
+
+    return lambda pred, target: np.float64(
+        evaluate(library, rows[0].call, {"pred": pred, "target": target, "weight": None})
+    )
+
+
+def name_functions(library: str, chosen: list[str]) -> None:
     """Explain each function of a library that has a convention and takes predictions and targets alone."""
     rows = [r for r in conventions() if r.library.name == library]
     named, functions = 0, [f for f in dict.fromkeys(r.function for r in rows) if not f.startswith("Half")]
+    functions = chosen or functions
     for function in functions:
         losses = {r.loss.partition(":")[0] for r in rows if r.function == function}
         others = {i for loss in losses for i in get_loss(loss).roles} - {"pred", "target"}
@@ -335,7 +350,7 @@ def name_functions(library: str) -> None:
             continue
         losses |= {WITHOUT_ARGUMENTS.get(function, "")}
         try:
-            answers = explain_function(load(f"{MODULES[library]}:{function}", None))
+            answers = explain_function(function_of(library, function, [r for r in rows if r.function == function]))
         except UsageError as error:
             print(f"-      {function}: {error}")
             functions = [f for f in functions if f != function]
@@ -350,7 +365,7 @@ def name_functions(library: str) -> None:
     print(f"{library}: {named} of {len(functions)} functions named")
 
 
-if __name__ == "__main__" and len(sys.argv) > 1 and sys.argv[1] in MODULES:
-    name_functions(sys.argv[1])
+if __name__ == "__main__" and len(sys.argv) > 1 and sys.argv[1] in (*MODULES, *OTHERS):
+    name_functions(sys.argv[1], sys.argv[2:])
 elif __name__ == "__main__":
     run(int(sys.argv[1]) if len(sys.argv) > 1 else 60, int(sys.argv[2]) if len(sys.argv) > 2 else 0)

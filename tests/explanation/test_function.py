@@ -157,6 +157,23 @@ def test_numbers_of_0_are_no_evidence() -> None:
 
 
 @pytest.mark.slow
+def test_a_loss_of_pairs_of_vectors_is_named() -> None:
+    """The circle loss of keras, which takes vectors as they are; those of length 1 are taken so here, too."""
+
+    def circle(groups: Any, x: Any) -> float:
+        assert x.ndim == 2
+        assert groups.ndim == 1
+        assert groups.dtype.kind == "i"
+        d = 1.0 - x @ x.T
+        same = groups[:, None] == groups
+        likes = np.exp(80.0 * np.maximum(d + 0.4, 0) * (d - 0.4)) * (same & ~np.eye(len(x), dtype=bool))
+        unlikes = np.exp(80.0 * np.maximum(1.4 - d, 0) * (0.6 - d)) * ~same
+        return float(np.log1p(likes.sum(1) * unlikes.sum(1)).mean())
+
+    assert of_kind(explain_function(circle), "vectors of length 1 and groups").candidate.loss == "circle"
+
+
+@pytest.mark.slow
 def test_a_function_that_is_infinite_at_0_is_named_by_other_probabilities() -> None:
     def entropy(p: Any, t: Any) -> Any:
         assert p.shape == t.shape == (len(p),)

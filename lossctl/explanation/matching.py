@@ -196,6 +196,6 @@ def _by_chance(number: WrittenNumber, window: Sequence[tuple[Array, Array]], bes
     if not number.value:
         return 0.0
     values = np.concatenate([v[c <= best.cost] for v, c in window])
-    distinct = len(np.unique(np.array([float(f"{v:.12g}") for v in values])))
+    distinct = len({f"{v:.12g}" for v in values.tolist()})
     roundoff = {"double": DOUBLE, "single": SINGLE, "float16": 2.0**-12, "bfloat16": 2.0**-9}[best.precision]
     return distinct * 2.0 * number.tolerance(roundoff) / abs(number.value)

@@ -185,7 +185,10 @@ def extreme_rows(view: View) -> npt.NDArray[np.intp]:
     keys = [pred.max(axis=1), -pred.min(axis=1), target.max(axis=1), -target.min(axis=1), -np.abs(target).min(axis=1)]
     if pred.shape == target.shape:
         keys.append(np.abs(pred - target).max(axis=1))
-    return np.unique(np.concatenate([np.argpartition(key, -_EXTREMES)[-_EXTREMES:] for key in keys]))
+    extreme = np.zeros(len(pred), dtype=bool)
+    for key in keys:
+        extreme[np.argpartition(key, -_EXTREMES)[-_EXTREMES:]] = True
+    return np.flatnonzero(extreme)
 
 
 def _finished(definition: Definition, mean: float) -> float:
@@ -202,8 +205,9 @@ def all_pairs(search: Search) -> list[Computed]:
     pred, target, losses = search.pred, search.target, search.losses
     if pred.ndim != 1 or len(pred) < 2:
         return []
-    levels, counts = np.unique(target, return_counts=True)
-    n = len(pred)
+    n, ordered = len(pred), np.sort(target)
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))  # np.unique would import numpy.ma
+    levels, counts = ordered[starts], np.diff(starts, append=n)
     if n * len(levels) > 4_000_000:
         return []
     view = View("element", np.tile(pred, len(levels)), np.repeat(levels, n), (), plain=False)

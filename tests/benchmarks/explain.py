@@ -331,9 +331,15 @@ def function_of(library: str, name: str, rows: list[Any]) -> Any:
         return load(f"{MODULES[library]}:{name}", None)
     from libraries import evaluate
 
-    return lambda pred, target: np.float64(
-        evaluate(library, rows[0].call, {"pred": pred, "target": target, "weight": None})
-    )
+    booster = library in ("xgboost", "lightgbm", "catboost")
+    columns = 2 if name in ("mlogloss", "multi_logloss", "MultiClass") else 1
+
+    def call(pred: Any, target: Any) -> Any:
+        if booster and (pred.ndim != columns or target.ndim != 1 or (columns == 2 and target.max() >= pred.shape[1])):
+            raise ValueError("a booster has other shapes; catboost waits without end for some")
+        return np.float64(evaluate(library, rows[0].call, {"pred": pred, "target": target, "weight": None}))
+
+    return call
 
 
 def name_functions(library: str, chosen: list[str]) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 from attacks.harness import attack, run
 from attacks.processes import LOSSCTL, one_line, process
 
+import lossctl.engine.run
 from lossctl.cli.open_dataset import open_data
 from lossctl.cli.options import InputOptions
 from lossctl.core.registry import get_loss
@@ -282,17 +283,29 @@ def all_workers_are_stopped(folder: Path) -> None:
         done.refused(f"--cluster {address}: no worker has answered for 6 s")
 
 
-@attack("cluster", slow=True)
-def one_of_two_workers_is_stopped(folder: Path) -> None:
-    """The scheduler gives its task to the other one."""
-    arrays()
+@attack("cluster", "null", "3s", slow=True)
+def one_of_two_workers_is_stopped(folder: Path, ttl: str) -> None:
+    """Its tasks are given to the other one, by the scheduler or, if that waits without a limit, by lossctl."""
+    arrays(40)
     begun = user_file(folder, 0.5)
-    with somebodys_cluster(ttl="3s", workers=2) as (address, _, _):
-        one = start("compute", "my.py:slow", *FILES, "-q", "--cluster", address)
+
+    def stop() -> None:
         until(lambda: begun.exists() and begun.read_text())
         os.kill(int(begun.read_text()), signal.SIGSTOP)
-        done = ended(one)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "1.0\n", ""), done
+
+    with somebodys_cluster(ttl=ttl, workers=2) as (address, _, _):
+        stopper = threading.Thread(target=stop)
+        stopper.start()
+        # 20 tasks, of which some are sent when the worker is known to be silent
+        with (
+            mock.patch.object(dask, "_TIMEOUT", 1),
+            mock.patch.object(dask.Cluster, "groups", 1),
+            mock.patch.object(lossctl.engine.run, "TASK_BLOCKS", 1),
+            mock.patch.object(lossctl.engine.run, "BLOCK", 2),
+        ):
+            done = run("compute", "my.py:slow", *FILES, "-q", "--cluster", address)
+        stopper.join()
+    assert (done.code, done.out, done.err) == (0, "1.0\n", ""), done
 
 
 @attack("cluster", slow=True)

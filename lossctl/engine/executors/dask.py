@@ -32,7 +32,8 @@ _SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://", "inproc://")
 _GROUPS = 16
 # Seconds after which a scheduler that has not answered counts as absent.
 _TIMEOUT = 10
-# Checks, one each _TIMEOUT, after which workers without a heartbeat have stopped. A working one sends one each second.
+# Checks, one each _TIMEOUT, after which a worker without a heartbeat counts as silent. A working one sends one each
+# second.
 _SILENT_CHECKS = 6
 # Seconds for closing the connection. The scheduler drops a client that disappears.
 _HURRY = 1
@@ -92,7 +93,8 @@ class Cluster:
         self._client: Any = None
         self._slots = 0
         self._heartbeats: Mapping[str, float] = {}
-        self._silent_checks = 0
+        self._missed: Mapping[str, int] = {}  # checks since the last heartbeat, of each worker
+        self._empty_checks = 0
 
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
         """Run tasks and yield their results in submission order."""
@@ -101,13 +103,18 @@ class Cluster:
 
     def submit(self, fn: Callable[[], T], /) -> Future[T]:
         """Submit a task to a worker."""
+        return _Remote(self.send(fn), fn, self)
+
+    def send(self, fn: Callable[[], Any]) -> Any:
+        """Send a task to the scheduler and return dask's future; if workers are silent, it is for the others."""
         # An error of unpickling in its event loop ends a worker of dask. So dask sees bytes and a function of the
         # standard library, and the task is unpickled and run in the call.
         pickled = importlib.import_module("cloudpickle").dumps(fn)
         call = pickle.dumps(_Call(pickled, None if self._allow_mixed else self._here()))
+        silent = self._silent()
+        others = {"workers": [w for w in self._missed if w not in silent], "allow_other_workers": True}
         with self._connection_errors():
-            future = self._client.submit(pickle.loads, call, pure=False)
-        return _Remote(future, fn, self)
+            return self._client.submit(pickle.loads, call, pure=False, **(others if silent else {}))
 
     def workers(self) -> Mapping[str, int]:
         """Ask the scheduler for the number of threads of each worker.
@@ -115,30 +122,47 @@ class Cluster:
         Raises:
             LossctlError: it does not answer.
         """
-        with self._connection_errors():
-            answer: Mapping[str, int] = self._client.sync(
-                self._client.scheduler.ncores, workers=None, callback_timeout=_TIMEOUT
-            )
-        return answer
+        return self._ask("ncores", workers=None)  # type: ignore[no-any-return]
 
-    def check_workers(self) -> None:
-        """Check that a task that is not done can still be done; called every ``_TIMEOUT`` seconds.
+    def is_lost(self, key: str) -> bool:
+        """Return whether a task that is not done is at a silent worker; called every ``_TIMEOUT`` seconds.
 
-        The scheduler itself gives the tasks of one silent worker to others, after its ``worker-ttl``.
+        The scheduler itself gives the tasks of a silent worker to others only after its ``worker-ttl``, which may be
+        set to never.
 
         Raises:
             LossctlError: the scheduler does not answer, has had no workers at two calls, or all are silent.
         """
-        with self._connection_errors():
-            state = self._client.sync(self._client.scheduler.identity, callback_timeout=_TIMEOUT)
-        heartbeats = {address: worker["last_seen"] for address, worker in state["workers"].items()}
-        self._silent_checks = self._silent_checks + 1 if heartbeats == self._heartbeats else 0
-        self._heartbeats = heartbeats
-        if heartbeats and self._silent_checks >= _SILENT_CHECKS:
-            raise self._error(f"no worker has answered for {_SILENT_CHECKS * _TIMEOUT} s")
+        heartbeats = {address: worker["last_seen"] for address, worker in self._ask("identity")["workers"].items()}
+        before, self._heartbeats = self._heartbeats, heartbeats
+        missed = ((w, self._missed.get(w, 0) + 1 if before.get(w) == seen else 0) for w, seen in heartbeats.items())
+        self._missed = dict(missed)
+        self._empty_checks = 0 if heartbeats else self._empty_checks + 1
         # An owner may restart its workers; a local worker that dies is replaced.
-        if not heartbeats and self._silent_checks and self._address != LOCAL:
+        if self._empty_checks > 1 and self._address != LOCAL:
             raise self._error("all workers have stopped")
+        silent = self._silent()
+        if silent and len(silent) == len(heartbeats):
+            raise self._error(f"no worker has answered for {_SILENT_CHECKS * _TIMEOUT} s")
+        if not silent:
+            return False
+        at = {worker for worker, keys in self._ask("processing").items() if key in keys}
+        at.update(self._ask("who_has", keys=[key])[key])  # a result that cannot be fetched
+        return not at.isdisjoint(silent)
+
+    def _silent(self) -> set[str]:
+        """Return the workers without a heartbeat for _SILENT_CHECKS checks."""
+        return {worker for worker, missed in self._missed.items() if missed >= _SILENT_CHECKS}
+
+    def _ask(self, question: str, **arguments: Any) -> Any:
+        """Ask the scheduler.
+
+        Raises:
+            LossctlError: it does not answer.
+        """
+        with self._connection_errors():
+            call = getattr(self._client.scheduler, question)
+            return self._client.sync(call, callback_timeout=_TIMEOUT, **arguments)
 
     def _error(self, cause: str) -> LossctlError:
         return LossctlError(f"--cluster {printable(self._address)}: {cause}")
@@ -281,7 +305,8 @@ class _Remote:
             try:
                 return self._future.result(timeout=_TIMEOUT)  # type: ignore[no-any-return]
             except TimeoutError:
-                self._cluster.check_workers()
+                if self._cluster.is_lost(self._future.key):
+                    self._future = self._cluster.send(self._task)
             except ImportError as error:
                 raise LossctlError(f"--cluster: a worker cannot run lossctl: {_said(error)}") from None
             except Exception as error:  # noqa: BLE001 - of dask: a task raises none

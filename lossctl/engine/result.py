@@ -96,11 +96,7 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
         )
     if reduction == "sum" and summary.reduced:
         raise UsageError(f"{loss.spec} returns one number for all samples: it has no other sum; leave --reduction out")
-    if not summary.elements and summary.nonfinite_sum == 0.0 and (reduction != "sum" or summary.missing):
-        why = "every sample has a NaN" if summary.missing else "the weight of every sample is 0"
-        if summary.ignored:
-            why = "every sample is left out" + (" or has a NaN" if summary.missing else "")
-        raise DataError(f"{loss.name}: no sample is left: {why}")
+    check_not_empty(loss, summary, reduction)
     spread, top = summary.spread, summary.top
     if reduction == "sum":
         value, error = summary.sum, spread.error_of_sum() if spread else None
@@ -134,6 +130,19 @@ def make_result(loss: Loss, summary: Summary, reduction: str) -> Result:
         top_share=top.value / total if top and total and summary.nonfinite_sum == 0.0 else None,
         per_sample=finish.per_sample if finish else None,
     )
+
+
+def check_not_empty(loss: Loss, summary: Summary, reduction: str) -> None:
+    """Check that an element counts. The sum of no element is 0, but not if the NaN of an element is the reason.
+
+    Raises:
+        DataError: no element counts.
+    """
+    if not summary.elements and summary.nonfinite_sum == 0.0 and (reduction != "sum" or summary.missing):
+        why = "every sample has a NaN" if summary.missing else "the weight of every sample is 0"
+        if summary.ignored:
+            why = "every sample is left out" + (" or has a NaN" if summary.missing else "")
+        raise DataError(f"{loss.name}: no sample is left: {why}")
 
 
 def _value(loss: Loss, extreme: Extreme | None) -> float | None:

@@ -55,6 +55,8 @@ class Checker:
         keep_verdicts: whether to keep all verdicts. Default False.
         second: how the second derivative is judged: ``exact``, ``surrogate`` (the default) or ``off``.
         dtype: precision in which a function of tensors runs.
+        first: row at which the first block with a sample that counts starts. Observations of the function are made
+            there. Default 0.
     """
 
     gradient: Gradient | None = None
@@ -64,6 +66,7 @@ class Checker:
     keep_verdicts: bool = False
     second: str = "surrogate"
     dtype: str = "float64"
+    first: int = 0
 
     def __call__(self, block: Block, plan: LossPlan) -> tuple[CheckSummary, ...]:
         """Return the summary of the gradient and, if the function returned one, that of the second derivative.
@@ -83,18 +86,19 @@ class Checker:
         points = Points(plan.loss, elements.arrays, rows)
         tested = gradient_under_test(block, points, elements, self.gradient, factor=self.factor, weighted=self.weighted)
         given, second, atol, precision = tested.given, tested.second, tested.atol, tested.precision
-        if block.start == 0 and not plan.loss.batch_coupled and is_batch_coupled(plan.loss, elements.arrays):
+        first = block.start == self.first
+        if first and not plan.loss.batch_coupled and is_batch_coupled(plan.loss, elements.arrays):
             raise CoupledError
-        notes = observe(plan.loss, elements.arrays) if block.start == 0 and not plan.loss.is_builtin else ()
-        if block.start == 0 and of_tensors and is_of_probabilities(plan.loss, elements.arrays):
+        notes = observe(plan.loss, elements.arrays) if first and not plan.loss.is_builtin else ()
+        if first and of_tensors and is_of_probabilities(plan.loss, elements.arrays):
             raise ProbabilityError
-        if block.start == 0 and of_tensors:
+        if first and of_tensors:
             given, note = for_upstream(plan.loss, elements.arrays, given)
             notes += (note,) * bool(note)
-        if block.start == 0 and self.gradient is not None:
+        if first and self.gradient is not None:
             notes += self.gradient.observe(elements.arrays, elements.weights)
         if precision is not None and plan.loss.is_builtin:
-            summary = self._compare_with_registered(points, tested, precision, first=block.start == 0)
+            summary = self._compare_with_registered(points, tested, precision, first=first)
         elif plan.loss.batch_coupled:
             summary = check_batch(points, given, atol, self.rtol, keep_verdicts=self.keep_verdicts)
         elif is_wide(points):
@@ -205,6 +209,18 @@ class Checker:
 
 class ProbabilityError(Exception):
     """Raised if a function of tensors turns out to take probabilities."""
+
+
+class LaterBlockError(Exception):
+    """Raised if no sample of the block that was to be observed counts.
+
+    Args:
+        start: the row at which the first block with such a sample starts.
+    """
+
+    def __init__(self, start: int) -> None:
+        super().__init__()
+        self.start = start
 
 
 class CoupledError(Exception):

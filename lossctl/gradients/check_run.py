@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from lossctl.core.arrays import Array
@@ -16,9 +16,9 @@ from lossctl.engine.exact_sum import rounded
 from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import check_unweighted_gradient, for_shapes, plan_loss
-from lossctl.engine.run import map_blocks, summarize
+from lossctl.engine.run import block_rows, map_blocks, summarize
 from lossctl.errors import DataError, UsageError, counted
-from lossctl.gradients.block_check import RTOL, Checker, CoupledError, ProbabilityError
+from lossctl.gradients.block_check import RTOL, Checker, CoupledError, LaterBlockError, ProbabilityError
 from lossctl.gradients.diagnosis import diagnose
 from lossctl.gradients.finish_check import with_finish
 from lossctl.gradients.result import GradCheck
@@ -125,13 +125,33 @@ def _dataset(loss: Loss, arrays: Sequence[Array]) -> Dataset:
     return Dataset(sources, {role: FieldRef(i, 0) for i, role in enumerate(loss.roles)})
 
 
+def _from_first(
+    blocks: Iterable[tuple[tuple[CheckSummary, ...], ...]], first: int | None, rows: int
+) -> Iterator[tuple[CheckSummary, ...]]:
+    """Yield the summaries of the blocks in which samples count.
+
+    Args:
+        blocks: the summaries of each block, in the order of the rows.
+        first: the row at which the block starts that was observed; None if it is of no interest.
+        rows: number of rows of a block.
+
+    Raises:
+        LaterBlockError: the first block in which samples count is another one.
+    """
+    counting = ((i * rows, summaries) for i, (summaries,) in enumerate(blocks) if summaries)
+    for number, (start, summaries) in enumerate(counting):
+        if not number and first is not None and start != first:
+            raise LaterBlockError(start)
+        yield summaries
+
+
 def _merged(blocks: Iterable[tuple[CheckSummary, ...]], loss: Loss) -> list[CheckSummary]:
     """Merge the summaries of the blocks in which samples count.
 
     Raises:
         DataError: there is no such block.
     """
-    merged_parts = [merged(parts) for parts in zip(*filter(None, blocks), strict=True)]
+    merged_parts = [merged(parts) for parts in zip(*blocks, strict=True)]
     if not merged_parts:
         raise DataError(f"{loss.name}: no sample is left to check: every sample is left out")
     return merged_parts
@@ -154,8 +174,8 @@ def check_on(
     """Check a gradient at the points of a data set.
 
     Args:
-        data: function that opens the data. It is called again if the gradient is that of the mean, or if
-            samples turn out to depend on each other.
+        data: function that opens the data. It is called again if the gradient is that of the mean, if samples
+            turn out to depend on each other, or if no sample of the first block counts.
         loss: the loss.
         gradient: function that returns the gradient. Default: the role ``grad`` of the data if there is one,
             otherwise the gradient of the loss.
@@ -180,10 +200,7 @@ def check_on(
     if opened.places.keys() >= {*loss.roles}:
         loss = for_shapes(loss, [opened.raw_row_shape(role) for role in loss.roles])
     check_unweighted_gradient(loss, opened, reduction)
-    if GIVEN_GRADIENT in opened.places and opened.row_shape(GIVEN_GRADIENT) != opened.row_shape("pred"):
-        row_shapes = [opened.row_shape(role) for role in (GIVEN_GRADIENT, "pred")]
-        shapes = [f"(n, {', '.join(map(str, shape))})" if shape else "(n,)" for shape in row_shapes]
-        raise DataError(f"grad has shape {shapes[0]}, pred {shapes[1]}: one derivative for each prediction")
+    _check_gradient_shape(opened)
     small = [loss] if gradient is None and not whole else []  # a user's function must not run in a forked worker
     factor = 1.0
     if reduction == "mean":
@@ -193,13 +210,15 @@ def check_on(
         slope = loss.finish.derivative(summary.mean) if loss.finish else 1.0
         factor = rounded(summary.weight) / slope if slope else 1.0
         opened = data()
+    observes = gradient is not None or GIVEN_GRADIENT in opened.places or not loss.is_builtin
     checker = Checker(gradient, factor, reduction != "none", rtol, whole, second, dtype)
 
     def tallies(opened: Dataset, loss: Loss) -> tuple[list[CheckSummary], Loss]:
         plan = plan_loss(loss, opened, options)
         with workers.executor_for(opened, small) as executor:
-            blocks = [block[0] for block in map_blocks(opened, [plan], options, checker, executor)]
-        return _merged(blocks, loss), plan.loss
+            mapped = map_blocks(opened, [plan], options, checker, executor)
+            first = checker.first if observes else None
+            return _merged(_from_first(mapped, first, block_rows(opened, [plan])), loss), plan.loss
 
     if loss.takes_tensors:
         loss = with_kernel(loss, coupled=False)
@@ -210,16 +229,13 @@ def check_on(
             results, bound = tallies(opened, loss)
         except ProbabilityError:
             loss, opened = with_unit_domain(loss), data()
+        except LaterBlockError as error:
+            checker, opened = replace(checker, first=error.start), data()
         except CoupledError:
             loss = with_kernel(loss, coupled=True) if loss.takes_tensors else replace(loss, batch_coupled=True)
             check_unweighted_gradient(loss, opened, reduction)
-            opened = data()
-    results[0] = results[0].without_flat()
-    if gradient is not None and results[0].counts[Verdict.WRONG]:
-        results[0] = replace(results[0], notes=(*results[0].notes, *gradient.doubts()))
-    if dtype != "float64" and loss.takes_tensors and len(results) > 1:
-        # The gradient in float64 is the reference: if it is wrong itself, it is what the report shows.
-        results = [replace(results[1], notes=results[0].notes) if results[0].passed else results[0]]
+            checker, opened = replace(checker, first=0), data()  # one block
+    results = _settled(results, gradient, lower=dtype != "float64" and loss.takes_tensors)
     checked: object = loss.kernel if gradient is None else gradient.function
     if isinstance(checked, TensorKernel):
         checked = checked.framework.defined_by(checked.value)
@@ -231,6 +247,32 @@ def check_on(
         for t, what in named
     ]
     return [_result(loss, t, what, place, hint) for (t, what), hint in zip(named, hints, strict=True)]
+
+
+def _settled(results: Sequence[CheckSummary], gradient: Gradient | None, *, lower: bool) -> list[CheckSummary]:
+    """Return the summaries with what only all rows show.
+
+    Args:
+        results: that of the gradient and, if there is one, of the second derivative or of the lower precision.
+        gradient: the user's function; None if there is none.
+        lower: whether a function of tensors also ran in a lower precision.
+    """
+    first, *others = results
+    first = first.without_flat()
+    if gradient is not None and first.counts[Verdict.WRONG]:
+        first = replace(first, notes=(*first.notes, *gradient.doubts()))
+    if lower and others:
+        # The gradient in float64 is the reference: if it is wrong itself, it is what the report shows.
+        return [replace(others[0], notes=first.notes) if first.passed else first]
+    return [first, *others]
+
+
+def _check_gradient_shape(data: Dataset) -> None:
+    """Raise DataError if the data hold a gradient whose shape is not that of the predictions."""
+    if GIVEN_GRADIENT in data.places and data.row_shape(GIVEN_GRADIENT) != data.row_shape("pred"):
+        row_shapes = [data.row_shape(role) for role in (GIVEN_GRADIENT, "pred")]
+        shapes = [f"(n, {', '.join(map(str, shape))})" if shape else "(n,)" for shape in row_shapes]
+        raise DataError(f"grad has shape {shapes[0]}, pred {shapes[1]}: one derivative for each prediction")
 
 
 def _result(

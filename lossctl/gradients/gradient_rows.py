@@ -17,9 +17,10 @@ from lossctl.engine.executors.config import ExecutionConfig
 from lossctl.engine.lists import Groups
 from lossctl.engine.options import ComputeOptions
 from lossctl.engine.plan import LossPlan, check_unweighted_gradient, plan_loss
+from lossctl.engine.result import check_not_empty
 from lossctl.engine.run import map_blocks
 from lossctl.engine.sample_arrays import in_rows
-from lossctl.errors import DataError, UsageError
+from lossctl.errors import UsageError
 from lossctl.gradients.finite_differences import DerivativeProblem
 from lossctl.gradients.judge import check
 from lossctl.gradients.sampling import sample_magnitude
@@ -123,7 +124,7 @@ def spool_gradient(
     Raises:
         UsageError: the loss has no sum or no gradient per row, or its samples depend on each other and
             `numeric` is set.
-        DataError: no sample counts in the mean.
+        DataError: no sample counts.
     """
     _check_has_rows(loss, reduction, numeric=numeric)
     check_unweighted_gradient(loss, data, reduction)
@@ -131,6 +132,7 @@ def spool_gradient(
     for part, exponent, summary in _parts(data, loss, options, _Measure(numeric, reduction), workers):
         spool.write(unit.convert(part, exponent))
         shape, total = part.shape[1:], total + summary
+    check_not_empty(loss, total, reduction)
     return GradientRows(spool, shape, _factor(loss, total, unit) if reduction == "mean" else 1.0)
 
 
@@ -159,6 +161,7 @@ def spool_gradient_of_lists(
         for part, exponent, summary in _parts(lists, loss, options, _Measure(numeric, reduction), workers):
             rows[index[start : start + len(part)]] = unit.convert(part, exponent).reshape(len(part), -1)
             start, total = start + len(part), total + summary
+    check_not_empty(loss, total, reduction)
     spool = Spool()
     spool.write(rows)
     return GradientRows(spool, (), _factor(loss, total, unit) if reduction == "mean" else 1.0)
@@ -186,7 +189,5 @@ def _parts(
 
 def _factor(loss: Loss, total: Summary, unit: CommonUnit) -> float:
     """Return the factor of the gradient of the mean."""
-    if not total.elements:
-        raise DataError(f"{loss.name}: no sample is left: every sample is left out")
     slope = loss.finish.derivative(total.mean) if loss.finish else 1.0
     return slope / rounded(shifted(total.weight, -unit.exponent))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import polars as pl
 from attacks.harness import attack, run
+
+import lossctl.engine.run
 
 A = "id,p,t,g\na,1,2,x\nb,3,4,x\nc,5,6,y\n"
 ONE = ("a.csv", "-p", "p", "-t", "t")
@@ -109,7 +112,10 @@ def a_condition_that_no_row_meets(folder: Path) -> None:
     for words in ((*ONE, "--where", "p>99"), ("w.csv", *ONE[1:], "-w", "w")):
         for command in ("compute", "breakdown"):
             run(command, "mse", *words).refused("mse: no sample is left")
-        run("grad", "mse", *words, "--reduction", "mean").refused("mse: no sample is left")
+        for reduction in ("none", "mean"):
+            run("grad", "mse", *words, "--reduction", reduction).refused("mse: no sample is left")
+        of_sum = run("grad", "mse", *words, "--reduction", "sum", "-f", "value")
+        assert (of_sum.code, set(of_sum.out.split())) == (0, {"0.0"}), of_sum
         run("gradcheck", "mse", *words).refused("mse: no sample is left")
         for command in ("gradcheck", "verify"):
             run(command, "mse", *words, "--grad", "t").refused("mse: no sample is left")
@@ -128,6 +134,49 @@ def blocks_in_which_no_row_counts(folder: Path) -> None:
             ended = run(command, "mse", *words, "--grad", name, "-f", "csv")
             assert (ended.code, "40000" in ended.out) == (name == "wrong", True), ended
     assert run("gradcheck", "mse", *words).code == 0
+
+
+OBSERVED = """
+import numpy as np
+calls = [0]
+def coupled(pred, target):
+    return (pred - pred.mean() - target) ** 2, 2 * (pred - pred.mean() - target)
+def changes(pred, target):
+    loss, slope = (pred - target) ** 2, 2 * (pred - target)
+    pred *= 1.0
+    pred += 1.0
+    return loss, slope
+def random(pred, target):
+    calls[0] += 1
+    return (pred - target) ** 2 + calls[0], 2 * (pred - target)
+def objective(pred, target):
+    pred -= target
+    return 2 * pred
+"""
+
+
+@attack("rows", "threads", "stdin")
+def observations_of_a_function_where_rows_count(folder: Path, how: str) -> None:
+    """They are made in the first block in which a row counts, which may not be the first one."""
+    (folder / "my.py").write_text(OBSERVED)
+    rng, n = np.random.default_rng(0), 4000
+    columns = {f"p{i}": rng.random(n) for i in range(2)} | {f"t{i}": rng.random(n) for i in range(2)}
+    pl.DataFrame(columns | {"k": np.arange(n) >= 3900}).cast(pl.Float64).write_csv("d.csv")
+    words = ("-p", "p0,p1", "-t", "t0,t1", "--where", "k==1.0")
+    with mock.patch.object(lossctl.engine.run, "BLOCK", 1000):
+        if how == "stdin":
+            ended = run("gradcheck", "my.py:coupled", "-", *words, stdin=Path("d.csv").read_bytes())
+            ended.refused("stdin and pipes can be read only once")
+            return
+        assert "every coordinate of the batch" in run("gradcheck", "my.py:coupled", "d.csv", *words).out
+        assert "changes its input pred in place" in run("gradcheck", "my.py:changes", "d.csv", *words).out
+        run("gradcheck", "my.py:random", "d.csv", *words).refused("random: its loss differs")
+        assert (
+            "changes its input pred in place"
+            in run("gradcheck", "mse", "d.csv", *words, "--grad", "my.py:objective").out
+        )
+        compared = run("gradcheck", "mse", "d.csv", *words, "--grad", "p0,p1")
+        assert "finite differences confirm" in compared.out, compared
 
 
 @attack("options", "p,t", "a.csv", "nothing", "*")

@@ -171,10 +171,12 @@ def gradcheck(
             continue
         check_stdin([preds, targets])
         grad_file = check.grad if gradient is None else None
-        if opened and any(path is not None and read_once(path) for path in (preds, targets)):
-            raise UsageError("stdin and pipes can be read only once: check one loss at a time, or name a file")
 
         def make(loss: Loss = loss, grad: str | None = grad_file) -> Dataset:
+            if opened and any(path is not None and read_once(path) for path in (preds, targets)):
+                raise UsageError(
+                    "stdin and pipes can be read only once, and this check reads the data again: name a file"
+                )
             opened.append(open_data([loss], preds, targets, data, grad=grad))
             return opened[-1]
 

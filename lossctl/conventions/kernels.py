@@ -279,3 +279,12 @@ def lovasz_of_all_classes(pred: Array, target: Array) -> tuple[Array, Thunk]:
         value += (np.take_along_axis(errors, order, axis=-1) * weights).sum(axis=-1)
         np.put_along_axis(slopes[..., c], order, (1.0 - 2.0 * hits) * weights, axis=-1)
     return value / classes, lambda: slopes / classes
+
+
+def ranking_by_place(pred: Array, target: Array) -> tuple[Array, Thunk]:
+    """The share of pairs in the wrong order, of equal scores in the order of their places; its slope is 0."""
+    k, count = pred.shape[-1], target.sum(axis=-1)
+    place = pred.argsort(axis=-1, kind="stable").argsort(axis=-1, kind="stable")
+    lost = ((k - place) * target).sum(axis=-1) - 0.5 * count * (count + 1.0)
+    pairs = count * (k - count)
+    return np.where(pairs > 0, lost / np.maximum(pairs, 1.0), 0.0), lambda: np.zeros_like(pred)

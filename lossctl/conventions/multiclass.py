@@ -9,6 +9,7 @@ import numpy as np
 from lossctl.conventions.kernels import (
     clipped_softmax_focal,
     keras_categorical_hinge,
+    ranking_by_place,
     uneven_softmax_focal,
     weighted_cross_entropy,
 )
@@ -212,7 +213,8 @@ ROWS = (
         "multilabel_ranking_loss",
         "label_ranking",
         "torchmetrics.functional.classification.multilabel_ranking_loss(pred, target.long(), pred.shape[1])",
-        says=("averages in single precision",),
+        kernel=ranking_by_place,
+        says=("ranks equal scores by their places", "averages in single precision"),
     ),
     torchmetrics(
         "multilabel_coverage_error",

@@ -83,6 +83,7 @@ def _inputs(row: Convention) -> dict[str, Any]:
 
 
 def _edges(row: Convention, name: str) -> Iterator[Case]:
+    inputs: dict[str, Any]
     if row.loss == "mape":  # below 1, and far below
         target = np.concatenate([10.0 ** np.linspace(-0.1, -3, 30), [1e-9] if row.library.single else [1e-18]])
         if row.library.name in ("xgboost", "lightgbm", "catboost"):  # their floors are 1, or none
@@ -94,8 +95,12 @@ def _edges(row: Convention, name: str) -> Iterator[Case]:
         return
     if row.function in ("symmetric_mean_absolute_percentage_error", "log_cosh_error"):
         size = 10.0 ** np.linspace(-8, -5, 30) if row.loss == "smape" else np.array([1e-3, 1.0, 709.0, 711.0])
-        inputs: dict[str, Any] = {"pred": 1.5 * size, "target": size - size * (row.loss == "log_cosh")}
+        inputs = {"pred": 1.5 * size, "target": size - size * (row.loss == "log_cosh")}
         yield Case(f"{name}, edges", row, inputs | {"weight": None, "class_weight": None})
+        return
+    if row.function in ("multilabel_ranking_loss", "multilabel_coverage_error"):
+        inputs = _inputs(row)
+        yield Case(f"{name}, equal scores", row, inputs | {"pred": np.round(inputs["pred"])})
         return
     if row.function == "CategoricalFocalCrossentropy":
         inputs = _inputs(row)

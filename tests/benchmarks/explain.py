@@ -337,7 +337,8 @@ def function_of(library: str, name: str, rows: list[Any]) -> Any:
     def call(pred: Any, target: Any) -> Any:
         if booster and (pred.ndim != columns or target.ndim != 1 or (columns == 2 and target.max() >= pred.shape[1])):
             raise ValueError("a booster has other shapes; catboost waits without end for some")
-        return np.float64(evaluate(library, rows[0].call, {"pred": pred, "target": target, "weight": None}))
+        number = evaluate(library, rows[0].call, {"pred": pred, "target": target, "weight": None})
+        return np.float32(number) if library in ("xgboost", "lightgbm") else np.float64(number)  # in their precision
 
     return call
 

@@ -92,7 +92,7 @@ class LabelKind(Kind):
         return True
 
     def find_violation(self, x: Array, dims: Dims, tolerance: float = SUM_TOLERANCE) -> DomainViolation | None:
-        classes = dims["classes"]
+        classes = dims.get("classes", np.inf)  # of a user's loss without class scores, labels may be any classes
         if not x.size:
             return None
         if x.min() >= 0 and x.max() <= classes - 1 and (np.floor(x) == x).all():
@@ -102,7 +102,8 @@ class LabelKind(Kind):
         value = float(x[~inside][0])
         if value != np.floor(value):
             return violation
-        cause = f"label {number(value)} is not a class: {classes} columns are classes 0 to {classes - 1}"
+        columns = f"{classes} columns are classes 0 to {classes - 1}" if "classes" in dims else "classes are 0, 1, 2, …"
+        cause = f"label {number(value)} is not a class: {columns}"
         if value == classes and x.min() >= 1:
             cause += "; for labels that start at 1, add --labels 1,2,…"
         elif value in _NO_LABEL:

@@ -262,6 +262,8 @@ class Loss:
                     ": return one loss per sample, without .mean() or .sum(): compute takes the mean; "
                     "gradcheck --reduction mean checks a function that returns the mean"
                 )
+            elif array.shape[: len(shape)] == shape:
+                hint = ": one loss per sample, not the gradient: return (losses, gradient)"
             raise DataError(f"{self._display_name}: {what} shape {array.shape} instead of {shape}{hint}")
         return array
 

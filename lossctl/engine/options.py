@@ -98,7 +98,7 @@ def check_classes(loss: Loss, dims: Dims, options: ComputeOptions) -> None:
         )
     if not options.class_weight:
         return
-    if target is None:
+    if target is None or "classes" not in dims:
         kinds = [spec.kind.name for spec in loss.inputs]
         cure = ""
         if kinds[1:2] in (["Probability"], ["Sign"]):

@@ -9,6 +9,7 @@ import numpy as np
 from lossctl.core.arrays import Array
 from lossctl.engine.block import Block
 from lossctl.engine.plan import LossPlan
+from lossctl.errors import number
 from lossctl.gradients.batch_check import check_batch
 from lossctl.gradients.directions import check_directions, is_wide, reject_joint_subgradients
 from lossctl.gradients.finite_differences import EPS, Indices
@@ -35,6 +36,8 @@ RTOL = 1e-6
 # Number of samples, and of coordinates of each, at which the gradient of a registered loss is itself compared with
 # differences before it judges another one.
 _CROSS_SAMPLES, _CROSS_COORDINATES = 50, 4
+# The report says how large an error rounding hides at most coordinates, if it is more than this share.
+_SMALL_ERROR = 1e-3
 _NO_JOINT_SUBGRADIENT = (
     "each coordinate of some samples is a subgradient at a kink, and together they are none: at a tie the parts of the "
     "tied coordinates add up to 1"
@@ -128,7 +131,7 @@ class Checker:
             rounding = ULPS_OF_TERMS * precision.eps * np.abs(given[rows])
             return self._check_samples(points.subset(rows), given[rows], atol[rows] + rounding, precision)
 
-        verdicts, precision, visible = compare(
+        verdicts, precision, hidden = compare(
             points,
             tested,
             precision=precision,
@@ -141,8 +144,8 @@ class Checker:
             method += self._cross_check(points)
         if precision.eps > 2.0**-52:
             method += f"; {precision.name} numbers, judged by {ULPS_OF_TERMS:g} ulps of their terms"
-        if not visible:
-            method += ", which hide an error of 0.1 % at most coordinates"
+        if hidden > _SMALL_ERROR:
+            method += f", which hide an error of {number(float(f'{100.0 * hidden:.1g}'))} % at most coordinates"
         return self._summarize(points, verdicts, given, method)
 
     def _cross_check(self, points: Points) -> str:

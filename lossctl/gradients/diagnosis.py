@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lossctl.core.loss import Loss
+from lossctl.gradients.finite_differences import EPS
 from lossctl.gradients.hints import (
     arguments,
     arrangement,
@@ -16,8 +19,9 @@ from lossctl.gradients.hints import (
     softmax,
     whole,
 )
-from lossctl.gradients.hints.evidence import ENOUGH, Evidence, Hint, visible
-from lossctl.gradients.tally import CheckSummary
+from lossctl.gradients.hints.evidence import ENOUGH, ERROR_FACTOR, Evidence, Hint, visible
+from lossctl.gradients.rounding import ULPS_OF_TERMS, precision_of
+from lossctl.gradients.tally import CheckedSamples, CheckSummary
 
 # The explanations in the order in which they are tried; the first that fits is returned. Explanations of where the
 # gradient is wrong come before those of its values, but for another value of a parameter, which also is one of where.
@@ -39,6 +43,14 @@ HINTS: tuple[Hint, ...] = (
 _LEAST_VISIBLE = 0.01
 
 
+def _with_rounding(cases: CheckedSamples, eps: float) -> CheckedSamples:
+    """Return samples whose errors are at least those that explain the rounding of a gradient of lower precision."""
+    if eps <= EPS:
+        return cases
+    rounding = ULPS_OF_TERMS / ERROR_FACTOR * eps * np.abs(cases.given)
+    return replace(cases, error=np.fmax(cases.error, rounding))
+
+
 @np.errstate(all="ignore")  # an overflow fits no explanation
 def diagnose(
     loss: Loss, summary: CheckSummary, *, second: bool = False, reduction: str = "none"
@@ -51,14 +63,15 @@ def diagnose(
         second: whether `summary` is that of a second derivative. Default False.
         reduction: what the user said that the gradient is of. Default ``none``: of each sample's loss.
     """
-    failing = summary.failing
+    eps = precision_of(np.concatenate([summary.failing.given, summary.passing.given])).eps
+    failing, passing = (_with_rounding(cases, eps) for cases in (summary.failing, summary.passing))
     wrong = np.count_nonzero(failing.wrong)
     if not wrong:
         return None
     # Every explanation fits errors that are smaller than its tolerance.
     large = np.count_nonzero(visible(failing)) >= max(ENOUGH, _LEAST_VISIBLE * wrong)
     directions = not failing.inputs[0].size  # only a constant factor can be recognised
-    evidence = Evidence(loss, failing, summary.passing, summary.samples, reduction)
+    evidence = Evidence(loss, failing, passing, summary.samples, reduction)
     for hint in HINTS:
         if (
             (hint.second or not (second or directions))

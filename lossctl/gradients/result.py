@@ -72,7 +72,10 @@ class GradCheck:
 
     def __repr__(self) -> str:
         checks = [self] if self.second is None else sorted([self, self.second], key=lambda check: check.passed)
-        return "\n".join(line for check in checks for line in check.lines())
+        lines = checks[0].lines()
+        for check in checks[1:]:
+            lines += check.lines()[1 if check.hint and check.hint == checks[0].hint else 0 :]
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         cells = {**self.counts, "worst rel err": self.worst, "verdict": "ok" if self else "FAIL"}

@@ -301,8 +301,14 @@ def _gradient(loss: Loss, arrays: Sequence[Array]) -> Array:
 
 
 def moved_inputs(loss: Loss, arrays: Sequence[Array], amount: float) -> Iterator[list[Array]]:
-    """Yield the inputs with each number changed by a share `amount` up or down, within its domain."""
+    """Yield the inputs with each number changed by a share `amount` up or down, within its domain.
+
+    Rows of scores that are compared with a margin change by at least this share of it: of 1 + z − z[y] small scores are
+    rounded to the digits of the 1, and become equal.
+    """
     kinds = [i.kind for i in loss.inputs]
+    margin = loss.params.get("margin", 0.0) if arrays[0].ndim > 1 else 0.0
+    least = abs(margin) if isinstance(margin, float) else 0.0
     numbers = [i for i, kind in enumerate(kinds) if not isinstance(kind, _CODES)]
     patterns: Iterable[Sequence[Any]]
     if all(a.ndim == 1 for a in arrays) and not loss.batch_coupled:
@@ -316,7 +322,10 @@ def moved_inputs(loss: Loss, arrays: Sequence[Array], amount: float) -> Iterator
     for signs in patterns:
         moved = list(arrays)
         for i, sign in zip(numbers, signs, strict=True):
-            moved[i] = np.clip(arrays[i] * (1.0 + amount * sign), kinds[i].domain.low, kinds[i].domain.high)
+            changed = arrays[i] * (1.0 + amount * sign)
+            if i == 0 and least:
+                changed = np.where(np.abs(arrays[i]) < least, arrays[i] + amount * sign * least, changed)
+            moved[i] = np.clip(changed, kinds[i].domain.low, kinds[i].domain.high)
         yield moved
 
 

@@ -76,7 +76,7 @@ def sample_points(loss: Loss, samples: int, seed: int, classes: int = 5, *, ordi
         One array (samples, ...) for each input of the loss.
     """
     rng = np.random.default_rng(seed)
-    dims = {name: classes for i in loss.inputs for name in i.kind.core} or {"classes": classes}
+    dims = {"classes": classes} | {name: classes for i in loss.inputs for name in i.kind.core}
     marks = [0.0, *(abs(v) for v in loss.params.values() if isinstance(v, float) and v)]
     if ordinary:
         arrays = draw_ordinary([i.kind for i in loss.inputs], samples, dims, marks, rng)

@@ -49,9 +49,8 @@ def gradcheck_report(
     )
     failed = [r for r in results if not r.passed]
     worst = [_worst(r, data, top) for r in failed if top and r.failing.wrong.any()]
-    several = len(failed) > 1
-    hints = [f"hint: {f'{r.loss}: ' if several else ''}{r.hint}" for r in failed if r.hint]
     single = len({r.loss for r in results}) == 1
+    hints = _hints(failed, single)
     # A passing check of every loss has some unresolved coordinates; why matters where somebody asked about one loss.
     notes = [f"note: {r.loss}: {note}" for r in results if single or not r.passed for note in r.notes]
     return Report(
@@ -67,6 +66,15 @@ def gradcheck_report(
         failed=bool(failed),
         checks=[_check(r) for r in results],
     )
+
+
+def _hints(failed: Sequence[GradCheck], single: bool) -> list[str]:
+    """Return each hint once, and of what it is if several checks failed."""
+    of: dict[str, list[str]] = {}
+    for r in failed:
+        if r.hint:
+            of.setdefault(r.hint, []).append(r.what if single else r.loss)
+    return [f"hint: {', '.join(names) + ': ' if len(failed) > 1 else ''}{hint}" for hint, names in of.items()]
 
 
 def _check(r: GradCheck) -> Check:

@@ -321,6 +321,8 @@ def outcomes(framework: str, name: str, seeds: int) -> Iterator[Outcome]:
                         rounded, grad = FRAMEWORKS[framework](call, arrays, precision, how)
                 except (NotImplementedError, TypeError):  # some losses are not implemented in every precision
                     continue
+                if how == "mean" and not np.isfinite(grad).all():  # optax gives NaN at two equal vectors
+                    continue
                 stored = {precision: grad}
                 if precision == "bfloat16":
                     stored["bfloat16 in float64"] = grad.astype(np.float64)
@@ -361,7 +363,10 @@ def _outcome(
         return Outcome(label, "" if right.passed else repr(right), "the same numbers", False)
     wrong = lossctl.gradcheck(spec, pred, target, grad=scaled, **options)
     return Outcome(
-        label, "" if right.passed else repr(right), repr(wrong) if wrong.passed else "", "0.1 %" not in right.method
+        label,
+        "" if right.passed else repr(right),
+        repr(wrong) if wrong.passed else "",
+        "hide an error of" not in right.method,
     )
 
 

@@ -16,7 +16,7 @@ Y = [0, 1, 2]
 V = [[1.0, 2.0, -0.5], [0.25, -1.5, 3.0]]
 W = [[1.015625, 1.984375, -0.50390625], [0.251953125, -1.515625, 2.984375]]
 L1 = ("mae", [1.0, 2.0, -3.0, 5.0, -0.5, 0.25], [0.0] * 6)
-HIDDEN = "which hide an error of 0.1 % at most coordinates"
+HIDDEN = "which hide an error of"
 
 # In bfloat16 the numbers below are those of z.to(torch.bfloat16), as float32 numbers.
 RIGHT: dict[str, tuple[Any, ...]] = {
@@ -84,7 +84,7 @@ def test_an_error_of_a_thousandth_is_seen_in_float32(name: str) -> None:
 def test_the_report_says_what_bfloat16_hides() -> None:
     result = _check("l1_loss, bfloat16")
     assert "bfloat16" in result.method
-    assert HIDDEN in result.method
+    assert "which hide an error of 6 % at most coordinates" in result.method
     assert HIDDEN not in _check("l1_loss, float32").method
 
 

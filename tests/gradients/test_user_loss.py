@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import lossctl
+from lossctl.core.array_kinds import Vector
 from lossctl.errors import DataError, UsageError
 
 RNG = np.random.default_rng(0)
@@ -232,6 +233,26 @@ def test_labels_arrive_as_integers() -> None:
         return value, p
 
     assert lossctl.gradcheck(cross_entropy)
+
+
+def test_labels_may_be_the_classes_of_another_array_than_the_predictions() -> None:
+    centres = np.array([0.0, 1.0, 2.0, 3.0, 5.0])
+
+    def to_centre(pred: lossctl.Real, y: lossctl.Label):
+        r = pred - centres[y]
+        return r * r, 2 * r
+
+    def to_row(pred: Vector, y: lossctl.Label):
+        r = pred - centres[y][:, None]
+        return (r * r).sum(axis=1), 2 * r
+
+    for loss, pred in ((to_centre, PRED), (to_row, PRED[:, None] * [1.0, 2.0])):
+        assert lossctl.gradcheck(loss)
+        assert lossctl.gradcheck(loss, pred, np.arange(200) % 5)
+        with pytest.raises(DataError, match="label -1 is not a class: classes are 0, 1, 2, …"):
+            lossctl.gradcheck(loss, pred, np.full(200, -1))
+        with pytest.raises(UsageError, match="has no column for each class"):
+            lossctl.compute(loss, pred, np.arange(200) % 5, class_weight=[1, 2, 3, 4, 5])
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

@@ -18,6 +18,7 @@ from lossctl.gradients.hints.evidence import (
     share_text,
     tolerance_of,
 )
+from lossctl.gradients.tally import CheckedSamples
 from lossctl.gradients.verdict import Verdict
 
 HINTS: list[Hint] = []
@@ -31,7 +32,10 @@ def _transposed(case: Evidence) -> str | None:
         return None
     every = case.every
     other = every.given.reshape(k, case.samples).T
-    close = np.abs(other - every.numeric) <= 10 * FITS * every.scale
+    slack = 10 * FITS * every.scale
+    close = np.abs(other - every.numeric) <= slack
+    if not _is_far(every, slack):
+        return None
     if share := share_of(close[np.isfinite(every.numeric)]):
         if k == case.samples:
             return f"given is transposed: its rows are the columns of the right one{share_text(share)}"
@@ -75,6 +79,8 @@ def _row_order(case: Evidence) -> str | None:
         return None
     slack = 10.0 * FITS * failing.scale[judged]
     given, numeric = failing.given[judged], failing.numeric[judged]
+    if not _is_far(failing[judged], slack):
+        return None
     if not share_of((np.abs(np.sort(given, axis=1) - np.sort(numeric, axis=1)) <= slack).ravel()):
         return None
     for role, array in zip(case.loss.roles, failing.inputs, strict=True):
@@ -86,6 +92,11 @@ def _row_order(case: Evidence) -> str | None:
             if share_of((np.abs(given - np.take_along_axis(numeric, order, axis=1)) <= slack).ravel()):
                 return f"given has the right numbers of each row in the order of {words}: they were not put back"
     return "given has the right numbers of each row in another order"
+
+
+def _is_far(cases: CheckedSamples, slack: Array) -> bool:
+    """Return whether half of the wrong coordinates are off by more than the slack: the others fit in any order."""
+    return bool(np.mean((np.abs(cases.given - cases.numeric) > slack)[cases.wrong]) >= 0.5)
 
 
 @hint(HINTS, "cumulative")

@@ -116,6 +116,9 @@ def _terms(case: Evidence) -> Iterator[tuple[str, Array]]:
         if case.loss.inputs[0].kind.name == "Logits":
             p = softmax(x)
             yield "the softmax of pred", p
+            top = x.max(axis=1, keepdims=True)
+            total = top + np.log(np.exp(x - top).sum(axis=1, keepdims=True))
+            yield "the softmax of pred times its log-sum-exp", p * total
 
 
 @hint(HINTS, "projection")

@@ -121,9 +121,9 @@ def exceptions(total: int) -> int:
     return math.ceil(0.01 * total) if total >= 20 else 0
 
 
-def tolerance_of(cases: CheckedSamples, factor: float = 1.0) -> Array:
+def tolerance_of(cases: CheckedSamples, factor: float | Array = 1.0) -> Array:
     """Return the difference at which a prediction still fits; `factor` is the multiple of numeric in it."""
-    return np.asarray(FITS * cases.scale + ERROR_FACTOR * max(factor, 1.0) * cases.error)
+    return np.asarray(FITS * cases.scale + ERROR_FACTOR * np.maximum(factor, 1.0) * cases.error)
 
 
 def visible(cases: CheckedSamples) -> np.ndarray:
@@ -131,19 +131,24 @@ def visible(cases: CheckedSamples) -> np.ndarray:
     return np.asarray(cases.informative & (cases.relative_error > VISIBLE * FITS))
 
 
-def fit(cases: CheckedSamples, predicted: Array, factor: float = 1.0) -> tuple[int, int] | None:
+def fit(
+    cases: CheckedSamples, predicted: Array, factor: float | Array = 1.0, known: np.ndarray | None = None
+) -> tuple[int, int] | None:
     """Return at how many wrong coordinates with a known derivative `predicted` equals the given gradient, of how many.
 
-    None if it does not fit, also among the visible errors alone. A non-finite gradient counts as a coordinate that
-    does not fit.
+    None if it does not fit, also among the visible errors alone, or among `known` alone. A non-finite gradient counts
+    as a coordinate that does not fit.
 
     Args:
         cases: the wrong samples.
         predicted: (n, coordinates) the gradient that the explanation predicts from the numeric derivative.
         factor: multiple of the numeric derivative in `predicted`, which scales its error. Default 1.
+        known: mask of the coordinates at which the error, times a factor that varies, is small. Default: none.
     """
     close = np.abs(cases.given - predicted) <= tolerance_of(cases, factor)
-    return share_of(close[cases.informative]) if share_of(close[visible(cases)]) else None
+    if not share_of(close[visible(cases)]) or (known is not None and not share_of(close[known])):
+        return None
+    return share_of(close[cases.informative])
 
 
 def share_text(share: tuple[int, int], of: str = "wrong coordinates") -> str:

@@ -205,7 +205,8 @@ def _begins(failing: CheckedSamples, right: CheckedSamples, distance: Array) -> 
         right: the right ones.
         distance: of the right ones from the threshold, (n,).
     """
-    beside = right.relative_error.max(axis=1)[np.argsort(distance)[:_BESIDE]]
+    nearest = np.unique(distance, return_index=True)[1][:_BESIDE]  # a corner that is drawn often counts once
+    beside = right.relative_error.max(axis=1)[nearest]
     return bool(np.median(beside) < _NOTHING * failing.relative_error[failing.wrong].min())
 
 

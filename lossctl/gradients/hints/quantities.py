@@ -64,6 +64,7 @@ def scales(case: Evidence, cases: CheckedSamples) -> Iterator[tuple[str, Array]]
         return
     x = inputs[roles[0]]
     yield "e^pred", np.exp(x)
+    yield "(1 − tanh² pred)", 1.0 / np.cosh(x) ** 2
     if kinds[roles[0]] == "Real" and x.shape[1] == 1:
         yield from _probability(1.0 / (1.0 + np.exp(-x)), "s", ", where s is the sigmoid of pred")
     if kinds[roles[0]] == "Logits":

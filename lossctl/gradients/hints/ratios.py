@@ -60,8 +60,8 @@ def _ratio_of_input(case: Evidence) -> str | None:
             constant = float(np.median(constants))
             if not np.isfinite(constant) or np.median(np.abs(constants - constant)) > _SAME * abs(constant):
                 continue
-            predicted = constant * factor * failing.numeric
-            share = fit(failing, predicted, float(np.abs(constant * factor[seen]).max()))
+            multiple = constant * factor
+            share = fit(failing, multiple * failing.numeric, np.abs(multiple), seen)
             if share:
                 return f"given ÷ numeric is {_powered(constant, words, power)}{share_text(share)}"
     return None
@@ -121,7 +121,7 @@ def _affine_ratio(case: Evidence) -> str | None:
             if not np.isfinite(slope) or np.median(np.abs(slopes - slope)) > _SAME * abs(slope):
                 continue
             factor = 1.0 / (1.0 + slope * q) if turned else 1.0 + slope * q
-            share = fit(failing, failing.numeric * factor, float(np.abs(factor[seen]).max()))
+            share = fit(failing, failing.numeric * factor, np.abs(factor), seen)
             if share:
                 text = f"1 {'+' if slope > 0 else '−'} {_times(abs(slope))}{words}"
                 return f"given ÷ numeric is {f'1/({text})' if turned else text}{share_text(share)}"
@@ -155,7 +155,7 @@ def _epsilon(case: Evidence) -> str | None:
                 continue
             epsilon = float(f"{epsilon:.2g}")
             factor = q / (q + epsilon) if only == "only in given" else (q + epsilon) / q
-            share = fit(failing, factor * failing.numeric, float(factor[seen].max()))
+            share = fit(failing, factor * failing.numeric, np.abs(factor), seen)
             if share:
                 return f"an ε of {number(epsilon)} is added to {words} {only}{share_text(share)}"
     return None

@@ -24,6 +24,10 @@ from lossctl.gradients.hints.evidence import (
 )
 
 HINTS: list[Hint] = []
+# Least number of samples that show a sum over the samples, one number for each class.
+_LEAST_ROWS = 5
+# Largest relative deviation of such a number.
+_SAME = 1e-3
 
 
 @hint(HINTS, "diagonal")
@@ -116,7 +120,8 @@ def _not_softmax(case: Evidence) -> str | None:
     if z.shape != every.given.shape or case.loss.batch_coupled:
         return None
     if kinds[0] == "Logits" and z.shape[1] > 1:
-        words, p, others = "softmax over the classes", softmax(z), _not_softmaxes(z, case.complete)
+        p = softmax(z)
+        words, others = "softmax over the classes", _not_softmaxes(z, every.given - every.numeric + p)
     elif kinds[:2] == ["Real", "Probability"]:
         words, p, others = "sigmoid", _sigmoid(z), _not_sigmoids(z)
     else:
@@ -132,8 +137,14 @@ def _sigmoid(z: Array) -> Array:
     return np.asarray(1.0 / (1.0 + np.exp(-z)))
 
 
-def _not_softmaxes(z: Array, complete: bool) -> dict[str, Array]:
-    p = softmax(z)
+def _not_softmaxes(z: Array, taken: Array) -> dict[str, Array]:
+    """Return what may be taken for the softmax over the classes.
+
+    Args:
+        z: (n, classes) the logits, not necessarily of all samples: sums over the samples are estimated.
+        taken: the given gradient, as far as it is taken for the softmax.
+    """
+    p, e = softmax(z), np.exp(z - z.max())
     others = {
         "the softmax of the softmax": softmax(p),
         "the logarithm of the softmax": np.log(p),
@@ -141,9 +152,14 @@ def _not_softmaxes(z: Array, complete: bool) -> dict[str, Array]:
         "1 at the largest prediction, 0 elsewhere,": (z == z.max(axis=1, keepdims=True)).astype(float),
         "the predictions themselves": z,
     }
-    if complete:
-        e = np.exp(z - z.max())
-        others |= {"the softmax over the samples": softmax(z.T).T, "the softmax over all numbers": e / e.sum()}
+    if len(z) >= _LEAST_ROWS:
+        large = np.argsort(e, axis=0)[len(e) // 2 :]  # of the others the quotient has few digits
+        shares = np.take_along_axis(taken / e, large, axis=0)
+        share = np.median(shares, axis=0)
+        if np.mean(np.abs(shares - share) <= _SAME * share) > 0.9:
+            where = "all numbers" if np.ptp(share) <= _SAME * share.max() else "the samples"
+            others["e^pred, not divided by its sum,"] = np.exp(z)
+            others[f"the softmax over {where}"] = e * share
     return others
 
 

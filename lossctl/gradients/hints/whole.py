@@ -24,6 +24,8 @@ LAST: list[Hint] = []
 _LEAST_WHOLE = 3
 # Least number of errors that show rounding, and the least share of changes of sign.
 _LEAST_ERRORS, _LEAST_CHANGES = 30, 0.3
+# Least share of losses below 0, and above, that are taken for gradients.
+_BOTH_SIGNS = 0.2
 # Distance of 1 to the next number, by type.
 _ULPS = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -48,7 +50,7 @@ def _same_everywhere(case: Evidence) -> str | None:
 def _not_finite(case: Evidence) -> str | None:
     """Explain a gradient that is NaN or infinite where the derivative is finite."""
     failing, passing = case.failing, case.passing
-    bad = ~np.isfinite(failing.given)
+    bad = np.asarray(~np.isfinite(failing.given))
     share = share_of(bad[failing.wrong], least=1)
     if share is None:
         return None
@@ -59,26 +61,37 @@ def _not_finite(case: Evidence) -> str | None:
         if np.isinf(failing.given[bad]).all()
         else "NaN or infinite"
     )
+    same = _equal_input(case, np.asarray(bad.any(axis=1)))
+    if same:
+        return f"given is {what} where pred equals {same}{share_text(share)}; the derivative is finite there"
     if failing.given.shape[1] == 1:
         good = passing.inputs[0][~np.isin(passing.verdict[:, 0], (Verdict.WRONG, Verdict.UNDEFINED))]
-        at, target = failing.inputs[0][bad[:, 0]], failing.inputs[1][bad[:, 0]] if len(failing.inputs) > 1 else None
-        if target is not None and target.shape == at.shape and (at == target).all():
-            return f"given is {what} where pred equals target{share_text(share)}; the derivative is finite there"
-        values = np.unique(at)
+        values = np.unique(failing.inputs[0][bad[:, 0]])
         if len(values) <= 3 and not np.isin(good, values).any():
             listed = " or ".join(number(float(v)) for v in values)
             return f"given is {what} where pred is {listed}{share_text(share)}; the derivative is finite there"
     return f"given is {what} at {share[0]:,} of {share[1]:,} wrong coordinates; the derivative is finite there"
 
 
+def _equal_input(case: Evidence, rows: np.ndarray) -> str | None:
+    """Return the input that equals the predictions in these wrong samples."""
+    at = case.failing[rows].inputs
+    for role, other in zip(case.loss.roles[1:], at[1:], strict=True):
+        if other.shape == at[0].shape and (other == at[0]).all():
+            return role
+    return None
+
+
 @hint(HINTS, "loss-returned")
 def _loss_returned(case: Evidence) -> str | None:
-    """Explain the value of the loss in the place of its gradient."""
+    """Explain the value of the loss in the place of its gradient, or the gradient in the place of both."""
     failing = case.failing
     if failing.given.shape[1] != 1 or case.loss.batch_coupled:
         return None
     value = np.asarray(case.loss.evaluate(*failing.inputs)[0], dtype=float).reshape(-1, 1)
     share = fit(failing, value)
+    if share and not case.loss.is_builtin and min(np.mean(value < 0), np.mean(value > 0)) >= _BOTH_SIGNS:
+        return f"the loss and the gradient are the same numbers, of both signs{share_text(share)}: the gradient twice?"
     return share and f"given is the value of the loss, not its gradient{share_text(share)}"
 
 
@@ -116,6 +129,9 @@ def _few_digits(case: Evidence) -> str | None:
             if np.count_nonzero(signs[1:] != signs[:-1]) < _LEAST_CHANGES * error.size:
                 return None
     for name, ulp in _ULPS.items():
+        # If samples depend on each other, a small error of a formula changes its sign from sample to sample too.
+        if case.loss.batch_coupled and name != "float32":
+            return None
         # Of a few roundings the largest error is some ulps, and the typical one is not much smaller.
         if share_of(relative <= 4 * ulp) and np.median(relative) > ulp / 16:
             return f"given has the digits of {name} only: the errors are random and of its rounding"

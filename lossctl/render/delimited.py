@@ -17,11 +17,11 @@ _ROWS = 1000
 
 def value(report: Report, style: Style) -> Iterator[str]:
     """Yield bare numbers or texts, one per line."""
-    if report.values is not None:
-        yield from (f"{printable(x) if isinstance(x, str) else repr(float(x))}\n" for x in report.values)
-    elif report.stream is not None:
+    if report.stream is not None and not report.values:
         for row in report.stream.rows:
             yield "".join(f"{float(cell)!r}\n" for cell in row if isinstance(cell, (int, float)))
+    elif report.values is not None:
+        yield from (f"{printable(x) if isinstance(x, str) else repr(float(x))}\n" for x in report.values)
     else:
         raise UsageError("--format value: this command has no single numbers; use table, csv or json")
 

@@ -131,3 +131,23 @@ def test_scores_far_below_a_margin_are_no_false_alarm(scale: float) -> None:
     scores = (scale * RNG.normal(size=(N, K))).astype(np.float32)
     gradient: Callable[[], np.ndarray] = loss.evaluate(scores.astype(float), Y.astype(float))[1]
     assert lossctl.gradcheck(loss, scores, Y, grad=gradient().astype(np.float32))
+
+
+def bfloat16(x: np.ndarray) -> np.ndarray:
+    """Round to nearest: to the upper 16 bits of a float32 number."""
+    bits = x.astype(np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)
+
+
+def test_scores_that_are_equal_after_rounding_beside_a_margin_are_no_false_alarm() -> None:
+    """Of 1 + z − z[y] in bfloat16 the two largest may be equal, and optax gives each a half."""
+    z = bfloat16(0.3 * RNG.normal(size=(2000, K)))
+    y = RNG.integers(0, K, 2000)
+    other = np.arange(K) != y[:, None]
+    margins = np.where(other, bfloat16(1 + bfloat16(z - z[np.arange(2000), y, None])), -np.inf)
+    largest = (margins == margins.max(axis=1, keepdims=True)) & (margins > 0)
+    given = bfloat16(largest / np.maximum(largest.sum(axis=1, keepdims=True), 1))
+    given -= np.where(other, 0, given.sum(axis=1, keepdims=True))
+    assert (given == 0.5).any()
+    assert lossctl.gradcheck("crammer_singer", z, y, grad=given)
+    assert not lossctl.gradcheck("crammer_singer", z, y, grad=np.roll(given, 1, axis=1))

@@ -289,9 +289,18 @@ def _usage(error: typer.TyperException, words: Sequence[str]) -> str:
         return f"no option --like: {_WITHOUT_LIKE.get(context.command.name, 'it belongs to commands that compute')}"
     name = option.lstrip("-").replace("-", "_")
     owners = [loss.name for loss in registered().values() if any(p.name == name for p in loss.parameters)]
+    named = [word.partition(":")[0].replace("-", "_") for word in words]
+    owner = next((owner for owner in owners if owner in named), None)
+    if owner is None and (commands := _commands_with(option)):
+        return f"no option {option}: it belongs to {', '.join(commands)}"
     if owners:
-        named = [word.partition(":")[0].replace("-", "_") for word in words]
-        owner = next((owner for owner in owners if owner in named), owners[0])
+        owner = owner or owners[0]
         return f"no option {option}: it is a parameter of the loss: write {owner}:{name}=VALUE or -P {name}=VALUE"
     options = [o for p in context.command.params for o in p.opts if o.startswith("--")] if context else []
     return f"no option {printable(option)}{nearest(option, options) or see}"
+
+
+def _commands_with(option: str) -> list[str]:
+    """Return the names of the commands that have an option."""
+    commands = command_line("", options=True).commands
+    return [name for name, command in commands.items() if any(option in p.opts for p in command.params)]

@@ -45,6 +45,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("compute mse|money.csv|sales|forecast", "-p and -t name columns"),
         ("rmse|p.csv|t.csv", "rmse is a loss: lossctl compute rmse PREDS TARGETS"),
         ("gradcheck net.py:loss|--at|params.npz", "--input NAME=FILE.npy adds one"),
+        ("verify mse|p.csv|t.csv|--group|g", "no option --group: it belongs to compute, breakdown, compare, grad"),
+        ("explain 0.5|p.csv|t.csv|--clip|1e-7", "no option --clip: it belongs to compute, breakdown"),
+        ("compute huber|p.csv|t.csv|--delta|1", "it is a parameter of the loss: write huber:delta=VALUE"),
     ],
 )
 def test_the_cure_is_named(line: str, part: str, capsys: pytest.CaptureFixture[str]) -> None:

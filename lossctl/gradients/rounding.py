@@ -229,8 +229,10 @@ def reference_slack(
     tiny = ULPS_OF_TERMS * precision.tiny * np.abs(factor)
     slack: Array = amount * np.abs(reference) + tiny
     kinds = [i.kind for i in loss.inputs]
-    for moved in moved_inputs(loss, arrays, amount):
-        g = _gradient(loss, moved)
+    for of, moved in chain(
+        ((loss, m) for m in moved_inputs(loss, arrays, amount)), _other_margins(loss, arrays, amount)
+    ):
+        g = _gradient(of, moved)
         change = np.abs(g - reference) + amount * np.fmax(np.abs(g), np.abs(reference))
         slack = np.fmax(slack, change)  # NaN, where the loss is not defined at a changed input, shows nothing
     unbounded = bool(np.isinf(kinds[0].domain.low) and np.isinf(kinds[0].domain.high))
@@ -243,6 +245,14 @@ def reference_slack(
     if len(arrays) > 1 and kinds[0].name == kinds[1].name == "Real" and not loss.batch_coupled:
         slack = slack + amount * _tail_slope(loss, arrays)
     return np.asarray(slack)
+
+
+def _other_margins(loss: Loss, arrays: Sequence[Array], amount: float) -> Iterator[tuple[Loss, Sequence[Array]]]:
+    """Yield the loss with its margin changed by a share `amount`: a sum is rounded to the digits of its margin."""
+    margin = loss.params.get("margin")
+    if loss.is_builtin and isinstance(margin, float) and margin:
+        for sign in (1.0, -1.0):
+            yield loss.bind(margin=margin * (1.0 + amount * sign)), arrays
 
 
 def _direction_slack(loss: Loss, arrays: Sequence[Array], i: int, *, amount: float, tiny: Array | float) -> Array:
@@ -307,7 +317,7 @@ def moved_inputs(loss: Loss, arrays: Sequence[Array], amount: float) -> Iterator
     rounded to the digits of the 1, and become equal.
     """
     kinds = [i.kind for i in loss.inputs]
-    margin = loss.params.get("margin", 0.0) if arrays[0].ndim > 1 else 0.0
+    margin = loss.params.get("margin", 0.0) if kinds[0].name == "ClassScores" else 0.0
     least = abs(margin) if isinstance(margin, float) else 0.0
     numbers = [i for i, kind in enumerate(kinds) if not isinstance(kind, _CODES)]
     patterns: Iterable[Sequence[Any]]

@@ -151,3 +151,20 @@ def test_scores_that_are_equal_after_rounding_beside_a_margin_are_no_false_alarm
     assert (given == 0.5).any()
     assert lossctl.gradcheck("crammer_singer", z, y, grad=given)
     assert not lossctl.gradcheck("crammer_singer", z, y, grad=np.roll(given, 1, axis=1))
+
+
+def test_near_vectors_at_the_margin_of_a_triplet_are_no_false_alarm() -> None:
+    """1 + d(a, p) − d(a, n) is −0.0007, and above 0 in bfloat16: the gradient of torch is that of the active loss."""
+    arrays = [bfloat16(RNG.normal(size=(300, 5))) for _ in range(3)]
+    gradient = get_loss("triplet").evaluate(*[a.astype(float) for a in arrays])[1]
+    assert gradient is not None
+    given = bfloat16(gradient())
+    signs = RNG.choice([-1.0, 1.0], (100, 5))
+    arrays[0][:100] = signs * [-0.1640625, 0.01531982421875, 0.294921875, 0.0164794921875, 0.06494140625]
+    arrays[1][:100] = signs * [-0.1630859375, 0.01519775390625, 0.296875, 0.0166015625, 0.06396484375]
+    arrays[2][:100] = signs * [0.56640625, 0.419921875, 0.04931640625, 0.203125, 0.52734375]
+    given[:100] = signs * [0.322265625, 0.455078125, -1.0625, 0.1357421875, 0.87109375]
+    negative = {"negative": arrays[2]}
+    assert lossctl.gradcheck("triplet", *arrays[:2], inputs=negative, grad=given)
+    given[:100] *= 2
+    assert not lossctl.gradcheck("triplet", *arrays[:2], inputs=negative, grad=given)

@@ -369,6 +369,7 @@ def same(a: Any, b: Any, *, exact: bool) -> bool:
     return bool(a == b or (not exact and isinstance(a, float) and math.isclose(a, b, rel_tol=1e-13)))
 
 
+@pytest.mark.slow
 def test_from_stdin_arrays_and_shards(
     run_command: RunCommand, run_json: RunJson, table: tuple[Path, dict[str, np.ndarray]], tmp_path: Path
 ) -> None:

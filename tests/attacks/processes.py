@@ -147,7 +147,7 @@ def a_range_that_no_chart_has(folder: Path, span: str) -> None:
     assert run("plot", "mse", "--range=-1e300,1e300").code == 0
 
 
-@attack("exit codes")
+@attack("exit codes", slow=True)
 def a_backend_of_matplotlib_that_does_not_exist(folder: Path) -> None:
     done = process("plot", "mse", "-o", "x.svg", env={"MPLBACKEND": "nonsense"})
     assert (done.returncode, done.stderr) == (0, ""), done

@@ -85,6 +85,7 @@ def test_it_is_silent_where_nobody_wants_it(options: list[str], folder: Path) ->
     assert out
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_no_line_and_no_file(folder: Path) -> None:
     code, out, seen = at_terminal(folder, "-o", "losses.json", ctrl_c_when="left")
     assert (code, out) == (130, b"")
@@ -93,6 +94,7 @@ def test_ctrl_c_leaves_no_line_and_no_file(folder: Path) -> None:
     assert not [path for path in folder.iterdir() if "losses" in path.name]
 
 
+@pytest.mark.slow
 def test_a_pipe_of_stderr_gets_nothing(folder: Path) -> None:
     argv = [sys.executable, "-m", "lossctl", "compute", "slow.py:slow", "p.npy", "t.npy", "-f", "csv", "--threads", "1"]
     ran = subprocess.run(argv, cwd=folder, capture_output=True, check=True)

@@ -45,6 +45,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.lists(finite, max_size=50))
+@pytest.mark.slow
 def test_exact_sums_are_exact(values: list[float]) -> None:
     assert rounded(sum(map(exact, values))) == pytest.approx(float(sum(map(Fraction, values))), abs=0.0, rel=0.0)
 

@@ -83,12 +83,14 @@ def dice(p: Any, t: Any) -> float:
         ),
     ],
 )
+@pytest.mark.slow
 def test_classes_along_an_axis(number: float, target: Any, options: Any, says: str) -> None:
     explanation = lossctl.explain(f"{number:.9g}", IMAGES, target, class_axis=1, **options)
     assert explanation.found
     assert says in [text for c in explanation.best for text in (c.text, *c.names)]
 
 
+@pytest.mark.slow
 def test_steps_after_the_classes_have_lengths() -> None:
     """Scores (n, k, steps), as torch takes them."""
     explanation = lossctl.explain(f"{CE[KEPT].mean():.8g}", np.moveaxis(Z, -1, 1), Y, lengths=LENGTHS, class_axis=1)
@@ -225,6 +227,7 @@ def test_a_file_of_losses_and_a_file_of_lengths(table: str, tmp_path: Path, caps
     assert "averages the means of groups" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_probe_separates_what_is_left(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The number of scikit-learn on the probe has one definition, which none of the numbers before it could tell."""
     probe = str(tmp_path / "probe.csv")

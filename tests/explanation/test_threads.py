@@ -105,6 +105,7 @@ QUICK = [*THREADS][:4]
 
 
 @pytest.mark.parametrize("thread", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in THREADS])
+@pytest.mark.slow
 def test_the_cause_is_named(thread: str) -> None:
     number, pred, target, says = THREADS[thread]
     explanation = lossctl.explain(number, pred, target)

@@ -655,6 +655,7 @@ def root_mean_square(factor):
     return rmse
 
 
+@pytest.mark.slow
 def test_the_root_of_a_mean_that_was_forgotten_is_named() -> None:
     found = lossctl.gradcheck(root_mean_square(lambda value: 2.0), PRED[:40], TARGET[:40], reduction="mean")
     assert "twice the loss" in str(found.hint)

@@ -73,6 +73,7 @@ def _coupled(factor: float):
     return loss
 
 
+@pytest.mark.slow
 def test_noise_of_a_large_batch_is_measured() -> None:
     x, t = RNG.normal(size=600) * 3.0, RNG.normal(size=600)
     right = lossctl.gradcheck(_coupled(1.0), x, t)

@@ -109,6 +109,7 @@ def test_a_gradient_of_the_call_before_is_found_by_a_call_at_other_points() -> N
         lossctl.gradcheck(Lagging, PRED, TARGET)
 
 
+@pytest.mark.slow
 def test_threads_call_a_function_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lossctl.engine.run.BLOCK", 50)
     buffer, layer = np.empty(50), Layer()
@@ -150,6 +151,7 @@ def float32_cross_entropy(z: lossctl.Logits, y: lossctl.Label, *, factor: float 
     return -log_p[np.arange(len(z)), y], np.float32(factor) * (np.exp(log_p) - one_hot)
 
 
+@pytest.mark.slow
 def test_saturated_rows_with_few_digits_do_not_fail() -> None:
     z = 8.0 * RNG.normal(size=(300, 4))
     y = np.argmax(z + RNG.gumbel(size=z.shape), axis=1)

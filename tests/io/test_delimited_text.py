@@ -146,6 +146,7 @@ def test_what_repr_writes_is_read_back(x: float) -> None:
 
 
 @given(st.one_of(LETTERS, WRITTEN))
+@pytest.mark.slow
 def test_decimal_comma(cell: str) -> None:
     """``--decimal ,`` reads 1,5 as 1.5, and a point is an error."""
     swapped = cell.translate({ord("."): ",", ord(","): "."})
@@ -304,6 +305,7 @@ def test_a_record_is_too_long_wherever_it_is_cut(table: Table, piece: int) -> No
     st.booleans(),
     st.integers(4, 40),
 )
+@pytest.mark.slow
 def test_runs_of_blanks(rows: list[list[str]], gaps: list[str], quote: bool, piece: int) -> None:
     """.txt: cells between runs of blanks, with blanks at both ends."""
     gap = gaps * (3 * len(rows))

@@ -695,6 +695,7 @@ def test_spoiled_files_of_every_format(tmp_path: Path) -> None:
     form=st.sampled_from(["csv", "txt", "npy", "npz"]),
     suffix=st.sampled_from([*COMPRESS]),
 )
+@pytest.mark.slow
 def test_any_bytes(content: bytes, form: str, suffix: str, tmp_path: Path) -> None:
     """Random bytes in a file, also in a valid compressed file."""
     targets(tmp_path)

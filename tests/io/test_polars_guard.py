@@ -21,6 +21,7 @@ def without_polars(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("without_polars")
+@pytest.mark.slow
 def test_large_text_does_not_need_polars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     numbers = np.arange(200_000.0).reshape(-1, 2)
     np.savetxt(tmp_path / "big.csv", numbers, fmt="%g", delimiter=",", header="p,t", comments="")

@@ -85,8 +85,10 @@ def _constructor(cls: type) -> Callable[..., None]:
     parameters = [f for f in fields(cls) if f.init]
     positional = tuple(f.name for f in parameters if not f.kw_only)
     names = frozenset(f.name for f in parameters)
-    defaults = {f.name: f.default for f in fields(cls) if f.default is not MISSING}
+    defaults = {f.name: f.default for f in parameters if f.default is not MISSING}  # of others in the class
     factories = {f.name: f.default_factory for f in fields(cls) if f.default_factory is not MISSING}
+    # vars() has the fields in their order, as those of a dataclass, whatever the order of the keywords is.
+    initial = {f.name: defaults.get(f.name) for f in fields(cls) if f.init or f.name in factories}
     required = names - defaults.keys() - factories.keys()
     finish: Callable[[object], None] | None = getattr(cls, "__post_init__", None)
 
@@ -102,7 +104,7 @@ def _constructor(cls: type) -> Callable[..., None]:
         if not required <= values.keys():
             raise TypeError(f"{cls.__name__} needs {', '.join(map(repr, sorted(required - values.keys())))}")
         state = self.__dict__  # setattr refuses
-        state.update(defaults)
+        state.update(initial)
         for name, factory in factories.items():
             if name not in values:
                 state[name] = factory()

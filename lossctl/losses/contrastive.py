@@ -128,7 +128,7 @@ def supervised_ntxent(
     aliases=("circle_loss",),
     differences=(
         "keras circle takes vectors of length 1, as they are",
-        "the paper's slope is without that of the weights margin + d and 1 + margin − d",
+        "the paper's slope leaves out the slope of its weights",
     ),
     pitfalls=("pred is a vector, target its group: a sample that is alone costs nothing, and counts", _BATCH, _TIME),
     batch_coupled=True,

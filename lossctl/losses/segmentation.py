@@ -111,7 +111,7 @@ def jaccard(pred: Mask, target: Mask, weight: PixelWeights = None, *, smooth: Sm
     differences=(
         "monai TverskyLoss adds smooth_nr = smooth_dr = 1e-5",
         "keras tversky takes the whole batch as one image, and its alpha is our beta (3.15: its names are swapped)",
-        "kornia tversky_loss averages over the classes that occur in an image, and adds 1e-8 to the denominator alone",
+        "kornia averages over the classes of an image, and adds 1e-8 below",
     ),
     pitfalls=(_ONE_CLASS, _EMPTY, "alpha = beta = 0.5 is dice with half the smooth, alpha = beta = 1 is jaccard"),
     relative_accuracy="the value everywhere, the gradient with hard targets",

@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import threading
 import zipfile
 from collections.abc import Callable
@@ -214,7 +215,7 @@ def test_a_bomb_is_spooled_as_far_as_it_declares(suffix: str, folder: Path, monk
         return spool(self, count())  # type: ignore[arg-type]
 
     monkeypatch.setattr(npy_module.NpyFile, "_spool", counted)
-    monkeypatch.setattr(npy_module.tempfile, "TemporaryFile", Watched)
+    monkeypatch.setattr(tempfile, "TemporaryFile", Watched)
     refused(
         f"mse {name} t1.csv", "x.np", "more data than the header declares: shape (1,) of float64 is 8 bytes, more fol"
     )

@@ -285,8 +285,8 @@ def _usage(error: typer.TyperException, words: Sequence[str]) -> str:
         if message.startswith("too many arguments") and context is not None and "pred" in context.params:
             message += "; -p and -t name columns"
         return message[:1].lower() + message[1:] + (see if not message.endswith("?") else "")
-    if option == "--like" and context is not None:
-        return f"no option --like: {_WITHOUT_LIKE.get(context.command.name, 'it belongs to commands that compute')}"
+    if option == "--like" and context is not None and context.command.name in _WITHOUT_LIKE:
+        return f"no option --like: {_WITHOUT_LIKE[context.command.name]}"
     name = option.lstrip("-").replace("-", "_")
     owners = [loss.name for loss in registered().values() if any(p.name == name for p in loss.parameters)]
     named = [word.partition(":")[0].replace("-", "_") for word in words]

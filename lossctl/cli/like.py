@@ -1,6 +1,6 @@
 """``--like LIBRARY``: the losses of a command by the conventions of a library.
 
-Conventions are imported where they are used: they take a twentieth of a start, and most commands need none.
+Conventions are imported where they are used, because most runs need none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @immutable
-class Asked:
+class RequestedLosses:
     """The losses of a command before its data are open.
 
     Attributes:
@@ -31,7 +31,7 @@ class Asked:
     losses: list[Loss]
     likes: list[list[Like]]
 
-    def chosen(self, data: Dataset, options: ComputeOptions, reduction: str = "mean") -> Chosen:
+    def resolve(self, data: Dataset, options: ComputeOptions, reduction: str = "mean") -> ResolvedLosses:
         """Return the conventions that take the shapes of the data; without ``--like`` the losses as they are.
 
         Raises:
@@ -39,7 +39,7 @@ class Asked:
             DataError: the shapes fit none of the conventions.
         """
         if not self.likes:
-            return Chosen(self.losses, options, reduction, [])
+            return ResolvedLosses(self.losses, options, reduction, [])
         from lossctl.api import choose_like
 
         chosen = [choose_like(candidates, data, options) for candidates in self.likes]
@@ -51,15 +51,17 @@ class Asked:
                 )
         weights = {"weighted": "weight" in data.places, "class_weighted": bool(options.class_weight)}
         losses = [loss for _, loss, _ in chosen]
-        return Chosen(losses, settings, first.reduction(reduction), [like.note(**weights) for like, _, _ in chosen])
+        return ResolvedLosses(
+            losses, settings, first.reduction(reduction), [like.note(**weights) for like, _, _ in chosen]
+        )
 
-    def mean(self, data: Dataset, options: ComputeOptions, command: str) -> Chosen:
-        """Return :meth:`chosen` for a command that knows means alone.
+    def resolve_mean(self, data: Dataset, options: ComputeOptions, command: str) -> ResolvedLosses:
+        """Return :meth:`resolve` for a command that knows means alone.
 
         Raises:
-            UsageError: as :meth:`chosen`, or a function of the library is a sum.
+            UsageError: as :meth:`resolve`, or a function of the library is a sum.
         """
-        chosen = self.chosen(data, options)
+        chosen = self.resolve(data, options)
         if chosen.reduction == "sum":
             raise UsageError(
                 f"--like: {self.likes[0][0].row.title} is a sum, and {command} shows means: leave out --like"
@@ -68,7 +70,7 @@ class Asked:
 
 
 @immutable
-class Chosen:
+class ResolvedLosses:
     """The losses of a command by the conventions of a library.
 
     Attributes:
@@ -84,7 +86,7 @@ class Chosen:
     notes: list[str]
 
 
-def bind_like(text: str, how: ComputationOptions, library: str | None) -> Asked:
+def request_losses(text: str, how: ComputationOptions, library: str | None) -> RequestedLosses:
     """Return the losses of ``LOSS[,LOSS…]``.
 
     Args:
@@ -96,7 +98,7 @@ def bind_like(text: str, how: ComputationOptions, library: str | None) -> Asked:
         UsageError: the library has no such function, or the options contradict each other.
     """
     if library is None:
-        return Asked(bind(text, how.param, how.framework), [])
+        return RequestedLosses(bind(text, how.param, how.framework), [])
     if how.framework is not None:
         raise UsageError("--like computes the number of a library, --framework calls a function: give one of them")
     specs = split_specs(text)
@@ -105,14 +107,14 @@ def bind_like(text: str, how: ComputationOptions, library: str | None) -> Asked:
     from lossctl.conventions.like import find_like
 
     likes = [find_like(":".join([spec, *how.param]), library) for spec in specs]
-    return Asked([candidates[0].loss() for candidates in likes], likes)
+    return RequestedLosses([candidates[0].loss() for candidates in likes], likes)
 
 
-def curves_like(asked: Asked) -> Chosen:
+def resolve_for_curves(requested: RequestedLosses) -> ResolvedLosses:
     """Return the conventions of numbers, where one is, of which a curve is drawn without data."""
     scalar = [
         next((like for like in candidates if not any(i.kind.core for i in like.loss().inputs)), candidates[0])
-        for candidates in asked.likes
+        for candidates in requested.likes
     ]
     notes = [like.note(weighted=False, class_weighted=False) for like in scalar]
-    return Chosen([like.loss() for like in scalar] or asked.losses, ComputeOptions(), "mean", notes)
+    return ResolvedLosses([like.loss() for like in scalar] or requested.losses, ComputeOptions(), "mean", notes)

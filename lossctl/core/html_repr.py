@@ -30,6 +30,6 @@ def _shown(cell: object) -> str:
 
 
 def _escaped(text: str) -> str:
-    from html import escape  # here because it takes 2 ms, and only notebooks need it
+    from html import escape  # here because only notebooks need it, and a start is short
 
     return escape(printable(text))

@@ -105,7 +105,7 @@ class NpyFile:
         Returns:
             The number of bytes of data that the header declares, and the number that follow (infinity if more).
         """
-        import tempfile  # here because it takes 3 % of a start, and only pipes need it
+        import tempfile  # here because only pipes need it, and a start is short
 
         start = next(blocks, b"")
         while len(start) < _START and start.startswith(_MAGIC[: len(start)]) and (block := next(blocks, b"")):

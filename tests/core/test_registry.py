@@ -26,7 +26,7 @@ def test_an_installation_without_source_code(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_start_imports_what_it_needs() -> None:
-    """Each of these packages takes a twentieth of a start or more."""
+    """Other families, and packages of other commands, would make the start longer."""
     code = (
         "import sys, os; from lossctl.cli.app import main; main(['compute', 'l2', *sys.argv[1:], '-q']);"
         "print(*sorted(m for m in sys.modules if m.startswith('lossctl.')))"

@@ -39,14 +39,14 @@ def test_a_softmax_over_another_axis(axis: int | None, words: str) -> None:
     def own(z: Logits, y: Label) -> tuple[np.ndarray, np.ndarray]:
         return lse(z) - z[np.arange(len(z)), y], softmax(z, axis) - np.eye(z.shape[1])[y]
 
-    given = softmax(Z, axis) - ONE_HOT
-    for check in (lossctl.gradcheck(own, Z, Y), lossctl.gradcheck("cross_entropy", Z, Y, grad=given)):
+    gradient = softmax(Z, axis) - ONE_HOT
+    for check in (lossctl.gradcheck(own, Z, Y), lossctl.gradcheck("cross_entropy", Z, Y, grad=gradient)):
         assert f"takes the softmax {words} for the softmax over the classes" in hint_of(check)
 
 
 def test_a_softmax_divided_by_random_sums_is_no_softmax_over_the_samples() -> None:
-    given = softmax(Z) * RNG.uniform(0.5, 2.0, (N, 1)) - ONE_HOT
-    assert "over the samples" not in hint_of(lossctl.gradcheck("cross_entropy", Z, Y, grad=given))
+    gradient = softmax(Z) * RNG.uniform(0.5, 2.0, (N, 1)) - ONE_HOT
+    assert "over the samples" not in hint_of(lossctl.gradcheck("cross_entropy", Z, Y, grad=gradient))
 
 
 def test_the_gradient_in_the_place_of_the_loss() -> None:
@@ -74,16 +74,16 @@ def test_a_gradient_of_each_class_in_the_place_of_the_loss() -> None:
 @pytest.mark.parametrize("factor", [1.01, 1.05, 0.99])
 def test_a_factor_in_half_precision(factor: float) -> None:
     z = Z.astype(np.float16)
-    given = (factor * (softmax(z.astype(float)) - ONE_HOT)).astype(np.float16)
+    gradient = (factor * (softmax(z.astype(float)) - ONE_HOT)).astype(np.float16)
     assert f"{factor:g} at every sample: a constant factor" in hint_of(
-        lossctl.gradcheck("cross_entropy", z, Y, grad=given)
+        lossctl.gradcheck("cross_entropy", z, Y, grad=gradient)
     )
 
 
 def test_rounding_to_half_precision_is_no_mistake() -> None:
     z = Z.astype(np.float16)
-    given = (softmax(z.astype(float)) - ONE_HOT).astype(np.float16)
-    assert lossctl.gradcheck("cross_entropy", z, Y, grad=given)
+    gradient = (softmax(z.astype(float)) - ONE_HOT).astype(np.float16)
+    assert lossctl.gradcheck("cross_entropy", z, Y, grad=gradient)
 
 
 def test_the_derivative_of_tanh_that_is_missing() -> None:
@@ -146,25 +146,25 @@ def test_scores_that_are_equal_after_rounding_beside_a_margin_are_no_false_alarm
     other = np.arange(K) != y[:, None]
     margins = np.where(other, bfloat16(1 + bfloat16(z - z[np.arange(2000), y, None])), -np.inf)
     largest = (margins == margins.max(axis=1, keepdims=True)) & (margins > 0)
-    given = bfloat16(largest / np.maximum(largest.sum(axis=1, keepdims=True), 1))
-    given -= np.where(other, 0, given.sum(axis=1, keepdims=True))
-    assert (given == 0.5).any()
-    assert lossctl.gradcheck("crammer_singer", z, y, grad=given)
-    assert not lossctl.gradcheck("crammer_singer", z, y, grad=np.roll(given, 1, axis=1))
+    gradient = bfloat16(largest / np.maximum(largest.sum(axis=1, keepdims=True), 1))
+    gradient -= np.where(other, 0, gradient.sum(axis=1, keepdims=True))
+    assert (gradient == 0.5).any()
+    assert lossctl.gradcheck("crammer_singer", z, y, grad=gradient)
+    assert not lossctl.gradcheck("crammer_singer", z, y, grad=np.roll(gradient, 1, axis=1))
 
 
 def test_near_vectors_at_the_margin_of_a_triplet_are_no_false_alarm() -> None:
     """1 + d(a, p) − d(a, n) is −0.0007, and above 0 in bfloat16: the gradient of torch is that of the active loss."""
     arrays = [bfloat16(RNG.normal(size=(300, 5))) for _ in range(3)]
-    gradient = get_loss("triplet").evaluate(*[a.astype(float) for a in arrays])[1]
-    assert gradient is not None
-    given = bfloat16(gradient())
+    slope = get_loss("triplet").evaluate(*[a.astype(float) for a in arrays])[1]
+    assert slope is not None
+    gradient = bfloat16(slope())
     signs = RNG.choice([-1.0, 1.0], (100, 5))
     arrays[0][:100] = signs * [-0.1640625, 0.01531982421875, 0.294921875, 0.0164794921875, 0.06494140625]
     arrays[1][:100] = signs * [-0.1630859375, 0.01519775390625, 0.296875, 0.0166015625, 0.06396484375]
     arrays[2][:100] = signs * [0.56640625, 0.419921875, 0.04931640625, 0.203125, 0.52734375]
-    given[:100] = signs * [0.322265625, 0.455078125, -1.0625, 0.1357421875, 0.87109375]
+    gradient[:100] = signs * [0.322265625, 0.455078125, -1.0625, 0.1357421875, 0.87109375]
     negative = {"negative": arrays[2]}
-    assert lossctl.gradcheck("triplet", *arrays[:2], inputs=negative, grad=given)
-    given[:100] *= 2
-    assert not lossctl.gradcheck("triplet", *arrays[:2], inputs=negative, grad=given)
+    assert lossctl.gradcheck("triplet", *arrays[:2], inputs=negative, grad=gradient)
+    gradient[:100] *= 2
+    assert not lossctl.gradcheck("triplet", *arrays[:2], inputs=negative, grad=gradient)

@@ -105,7 +105,7 @@ def breakdown(
     from lossctl.analysis.breakdown import break_down
     from lossctl.analysis.input_checks import check_inputs
     from lossctl.cli.data_files import column_role
-    from lossctl.cli.like import bind_like
+    from lossctl.cli.like import request_losses
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of, with_pictures
     from lossctl.cli.settings import compute_options, execution_config, raise_on_advice, split_commas, with_clip
@@ -119,8 +119,8 @@ def breakdown(
     style_of(output)
     chosen = format_of(output, binary=_BINARY, pictures=True, checks=bool(fail_above or fail_below))
     options = compute_options(how, data)
-    asked = bind_like(losses, how, like)
-    bound = asked.losses
+    requested = request_losses(losses, how, like)
+    bound = requested.losses
     if len(bound) > 1:
         raise UsageError("breakdown takes a single loss: run it once for each")
     (limits,) = parse_limits(fail_above, fail_below, bound)
@@ -143,8 +143,8 @@ def breakdown(
         by=cut.by or "",
         ignored_by=options.leaving_out,
     )
-    by_library = asked.mean(opened, options, "breakdown")
-    (loss,), options = by_library.losses, by_library.options
+    resolved = requested.resolve_mean(opened, options, "breakdown")
+    (loss,), options = resolved.losses, resolved.options
     if group is not None:
         opened, loss, options = _of_groups(opened, loss, options, workers, request=request, group=column_role(group))
     result = break_down(opened, loss, options, request, workers)
@@ -152,7 +152,7 @@ def breakdown(
     if result.profile:
         lines = list(check_inputs(opened, [result.plan], options, [result.profile]))
     report = breakdown_report(result, opened, request, view, lines, limits=limits)
-    report = with_clip(replace(report, notes=[*by_library.notes, *report.notes]), how)
+    report = with_clip(replace(report, notes=[*resolved.notes, *report.notes]), how)
     if strict:
         raise_on_advice(report.advice)
     if chosen not in _BINARY:

@@ -102,7 +102,7 @@ def compare(
     from lossctl.analysis.comparison import compare_models
     from lossctl.analysis.input_checks import check_inputs_of_models
     from lossctl.cli.data_files import column_role
-    from lossctl.cli.like import bind_like
+    from lossctl.cli.like import request_losses
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of, with_pictures
     from lossctl.cli.settings import (
@@ -124,8 +124,8 @@ def compare(
     check_range("--seed", against.seed, 0)
     check_range("--top", against.top, 0)
     options = compute_options(how, data)
-    asked = bind_like(losses, how, like)
-    limits = _limits(against.fail_if_worse, asked.losses)
+    requested = request_losses(losses, how, like)
+    limits = _limits(against.fail_if_worse, requested.losses)
     models, targets = _models(files, data)
     group = grouping.group
     columns = [name for text in against.columns for name in split_commas(text)]
@@ -136,16 +136,16 @@ def compare(
     workers = execution_config(how, output)
     first = replace(data, pred=list(models[0].columns))
     opened = open_data(
-        asked.losses,
+        requested.losses,
         models[0].path,
         targets,
         first,
         shown=[*columns, *(name for name in (against.cluster_by, against.by) if name is not None)],
         rivals=models[1:],
     )
-    opened = with_training(opened, asked.losses, grouping, data)
-    by_library = asked.mean(opened, options, "compare")
-    runs = [(opened, by_library.losses, by_library.options)]
+    opened = with_training(opened, requested.losses, grouping, data)
+    resolved = requested.resolve_mean(opened, options, "compare")
+    runs = [(opened, resolved.losses, resolved.options)]
     if group is not None:
         roles = [column_role(name) for name in (*columns, against.cluster_by, against.by) if name is not None]
         runs = _of_groups(*runs[0], workers, group=column_role(group), shown=roles)
@@ -181,11 +181,11 @@ def compare(
     plans = zip(*(c.plans for c in comparisons), strict=True)
     profiles = zip(*(c.profiles for c in comparisons), strict=True)
     if group is None:
-        advice = check_inputs_of_models(opened, [*plans], by_library.options, [*profiles], shown.models)
+        advice = check_inputs_of_models(opened, [*plans], resolved.options, [*profiles], shown.models)
     else:
         advice = list(dict.fromkeys(note for dataset, _, _ in runs for note in dataset.notes))
     report = compare_report(comparisons, runs[0][0], shown, limits, advice)
-    report = with_clip(replace(report, notes=[*by_library.notes, *report.notes]), how)
+    report = with_clip(replace(report, notes=[*resolved.notes, *report.notes]), how)
     if strict:
         raise_on_advice(report.advice)
     return with_pictures(report, chosen, plot=plot), replace(output, format=chosen)

@@ -67,7 +67,7 @@ def compute(
     """Compute losses."""
     from dataclasses import replace
 
-    from lossctl.cli.like import bind_like
+    from lossctl.cli.like import request_losses
     from lossctl.cli.loss_arguments import split_specs
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
@@ -88,16 +88,16 @@ def compute(
     if reduction == "group" and group is None:
         raise UsageError("--reduction group needs --group COLUMN")
     options = replace(compute_options(how, data), detail=strict or not quick)
-    asked = bind_like(losses, how, like)
-    limits = parse_limits(fail_above, fail_below, asked.losses)
+    requested = request_losses(losses, how, like)
+    limits = parse_limits(fail_above, fail_below, requested.losses)
     check_stdin([preds, targets])
     workers = execution_config(how, output)
-    opened = open_data(asked.losses, preds, targets, data, by=group)
-    opened = with_training(opened, asked.losses, grouping, data)
-    chosen = asked.chosen(opened, options, reduction)
-    bound, options = chosen.losses, chosen.options
+    opened = open_data(requested.losses, preds, targets, data, by=group)
+    opened = with_training(opened, requested.losses, grouping, data)
+    resolved = requested.resolve(opened, options, reduction)
+    bound, options = resolved.losses, resolved.options
     results, advice, line = _results(
-        opened, bound, options, chosen.reduction, workers=workers, group=group, profile=strict or not output.quiet
+        opened, bound, options, resolved.reduction, workers=workers, group=group, profile=strict or not output.quiet
     )
     report = compute_report(
         results, opened.names, line, advice, specs=split_specs(losses), ignored_by=options.leaving_out
@@ -105,7 +105,7 @@ def compute(
     report = with_clip(report, how)
     if strict:
         raise_on_advice(report.advice)
-    report = replace(report, notes=[*chosen.notes, *report.notes])
+    report = replace(report, notes=[*resolved.notes, *report.notes])
     values = [
         Limited(r.loss, r.value, limit, source_line(loss.kernel))
         for r, loss, limit in zip(results, bound, limits, strict=True)

@@ -53,7 +53,7 @@ def grad(
 ) -> tuple[Report, OutputOptions]:
     """Compute the gradient."""
     from lossctl.cli.data_files import column_role
-    from lossctl.cli.like import bind_like
+    from lossctl.cli.like import request_losses
     from lossctl.cli.open_dataset import check_stdin, open_data
     from lossctl.cli.output import format_of, style_of
     from lossctl.cli.settings import compute_options, execution_config
@@ -71,17 +71,17 @@ def grad(
         )
     style_of(output)
     check_choice("--reduction", reduction, REDUCTIONS)
-    asked = bind_like(losses, how, like)
-    if len(asked.losses) > 1:
+    requested = request_losses(losses, how, like)
+    if len(requested.losses) > 1:
         raise UsageError("grad takes a single loss")
     check_stdin([preds, targets])
     group = grouping.group
     workers = execution_config(how, output)
     options = compute_options(how, data)
-    opened = open_data(asked.losses, preds, targets, data, by=group)
-    opened = with_training(opened, asked.losses, grouping, data)
-    by_library = asked.chosen(opened, options, reduction)
-    (loss,), options, reduction = by_library.losses, by_library.options, by_library.reduction
+    opened = open_data(requested.losses, preds, targets, data, by=group)
+    opened = with_training(opened, requested.losses, grouping, data)
+    resolved = requested.resolve(opened, options, reduction)
+    (loss,), options, reduction = resolved.losses, resolved.options, resolved.reduction
     if group is None:
         spool = spool_gradient(opened, loss, options, reduction, workers=workers, numeric=numeric)
     else:
@@ -90,4 +90,4 @@ def grad(
         groups, options = read_groups(opened, column_role(group), [loss], options)
         spool = spool_gradient_of_lists(groups, loss, options, reduction, workers=workers, numeric=numeric)
     report = gradient_rows(spool)
-    return replace(report, notes=[*by_library.notes, *report.notes]), replace(output, format=chosen)
+    return replace(report, notes=[*resolved.notes, *report.notes]), replace(output, format=chosen)

@@ -46,7 +46,7 @@ def plot(
     """Draw losses."""
     from dataclasses import replace
 
-    from lossctl.cli.like import bind_like, curves_like
+    from lossctl.cli.like import request_losses, resolve_for_curves
     from lossctl.cli.output import format_of, style_of, with_pictures
     from lossctl.core.list_parameters import single_valued
     from lossctl.errors import UsageError
@@ -54,12 +54,12 @@ def plot(
 
     chosen = format_of(output, pictures=True)
     style_of(output)
-    asked = bind_like(losses, how, like)
+    requested = request_losses(losses, how, like)
     if preds is None:
         from lossctl.analysis.curves import curves_of
 
-        chosen_losses = curves_like(asked)
-        singles = [single for loss in chosen_losses.losses for single in single_valued(loss)]
+        resolved = resolve_for_curves(requested)
+        singles = [single for loss in resolved.losses for single in single_valued(loss)]
         report = curves_report(curves_of(singles, *_ends(span)))
     elif span is not None:
         raise UsageError("--range belongs to curves: leave it out with data")
@@ -70,11 +70,11 @@ def plot(
 
         check_stdin([preds, targets])
         workers = execution_config(how, output)
-        opened = open_data(asked.losses, preds, targets, data)
-        chosen_losses = asked.chosen(opened, replace(compute_options(how, data), detail=False))
-        shown = plot_data(opened, chosen_losses.losses, chosen_losses.options, workers)
-        report = data_plot_report(shown, chosen_losses.losses, opened.names, split_commas(data.labels))
-    report = replace(report, notes=[*chosen_losses.notes, *report.notes])
+        opened = open_data(requested.losses, preds, targets, data)
+        resolved = requested.resolve(opened, replace(compute_options(how, data), detail=False))
+        shown = plot_data(opened, resolved.losses, resolved.options, workers)
+        report = data_plot_report(shown, resolved.losses, opened.names, split_commas(data.labels))
+    report = replace(report, notes=[*resolved.notes, *report.notes])
     return with_pictures(report, chosen), replace(output, format=chosen)
 
 
